@@ -1,0 +1,645 @@
+/*
+ * Messages: the typed form of everything in common/PROTOCOL.md, and the codec between that form
+ * and frames.
+ *
+ *   bytes --validate--> cursor --drv_message_decode--> struct drv_message
+ * --drv_message_encode--> bytes
+ *
+ * Guarantees: decoding never reads unvalidated bytes, never allocates more than the head's own
+ * size times a small constant (from the arena), never recurses on input. Encoding refuses what
+ * the limits forbid. The codec knows nothing of sockets, sessions, sequence windows or chunks
+ * on the way: that is link.h.
+ *
+ * Ownership: strings, binaries and values of a decoded message borrow from the head, the blob
+ * and the arena; they live until these do. In a message to be encoded all pointers are borrowed
+ * from the caller for the duration of the call.
+ */
+#ifndef DRV_MESSAGE_H
+#define DRV_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "drover/status.h"
+#include "drover/task.h"
+
+struct drv_data;  /* refcounted bytes, data.h */
+struct drv_arena; /* bump allocator, arena.h */
+struct drv_buffer;
+
+#define DRV_PROTOCOL_VERSION 1u
+
+/* Limits of PROTOCOL.md section 3. */
+enum {
+    DRV_HEAD_MAX = 128 * 1024,
+    DRV_BLOB_MAX = 256 * 1024,
+    DRV_BATCH_MAX = 1024,
+    DRV_INLINE_MAX = 64 * 1024,
+    DRV_PAYLOAD_MAX = 64 * 1024 * 1024,
+    DRV_REQUESTS_MAX = 1024,
+    DRV_ARRAY_MAX = 10 * 1000 * 1000,
+    DRV_META_MAX = 1024,
+    DRV_NAME_MAX = 128,
+    DRV_TEXT_MAX = 1024,
+    DRV_CONTENT_TYPE_MAX = 128,
+    DRV_ERROR_TEXT_MAX = 4096,
+    DRV_STDERR_MAX = 8192,
+    DRV_LABELS_MAX = 64,
+    DRV_LABEL_VALUE_MAX = 128,
+    DRV_TYPES_MAX = 16384,
+    DRV_QUEUES_MAX = 1024,
+    DRV_ENDPOINTS_MAX = 64,
+    DRV_CAPABILITIES_MAX = 64,
+    DRV_KEY_MAX = 256,
+    DRV_KV_VALUE_MAX = 1024 * 1024,
+    DRV_TRANSFERS_MAX = 16,
+    DRV_HEARTBEAT_BLOB_MAX = 65536,
+    DRV_HEAD_DEPTH_MAX = 16,
+    DRV_HEAD_NODES_MAX = 65536,
+    DRV_QUERY_ROWS_MAX = 1000,
+};
+
+enum drv_kind {
+    DRV_HELLO = 1,
+    DRV_WELCOME,
+    DRV_GOODBYE,
+    DRV_ERROR,
+    DRV_CREDIT,
+    DRV_CHUNK,
+    DRV_ACK,
+    DRV_HEARTBEAT,
+    DRV_ATTACH,
+    DRV_MOVED = 10,
+    DRV_SUBMIT = 16,
+    DRV_ARRAY_OPEN,
+    DRV_ARRAY_ITEMS,
+    DRV_ARRAY_SEAL,
+    DRV_CANCEL,
+    DRV_RETRY,
+    DRV_KV,
+    DRV_QUEUE,
+    DRV_WORKER,
+    DRV_FORGET,
+    DRV_GRAPH,
+    DRV_SCHEDULE,
+    DRV_ALERT = 28,
+    DRV_WATCH = 32,
+    DRV_UNWATCH,
+    DRV_QUERY,
+    DRV_DOCUMENT,
+    DRV_REPLY,
+    DRV_RESULTS,
+    DRV_SUBSCRIBE,
+    DRV_LOGS,
+    DRV_EVENTS = 40,
+    DRV_LEASE = 64,
+    DRV_REPORT,
+    DRV_RECALL,
+    DRV_ABORT,
+    DRV_GO,
+    DRV_LOG,
+    DRV_AWAIT,
+    DRV_SHARED,
+    DRV_DRAIN = 72,
+};
+
+enum drv_role { DRV_ROLE_CLIENT = 1, DRV_ROLE_WORKER = 2 };
+enum drv_model { DRV_MODEL_PREFORK = 1, DRV_MODEL_THREAD, DRV_MODEL_FORK, DRV_MODEL_EXEC };
+
+/* A view of bytes; ptr may be NULL when len is 0. A nil string has ptr NULL. */
+struct drv_str {
+    const char *ptr; /* borrowed, not terminated */
+    size_t len;      /* bytes */
+};
+
+/* An opaque value. is_nil: no value at all. */
+struct drv_val {
+    const uint8_t *bytes;        /* borrowed from blob or data */
+    size_t len;                  /* bytes */
+    struct drv_str content_type; /* nil: msgpack */
+    struct drv_data
+        *data; /* borrowed: the whole value's buffer when it came as chunks (or, when encoding,
+                  a buffer that may be kept by reference); NULL otherwise */
+    bool is_nil;
+};
+
+struct drv_target { /* [id, index, ...] */
+    drover_id id;
+    uint32_t index; /* DROVER_INDEX_NONE: the task itself or the whole array; -1 on the wire */
+    uint64_t epoch; /* WATCH only */
+    uint32_t level; /* WATCH only: enum drover_durability */
+    drover_id new_id; /* RETRY only */
+};
+
+struct drv_ref {     /* one lease */
+    uint64_t handle; /* broker's shorthand, 0 unknown */
+    drover_id id;
+    uint32_t index;
+    uint32_t attempt; /* from 1 */
+};
+
+struct drv_pair { /* label, tag */
+    struct drv_str name;
+    struct drv_str value;
+};
+
+struct drv_count { /* need, resource */
+    struct drv_str name;
+    uint64_t count;
+};
+
+struct drv_after {
+    drover_id id;
+    uint32_t index;
+    uint32_t when; /* 1 succeeded, 2 ended */
+};
+
+enum { /* spec flags */
+       DRV_SPEC_WATCH = 1,
+       DRV_SPEC_RELEASE = 2,
+       DRV_SPEC_STRICT = 4,
+       DRV_SPEC_CANCEL_WITH_SESSION = 8,
+       DRV_SPEC_WATCH_STATES = 16,
+};
+
+struct drv_spec {
+    struct drv_str type;
+    struct drv_str queue; /* nil: "default" */
+    int32_t priority;     /* -128..127 */
+    uint64_t delay_ms, expire_ms, timeout_ms;
+    uint32_t retries;
+    uint64_t backoff_ms, backoff_max_ms;
+    int32_t loss_budget;
+    uint32_t durability; /* enum drover_durability, 0 default */
+    int64_t keep_ms;     /* -1 auto */
+    uint32_t flags;      /* DRV_SPEC_* */
+    struct drv_str key;  /* nil: none */
+    uint64_t key_window_ms;
+    const struct drv_after *after;
+    size_t after_count;
+    struct drv_str group;
+    const struct drv_pair *tags;
+    size_t tag_count;
+    struct drv_str fairness;
+    const struct drv_count *needs;
+    size_t need_count;
+    const struct drv_pair *require;
+    size_t require_count;
+    uint64_t limit_memory_bytes, limit_cpu_ms, limit_output_bytes; /* 0 none */
+    struct drv_str meta;                                           /* bytes */
+    bool has_retry_of;
+    struct drv_target retry_of;
+};
+
+/* Fills in the defaults of PROTOCOL.md section 5. */
+void drv_spec_init(struct drv_spec *spec, struct drv_str type);
+
+enum { DRV_ERROR_PERMANENT = 1, DRV_ERROR_UNCONFIRMED = 2 };
+
+struct drv_error {
+    uint32_t kind; /* enum drover_error_kind; 0: no error */
+    struct drv_str code;
+    struct drv_str text;
+    int32_t exit_code; /* -1: did not exit */
+    uint32_t signal;
+    uint32_t flags;             /* DRV_ERROR_* */
+    struct drv_str stderr_tail; /* bytes */
+};
+
+struct drv_usage {
+    uint64_t user_us, system_us, peak_rss_bytes;
+    uint32_t pid;
+};
+
+struct drv_host { /* H of HEARTBEAT */
+    double cpu_percent, memory_percent, disk_percent;
+    uint64_t process_count;
+    double load1;
+    uint64_t bytes_sent, bytes_recv, packets_sent, packets_recv;
+    uint64_t memory_total, memory_used, cpu_count, uptime_ms;
+};
+
+struct drv_offer { /* a type that a worker offers */
+    struct drv_str name;
+    uint32_t model;       /* enum drv_model, 0 the worker's */
+    uint32_t concurrency; /* 0: slots */
+};
+
+struct drv_worker_hello {
+    uint32_t slots;
+    uint32_t pid;
+    struct drv_str host;
+    const struct drv_offer *types;
+    size_t type_count;
+    const struct drv_str *queues; /* none: all */
+    size_t queue_count;
+    const struct drv_pair *labels;
+    size_t label_count;
+    const struct drv_count *resources;
+    size_t resource_count;
+    uint32_t lease_count;
+    uint32_t model;
+};
+
+struct drv_hello {
+    uint32_t version_min, version_max, role;
+    drover_id session;
+    bool resume;
+    struct drv_str name, software;
+    const struct drv_str *capabilities;
+    size_t capability_count;
+    uint32_t channel;
+    uint64_t credit_items, credit_bytes;
+    bool has_worker;
+    struct drv_worker_hello worker;
+};
+
+struct drv_limits { /* WELCOME, same order */
+    uint64_t head_max, blob_max, batch_max, inline_max, payload_max, requests_max, array_max,
+        meta_max;
+};
+
+struct drv_welcome {
+    uint32_t version;
+    drover_id broker;
+    struct drv_str software;
+    bool resumed;
+    const struct drv_str *capabilities;
+    size_t capability_count;
+    uint64_t credit_items, credit_bytes;
+    struct drv_limits limits;
+    uint64_t heartbeat_ms, lease_ms, reattach_ms, ack_ms, session_ms;
+    const struct drv_str *client_endpoints;
+    size_t client_endpoint_count;
+    const struct drv_str *worker_endpoints;
+    size_t worker_endpoint_count;
+    uint32_t durability_max;
+    struct drv_str name;
+};
+
+struct drv_goodbye {
+    uint32_t code;
+    struct drv_str text;
+};
+struct drv_failure { /* ERROR */
+    uint32_t code;
+    struct drv_str text;
+    uint64_t retry_after_ms;
+    uint32_t about_kind;
+    uint64_t about_seq;
+    struct drv_str endpoint;
+};
+struct drv_credit {
+    uint64_t items, bytes;
+};
+struct drv_chunk {
+    uint64_t transfer, offset, total;
+};
+struct drv_note { /* ACK: seq used; REPLY: text and retry_after_ms used */
+    uint64_t seq;
+    uint32_t position;
+    uint32_t code;
+    struct drv_str text;
+    uint64_t retry_after_ms;
+};
+struct drv_ack {
+    const struct drv_note *notes;
+    size_t note_count;
+};
+struct drv_running {
+    struct drv_ref ref;
+    uint64_t elapsed_ms;
+};
+struct drv_heartbeat {
+    const struct drv_running *running;
+    size_t running_count;
+    bool has_host;
+    struct drv_host host;
+    struct drv_str details; /* the blob: a msgpack map or empty */
+};
+struct drv_attached {
+    drover_id id;
+    uint32_t index, attempt, state;
+}; /* state 1 not started 2 running 3 held */
+struct drv_attach {
+    const struct drv_attached *leases;
+    size_t lease_count;
+};
+struct drv_moved {
+    const struct drv_str *client_endpoints;
+    size_t client_endpoint_count;
+    const struct drv_str *worker_endpoints;
+    size_t worker_endpoint_count;
+};
+
+struct drv_request {
+    uint64_t req, floor, budget_ms;
+}; /* common prefix of requests */
+
+struct drv_entry {
+    drover_id id;
+    struct drv_val val;
+};
+struct drv_submit_group {
+    struct drv_spec spec;
+    const struct drv_entry *entries;
+    size_t entry_count;
+};
+struct drv_submit {
+    const struct drv_submit_group *groups;
+    size_t group_count;
+};
+struct drv_array_open {
+    drover_id id;
+    struct drv_spec spec;
+    struct drv_val with;
+};
+struct drv_array_items {
+    drover_id id;
+    uint32_t first;
+    const struct drv_val *items; /* a length on the wire is resolved to its slice here */
+    size_t item_count;
+};
+struct drv_array_seal {
+    drover_id id;
+    uint32_t count;
+};
+struct drv_targets { /* CANCEL, RETRY, FORGET, WATCH, UNWATCH */
+    const struct drv_target *targets;
+    size_t target_count;
+    struct drv_str text; /* CANCEL: reason */
+    uint32_t flags;      /* WATCH: 1 without values, 2 release */
+};
+enum { DRV_WATCH_STATES = 1, DRV_WATCH_RELEASE = 2 };
+enum drv_kv_op { DRV_KV_GET = 1, DRV_KV_SET, DRV_KV_DELETE, DRV_KV_INCREMENT, DRV_KV_CAS };
+struct drv_kv {
+    uint32_t op;
+    struct drv_str key;
+    struct drv_val val;
+    int64_t number;
+    uint64_t ttl_ms; /* 0: for ever */
+    bool has_fence;
+    struct drv_ref fence; /* handle unused */
+};
+enum drv_queue_op { DRV_QUEUE_PAUSE = 1, DRV_QUEUE_RESUME, DRV_QUEUE_PURGE, DRV_QUEUE_SET };
+struct drv_queue_settings {
+    int64_t weight, max_count, max_bytes, rate, concurrency, per_key;
+}; /* -1 leave, 0 lift */
+struct drv_queue_request {
+    uint32_t op;
+    struct drv_str queue;
+    bool has_settings;
+    struct drv_queue_settings settings;
+};
+enum drv_worker_op { DRV_WORKER_DRAIN = 1, DRV_WORKER_RESUME };
+struct drv_worker_request {
+    uint32_t op;
+    struct drv_str worker;
+};
+enum drv_topic {
+    DRV_TOPIC_STATUS = 1,
+    DRV_TOPIC_TASK,
+    DRV_TOPIC_WHY,
+    DRV_TOPIC_TASKS,
+    DRV_TOPIC_QUEUES,
+    DRV_TOPIC_WORKERS,
+    DRV_TOPIC_KV,
+    DRV_TOPIC_WORKER,
+};
+struct drv_query {
+    uint32_t topic;
+    bool has_id;
+    drover_id id;
+    uint32_t index;
+    struct drv_str name, text;
+    uint32_t states; /* bit n: enum drover_state n; 0 all */
+    struct drv_str cursor;
+    uint32_t limit;
+};
+struct drv_document {
+    uint64_t req;
+    uint32_t code;
+    struct drv_str text, cursor;
+    struct drv_str body; /* the blob */
+};
+struct drv_reply {
+    uint64_t req;
+    uint32_t code; /* drover_status */
+    int64_t number;
+    struct drv_str text;
+    uint64_t retry_after_ms;
+    const struct drv_note *notes;
+    size_t note_count;
+    struct drv_val val;
+};
+struct drv_replies {
+    const struct drv_reply *replies;
+    size_t reply_count;
+};
+struct drv_outcome { /* one entry of RESULTS */
+    drover_id id;
+    uint32_t index, state, attempt;
+    struct drv_val val;
+    struct drv_error error; /* kind 0: none */
+    uint32_t level;
+};
+struct drv_results {
+    const struct drv_outcome *entries;
+    size_t entry_count;
+};
+
+enum { DRV_LEASE_CONFIRM = 1, DRV_LEASE_SHARED = 2 };
+struct drv_lease_entry {
+    struct drv_ref ref;
+    struct drv_val val;
+    struct drv_str meta;
+};
+struct drv_lease_group {
+    struct drv_str type, queue;
+    uint64_t timeout_ms, term_ms, kill_ms;
+    uint32_t flags; /* DRV_LEASE_* */
+    const struct drv_lease_entry *entries;
+    size_t entry_count;
+};
+struct drv_lease {
+    const struct drv_lease_group *groups;
+    size_t group_count;
+};
+
+enum drv_attempt_outcome {
+    DRV_OUTCOME_SUCCEEDED = 1,
+    DRV_OUTCOME_FAILED,
+    DRV_OUTCOME_CANCELLED
+};
+struct drv_result {
+    struct drv_ref ref;
+    uint32_t outcome; /* enum drv_attempt_outcome */
+    struct drv_val val;
+    struct drv_error error;
+    uint64_t run_us;
+    bool has_usage;
+    struct drv_usage usage;
+};
+enum drv_return_reason {
+    DRV_RETURN_RECALLED = 1,
+    DRV_RETURN_DRAINING,
+    DRV_RETURN_ABORTED,
+    DRV_RETURN_NO_CONTACT,
+    DRV_RETURN_NO_HANDLER,
+};
+struct drv_returned {
+    struct drv_ref ref;
+    uint32_t reason;
+};
+struct drv_progress {
+    struct drv_ref ref;
+    uint32_t permille;
+    struct drv_str text;
+};
+struct drv_report {
+    const struct drv_ref *started;
+    size_t started_count;
+    const struct drv_result *results;
+    size_t result_count;
+    const struct drv_returned *returned;
+    size_t returned_count;
+    const struct drv_progress *progress;
+    size_t progress_count;
+};
+struct drv_abort_entry {
+    struct drv_ref ref;
+    uint32_t code;
+};
+struct drv_leases {
+    const struct drv_ref *leases;
+    size_t lease_count;
+}; /* RECALL, GO */
+struct drv_abort {
+    const struct drv_abort_entry *leases;
+    size_t lease_count;
+};
+struct drv_log_chunk {
+    struct drv_ref ref;
+    uint32_t stream;
+    uint64_t offset;
+    struct drv_str text; /* blob */
+};
+struct drv_await {
+    struct drv_ref ref;
+    const drover_id *children;
+    size_t child_count;
+};
+struct drv_shared {
+    drover_id id;
+    struct drv_val val;
+};
+struct drv_drain {
+    bool on;
+    struct drv_str text;
+};
+
+struct drv_message {
+    enum drv_kind kind;
+    uint64_t epoch;
+    uint64_t seq;               /* filled by link on the way out */
+    uint64_t ack;               /* the same */
+    struct drv_request request; /* kinds 16..28; req alone for WATCH, UNWATCH, QUERY */
+    union {
+        struct drv_hello hello;
+        struct drv_welcome welcome;
+        struct drv_goodbye goodbye;
+        struct drv_failure failure;
+        struct drv_credit credit;
+        struct drv_chunk chunk;
+        struct drv_ack ack_notes;
+        struct drv_heartbeat heartbeat;
+        struct drv_attach attach;
+        struct drv_moved moved;
+        struct drv_submit submit;
+        struct drv_array_open array_open;
+        struct drv_array_items array_items;
+        struct drv_array_seal array_seal;
+        struct drv_targets targets; /* CANCEL RETRY FORGET WATCH UNWATCH */
+        struct drv_kv kv;
+        struct drv_queue_request queue;
+        struct drv_worker_request worker;
+        struct drv_query query;
+        struct drv_document document;
+        struct drv_replies reply;
+        struct drv_results results;
+        struct drv_lease lease;
+        struct drv_report report;
+        struct drv_leases leases; /* RECALL GO */
+        struct drv_abort abort;
+        struct drv_log_chunk log;
+        struct drv_await await;
+        struct drv_shared shared;
+        struct drv_drain drain;
+    };
+};
+
+/* Where the codec gets and puts values that travel as chunks (link.h implements it; NULL: such
+ * values are refused). */
+struct drv_transfers {
+    /* Take a complete transfer; the returned buffer lives as long as the decoded message. */
+    drover_status (*take)(void *context, uint64_t transfer, uint64_t total,
+                          struct drv_data **out_data);
+    /* Queue `val` to be sent as chunks before this message; gives its transfer number. */
+    drover_status (*put)(void *context, const struct drv_val *val, uint64_t *out_transfer);
+    void *context;
+};
+
+/*
+ * Decode one message. Validates the head (depth, counts, nodes, types, UTF-8), then every field
+ * against the limits (names, lengths, batch counts, slices inside the blob). All arrays come
+ * from `arena`. Returns OK; MALFORMED, LIMIT, TOO_BIG, PROTOCOL (bad transfer) with a short
+ * reason in *out_reason (static text, may be NULL); UNSUPPORTED for an unknown kind (out->kind,
+ * epoch, seq, ack are set then); NOMEM.
+ */
+DROVER_MUST_USE drover_status drv_message_decode(const uint8_t *head, size_t head_len,
+                                                 const uint8_t *blob, size_t blob_len,
+                                                 const struct drv_transfers *transfers,
+                                                 struct drv_arena *arena,
+                                                 struct drv_message *out_message,
+                                                 const char **out_reason);
+
+/*
+ * Encode head and blob (both appended to empty buffers; values not longer than DRV_INLINE_MAX
+ * go into the blob, longer ones through transfers->put). Returns OK, NOMEM, TOO_BIG (head or
+ * blob would break a limit: send fewer entries).
+ */
+DROVER_MUST_USE drover_status drv_message_encode(const struct drv_message *message,
+                                                 const struct drv_transfers *transfers,
+                                                 struct drv_buffer *head,
+                                                 struct drv_buffer *blob);
+
+/* Upper case name of a kind for logs, "?" when unknown. */
+const char *drv_kind_name(unsigned kind);
+
+/* True for kinds whose blob is charged against the byte window (PROTOCOL.md section 2). */
+bool drv_kind_is_charged(unsigned kind);
+
+/*
+ * How much fits into one message: add entries until `fits` says no, then start the next
+ * message. Counts entries, estimated head bytes and inline blob bytes.
+ */
+struct drv_meter {
+    size_t entries, head_bytes, blob_bytes;
+};
+void drv_meter_reset(struct drv_meter *meter);
+bool drv_meter_fits(struct drv_meter *meter, size_t head_bytes,
+                    const struct drv_val *val); /* adds when it fits */
+
+static inline struct drv_str drv_str_of(const char *text)
+{
+    struct drv_str view = {text, 0};
+    if (text != NULL) {
+        while (text[view.len] != '\0') {
+            view.len++;
+        }
+    }
+    return view;
+}
+
+#endif
