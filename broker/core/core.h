@@ -1,0 +1,200 @@
+/*
+ * The core: every decision of the broker, as a pure state machine.
+ *
+ *      events                     core                         effects
+ *   message from peer ──step──> tables, queues, leases ──> send message to peer
+ *   peer gone / blocked         sessions, timers           close peer
+ *   settled token               counters, shared data      record (for the store)
+ *   time ────────────── tick ─> dispatch, flush
+ *
+ * One turn of the broker: core_step for each input of the turn, then core_tick once (timers,
+ * dispatch, flushing of batches), then the effects are applied in order and core_effects_clear
+ * is called. Nothing inside calls the operating system: no sockets, no clock, no disk, no
+ * logging, no randomness but the seed. Time is microseconds of a monotonic clock, passed in.
+ *
+ * What never breaks (checked by core_check in tests after every step): the conservation law of
+ * the counters; a task is in exactly one place; a lease has one task and one worker, both know
+ * it; the heap holds each timer once; credit is never exceeded.
+ */
+#ifndef CORE_CORE_H
+#define CORE_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "message.h"
+
+struct core;
+
+/* Deliberate defects, for the simulation to prove that it would notice. All false in
+ * production. */
+struct core_defects {
+    bool accept_stale_result; /* promise 2 */
+    bool start_after_cancel;  /* promise 5: acknowledges a cancel without recalling */
+    bool forget_on_requeue;   /* promise 1/3: a lost worker's task disappears */
+    bool double_lease;        /* a recalled lease is handed out before its answer */
+    bool ignore_credit;       /* sends more leases than the worker's credit */
+    bool reuse_attempt;       /* attempt number is not raised */
+    bool repeat_request;      /* a resent request takes effect again */
+    bool miscount;            /* a counter is not moved */
+    bool lifo;                /* promise 6 */
+    bool result_changes;      /* a terminal state is overwritten by a later result */
+    bool charge_unstarted;    /* an unstarted task of a lost worker is charged */
+    bool adopt_nothing;       /* reattached leases are requeued although they run */
+    bool grow_unbounded;      /* promise 7: ignores queue limits */
+    bool stall_ready;         /* a runnable task is not dispatched although a slot is free */
+};
+
+struct core_config {
+    uint64_t seed;
+    drover_id broker_id;
+    uint64_t epoch;                        /* grows with every start */
+    const char *software;                  /* version text, borrowed for the core's life */
+    const char *store_name;                /* "memory"... */
+    enum drover_durability durability_max; /* what the store can give; what SYNCED means for the
+                                              default, see below */
+    const char *const *client_endpoints;   /* borrowed, for WELCOME and wrong_endpoint */
+    size_t client_endpoint_count;
+    const char *const *worker_endpoints;
+    size_t worker_endpoint_count;
+    int64_t heartbeat_us;       /* 1 s */
+    int64_t lease_us;           /* 10 s */
+    int64_t reconnect_grace_us; /* 3 s: a worker whose connection is seen gone */
+    int64_t reattach_us;        /* 15 s after start */
+    int64_t session_us;         /* 1 h */
+    int64_t keep_us;            /* 1 h: results with retention auto that nobody settled */
+    int64_t keep_failed_us;     /* 7 d */
+    uint64_t keep_bytes_max;    /* retained results in all; oldest go first */
+    uint64_t keep_count_max;
+    int64_t cancel_term_us, cancel_kill_us; /* 2 s, 5 s */
+    uint64_t memory_max; /* accounted bytes of tasks, payloads, results, shared data */
+    uint64_t queue_count_max, queue_bytes_max; /* default limits of a queue */
+    uint64_t client_bytes_max;                 /* unfinished payload bytes per session */
+    uint64_t client_results_max; /* finished, unread results per session, beyond which its
+                                    submits are busy */
+    uint64_t kv_count_max, kv_bytes_max;
+    uint32_t sessions_max;
+    uint32_t prefetch_max; /* leases per worker beyond its slots */
+    int64_t
+        prefetch_run_us; /* types whose mean run time is longer are never prefetched: 10 ms */
+    struct core_defects defects;
+};
+
+/* Defaults of every number above; broker_id, epoch, seed and texts stay for the caller to set.
+ */
+void core_config_init(struct core_config *config);
+
+DROVER_MUST_USE drover_status core_new(const struct core_config *config, int64_t now_us,
+                                       struct core **out_core);
+void core_destroy(struct core **core);
+
+enum core_port { CORE_PORT_CLIENT = 1, CORE_PORT_WORKER = 2 };
+
+enum core_event_kind {
+    CORE_EVENT_MESSAGE =
+        1,           /* a decoded message from a peer; the first of a peer must be HELLO */
+    CORE_EVENT_GONE, /* the peer's connection is gone (or broke the protocol); the number may be
+                        reused after this */
+    CORE_EVENT_SETTLED, /* the peer settled the message sent with `token` (tokens come in order)
+                         */
+    CORE_EVENT_BLOCKED, /* the peer does not read: its outbox is full. Sends to it may be
+                           refused until UNBLOCKED */
+    CORE_EVENT_UNBLOCKED,
+    CORE_EVENT_SELF, /* the shell's own numbers for the status document */
+};
+
+struct core_self {
+    uint64_t rss_bytes;
+    double cpu_percent;
+};
+
+struct core_event {
+    enum core_event_kind kind;
+    uint32_t peer;                     /* shell's number of the connection, small integers */
+    enum core_port port;               /* MESSAGE: where it came in */
+    const struct drv_message *message; /* MESSAGE: borrowed for the call */
+    uint64_t token;                    /* SETTLED */
+    struct core_self self;             /* SELF */
+};
+
+/* One event. Never fails: out of memory refuses the request with an error to the peer. */
+void core_step(struct core *core, const struct core_event *event, int64_t now_us);
+
+/* Due timers, dispatch, flush of what was gathered. Returns the instant at which it wants to be
+ * called next (INT64_MAX: never). */
+int64_t core_tick(struct core *core, int64_t now_us);
+
+enum core_effect_kind {
+    CORE_SEND = 1, /* encode `message` for `peer`; token != 0: report when settled */
+    CORE_CLOSE,    /* forget the connection after sending what is queued for it */
+    CORE_SETTLE,   /* everything received from `peer` up to message number `seq` is dealt with:
+                      acknowledge it */
+    CORE_RECORD,   /* append to the store before any later effect leaves the broker */
+};
+
+enum core_record_kind {
+    CORE_RECORD_SUBMIT = 1,
+    CORE_RECORD_LEASE,
+    CORE_RECORD_STARTED,
+    CORE_RECORD_RETURNED,
+    CORE_RECORD_REQUEUED,
+    CORE_RECORD_ENDED,
+    CORE_RECORD_FORGOTTEN,
+    CORE_RECORD_SESSION,
+    CORE_RECORD_SESSION_END,
+    CORE_RECORD_REPLY,
+    CORE_RECORD_KV,
+    CORE_RECORD_QUEUE,
+    CORE_RECORD_ARRAY_SEALED,
+    CORE_RECORD_CANCEL,
+};
+
+struct core_record { /* what changed; enough for a history, the store asks the core for bodies
+                      */
+    enum core_record_kind kind;
+    drover_id id; /* task, session or broker id */
+    uint32_t index;
+    uint32_t attempt;
+    uint32_t state;    /* enum drover_state after the change */
+    bool charged;      /* REQUEUED: a budget was charged */
+    drover_id session; /* LEASE, STARTED, RETURNED, ENDED: worker's session; SUBMIT, REPLY: the
+                          client's */
+    uint64_t req;      /* REPLY */
+};
+
+struct core_effect {
+    enum core_effect_kind kind;
+    uint32_t peer;
+    const struct drv_message *message; /* SEND: valid until core_effects_clear */
+    uint64_t token;
+    uint64_t seq;
+    struct core_record record;
+};
+
+/* The effects of this turn, in the order in which they must be applied. */
+const struct core_effect *core_effects(const struct core *core, size_t *out_count);
+void core_effects_clear(struct core *core);
+
+struct core_counters { /* cumulative but for waiting..running; see DESIGN.md */
+    uint64_t submitted, waiting, delayed, queued, running, succeeded, failed, cancelled,
+        expired, lost_at_restart;
+    uint64_t retried, stale_results, duplicate_results, unknown_results, malformed, refused,
+        charged, requeued_free;
+};
+void core_counters_get(const struct core *core, struct core_counters *out_counters);
+void core_count_malformed(struct core *core); /* the shell dropped bytes that were no message */
+
+/* Bytes accounted for tasks, payloads, results, shared data, sessions. */
+uint64_t core_memory_bytes(const struct core *core);
+
+/* No work left: nothing leased, all replies handed out (for a graceful end). core_drain stops
+ * intake: submits are answered DRAINING, leases stop. */
+void core_drain(struct core *core, int64_t now_us);
+bool core_is_drained(const struct core *core);
+
+/* Walks every structure; returns NULL when all invariants hold, else a static text naming the
+ * broken one. O(size): tests only. */
+const char *core_check(const struct core *core);
+
+#endif

@@ -1,0 +1,99 @@
+/*
+ * Link: one connection's bookkeeping, pure: sequence numbers, acknowledgements, byte window,
+ * chunks.
+ *
+ *                 typed messages                                   frames (head, blob)
+ *   session/core ───drv_link_send──> [ control queue ]  ──drv_link_next──> socket
+ *                                    [ bulk: chunks + their message ]
+ *   session/core <──drv_link_receive── order, duplicates, gaps, chunk assembly <── socket
+ *
+ * Guarantees: what is sent keeps its order within its class; control messages (no chunks, not
+ * charged) overtake bulk that waits for the window; charged bytes in flight stay within the
+ * peer's window (one message may always be in flight); a value is complete before the message
+ * that names it; hostile chunks allocate no more than was received. One link per connection; a
+ * reconnect makes a new one. No sockets, no clock (now is passed), no threads.
+ */
+#ifndef DRV_LINK_H
+#define DRV_LINK_H
+
+#include "message.h"
+
+struct drv_link;
+
+struct drv_link_config {
+    uint64_t epoch;       /* put into every message sent; 0 until known */
+    uint64_t window_out;  /* bytes the other side accepts unsettled; from HELLO or WELCOME */
+    uint64_t window_in;   /* bytes we accept unsettled: a peer that exceeds it four times over
+                             breaks the protocol */
+    int64_t ack_delay_us; /* how long an acknowledgement may wait for company */
+    size_t queue_max;     /* messages waiting to be sent beyond which drv_link_send refuses with
+                             BUSY */
+    size_t queue_bytes_max; /* the same in bytes */
+};
+
+DROVER_MUST_USE drover_status drv_link_new(const struct drv_link_config *config,
+                                           struct drv_link **out_link);
+void drv_link_destroy(struct drv_link **link);
+void drv_link_set_epoch(struct drv_link *link, uint64_t epoch);
+void drv_link_set_window_out(struct drv_link *link, uint64_t bytes);
+
+/*
+ * Encode and queue a message. `token` (0: none) comes back from drv_link_settled when the other
+ * side has settled it. Returns OK, BUSY (queue full; nothing was queued), TOO_BIG, NOMEM.
+ * msg->epoch, seq, ack are ignored: the link fills them in.
+ */
+DROVER_MUST_USE drover_status drv_link_send(struct drv_link *link,
+                                            const struct drv_message *message, uint64_t token);
+
+/*
+ * One frame pair that may be sent now. *out_head is owned by the caller afterwards (a
+ * drv_data), *out_blob too (never NULL; may be empty; chunks are slices: offset and length are
+ * given). Returns false when there is nothing (or the window is full). The frame counts as
+ * sent. Acknowledgements ride along; sending an ACK of its own is drv_link_tick's business.
+ */
+struct drv_frames {
+    struct drv_data *head; /* owned */
+    struct drv_data *blob; /* owned; may be NULL when empty */
+    size_t blob_offset, blob_len;
+    unsigned kind;
+};
+bool drv_link_next(struct drv_link *link, struct drv_frames *out_frames);
+/* Put back the frame pair that the socket refused (EAGAIN): it comes first again, with the same
+ * sequence number. Takes *frames. */
+void drv_link_unsend(struct drv_link *link, struct drv_frames *frames);
+
+/*
+ * Take a received frame pair. out_message->kind is 0 when there is nothing for the caller
+ * (chunk, bare ACK without notes, CREDIT bytes part is applied here but CREDIT is still handed
+ * on, duplicate). The message borrows from head, blob and arena. `blob` may be given as
+ * drv_data so that large chunks are kept by reference; it is borrowed (the link takes its own
+ * reference). Returns OK; PROTOCOL (gap, transfer misuse: break the connection); EPOCH
+ * (dropped, not counted as received... a HELLO is exempt); MALFORMED, LIMIT, TOO_BIG (sequence
+ * cannot be trusted: break the connection); UNSUPPORTED (answer ERROR; the sequence counts);
+ * NOMEM.
+ */
+DROVER_MUST_USE drover_status drv_link_receive(struct drv_link *link, const uint8_t *head,
+                                               size_t head_len, struct drv_data *blob,
+                                               size_t blob_len, int64_t now_us,
+                                               struct drv_arena *arena,
+                                               struct drv_message *out_message,
+                                               const char **out_reason);
+
+/* Every message received with seq <= `seq` has been dealt with (chunks settle themselves once
+ * assembled into the books). Monotonic. */
+void drv_link_settle(struct drv_link *link, uint64_t seq, int64_t now_us);
+
+/* Tokens of messages that the other side has settled, in order. False when there are no more.
+ */
+bool drv_link_settled(struct drv_link *link, uint64_t *out_token);
+
+/* Queue an ACK when one is due. */
+void drv_link_tick(struct drv_link *link, int64_t now_us);
+int64_t drv_link_deadline_us(const struct drv_link *link); /* INT64_MAX: none */
+
+size_t drv_link_queued(const struct drv_link *link);       /* messages waiting */
+size_t drv_link_queued_bytes(const struct drv_link *link); /* bytes waiting, chunks included */
+uint64_t drv_link_in_flight_bytes(const struct drv_link *link);
+bool drv_link_is_idle(const struct drv_link *link); /* nothing queued, nothing unsettled */
+
+#endif
