@@ -1,0 +1,42 @@
+/*
+ * data.h: immutable bytes shared by reference, across threads too.
+ *
+ * The maker writes into `bytes` before anyone else has a reference; from then on nobody does.
+ */
+#ifndef DRV_DATA_H
+#define DRV_DATA_H
+
+#include "view.h"
+
+#include <drover/status.h>
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct drv_data {
+    atomic_size_t references;
+    size_t len;
+    uint8_t bytes[];
+};
+
+/* Uninitialised bytes with one reference, the caller's. OK or NOMEM. */
+DROVER_MUST_USE drover_status drv_data_new(size_t len, struct drv_data **out_data);
+
+/* The same, filled with a copy. OK or NOMEM. */
+DROVER_MUST_USE drover_status drv_data_copy(const void *bytes, size_t len,
+                                            struct drv_data **out_data);
+
+/* One more reference to the same data; returns data. NULL gives NULL. */
+struct drv_data *drv_data_ref(struct drv_data *data);
+
+/* Gives one reference back and nulls the pointer; the last one frees. NULLs are fine. */
+void drv_data_unref(struct drv_data **data);
+
+/* The bytes; an empty view for NULL. */
+static inline struct drv_view drv_data_view(const struct drv_data *data)
+{
+    return data == NULL ? drv_view_of(NULL, 0) : drv_view_of(data->bytes, data->len);
+}
+
+#endif
