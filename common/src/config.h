@@ -9,7 +9,7 @@
 #ifndef DRV_CONFIG_H
 #define DRV_CONFIG_H
 
-#include "error.h"
+#include "problem.h"
 #include "view.h"
 
 #include <drover/status.h>
@@ -30,22 +30,22 @@ struct drv_config_entry {
 };
 
 /*
- * Called for every entry in order. Anything but OK stops; the text put into error is
+ * Called for every entry in order. Anything but OK stops; the text put into problem is
  * prefixed with "file:line: " by the caller.
  */
 typedef drover_status (*drv_config_fn)(void *context, const struct drv_config_entry *entry,
-                                       struct drv_error *error);
+                                       struct drv_problem *problem);
 
 /*
  * Reads a configuration from memory; file is its name in messages.
- * OK, INVALID (with "file:line: why" in error), NOMEM, or what the callback returned.
+ * OK, INVALID (with "file:line: why" in problem), NOMEM, or what the callback returned.
  */
 DROVER_MUST_USE drover_status drv_config_parse(struct drv_view text, const char *file,
                                                drv_config_fn callback, void *context,
-                                               struct drv_error *error);
+                                               struct drv_problem *problem);
 
 /* Reads the file at path; also IO when it cannot be read and TOO_BIG. Blocks on the disk. */
 DROVER_MUST_USE drover_status drv_config_load(const char *path, drv_config_fn callback,
-                                              void *context, struct drv_error *error);
+                                              void *context, struct drv_problem *problem);
 
 #endif

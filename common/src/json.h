@@ -9,18 +9,18 @@
 #define DRV_JSON_H
 
 #include "buffer.h"
-#include "error.h"
+#include "problem.h"
 #include "view.h"
 
 #include <stdbool.h>
 
 /*
  * Appends the msgpack form of exactly one JSON text (RFC 8259) to out. The rules are those of
- * drover_value_from_json. On failure out may hold a part of it, and error names line and
+ * drover_value_from_json. On failure out may hold a part of it, and problem names line and
  * column. OK, MALFORMED, LIMIT (depth) or NOMEM.
  */
 DROVER_MUST_USE drover_status drv_json_read(struct drv_view text, struct drv_buffer *out,
-                                            struct drv_error *error);
+                                            struct drv_problem *problem);
 
 /*
  * Appends the JSON form of exactly one msgpack value, which must have passed drv_validate with

@@ -16,9 +16,9 @@
  *     static const struct drv_program program = {.name = "drover-worker", ...};
  *
  *     status = drv_options_new(&program, &o);
- *     status = drv_options_load(o, argc, argv, NULL, &error);   (INVALID: print error, exit 64)
- *     if (drv_options_flag(o, "help")) { drv_options_help(o, stdout); ... }
- *     slots = drv_options_int(o, "slots");
+ *     status = drv_options_load(o, argc, argv, NULL, &problem);   (INVALID: print problem.text,
+ * exit 64) if (drv_options_flag(o, "help")) { drv_options_help(o, stdout); ... } slots =
+ * drv_options_int(o, "slots");
  *
  * "help", "version" and, for programs with a file, "config" and "check-config" are added to
  * every program. Declaring a table wrongly or asking for an option that is not declared, or by
@@ -28,7 +28,7 @@
 #define DRV_OPTIONS_H
 
 #include "config.h"
-#include "error.h"
+#include "problem.h"
 
 #include <drover/status.h>
 
@@ -112,12 +112,12 @@ void drv_options_destroy(struct drv_options **options);
  * Reads the command line, then the environment (env: getenv when NULL), then the file that
  * --config names. argv[0] is skipped. With --help or --version on the command line the rest
  * is not looked at. Blocks on the file.
- * OK; INVALID with one line in error; IO or TOO_BIG for the file; NOMEM; or what a section's
+ * OK; INVALID with one line in problem; IO or TOO_BIG for the file; NOMEM; or what a section's
  * callback returned.
  */
 DROVER_MUST_USE drover_status drv_options_load(struct drv_options *options, int argc,
                                                const char *const *argv, drv_options_env_fn env,
-                                               struct drv_error *error);
+                                               struct drv_problem *problem);
 
 /*
  * The position in argv of operand number nth (from 0), or argc, judged by the tables alone
