@@ -1,0 +1,25 @@
+/*
+ * endpoint.h: where the broker may listen, and where it does.
+ *
+ * tcp://HOST:PORT with PORT 1..65535, or 0 or * for any free one, and ipc://PATH. Everything
+ * but loopback and ipc is refused unless `insecure`: whoever reaches the port could run
+ * handlers.
+ */
+#ifndef BROKER_ENDPOINT_H
+#define BROKER_ENDPOINT_H
+
+#include "problem.h"
+
+#include <drover/status.h>
+
+#include <stdbool.h>
+
+#define ENDPOINT_MAX 256 /* bytes with the NUL; an ipc path is bounded by the system at 107 */
+
+/* Checks the text and brings it into the form that the socket wants (port 0 becomes *). OK or
+ * INVALID, REFUSED with a problem. */
+DROVER_MUST_USE drover_status endpoint_check(const char *text, bool insecure,
+                                             char out_endpoint[ENDPOINT_MAX],
+                                             struct drv_problem *problem);
+
+#endif

@@ -1,0 +1,176 @@
+/*
+ * intake.c: from frames to events.
+ *
+ * Everything here comes from strangers. A message that is not one costs its sender the
+ * connection or is dropped and counted; nothing is allocated for a connection before its first
+ * message decodes as a HELLO.
+ */
+#include "server.h"
+
+#include "check.h"
+
+#include <string.h>
+#include <zmq.h>
+
+enum { PART_ROUTING_ID, PART_HEAD, PART_BLOB, PART_COUNT };
+
+struct packet {
+    zmq_msg_t parts[PART_COUNT];
+    int count; /* frames seen; more than PART_COUNT were dropped */
+};
+
+static void packet_close(struct packet *packet)
+{
+    for (int i = 0; i < PART_COUNT; i++) {
+        (void)zmq_msg_close(&packet->parts[i]);
+    }
+}
+
+/* False when nothing is there. Frames beyond the third are read and dropped one at a time. */
+static bool packet_receive(void *socket, struct packet *packet)
+{
+    packet->count = 0;
+    for (int i = 0; i < PART_COUNT; i++) {
+        (void)zmq_msg_init(&packet->parts[i]);
+    }
+    bool more = true;
+    while (more) {
+        zmq_msg_t extra;
+        (void)zmq_msg_init(&extra);
+        zmq_msg_t *part = packet->count < PART_COUNT ? &packet->parts[packet->count] : &extra;
+        if (zmq_msg_recv(part, socket, ZMQ_DONTWAIT) < 0) {
+            (void)zmq_msg_close(&extra);
+            packet_close(packet);
+            return false;
+        }
+        more = zmq_msg_more(part) != 0;
+        packet->count += packet->count < PART_COUNT + 1 ? 1 : 0;
+        (void)zmq_msg_close(&extra);
+    }
+    return true;
+}
+
+static struct drv_link_config link_config(const struct server *server)
+{
+    return (struct drv_link_config){
+        .epoch = server->settings.core.epoch,
+        .window_out = SERVER_WINDOW_IN, /* until HELLO tells */
+        .window_in = SERVER_WINDOW_IN,
+        .ack_delay_us = SERVER_ACK_DELAY_US,
+        .queue_max = SERVER_QUEUE_MAX,
+        .queue_bytes_max = SERVER_QUEUE_BYTES_MAX,
+    };
+}
+
+static struct peer *ensure_peer(struct server *server, enum core_port port,
+                                zmq_msg_t *routing_id, int64_t now_us)
+{
+    const void *bytes = zmq_msg_data(routing_id);
+    size_t len = zmq_msg_size(routing_id);
+    struct peer *peer = peers_find(&server->peers, port, bytes, len);
+    if (peer != NULL) {
+        peer_heard(&server->peers, peer, now_us);
+        return peer;
+    }
+    struct drv_link_config config = link_config(server);
+    drover_status status = peers_add(&server->peers, port, bytes, len, &config, now_us, &peer);
+    if (status != DROVER_OK) {
+        drv_log_warn(server->log, "connection refused", drv_log_status("why", status));
+        return NULL;
+    }
+    return peer;
+}
+
+static void step_settled(struct server *server, struct peer *peer, int64_t now_us)
+{
+    uint64_t token;
+    while (drv_link_settled(peer->link, &token)) {
+        struct core_event event = {.kind = CORE_EVENT_SETTLED,
+                                   .peer = peer->number,
+                                   .port = peer->port,
+                                   .token = token};
+        core_step(server->core, &event, now_us);
+    }
+}
+
+static void step_message(struct server *server, struct peer *peer,
+                         const struct drv_message *message, int64_t now_us)
+{
+    if (message->kind == DRV_HELLO) {
+        drv_link_set_window_out(peer->link, message->hello.credit_bytes);
+    } else if (message->kind == DRV_CREDIT) {
+        drv_link_set_window_out(peer->link, message->credit.bytes);
+    }
+    struct core_event event = {.kind = CORE_EVENT_MESSAGE,
+                               .peer = peer->number,
+                               .port = peer->port,
+                               .message = message};
+    core_step(server->core, &event, now_us);
+}
+
+/* The message cannot be used: what becomes of the connection. */
+static void refuse(struct server *server, struct peer *peer, drover_status status,
+                   const char *reason, const struct drv_message *message)
+{
+    core_count_malformed(server->core);
+    drv_log_debug(server->log, "message refused", drv_log_uint("peer", peer->number),
+                  drv_log_status("status", status), drv_log_str("reason", reason));
+    if (status == DROVER_EPOCH || status == DROVER_NOMEM) {
+        return;
+    }
+    outlet_refuse(server, peer, status, reason != NULL ? reason : drover_status_text(status),
+                  message);
+    peer->closing = true;
+    peer_mark_gone(&server->peers, peer);
+}
+
+static void handle(struct server *server, struct peer *peer, struct packet *packet,
+                   int64_t now_us)
+{
+    struct drv_data *blob = NULL;
+    struct drv_message message;
+    const char *reason = NULL;
+    memset(&message, 0, sizeof(message));
+    size_t blob_len = zmq_msg_size(&packet->parts[PART_BLOB]);
+    if (blob_len > 0 &&
+        drv_data_copy(zmq_msg_data(&packet->parts[PART_BLOB]), blob_len, &blob) != DROVER_OK) {
+        refuse(server, peer, DROVER_NOMEM, NULL, &message);
+        return;
+    }
+    drv_arena_reset(&server->arena);
+    drover_status status = drv_link_receive(peer->link, zmq_msg_data(&packet->parts[PART_HEAD]),
+                                            zmq_msg_size(&packet->parts[PART_HEAD]), blob,
+                                            blob_len, now_us, &server->arena, &message,
+                                            &reason);
+    step_settled(server, peer, now_us);
+    if (status != DROVER_OK && status != DROVER_UNSUPPORTED) {
+        refuse(server, peer, status, reason, &message);
+    } else if (message.kind != 0) { /* the core answers kinds that it does not know */
+        step_message(server, peer, &message, now_us);
+    }
+    peer_mark_acking(&server->peers, peer);
+    peer_mark_dirty(&server->peers, peer); /* its acknowledgements may have opened the window */
+    drv_data_unref(&blob);
+}
+
+bool intake_drain(struct server *server, enum core_port port, int64_t now_us)
+{
+    for (int i = 0; i < SERVER_BURST; i++) {
+        struct packet packet;
+        if (!packet_receive(server->sockets[port], &packet)) {
+            return false;
+        }
+        struct peer *peer = ensure_peer(server, port, &packet.parts[PART_ROUTING_ID], now_us);
+        if (peer == NULL || peer->closing) {
+            core_count_malformed(server->core);
+        } else if (packet.count != PART_COUNT) {
+            struct drv_message none;
+            memset(&none, 0, sizeof(none));
+            refuse(server, peer, DROVER_MALFORMED, "a message is two frames", &none);
+        } else {
+            handle(server, peer, &packet, now_us);
+        }
+        packet_close(&packet);
+    }
+    return true;
+}

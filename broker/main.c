@@ -1,0 +1,79 @@
+/*
+ * drover-broker.
+ *
+ *   main.c       this: options, log, exit codes
+ *   settings.c   command line, environment, file -> struct settings
+ *   endpoint.c   where it may listen
+ *   server.c     life and loop
+ *   intake.c     frames -> link -> core events
+ *   outlet.c     core effects -> link -> frames
+ *   peer.c       connections
+ *   self.c       own resource use
+ *   notify.c     service manager
+ *   core/        every decision, pure
+ *   store/       what is kept
+ */
+#include "server.h"
+#include "settings.h"
+
+#include <drover/drover.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { EXIT_USAGE_ERROR = 64, EXIT_UNAVAILABLE = 69, EXIT_IO = 74 };
+
+static int serve(const struct settings *settings)
+{
+    struct drv_log log;
+    struct drv_problem problem = {""};
+    struct server *server = NULL;
+    drv_log_init(&log, "drover-broker", settings->log_level);
+    drover_status status = server_new(settings, &log, &server, &problem);
+    if (status != DROVER_OK) {
+        (void)fprintf(stderr, "drover-broker: %s\n", problem.text);
+        return status == DROVER_IO ? EXIT_IO : EXIT_UNAVAILABLE;
+    }
+    status = server_run(server);
+    server_destroy(&server);
+    return status == DROVER_OK ? EXIT_SUCCESS : EXIT_IO;
+}
+
+static int start(struct drv_options *options, int argc, const char *const *argv)
+{
+    struct drv_problem problem = {""};
+    struct settings settings;
+    drover_status status = drv_options_load(options, argc, argv, NULL, &problem);
+    if (status == DROVER_OK && drv_options_flag(options, "help")) {
+        drv_options_help(options, stdout);
+        return EXIT_SUCCESS;
+    }
+    if (status == DROVER_OK && drv_options_flag(options, "version")) {
+        (void)printf("drover-broker %s\n", DROVER_VERSION_STRING);
+        return EXIT_SUCCESS;
+    }
+    if (status == DROVER_OK && drv_options_operand_count(options) > 0) {
+        status = drv_problem_set(&problem, DROVER_INVALID, "unexpected argument: %s",
+                                 drv_options_operand(options, 0));
+    }
+    if (status == DROVER_OK) {
+        status = settings_read(options, &settings, &problem);
+    }
+    if (status != DROVER_OK) {
+        (void)fprintf(stderr, "drover-broker: %s\n", problem.text);
+        return EXIT_USAGE_ERROR;
+    }
+    return drv_options_flag(options, "check-config") ? EXIT_SUCCESS : serve(&settings);
+}
+
+int main(int argc, char **argv)
+{
+    struct drv_options *options = NULL;
+    if (drv_options_new(&settings_program, &options) != DROVER_OK) {
+        (void)fputs("drover-broker: out of memory\n", stderr);
+        return EXIT_UNAVAILABLE;
+    }
+    int code = start(options, argc, (const char *const *)argv);
+    drv_options_destroy(&options);
+    return code;
+}

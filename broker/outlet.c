@@ -1,0 +1,294 @@
+/*
+ * outlet.c: from effects to frames.
+ *
+ * Sends never block. A peer whose socket refuses waits in its own queue and is tried again on
+ * its next message and every SERVER_RETRY_US; a peer whose queue overflows, or that refuses for
+ * a whole lease time, loses its connection. A peer that is silent is probed, since a ROUTER
+ * socket tells only a sender that the other side is gone.
+ */
+#include "server.h"
+
+#include "check.h"
+
+#include <errno.h>
+#include <string.h>
+#include <zmq.h>
+
+static void drop(struct server *server, struct peer *peer, const char *why)
+{
+    drv_log_info(server->log, "connection dropped", drv_log_uint("peer", peer->number),
+                 drv_log_str("port", peer->port == CORE_PORT_WORKER ? "worker" : "client"),
+                 drv_log_str("why", why));
+    peer->closing = true;
+    peer_mark_gone(&server->peers, peer);
+}
+
+static void send_message(struct server *server, struct peer *peer,
+                         const struct drv_message *message, uint64_t token)
+{
+    drover_status status = drv_link_send(peer->link, message, token);
+    if (status == DROVER_OK) {
+        peer_mark_dirty(&server->peers, peer);
+    } else if (status == DROVER_BUSY) {
+        drop(server, peer, "does not read");
+    } else {
+        drv_log_error(server->log, "message not sent", drv_log_status("status", status),
+                      drv_log_str("kind", drv_kind_name(message->kind)));
+        drop(server, peer, drover_status_text(status));
+    }
+}
+
+void outlet_refuse(struct server *server, struct peer *peer, drover_status code,
+                   const char *text, const struct drv_message *about)
+{
+    struct drv_message message = {.kind = DRV_ERROR};
+    message.failure.code = (uint32_t)code;
+    message.failure.text = drv_str_of(text);
+    message.failure.about_kind = (uint32_t)about->kind;
+    message.failure.about_seq = about->seq;
+    if (drv_link_send(peer->link, &message, 0) == DROVER_OK) {
+        peer_mark_dirty(&server->peers, peer);
+    }
+}
+
+static void apply_one(struct server *server, const struct core_effect *effect, int64_t now_us)
+{
+    struct peer *peer = effect->kind == CORE_RECORD ? NULL
+                                                    : peers_at(&server->peers, effect->peer);
+    switch (effect->kind) {
+    case CORE_SEND:
+        if (peer != NULL && !peer->closing) {
+            send_message(server, peer, effect->message, effect->token);
+        }
+        break;
+    case CORE_CLOSE:
+        if (peer != NULL) {
+            peer->closing = true;
+            peer_mark_gone(&server->peers, peer);
+            peer_mark_dirty(&server->peers, peer);
+        }
+        break;
+    case CORE_SETTLE:
+        if (peer != NULL) {
+            drv_link_settle(peer->link, effect->seq, now_us);
+            peer_mark_acking(&server->peers, peer);
+        }
+        break;
+    case CORE_RECORD: {
+        uint64_t lsn;
+        if (store_append(server->store, &effect->record, &lsn) != DROVER_OK) {
+            drv_log_error(server->log, "store failed", drv_log_str("action", "stopping"));
+            server->stop = true;
+        }
+        break;
+    }
+    }
+}
+
+void outlet_apply(struct server *server, int64_t now_us)
+{
+    size_t count = 0;
+    const struct core_effect *effects = core_effects(server->core, &count);
+    for (size_t i = 0; i < count; i++) {
+        apply_one(server, &effects[i], now_us);
+    }
+    core_effects_clear(server->core);
+}
+
+static void free_data(void *bytes, void *hint)
+{
+    (void)bytes;
+    struct drv_data *data = hint;
+    drv_data_unref(&data);
+}
+
+/* Hands the bytes over by reference; the reference is given up in any case but failure. */
+static int send_data(void *socket, struct drv_data **data, size_t offset, size_t len, int flags)
+{
+    zmq_msg_t part;
+    if (len == 0) {
+        return zmq_send(socket, "", 0, flags);
+    }
+    if (zmq_msg_init_data(&part, (*data)->bytes + offset, len, free_data, *data) != 0) {
+        return -1;
+    }
+    (void)drv_data_ref(*data); /* given up by free_data, whatever becomes of the message */
+    int sent = zmq_msg_send(&part, socket, flags);
+    if (sent < 0) {
+        int saved = errno;
+        (void)zmq_msg_close(&part);
+        errno = saved;
+    }
+    return sent;
+}
+
+/* ROUTER decides on the first frame whether the whole message goes: only that one can be
+ * refused. */
+static int send_frames(struct server *server, struct peer *peer, struct drv_frames *frames)
+{
+    void *socket = server->sockets[peer->port];
+    if (zmq_send(socket, peer->routing_id, peer->routing_id_len, ZMQ_DONTWAIT | ZMQ_SNDMORE) <
+        0) {
+        return errno;
+    }
+    int rc = send_data(socket, &frames->head, 0, frames->head->len, ZMQ_DONTWAIT | ZMQ_SNDMORE);
+    if (rc >= 0) {
+        rc = send_data(socket, &frames->blob, frames->blob_offset, frames->blob_len,
+                       ZMQ_DONTWAIT);
+    }
+    return rc < 0 ? EHOSTUNREACH : 0;
+}
+
+static void tell_blocked(struct server *server, struct peer *peer, bool blocked, int64_t now_us)
+{
+    struct core_event event = {.kind = blocked ? CORE_EVENT_BLOCKED : CORE_EVENT_UNBLOCKED,
+                               .peer = peer->number,
+                               .port = peer->port};
+    core_step(server->core, &event, now_us);
+}
+
+static void wait_for_socket(struct server *server, struct peer *peer, int64_t now_us)
+{
+    if (!drv_list_is_linked(&peer->waiting)) {
+        drv_list_push_back(&server->peers.waiting, &peer->waiting);
+        peer->waiting_since_us = now_us;
+        tell_blocked(server, peer, true, now_us);
+    } else if (now_us - peer->waiting_since_us > server->settings.core.lease_us) {
+        drop(server, peer, "does not read");
+    }
+}
+
+static void flush_peer(struct server *server, struct peer *peer, int64_t now_us)
+{
+    struct drv_frames frames;
+    while (drv_link_next(peer->link, &frames)) {
+        int error = send_frames(server, peer, &frames);
+        if (error == EAGAIN) {
+            drv_link_unsend(peer->link, &frames);
+            wait_for_socket(server, peer, now_us);
+            return;
+        }
+        drv_data_unref(&frames.head);
+        drv_data_unref(&frames.blob);
+        if (error != 0) {
+            drop(server, peer, error == EHOSTUNREACH ? "gone" : zmq_strerror(error));
+            return;
+        }
+    }
+    if (drv_list_is_linked(&peer->waiting)) {
+        drv_list_remove(&peer->waiting);
+        tell_blocked(server, peer, false, now_us);
+    }
+}
+
+static void flush_port(struct server *server, enum core_port port, int64_t now_us)
+{
+    struct drv_list batch;
+    drv_list_init(&batch);
+    drv_list_splice_back(&batch, &server->peers.dirty[port]);
+    struct drv_list *link;
+    while ((link = drv_list_pop_front(&batch)) != NULL) {
+        flush_peer(server, DRV_LIST_ITEM(link, struct peer, dirty), now_us);
+    }
+}
+
+static void tick_acks(struct server *server, int64_t now_us)
+{
+    struct drv_list *link;
+    while ((link = drv_list_first(&server->peers.acking)) != NULL) {
+        struct peer *peer = DRV_LIST_ITEM(link, struct peer, acking);
+        int64_t deadline_us = drv_link_deadline_us(peer->link);
+        if (deadline_us != INT64_MAX && deadline_us > now_us) {
+            return;
+        }
+        drv_list_remove(link);
+        drv_link_tick(peer->link, now_us);
+        peer_mark_dirty(&server->peers, peer);
+    }
+}
+
+static int64_t quiet_us(const struct server *server, enum core_port port)
+{
+    return port == CORE_PORT_WORKER ? server->settings.core.heartbeat_us * 3 / 2
+                                    : server->settings.core.lease_us;
+}
+
+/* Sends a HEARTBEAT to whom nothing was heard of; the socket says when there is nobody. */
+static void probe_port(struct server *server, enum core_port port, int64_t now_us)
+{
+    struct drv_message message = {.kind = DRV_HEARTBEAT};
+    struct drv_list *link;
+    while ((link = drv_list_first(&server->peers.quiet[port])) != NULL) {
+        struct peer *peer = DRV_LIST_ITEM(link, struct peer, quiet);
+        if (now_us - peer->probed_at_us < quiet_us(server, port)) {
+            return;
+        }
+        peer->probed_at_us = now_us;
+        drv_list_remove(link);
+        drv_list_push_back(&server->peers.quiet[port], link);
+        if (drv_link_queued(peer->link) == 0) {
+            send_message(server, peer, &message, 0);
+        }
+        peer_mark_dirty(&server->peers, peer);
+    }
+}
+
+static void retry_waiting(struct server *server)
+{
+    DRV_LIST_EACH(link, &server->peers.waiting)
+    {
+        peer_mark_dirty(&server->peers, DRV_LIST_ITEM(link, struct peer, waiting));
+    }
+}
+
+void outlet_flush(struct server *server, int64_t now_us)
+{
+    tick_acks(server, now_us);
+    probe_port(server, CORE_PORT_WORKER, now_us);
+    probe_port(server, CORE_PORT_CLIENT, now_us);
+    retry_waiting(server);
+    flush_port(server, CORE_PORT_WORKER, now_us);
+    flush_port(server, CORE_PORT_CLIENT, now_us);
+}
+
+void outlet_goodbye(struct server *server)
+{
+    struct drv_message message = {.kind = DRV_GOODBYE};
+    message.goodbye.code = DROVER_DRAINING;
+    message.goodbye.text = drv_str_of("the broker is going down");
+    for (size_t i = 0; i < server->peers.capacity; i++) {
+        struct peer *peer = server->peers.by_number[i];
+        if (peer != NULL && !peer->closing) {
+            send_message(server, peer, &message, 0);
+        }
+    }
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t probe_deadline_us(const struct server *server, enum core_port port)
+{
+    const struct drv_list *link = drv_list_first(&server->peers.quiet[port]);
+    if (link == NULL) {
+        return INT64_MAX;
+    }
+    return DRV_LIST_ITEM(link, struct peer, quiet)->probed_at_us + quiet_us(server, port);
+}
+
+int64_t outlet_deadline_us(const struct server *server)
+{
+    int64_t deadline_us = earlier(probe_deadline_us(server, CORE_PORT_WORKER),
+                                  probe_deadline_us(server, CORE_PORT_CLIENT));
+    const struct drv_list *link = drv_list_first(&server->peers.acking);
+    if (link != NULL) {
+        const struct peer *peer = DRV_LIST_ITEM(link, struct peer, acking);
+        deadline_us = earlier(deadline_us, drv_link_deadline_us(peer->link));
+    }
+    if (!drv_list_is_empty(&server->peers.gone)) {
+        deadline_us = 0;
+    }
+    return deadline_us;
+}

@@ -1,0 +1,78 @@
+/*
+ * peer.h: the connections of the broker: who is behind a routing id.
+ *
+ *      routing id ──hash──> peer ──> link (sequence, window, chunks)
+ *      peer number ─array─>  │
+ *                            ├─ dirty    has frames to send           (list per port)
+ *                            ├─ acking   owes an acknowledgement      (list, in order of
+ * deadlines) ├─ waiting  refused by its socket        (list) └─ quiet    by time of last
+ * message      (list per port, longest first)
+ *
+ * A peer exists from the first message of a connection to its end. The core knows it by its
+ * number, which is reused only after the core was told that it is gone. Routing ids never leave
+ * this module and the socket calls beside it.
+ */
+#ifndef BROKER_PEER_H
+#define BROKER_PEER_H
+
+#include "core.h"
+#include "link.h"
+#include "list.h"
+#include "table.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PEER_ROUTING_ID_MAX 32 /* ours has 5 bytes: the socket makes it, never the peer */
+
+struct peer {
+    uint32_t number;
+    enum core_port port;
+    uint8_t routing_id[PEER_ROUTING_ID_MAX];
+    size_t routing_id_len;
+    struct drv_link *link;    /* owned */
+    struct drv_list dirty;    /* in peers.dirty[port] */
+    struct drv_list acking;   /* in peers.acking */
+    struct drv_list waiting;  /* in peers.waiting */
+    struct drv_list quiet;    /* in peers.quiet[port] */
+    struct drv_list gone;     /* in peers.gone: the core must be told */
+    int64_t heard_at_us;      /* last message */
+    int64_t probed_at_us;     /* last message or probe */
+    int64_t waiting_since_us; /* the socket refuses since */
+    bool closing;             /* forget it when its queue is empty */
+};
+
+struct peers {
+    struct drv_table by_routing_id;
+    struct peer **by_number; /* owned; NULL: free */
+    uint32_t *free_numbers;  /* owned */
+    size_t free_count, capacity, count, max;
+    struct drv_list dirty[CORE_PORT_WORKER + 1];
+    struct drv_list quiet[CORE_PORT_WORKER + 1];
+    struct drv_list acking, waiting, gone;
+};
+
+DROVER_MUST_USE drover_status peers_init(struct peers *peers, uint64_t seed, size_t max);
+void peers_fini(struct peers *peers);
+
+struct peer *peers_find(const struct peers *peers, enum core_port port, const void *routing_id,
+                        size_t len);
+struct peer *peers_at(const struct peers *peers, uint32_t number); /* NULL when there is none */
+
+/* A new peer with its link. OK, LIMIT (max reached), INVALID (odd routing id), NOMEM. */
+DROVER_MUST_USE drover_status peers_add(struct peers *peers, enum core_port port,
+                                        const void *routing_id, size_t len,
+                                        const struct drv_link_config *config, int64_t now_us,
+                                        struct peer **out_peer);
+
+/* Removes and frees it; the core must know. */
+void peers_remove(struct peers *peers, struct peer **peer);
+
+/* Puts it on a list once. */
+void peer_mark_dirty(struct peers *peers, struct peer *peer);
+void peer_mark_gone(struct peers *peers, struct peer *peer);
+void peer_mark_acking(struct peers *peers, struct peer *peer);
+void peer_heard(struct peers *peers, struct peer *peer, int64_t now_us);
+
+#endif

@@ -1,0 +1,344 @@
+/* server.c: the life of the broker and its loop; see server.h. */
+#include "server.h"
+
+#include "check.h"
+#include "clock.h"
+#include "notify.h"
+
+#include <drover/drover.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+#include <zmq.h>
+
+static int64_t now_us(void)
+{
+    return (int64_t)drv_clock_now_us();
+}
+
+static drover_status set_option(void *socket, int option, int value,
+                                struct drv_problem *problem)
+{
+    if (zmq_setsockopt(socket, option, &value, sizeof(value)) != 0) {
+        return drv_problem_set(problem, DROVER_INTERNAL, "socket option %d: %s", option,
+                               zmq_strerror(errno));
+    }
+    return DROVER_OK;
+}
+
+static drover_status set_options(void *socket, struct drv_problem *problem)
+{
+    static const struct {
+        int option;
+        int value;
+    } options[] = {
+        {ZMQ_ROUTER_MANDATORY, 1},  {ZMQ_SNDHWM, SERVER_HWM},   {ZMQ_RCVHWM, SERVER_HWM},
+        {ZMQ_LINGER, 500},          {ZMQ_BACKLOG, 1024},        {ZMQ_IPV6, 1},
+        {ZMQ_HANDSHAKE_IVL, 10000}, {ZMQ_HEARTBEAT_IVL, 10000}, {ZMQ_HEARTBEAT_TIMEOUT, 30000},
+        {ZMQ_HEARTBEAT_TTL, 60000},
+    };
+    for (size_t i = 0; i < DRV_ARRAY_LEN(options); i++) {
+        drover_status status = set_option(socket, options[i].option, options[i].value, problem);
+        if (status != DROVER_OK) {
+            return status;
+        }
+    }
+    int64_t max = SERVER_MESSAGE_MAX;
+    if (zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof(max)) != 0) {
+        return drv_problem_set(problem, DROVER_INTERNAL, "socket limit: %s",
+                               zmq_strerror(errno));
+    }
+    return DROVER_OK;
+}
+
+static drover_status bind_port(struct server *server, enum core_port port, const char *endpoint,
+                               struct drv_problem *problem)
+{
+    void *socket = zmq_socket(server->context, ZMQ_ROUTER);
+    if (socket == NULL) {
+        return drv_problem_set(problem, DROVER_INTERNAL, "socket: %s", zmq_strerror(errno));
+    }
+    server->sockets[port] = socket;
+    drover_status status = set_options(socket, problem);
+    if (status != DROVER_OK) {
+        return status;
+    }
+    if (zmq_bind(socket, endpoint) != 0) {
+        return drv_problem_set(problem, DROVER_IO, "cannot listen on %s: %s", endpoint,
+                               zmq_strerror(errno));
+    }
+    size_t len = ENDPOINT_MAX;
+    if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, server->endpoints[port], &len) != 0) {
+        return drv_problem_set(problem, DROVER_INTERNAL, "endpoint: %s", zmq_strerror(errno));
+    }
+    server->endpoint_list[port] = server->endpoints[port];
+    return DROVER_OK;
+}
+
+static drover_status open_signals(struct server *server, struct drv_problem *problem)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
+        return drv_problem_set(problem, DROVER_INTERNAL, "signals: %s", strerror(errno));
+    }
+    server->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (server->signal_fd < 0) {
+        return drv_problem_set(problem, DROVER_INTERNAL, "signalfd: %s", strerror(errno));
+    }
+    return DROVER_OK;
+}
+
+/* Identity of this start. With the memory store nothing carries over, so the wall clock serves
+ * as the growing epoch. */
+static drover_status make_core(struct server *server, uint64_t seed,
+                               struct drv_problem *problem)
+{
+    struct core_config *config = &server->settings.core;
+    config->seed = seed;
+    config->software = "drover " DROVER_VERSION_STRING;
+    config->store_name = store_name(server->store);
+    config->durability_max = store_durability_max(server->store);
+    config->client_endpoints = &server->endpoint_list[CORE_PORT_CLIENT];
+    config->client_endpoint_count = 1;
+    config->worker_endpoints = &server->endpoint_list[CORE_PORT_WORKER];
+    config->worker_endpoint_count = 1;
+    config->epoch = drv_clock_wall_ms();
+    drover_status status = drover_id_new(&config->broker_id);
+    if (status == DROVER_OK) {
+        status = core_new(config, now_us(), &server->core);
+    }
+    return status == DROVER_OK
+               ? DROVER_OK
+               : drv_problem_set(problem, status, "start: %s", drover_status_text(status));
+}
+
+static drover_status open_sockets(struct server *server, struct drv_problem *problem)
+{
+    server->context = zmq_ctx_new();
+    if (server->context == NULL) {
+        return drv_problem_set(problem, DROVER_INTERNAL, "context: %s", zmq_strerror(errno));
+    }
+    (void)zmq_ctx_set(server->context, ZMQ_MAX_SOCKETS, 16);
+    drover_status status = bind_port(server, CORE_PORT_CLIENT, server->settings.client_bind,
+                                     problem);
+    if (status == DROVER_OK) {
+        status = bind_port(server, CORE_PORT_WORKER, server->settings.worker_bind, problem);
+    }
+    return status;
+}
+
+drover_status server_new(const struct settings *settings, const struct drv_log *log,
+                         struct server **out_server, struct drv_problem *problem)
+{
+    uint64_t seeds[2];
+    if (getrandom(seeds, sizeof(seeds), 0) != (ssize_t)sizeof(seeds)) {
+        return drv_problem_set(problem, DROVER_IO, "no random bytes: %s", strerror(errno));
+    }
+    srandom((unsigned)seeds[0]); /* libzmq draws routing ids from the C library */
+    srand((unsigned)(seeds[0] >> 32U));
+    struct server *server = calloc(1, sizeof(*server));
+    if (server == NULL) {
+        return drv_problem_set(problem, DROVER_NOMEM, "out of memory");
+    }
+    server->log = log;
+    server->settings = *settings;
+    server->signal_fd = -1;
+    drv_arena_init(&server->arena, 1 << 20);
+    drover_status status = peers_init(&server->peers, seeds[1], settings->peers_max);
+    if (status == DROVER_OK) {
+        status = open_signals(server, problem);
+    }
+    if (status == DROVER_OK) {
+        status = open_sockets(server, problem);
+    }
+    if (status == DROVER_OK) {
+        status = store_memory_new(&server->store);
+    }
+    if (status == DROVER_OK) {
+        status = make_core(server, seeds[1], problem);
+    }
+    if (status != DROVER_OK) {
+        server_destroy(&server);
+        return status;
+    }
+    *out_server = server;
+    return DROVER_OK;
+}
+
+void server_destroy(struct server **server)
+{
+    struct server *s = *server;
+    *server = NULL;
+    if (s == NULL) {
+        return;
+    }
+    peers_fini(&s->peers);
+    for (size_t i = 0; i < DRV_ARRAY_LEN(s->sockets); i++) {
+        if (s->sockets[i] != NULL) {
+            (void)zmq_close(s->sockets[i]);
+        }
+    }
+    if (s->context != NULL) {
+        (void)zmq_ctx_term(s->context);
+    }
+    core_destroy(&s->core);
+    store_destroy(&s->store);
+    drv_arena_fini(&s->arena);
+    if (s->signal_fd >= 0) {
+        (void)close(s->signal_fd);
+    }
+    free(s);
+}
+
+static void tell_gone(struct server *server, int64_t now)
+{
+    struct drv_list *link;
+    while ((link = drv_list_pop_front(&server->peers.gone)) != NULL) {
+        struct peer *peer = DRV_LIST_ITEM(link, struct peer, gone);
+        struct core_event event = {
+            .kind = CORE_EVENT_GONE, .peer = peer->number, .port = peer->port};
+        core_step(server->core, &event, now);
+        peers_remove(&server->peers, &peer);
+    }
+}
+
+static void tell_self(struct server *server, int64_t now)
+{
+    if (now < server->self_at_us) {
+        return;
+    }
+    server->self_at_us = now + SERVER_SELF_US;
+    struct core_event event = {.kind = CORE_EVENT_SELF, .self = self_read(&server->meter, now)};
+    core_step(server->core, &event, now);
+}
+
+static void on_signals(struct server *server, int64_t now)
+{
+    struct signalfd_siginfo info;
+    while (read(server->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGHUP) {
+            drv_log_info(server->log, "nothing to reload", drv_log_str("signal", "HUP"));
+        } else if (server->drain_until_us != 0) {
+            drv_log_warn(server->log, "second signal, ending at once", drv_log_end());
+            server->stop = true;
+        } else {
+            drv_log_info(server->log, "draining",
+                         drv_log_int("grace_ms", server->settings.grace_us / 1000));
+            notify_stopping();
+            server->drain_until_us = now + server->settings.grace_us;
+            core_drain(server->core, now);
+        }
+    }
+}
+
+static void check_drained(struct server *server, int64_t now)
+{
+    if (server->drain_until_us == 0 || server->stop) {
+        return;
+    }
+    if (core_is_drained(server->core)) {
+        server->stop = true;
+    } else if (now >= server->drain_until_us) {
+        drv_log_warn(server->log, "grace is over, tasks still run", drv_log_end());
+        server->stop = true;
+    }
+}
+
+/* One turn; gives the instant of the next, now when there is more to read. */
+static int64_t turn(struct server *server)
+{
+    int64_t now = now_us();
+    tell_gone(server, now);
+    tell_self(server, now);
+    bool more = intake_drain(server, CORE_PORT_WORKER, now);
+    more = intake_drain(server, CORE_PORT_CLIENT, now) || more;
+    int64_t next = core_tick(server->core, now);
+    outlet_apply(server, now);
+    outlet_flush(server, now);
+    check_drained(server, now);
+    int64_t deadline = outlet_deadline_us(server);
+    next = deadline < next ? deadline : next;
+    next = server->self_at_us < next ? server->self_at_us : next;
+    if (server->drain_until_us != 0 && server->drain_until_us < next) {
+        next = server->drain_until_us;
+    }
+    if (!drv_list_is_empty(&server->peers.waiting) && now + SERVER_RETRY_US < next) {
+        next = now + SERVER_RETRY_US;
+    }
+    return more ? now : next;
+}
+
+static drover_status wait_for_input(struct server *server, int64_t next)
+{
+    int64_t now = now_us();
+    int64_t wait_ms = next <= now ? 0 : (next - now + 999) / 1000;
+    zmq_pollitem_t items[] = {
+        {.socket = server->sockets[CORE_PORT_WORKER], .events = ZMQ_POLLIN},
+        {.socket = server->sockets[CORE_PORT_CLIENT], .events = ZMQ_POLLIN},
+        {.fd = server->signal_fd, .events = ZMQ_POLLIN},
+    };
+    if (zmq_poll(items, (int)DRV_ARRAY_LEN(items), (long)(wait_ms > 60000 ? 60000 : wait_ms)) <
+            0 &&
+        errno != EINTR) {
+        drv_log_error(server->log, "poll failed", drv_log_str("why", zmq_strerror(errno)));
+        return DROVER_IO;
+    }
+    if ((items[2].revents & ZMQ_POLLIN) != 0) {
+        on_signals(server, now_us());
+    }
+    return DROVER_OK;
+}
+
+static void say_ready(const struct server *server)
+{
+    (void)printf("ready endpoint=%s worker_endpoint=%s\n", server->endpoints[CORE_PORT_CLIENT],
+                 server->endpoints[CORE_PORT_WORKER]);
+    (void)fflush(stdout);
+    notify_ready();
+    drv_log_info(server->log, "ready",
+                 drv_log_str("endpoint", server->endpoints[CORE_PORT_CLIENT]),
+                 drv_log_str("worker_endpoint", server->endpoints[CORE_PORT_WORKER]),
+                 drv_log_str("store", store_name(server->store)));
+}
+
+static void say_end(const struct server *server)
+{
+    struct core_counters counters;
+    core_counters_get(server->core, &counters);
+    uint64_t unfinished = counters.waiting + counters.delayed + counters.queued +
+                          counters.running;
+    if (unfinished > 0 && store_durability_max(server->store) == DROVER_DURABILITY_MEMORY) {
+        drv_log_warn(server->log, "unfinished tasks end with the memory store",
+                     drv_log_uint("tasks", unfinished));
+    }
+    drv_log_info(server->log, "stopped", drv_log_uint("submitted", counters.submitted),
+                 drv_log_uint("succeeded", counters.succeeded),
+                 drv_log_uint("failed", counters.failed));
+}
+
+drover_status server_run(struct server *server)
+{
+    drover_status status = DROVER_OK;
+    say_ready(server);
+    while (!server->stop && status == DROVER_OK) {
+        int64_t next = turn(server);
+        if (!server->stop) {
+            status = wait_for_input(server, next);
+        }
+    }
+    outlet_goodbye(server);
+    outlet_flush(server, now_us());
+    say_end(server);
+    return status;
+}

@@ -1,0 +1,86 @@
+/*
+ * server.h: the shell around the core: sockets, signals, time. One thread.
+ *
+ *     one turn:  read the clock
+ *                tell the core who is gone
+ *                drain up to SERVER_BURST messages of each port, workers first   intake.c
+ *                   frames -> link -> core_step
+ *                core_tick
+ *                apply the effects in order                                      outlet.c
+ *                   message -> link; record -> store; settle; close
+ *                flush the links to the sockets, workers first
+ *                wait for input, a signal, or the next deadline
+ *
+ * The server owns the core, the store, the peers and the sockets. It never decides anything
+ * about tasks.
+ */
+#ifndef BROKER_SERVER_H
+#define BROKER_SERVER_H
+
+#include "arena.h"
+#include "core.h"
+#include "log.h"
+#include "peer.h"
+#include "problem.h"
+#include "self.h"
+#include "settings.h"
+#include "store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    SERVER_BURST = 64, /* messages of a port in one turn */
+    SERVER_QUEUE_MAX =
+        1024, /* messages waiting for one peer; beyond it the connection is dropped */
+    SERVER_QUEUE_BYTES_MAX = 16 << 20,
+    SERVER_WINDOW_IN = 4 << 20, /* byte window given to every peer */
+    SERVER_HWM = 64,            /* messages inside the socket, per peer */
+    SERVER_ACK_DELAY_US = 1000,
+    SERVER_RETRY_US = 10 * 1000,       /* sockets that refuse are tried again this often */
+    SERVER_SELF_US = 1000 * 1000,      /* own resource use is read this often */
+    SERVER_MESSAGE_MAX = DRV_BLOB_MAX, /* bytes of a frame; larger ones end the connection */
+};
+
+struct server {
+    const struct drv_log *log; /* borrowed */
+    struct settings settings;
+    struct core *core;   /* owned */
+    struct store *store; /* owned */
+    struct peers peers;
+    struct drv_arena arena;                             /* the message being decoded */
+    void *context;                                      /* owned, ZeroMQ */
+    void *sockets[CORE_PORT_WORKER + 1];                /* owned, by port */
+    char endpoints[CORE_PORT_WORKER + 1][ENDPOINT_MAX]; /* as bound */
+    const char *endpoint_list[CORE_PORT_WORKER + 1];
+    int signal_fd; /* owned */
+    struct self_meter meter;
+    int64_t self_at_us;     /* next reading */
+    int64_t drain_until_us; /* 0: not draining */
+    bool stop;
+};
+
+/* Binds both ports and makes the core. OK, IO (bind failed), INTERNAL with a problem. SIGTERM,
+ * SIGINT, SIGHUP are blocked from here on. */
+DROVER_MUST_USE drover_status server_new(const struct settings *settings,
+                                         const struct drv_log *log, struct server **out_server,
+                                         struct drv_problem *problem);
+void server_destroy(struct server **server);
+
+/* Serves until a signal ends it. OK or IO (polling failed). */
+DROVER_MUST_USE drover_status server_run(struct server *server);
+
+/* intake.c: receives and steps up to SERVER_BURST messages of one port; true when there may be
+ * more. */
+bool intake_drain(struct server *server, enum core_port port, int64_t now_us);
+
+/* outlet.c */
+void outlet_apply(struct server *server, int64_t now_us); /* the core's effects */
+void outlet_flush(struct server *server,
+                  int64_t now_us); /* links to sockets; probes quiet peers */
+void outlet_refuse(struct server *server, struct peer *peer, drover_status code,
+                   const char *text, const struct drv_message *about); /* one ERROR */
+void outlet_goodbye(struct server *server); /* GOODBYE to all, best effort */
+int64_t outlet_deadline_us(const struct server *server);
+
+#endif

@@ -1,0 +1,203 @@
+/* settings.c: see settings.h. */
+#include "settings.h"
+
+#include "check.h"
+
+#include <string.h>
+
+static const char *const log_levels[] = {"debug", "info", "warn", "error", "off", NULL};
+
+static const struct drv_option serving_options[] = {
+    {.name = "bind",
+     .kind = DRV_OPTION_STRING,
+     .argument = "ENDPOINT",
+     .help = "where clients connect; port * picks a free one",
+     .fallback = "tcp://127.0.0.1:7710"},
+    {.name = "bind-workers",
+     .kind = DRV_OPTION_STRING,
+     .argument = "ENDPOINT",
+     .help = "where workers connect",
+     .fallback = "tcp://127.0.0.1:7711"},
+    {.name = "memory",
+     .kind = DRV_OPTION_FLAG,
+     .help = "keep everything in memory: nothing survives the broker (the only store of this "
+             "version)"},
+    {.name = "data",
+     .kind = DRV_OPTION_STRING,
+     .argument = "DIR",
+     .help = "refused by this version, which has no journal"},
+    {.name = "insecure",
+     .kind = DRV_OPTION_FLAG,
+     .help = "allow binding to addresses that others can reach, without keys"},
+    {.name = "grace",
+     .kind = DRV_OPTION_DURATION,
+     .argument = "TIME",
+     .help = "how long SIGTERM waits for running tasks",
+     .fallback = "10s"},
+    {.name = "log-level",
+     .kind = DRV_OPTION_CHOICE,
+     .argument = "LEVEL",
+     .help = "debug, info, warn, error or off",
+     .fallback = "info",
+     .choices = log_levels},
+};
+
+static const struct drv_option limit_options[] = {
+    {.name = "heartbeat",
+     .kind = DRV_OPTION_DURATION,
+     .argument = "TIME",
+     .min = 10,
+     .max = 60000,
+     .help = "interval at which workers report",
+     .fallback = "1s"},
+    {.name = "lease",
+     .kind = DRV_OPTION_DURATION,
+     .argument = "TIME",
+     .min = 50,
+     .max = 3600000,
+     .help = "a worker silent for this long is lost",
+     .fallback = "10s"},
+    {.name = "reconnect-grace",
+     .kind = DRV_OPTION_DURATION,
+     .argument = "TIME",
+     .min = 1,
+     .max = 3600000,
+     .help = "a worker whose connection is gone is lost after this",
+     .fallback = "3s"},
+    {.name = "reattach",
+     .kind = DRV_OPTION_DURATION,
+     .argument = "TIME",
+     .min = 1,
+     .max = 3600000,
+     .help = "after a start, how long workers may take to come back",
+     .fallback = "15s"},
+    {.name = "session",
+     .kind = DRV_OPTION_DURATION,
+     .argument = "TIME",
+     .min = 100,
+     .help = "a session without a connection ends after this",
+     .fallback = "1h"},
+    {.name = "keep",
+     .kind = DRV_OPTION_DURATION,
+     .argument = "TIME",
+     .help = "retention of results that nobody has taken",
+     .fallback = "1h"},
+    {.name = "keep-failed",
+     .kind = DRV_OPTION_DURATION,
+     .argument = "TIME",
+     .help = "retention of failed tasks",
+     .fallback = "7d"},
+    {.name = "max-memory",
+     .kind = DRV_OPTION_SIZE,
+     .argument = "SIZE",
+     .min = 1 << 20,
+     .help = "tasks, payloads and results together; beyond it submits are busy (default 4G)"},
+    {.name = "max-queue",
+     .kind = DRV_OPTION_INT,
+     .argument = "N",
+     .min = 1,
+     .max = INT64_MAX,
+     .help = "unfinished tasks per queue (default 10000000)"},
+    {.name = "max-queue-size",
+     .kind = DRV_OPTION_SIZE,
+     .argument = "SIZE",
+     .min = 1,
+     .help = "unfinished payload bytes per queue"},
+    {.name = "max-client-size",
+     .kind = DRV_OPTION_SIZE,
+     .argument = "SIZE",
+     .min = 1,
+     .help = "unfinished payload bytes per client"},
+    {.name = "max-client-results",
+     .kind = DRV_OPTION_INT,
+     .argument = "N",
+     .min = 1,
+     .max = INT64_MAX,
+     .help = "finished results that a client has not read"},
+    {.name = "max-connections",
+     .kind = DRV_OPTION_INT,
+     .argument = "N",
+     .min = 1,
+     .max = 1000000,
+     .help = "clients and workers together",
+     .fallback = "20000"},
+};
+
+const struct drv_program settings_program = {
+    .name = "drover-broker",
+    .usage = "[options]",
+    .about = "Takes tasks from clients, hands them to workers, and brings the results back.",
+    .epilog =
+        "When it serves it prints `ready endpoint=... worker_endpoint=...` on stdout.\n"
+        "SIGTERM and SIGINT stop the intake, wait for running tasks up to --grace, and end it; "
+        "a second signal ends it at once.",
+    .section = "broker",
+    .tables = {{.options = serving_options,
+                .count = DRV_ARRAY_LEN(serving_options),
+                .env_prefix = "DROVER_BROKER_",
+                .in_file = true},
+               {.title = "Times and limits",
+                .options = limit_options,
+                .count = DRV_ARRAY_LEN(limit_options),
+                .env_prefix = "DROVER_BROKER_",
+                .in_file = true}},
+    .table_count = 2,
+};
+
+static void read_limits(const struct drv_options *options, struct core_config *core)
+{
+    core->heartbeat_us = drv_options_int(options, "heartbeat") * 1000;
+    core->lease_us = drv_options_int(options, "lease") * 1000;
+    core->reconnect_grace_us = drv_options_int(options, "reconnect-grace") * 1000;
+    core->reattach_us = drv_options_int(options, "reattach") * 1000;
+    core->session_us = drv_options_int(options, "session") * 1000;
+    core->keep_us = drv_options_int(options, "keep") * 1000;
+    core->keep_failed_us = drv_options_int(options, "keep-failed") * 1000;
+    static const struct {
+        const char *name;
+        size_t offset;
+    } optional[] = {
+        {"max-memory", offsetof(struct core_config, memory_max)},
+        {"max-queue", offsetof(struct core_config, queue_count_max)},
+        {"max-queue-size", offsetof(struct core_config, queue_bytes_max)},
+        {"max-client-size", offsetof(struct core_config, client_bytes_max)},
+        {"max-client-results", offsetof(struct core_config, client_results_max)},
+    };
+    for (size_t i = 0; i < DRV_ARRAY_LEN(optional); i++) {
+        if (drv_options_is_set(options, optional[i].name)) {
+            uint64_t value = (uint64_t)drv_options_int(options, optional[i].name);
+            memcpy((char *)core + optional[i].offset, &value, sizeof(value));
+        }
+    }
+}
+
+drover_status settings_read(const struct drv_options *options, struct settings *out_settings,
+                            struct drv_problem *problem)
+{
+    struct settings settings = {
+        .grace_us = drv_options_int(options, "grace") * 1000,
+        .peers_max = (size_t)drv_options_int(options, "max-connections")};
+    if (drv_options_is_set(options, "data")) {
+        return drv_problem_set(problem, DROVER_REFUSED,
+                               "--data %s: this version has no journal, only --memory",
+                               drv_options_string(options, "data"));
+    }
+    settings.log_level = (enum drv_log_level)drv_options_choice(options, "log-level");
+    core_config_init(&settings.core);
+    read_limits(options, &settings.core);
+    if (settings.core.lease_us < 2 * settings.core.heartbeat_us) {
+        return drv_problem_set(problem, DROVER_INVALID,
+                               "--lease must be at least twice --heartbeat");
+    }
+    bool insecure = drv_options_flag(options, "insecure");
+    drover_status status = endpoint_check(drv_options_string(options, "bind"), insecure,
+                                          settings.client_bind, problem);
+    if (status == DROVER_OK) {
+        status = endpoint_check(drv_options_string(options, "bind-workers"), insecure,
+                                settings.worker_bind, problem);
+    }
+    if (status == DROVER_OK) {
+        *out_settings = settings;
+    }
+    return status;
+}
