@@ -1,0 +1,209 @@
+/*
+ * worker.h: what a handler module needs.
+ *
+ * A module is a shared object that drover-worker loads with --load. It names its handlers with
+ * DROVER_MODULE; everything else it calls is exported by the program that loads it, so a module
+ * links against nothing of drover's:
+ *
+ *     static drover_status square(drover_job *job, const drover_value *in,
+ *                                 drover_value **out_result)
+ *     {
+ *         int64_t n;
+ *         if (drover_value_get_int(in, &n)) {
+ *             return drover_job_fail(job, "bad-arg", "integer wanted");
+ *         }
+ *         return drover_value_new_int(n * n, out_result);
+ *     }
+ *     DROVER_MODULE("demo", "1.0", {"square", square, DROVER_THREAD_SAFE});
+ *
+ * The calls of one job belong to the thread that runs the handler. A job ends when its handler
+ * returns; nothing of it may be used after that.
+ */
+#ifndef DROVER_WORKER_H
+#define DROVER_WORKER_H
+
+#include <drover/drover.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One attempt of one task, seen from its handler. */
+typedef struct drover_job drover_job;
+
+/*
+ * Runs one attempt.
+ *
+ * in: the payload, borrowed; a nil value when the task has none.
+ * out_result: the result, handed over; may stay unset, which is nil. Ignored unless DROVER_OK.
+ *
+ * Returns DROVER_OK: the task succeeded. What drover_job_fail returns: it failed with that code
+ * and text. DROVER_CANCELLED after drover_job_is_cancelled was seen: it stopped as asked. Any
+ * other status: it failed, the name of the status is the code.
+ */
+typedef drover_status (*drover_handler_fn)(drover_job *job, const drover_value *in,
+                                           drover_value **out_result);
+
+enum drover_handler_flags {
+    DROVER_THREAD_SAFE = 1, /* may run in several threads of one process at once */
+};
+
+typedef struct drover_handler {
+    const char *name;           /* task type, see drover_name_is_valid */
+    drover_handler_fn function; /* never NULL */
+    unsigned flags;             /* enum drover_handler_flags */
+} drover_handler;
+
+/* Grows when a module of the old kind can no longer be loaded. */
+#define DROVER_MODULE_ABI 1u
+
+/* What DROVER_MODULE defines; looked up by its name, drover_module_entry. */
+typedef struct drover_module {
+    uint32_t abi;                   /* DROVER_MODULE_ABI of the build */
+    uint32_t handler_size;          /* sizeof(drover_handler) of the build */
+    const char *name;               /* of the module */
+    const char *version;            /* of the module, free text */
+    const drover_handler *handlers; /* handler_count of them */
+    size_t handler_count;
+} drover_module;
+
+#ifdef __cplusplus
+#define DROVER_MODULE_LINKAGE extern "C"
+#else
+#define DROVER_MODULE_LINKAGE extern
+#endif
+
+/* DROVER_MODULE("name", "version", {"type", function, flags}...); once in a shared object. */
+#define DROVER_MODULE(module_name, module_version, ...)                       \
+    DROVER_MODULE_LINKAGE DROVER_API const drover_module drover_module_entry; \
+    static const drover_handler drover_module_handlers[] = {__VA_ARGS__};     \
+    const drover_module drover_module_entry = {                               \
+        DROVER_MODULE_ABI,                                                    \
+        (uint32_t)sizeof(drover_handler),                                     \
+        (module_name),                                                        \
+        (module_version),                                                     \
+        drover_module_handlers,                                               \
+        sizeof(drover_module_handlers) / sizeof(drover_module_handlers[0])}
+
+/* ---- what the job is ----------------------------------------------------------------------
+ */
+
+/* The task's id; an array's when the task is an element. Never blocks, like all of these. */
+DROVER_API drover_id drover_job_id(const drover_job *job);
+
+/* The number of the element, or DROVER_INDEX_NONE. */
+DROVER_API uint32_t drover_job_index(const drover_job *job);
+
+/* The number of this attempt, from 1. (id, index, attempt) is the fencing token. */
+DROVER_API uint32_t drover_job_attempt(const drover_job *job);
+
+/* The task type, borrowed. */
+DROVER_API const char *drover_job_type(const drover_job *job);
+
+/* The value that all elements of the array share, borrowed; NULL when there is none. */
+DROVER_API const drover_value *drover_job_shared(const drover_job *job);
+
+/* The task's metadata, borrowed: opaque bytes, at most 1 KiB. *out_len is 0 without any. */
+DROVER_API const void *drover_job_meta(const drover_job *job, size_t *out_len);
+
+/* Milliseconds until this attempt times out, 0 when it is over; INT64_MAX without a timeout. */
+DROVER_API int64_t drover_job_left_ms(const drover_job *job);
+
+/*
+ * Whether the handler should stop: the task was cancelled or the attempt timed out. A handler
+ * that runs for long asks now and then (it costs next to nothing) and returns DROVER_CANCELLED.
+ * One that does not is ended by SIGTERM and then SIGKILL, with its process.
+ */
+DROVER_API bool drover_job_is_cancelled(const drover_job *job);
+
+/*
+ * Waits until ms milliseconds have passed or the job is cancelled, whichever is first.
+ * Blocks. Returns DROVER_OK when the time has passed, DROVER_CANCELLED.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_job_sleep_ms(drover_job *job, uint64_t ms);
+
+/* ---- how it fails -------------------------------------------------------------------------
+ */
+
+/* A code longer than this, or a text longer than that, is cut. Bytes. */
+#define DROVER_JOB_CODE_MAX 64
+#define DROVER_JOB_TEXT_MAX 4096
+
+/*
+ * Says why the job fails: a short code for programs and a text, printf-like, for people. The
+ * last call counts, and only if the handler does not return DROVER_OK.
+ * Returns DROVER_FAILED always, so that one writes `return drover_job_fail(job, ...)`.
+ */
+DROVER_API drover_status drover_job_fail(drover_job *job, const char *code, const char *format,
+                                         ...) DROVER_PRINTF(3, 4);
+
+/* The same, and retrying would not help: retries that are left are not used. */
+DROVER_API drover_status drover_job_fail_permanent(drover_job *job, const char *code,
+                                                   const char *format, ...) DROVER_PRINTF(3, 4);
+
+/* ---- what it tells ------------------------------------------------------------------------
+ */
+
+/*
+ * Reports progress: permille from 0 to 1000 (more is 1000) and a text of at most 1,024 bytes
+ * (longer is cut; NULL: none). Reports are dropped when they come faster than they are read;
+ * never blocks.
+ */
+DROVER_API void drover_job_progress(drover_job *job, unsigned permille, const char *text);
+
+/*
+ * Writes one line to the worker's log, printf-like, at most 1,024 bytes. Like progress it is
+ * dropped rather than waited for. (What a handler prints to stdout or stderr is logged too, and
+ * the last 8 KiB of it are part of the report when the process crashes.)
+ */
+DROVER_API void drover_job_log(drover_job *job, const char *format, ...) DROVER_PRINTF(2, 3);
+
+/* ---- shared data --------------------------------------------------------------------------
+ */
+
+/*
+ * Shared data lives in the broker under keys of at most 256 bytes of UTF-8; a value has at most
+ * 1 MiB; every write gives the key a new version. Writes carry the job's fencing token: those
+ * of an attempt that no longer counts are refused with DROVER_STALE.
+ *
+ * All of these block until the broker has answered, timeout_ms have passed (DROVER_TIMEOUT; a
+ * write may still have happened), or the job is cancelled (DROVER_CANCELLED; the same). Besides
+ * they return DROVER_INVALID for a bad key, DROVER_TOO_BIG, and what the broker says:
+ * DROVER_BUSY, DROVER_DENIED, DROVER_UNAVAILABLE... ttl_ms: the entry ends after that time; 0:
+ * never. out_version may be NULL.
+ */
+/* DROVER_UNKNOWN when there is no such key. The caller destroys *out_value. */
+DROVER_API DROVER_MUST_USE drover_status drover_job_kv_get(drover_job *job, const char *key,
+                                                           uint64_t timeout_ms,
+                                                           drover_value **out_value,
+                                                           int64_t *out_version);
+DROVER_API DROVER_MUST_USE drover_status drover_job_kv_set(drover_job *job, const char *key,
+                                                           const drover_value *value,
+                                                           uint64_t ttl_ms, uint64_t timeout_ms,
+                                                           int64_t *out_version);
+/* Adds to the integer under the key, 0 when absent. DROVER_INVALID when it is no integer. */
+DROVER_API DROVER_MUST_USE drover_status drover_job_kv_incr(drover_job *job, const char *key,
+                                                            int64_t delta, uint64_t timeout_ms,
+                                                            int64_t *out_number);
+/*
+ * Sets the value if the key's version is still `expected` (0: it must be absent).
+ * DROVER_CONFLICT otherwise, with the present version in *out_version.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_job_kv_cas(drover_job *job, const char *key,
+                                                           const drover_value *value,
+                                                           int64_t expected, uint64_t ttl_ms,
+                                                           uint64_t timeout_ms,
+                                                           int64_t *out_version);
+/* DROVER_UNKNOWN when there is no such key. */
+DROVER_API DROVER_MUST_USE drover_status drover_job_kv_del(drover_job *job, const char *key,
+                                                           uint64_t timeout_ms);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,332 @@
+/*
+ * pool.h: runs attempts in other processes, seen from the agent.
+ *
+ *   agent ──pool_submit──> [pending] ──> executor's ring ──> handler or command
+ *         <──pool_poll──── STARTED, PROGRESS, KV, LOG, FINISHED
+ *
+ *   agent ── zygote ──┬── executor 0 (handlers of modules)       every child is ended when its
+ *    (loads modules,  ├── executor 1                             parent dies; the zygote ends
+ *     forks, reaps)   └── executor 2 (commands) ── command       everything when the agent dies
+ *
+ * Life of an attempt, by token:
+ *
+ *   submit ──> pending ──> placed ──────> started ──> FINISHED (exactly once, then the token
+ *                 |        (in a ring)       |                   is free)
+ *                 └── pool_recall: gone,     └── pool_abort: flag, TERM, KILL, FINISHED
+ *                     no event
+ *
+ * Guarantees
+ *   - A recalled attempt never ran and never will. One that pool_recall answers with BUSY has
+ *     started.
+ *   - FINISHED comes after STARTED or without it (then it implies it), exactly once per token.
+ *     With POOL_CANCELLED, and with kinds `timeout` and `crash`, it comes when all processes of
+ *     the attempt are gone, those that left its process group included.
+ *   - When an executor dies, only the attempt that it was running is charged (kind `crash`);
+ *     attempts placed behind it go back to pending by themselves.
+ *   - Nothing an executor does can crash or block the agent: it is read through bounded,
+ *     checked copies, and one that breaks the rules is killed.
+ *   - When the agent dies in whatever way, all processes of the pool end.
+ * Leaves out: leases, the network, retries. One thread; nothing but pool_new, pool_close and
+ * pool_call blocks.
+ */
+#ifndef POOL_H
+#define POOL_H
+
+#include "data.h"
+#include "view.h"
+
+#include <drover/drover.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct drv_log;
+struct drv_problem;
+struct pool;
+
+enum {
+    POOL_SLOTS_MAX = 1024,
+    POOL_STDERR_MAX = 8192,             /* bytes of the stderr tail of an error */
+    POOL_OUTPUT_MAX = 16 * 1024 * 1024, /* default limit on what a command prints */
+    POOL_VALUE_MAX = 64 * 1024 * 1024,  /* bytes of a payload, a shared value, a result */
+    POOL_DEPTH_MAX = 64,                /* attempts placed in one executor at a time */
+};
+
+/* ---- configuration --------------------------------------------------------------------------
+ */
+
+enum pool_stdin {                  /* what a command reads */
+                  POOL_STDIN_JSON, /* msgpack values as one line of JSON, raw values as they
+                                      are, nil: nothing */
+                  POOL_STDIN_TEXT, /* as JSON, but strings and binaries as their plain bytes */
+                  POOL_STDIN_MSGPACK, /* the encoded bytes */
+                  POOL_STDIN_NONE,    /* nothing */
+};
+
+enum pool_stdout {                   /* what becomes of what it prints */
+                   POOL_STDOUT_AUTO, /* a string when it is UTF-8, else a binary */
+                   POOL_STDOUT_TEXT, /* a string without its last newline; not UTF-8: failed,
+                                        code bad-output */
+                   POOL_STDOUT_JSON, /* one JSON text, read; else failed, code bad-output */
+                   POOL_STDOUT_RAW,  /* raw bytes with content_type */
+};
+
+/* One configured command: a handler that is a program. Everything is borrowed for pool_new. */
+struct pool_command {
+    const char *type;        /* task type */
+    const char *const *argv; /* argc templates; in each of them, replaced wherever they stand:
+                                {} the payload (a string as it is, other values as JSON), {id},
+                                {index}, {attempt}, {type}. argv[0] is never replaced in. */
+    size_t argc;             /* at least 1 */
+    bool persist;            /* stays, and speaks length-prefixed msgpack (worker/README.md) */
+    enum pool_stdin stdin_mode;     /* not for persist */
+    enum pool_stdout stdout_mode;   /* not for persist */
+    const char *content_type;       /* for POOL_STDOUT_RAW; NULL: application/octet-stream */
+    const char *cwd;                /* NULL: a fresh temporary directory, removed afterwards */
+    const char *const *environment; /* names passed on besides config->environment */
+    size_t environment_count;
+    size_t output_max; /* bytes; 0: POOL_OUTPUT_MAX */
+};
+
+struct pool_config {            /* borrowed for pool_new, but for `log` */
+    const char *const *modules; /* paths of shared objects */
+    size_t module_count;
+    const struct pool_command *commands;
+    size_t command_count;
+    const char *const *allow_exec; /* commands that tasks may name: argv[0] exactly. Each adds
+                                      the type "exec:" CMD with '/' replaced by ':' */
+    size_t allow_exec_count;
+    const char *const *environment; /* names that commands get from the worker's environment,
+                                       and that tasks of type exec: may set; NULL: PATH HOME
+                                       USER LOGNAME SHELL LANG LC_ALL LC_CTYPE TZ TMPDIR */
+    size_t environment_count;
+    const char *tmp_dir;       /* where temporary directories are made; NULL: $TMPDIR or /tmp */
+    size_t slots;              /* attempts that run at once, 1..POOL_SLOTS_MAX */
+    const struct drv_log *log; /* borrowed for the life of the pool; NULL: silent */
+};
+
+/*
+ * Starts the zygote and, through it, the executors. To be called before the process has a
+ * ZeroMQ context or a second thread. Loads the modules in the zygote, and waits for that
+ * (blocks, 60 s at most). Makes this process a subreaper.
+ *
+ * On failure *problem says why in one line: the text of dlerror() for a module that cannot be
+ * loaded, both versions when its ABI is another, the name of a type that comes twice.
+ * Returns OK, INVALID (configuration), IO (module not loadable, fork...), VERSION (module ABI),
+ * CONFLICT (type offered twice), TIMEOUT, NOMEM.
+ */
+DROVER_MUST_USE drover_status pool_new(const struct pool_config *config,
+                                       struct drv_problem *problem, struct pool **out_pool);
+
+/* Ends every process of the pool, waits until they are gone (SIGKILL: no grace; recall and
+ * abort first for that), and frees it. *pool may be NULL. */
+void pool_close(struct pool **pool);
+
+/* ---- what it offers -------------------------------------------------------------------------
+ */
+
+enum pool_model { POOL_MODEL_PREFORK = 1, POOL_MODEL_THREAD, POOL_MODEL_FORK, POOL_MODEL_EXEC };
+
+struct pool_type {
+    const char *name; /* borrowed from the pool */
+    enum pool_model model;
+    unsigned flags; /* enum drover_handler_flags */
+};
+
+size_t pool_type_count(const struct pool *pool);
+struct pool_type pool_type_at(const struct pool *pool, size_t position);
+
+/* ---- attempts -------------------------------------------------------------------------------
+ */
+
+/* Bytes inside a drv_data. The pool takes its own reference. */
+struct pool_value {
+    struct drv_data *data;        /* NULL: nil, then view is empty */
+    struct drv_view view;         /* within data */
+    struct drv_view content_type; /* empty: msgpack; at most DROVER_CONTENT_TYPE_MAX bytes */
+};
+
+struct pool_attempt {
+    uint64_t token; /* the caller's name for it; never 0; unique among those in the pool */
+    drover_id id;
+    uint32_t index; /* or DROVER_INDEX_NONE */
+    uint32_t attempt;
+    struct drv_view type; /* copied */
+    struct drv_view meta; /* copied; at most 1,024 bytes */
+    struct pool_value payload;
+    struct pool_value shared; /* array's shared value; sent once per executor and id */
+    uint64_t timeout_ms; /* run time; 0: none. Then as an abort, outcome failed, kind timeout */
+    uint64_t term_ms;    /* grace from flag to SIGTERM when it times out */
+    uint64_t kill_ms;    /* grace from SIGTERM to SIGKILL */
+};
+
+/*
+ * Takes an attempt: placed at once when an executor is idle; behind a running one when what
+ * runs there is known to be short (up to POOL_DEPTH_MAX, taken back when it turns out not to
+ * be); else pending. The pool takes any number; how many is the caller's policy. Returns OK,
+ * UNKNOWN (no such type), CONFLICT (token in use), INVALID, TOO_BIG, NOMEM.
+ */
+DROVER_MUST_USE drover_status pool_submit(struct pool *pool, const struct pool_attempt *attempt,
+                                          int64_t now_us);
+
+/*
+ * Takes an attempt back that has not started.
+ * Returns OK: it never runs, its token is free, no event follows. BUSY: it has started (STARTED
+ * comes with the next pool_poll unless it came already). UNKNOWN: no such token.
+ */
+DROVER_MUST_USE drover_status pool_recall(struct pool *pool, uint64_t token, int64_t now_us);
+
+/*
+ * Stops an attempt. If it had not started, FINISHED with POOL_CANCELLED comes with the next
+ * pool_poll. If it runs: its flag is set now, SIGTERM to its process group follows after
+ * term_ms, SIGKILL to all its processes kill_ms later. A command has no flag to look at and
+ * gets SIGTERM now. FINISHED follows when all is gone: POOL_CANCELLED, or the real outcome when
+ * it ended by itself first. A second abort can only shorten the times. Returns OK, UNKNOWN.
+ */
+DROVER_MUST_USE drover_status pool_abort(struct pool *pool, uint64_t token, uint64_t term_ms,
+                                         uint64_t kill_ms, int64_t now_us);
+
+/* Attempts that are in the pool: submitted and not FINISHED or recalled. */
+size_t pool_attempt_count(const struct pool *pool);
+/* Those of them that no executor has taken yet, as far as is known. */
+size_t pool_waiting_count(const struct pool *pool);
+/* How many more attempts would start at once. */
+size_t pool_idle_count(const struct pool *pool);
+
+/* ---- events ---------------------------------------------------------------------------------
+ */
+
+enum pool_event_kind {
+    POOL_STARTED,  /* for attempts that run for longer than about 1 ms, and all commands */
+    POOL_FINISHED, /* the last of its token */
+    POOL_PROGRESS,
+    POOL_KV,  /* the handler wants shared data and waits: answer with pool_kv_reply */
+    POOL_LOG, /* drover_job_log; the pool has logged it already */
+};
+
+enum pool_outcome { POOL_SUCCEEDED = 1, POOL_FAILED, POOL_CANCELLED }; /* as on the wire */
+
+struct pool_usage {
+    uint64_t user_us, system_us, peak_rss_bytes;
+    uint32_t pid;
+};
+
+/* X(number, NAME): the same numbers as on the wire. */
+enum pool_kv_op {
+    POOL_KV_GET = 1,
+    POOL_KV_SET,
+    POOL_KV_DEL,
+    POOL_KV_INCR,
+    POOL_KV_CAS,
+};
+
+/* All views are valid during the callback only; `value.data` may be kept with drv_data_ref. */
+struct pool_event {
+    enum pool_event_kind kind;
+    uint64_t token;
+    union {
+        struct {
+            enum pool_outcome outcome;
+            struct pool_value value;           /* result; with exec: types also when failed */
+            enum drover_error_kind error_kind; /* NONE when it succeeded */
+            struct drv_view code;              /* UTF-8, at most 64 bytes */
+            struct drv_view text;              /* UTF-8, at most 4,096 bytes */
+            int32_t exit_code;                 /* -1 when it did not exit */
+            uint32_t signal;                   /* 0 for none */
+            bool permanent;
+            struct drv_view stderr_tail; /* at most POOL_STDERR_MAX bytes */
+            uint64_t run_us;
+            bool has_usage;
+            struct pool_usage usage;
+        } finished;
+        struct {
+            uint32_t permille;
+            struct drv_view text;
+        } progress;
+        struct {
+            uint64_t request; /* for pool_kv_reply */
+            enum pool_kv_op op;
+            struct drv_view key;
+            struct pool_value value; /* SET, CAS */
+            int64_t number;          /* INCR: delta; CAS: expected version */
+            uint64_t ttl_ms;
+            uint64_t timeout_ms; /* how long the handler waits */
+        } kv;
+        struct {
+            struct drv_view text;
+        } log;
+    };
+};
+
+typedef void (*pool_event_fn)(void *context, const struct pool_event *event);
+
+/* Becomes readable when pool_poll has something to do; level-triggered; fits poll(), epoll and
+ * zmq_poll(). Borrowed. */
+int pool_fd(const struct pool *pool);
+
+/* When pool_poll must be called at the latest even if pool_fd is silent; INT64_MAX: never. */
+int64_t pool_deadline_us(const struct pool *pool);
+
+/*
+ * Does what is due and tells what has happened, in order per token. The callback may call
+ * pool_submit, pool_recall, pool_abort and pool_kv_reply, but neither pool_poll nor pool_close.
+ * A bounded amount of work per call; what is left makes pool_deadline_us fall due at once.
+ * Returns OK, or CLOSED: the zygote is gone (killed from outside), all attempts were reported
+ * FINISHED with kind `crash`, and the pool can only be closed.
+ */
+DROVER_MUST_USE drover_status pool_poll(struct pool *pool, int64_t now_us,
+                                        pool_event_fn on_event, void *context);
+
+/*
+ * Answers a POOL_KV event. `value` may be NULL. An answer for a handler that is gone or has
+ * given up is dropped.
+ */
+void pool_kv_reply(struct pool *pool, uint64_t request, drover_status status,
+                   const struct pool_value *value, int64_t number);
+
+/* ---- statistics -----------------------------------------------------------------------------
+ */
+
+enum pool_executor_state {
+    POOL_EXECUTOR_STARTING,
+    POOL_EXECUTOR_IDLE,
+    POOL_EXECUTOR_BUSY,
+    POOL_EXECUTOR_STOPPING, /* being ended */
+    POOL_EXECUTOR_DOWN,     /* waits until it is started (again) */
+};
+
+struct pool_executor_info {
+    pid_t pid; /* 0 when there is none */
+    enum pool_model model;
+    enum pool_executor_state state;
+    uint64_t token;           /* of what runs; 0: nothing */
+    const char *type;         /* of what runs, borrowed until the next call; NULL */
+    uint64_t done;            /* attempts that ended in this slot */
+    uint64_t crashes;         /* executors that died in this slot */
+    int64_t started_at_us;    /* of the process */
+    int64_t running_since_us; /* of what runs */
+};
+
+size_t pool_executor_count(const struct pool *pool);
+void pool_executor_at(const struct pool *pool, size_t position,
+                      struct pool_executor_info *out_info);
+pid_t pool_zygote_pid(const struct pool *pool);
+
+const char *pool_executor_state_name(enum pool_executor_state state);
+
+/* ---- one call, for debuggers ----------------------------------------------------------------
+ */
+
+/*
+ * Loads the modules into this very process and runs one handler of a module here: for gdb,
+ * valgrind, perf. Shared data answers `unavailable`; progress and logs go to stderr. Blocks.
+ * Returns what the handler returned with *out_result, or with *problem; UNKNOWN (no such type),
+ * UNSUPPORTED (the type is a command), or as pool_new.
+ */
+DROVER_MUST_USE drover_status pool_call(const struct pool_config *config, const char *type,
+                                        const drover_value *payload,
+                                        struct drv_problem *problem, drover_value **out_result);
+
+#endif
