@@ -1,0 +1,806 @@
+/*
+ * client.h: submit tasks to a drover broker and get their results.
+ *
+ *     drover_client *client = NULL;
+ *     drover_value *five = NULL, *out = NULL;
+ *     if (drover_client_open("tcp://127.0.0.1:7710", NULL, &client) == DROVER_OK &&
+ *         drover_value_new_int(5, &five) == DROVER_OK &&
+ *         drover_call(client, "square", five, 5000, &out) == DROVER_OK) { ... }
+ *
+ * A client is one session with one broker. The session outlives connections: when the
+ * connection breaks or the broker restarts, the library reconnects (after 50 ms, doubling to
+ * 2 s), asks again for what was not answered and goes on waiting; callers notice nothing but
+ * time. When the broker has lost the session, calls that were not answered end with
+ * DROVER_OUTCOME_UNKNOWN (nothing is ever sent twice blindly), and what is waited for is
+ * looked up again.
+ *
+ * Threads. One handle may be used by any number of threads at once. Blocking calls drive the
+ * socket in the calling thread; when several wait, one drives and hands over when it leaves.
+ * A thread of the library, started at the first need, drives while something is outstanding
+ * and nobody waits (futures, callbacks, acknowledgements), and runs all callbacks: one at a
+ * time, in the order of completion, never inside a call of yours and with no lock held, so
+ * that a callback may call everything here but drover_client_close; while one runs the others
+ * wait. Signal handlers and masks are not touched (the library's threads block all
+ * signals), and EINTR never ends a call early. Each client has a ZeroMQ context of its own.
+ * Objects made from a client (futures, maps, completions) may be used by one thread at a time
+ * each, unless said otherwise, and must be destroyed before the client is closed.
+ *
+ * fork(). A client belongs to the process that opened it. In a child every call on it returns
+ * DROVER_CLOSED and closing or destroying does nothing (the child's copy of the memory is
+ * left alone), so that exec, _exit and a fresh drover_client_open are all safe there.
+ *
+ * Time. Every *_ms is in milliseconds. A timeout of DROVER_FOREVER (-1) has no bound, 0 asks
+ * and does not wait for the task, though it waits for the broker's answer for up to one
+ * second. Timeouts run on the monotonic clock.
+ *
+ * Ownership. Inputs are borrowed for the call and copied where needed. Objects come through
+ * out_ parameters, which are untouched on failure, and are given back to the destroy
+ * function that is named with them (which accept NULL and pointers to NULL).
+ *
+ * Status. Besides what a function names, every call on a client may return
+ *   DROVER_NOMEM        here or at the broker
+ *   DROVER_INVALID      an argument that makes no sense, found before anything was sent
+ *   DROVER_TIMEOUT      the time is over. A change that was asked for may still happen
+ *   DROVER_OUTCOME_UNKNOWN  sent, not answered, and the broker has lost the session
+ *   DROVER_CLOSED       the client is being closed, or belongs to another process
+ *   DROVER_DENIED       not allowed for this client
+ *   DROVER_UNSUPPORTED  an option or request that this broker does not serve
+ *   DROVER_DRAINING     the broker is going down
+ * drover_client_error_text tells the details in words.
+ */
+#ifndef DROVER_CLIENT_H
+#define DROVER_CLIENT_H
+
+#include <drover/drover.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* No bound on a timeout. */
+#define DROVER_FOREVER (-1)
+
+/* ---- the client -------------------------------------------------------------------------- */
+
+typedef struct drover_client drover_client;
+
+/* Start with DROVER_CLIENT_OPTIONS_INIT. */
+typedef struct drover_client_options {
+    size_t size;                 /* sizeof(drover_client_options) */
+    const char *name;            /* shown by the broker, a name; NULL: "client-<pid>" */
+    uint64_t connect_timeout_ms; /* until the first contact; 0: 5000 */
+    uint64_t unread_bytes_max;   /* results that came and were not taken, see
+                                    drover_submit_future; 0: 64 MiB */
+    char *error_text;            /* receives one line when opening fails; may be NULL */
+    size_t error_size;           /* bytes at error_text, NUL included */
+} drover_client_options;
+
+#define DROVER_CLIENT_OPTIONS_INIT                          \
+    {                                                       \
+        sizeof(drover_client_options), NULL, 0, 0, NULL, 0, \
+    }
+
+/*
+ * Opens a session with the broker at endpoint: "tcp://HOST:PORT" or "ipc://PATH". options may
+ * be NULL. Blocks until the broker has welcomed the client or connect_timeout_ms is over; only
+ * this first contact has that bound, later calls wait through a restart of the broker until
+ * their own deadlines.
+ *
+ * Returns DROVER_OK; DROVER_INVALID (endpoint, name); DROVER_UNAVAILABLE (no broker answered in
+ * time); DROVER_WRONG_ENDPOINT (the port for workers; the text names the right one);
+ * DROVER_VERSION; DROVER_DENIED; DROVER_UNSUPPORTED ("local://": this version has no private
+ * brokers); DROVER_LIMIT (no more threads, sockets or file descriptors); DROVER_NOMEM.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_client_open(
+    const char *endpoint, const drover_client_options *options, drover_client **out_client);
+
+/*
+ * Ends the session and releases *client. Calls of other threads that still run return
+ * DROVER_CLOSED first; callbacks that were not run yet are not run. Tasks go on, but those
+ * submitted with cancel_on_disconnect, and results that nobody took are kept by the broker as
+ * long as their retention says. Submits that were not acknowledged are given up. Blocks for at
+ * most about 300 ms, and for a callback that is running. Must not be called from a callback
+ * (does nothing there).
+ */
+DROVER_API void drover_client_close(drover_client **client);
+
+/*
+ * Copies one line about what went wrong last: for the calling thread's last failed call on
+ * this client if that left words, else about the connection; "" when nothing did. Cut to
+ * size bytes with the NUL. Never blocks; any thread.
+ */
+DROVER_API void drover_client_error_text(const drover_client *client, char *out_text,
+                                         size_t size);
+
+/*
+ * Whether the broker announced a capability ("keys", "after", "groups", "fairness", "needs",
+ * "labels", "limits", "await", "logs", "events", "schedules", "alerts") when it was last
+ * connected to.
+ */
+DROVER_API bool drover_client_has_capability(const drover_client *client, const char *name);
+
+/* Whether there is a connection with the broker right now, as far as this side knows. */
+DROVER_API bool drover_client_is_connected(const drover_client *client);
+
+/* ---- options of a task ------------------------------------------------------------------- */
+
+/* A label or tag. */
+typedef struct drover_pair {
+    const char *name;  /* a name */
+    const char *value; /* up to 128 bytes of UTF-8 */
+} drover_pair;
+
+/* A counted need. */
+typedef struct drover_need {
+    const char *name; /* a name: "cpus", "gpu"... */
+    uint64_t count;
+} drover_need;
+
+/* A task that must have ended before this one starts. */
+typedef struct drover_dependency {
+    drover_id id;
+    uint32_t index; /* DROVER_INDEX_NONE: the task itself, or all of an array */
+    bool always;    /* false: it must have succeeded; true: ended in any way */
+} drover_dependency;
+
+/*
+ * What may be said about a task. Start with DROVER_SUBMIT_OPTIONS_INIT, then set fields; the
+ * comment names the initial value. Everything pointed to is borrowed for the call.
+ */
+typedef struct drover_submit_options {
+    size_t size;                  /* sizeof(drover_submit_options) */
+    const char *queue;            /* NULL: "default" */
+    int priority;                 /* 0; -128..127, higher first */
+    uint64_t delay_ms;            /* 0; do not start before */
+    uint64_t expire_ms;           /* 0: never; expires unless started by then */
+    uint64_t timeout_ms;          /* 0: none; run time of one attempt */
+    uint32_t retries;             /* 0; further attempts after a failure */
+    uint64_t backoff_ms;          /* 1000; before the first retry, doubles, with jitter */
+    uint64_t backoff_max_ms;      /* 60000 */
+    int32_t loss_budget;          /* 3; attempts that may be lost with their worker */
+    drover_durability durability; /* DROVER_DURABILITY_DEFAULT */
+    int64_t keep_ms;              /* -1: auto; how long the result is kept */
+    const char *key;              /* NULL: none; unique in its queue while the task is active */
+    uint64_t key_window_ms;       /* 0; and this long after the submit */
+    const drover_dependency *after; /* NULL */
+    size_t after_count;             /* 0 */
+    const char *group;              /* NULL: none */
+    const drover_pair *tags;        /* NULL */
+    size_t tag_count;               /* 0; up to 64 */
+    const char *fairness;           /* NULL: none */
+    const drover_need *needs;       /* NULL */
+    size_t need_count;              /* 0; up to 64 */
+    const drover_pair *require;     /* NULL; labels a worker must have */
+    size_t require_count;           /* 0; up to 64 */
+    uint64_t limit_memory_bytes;    /* 0: none */
+    uint64_t limit_cpu_ms;          /* 0: none */
+    uint64_t limit_output_bytes;    /* 0: none */
+    const void *meta;               /* NULL: none; opaque bytes that travel with the task */
+    size_t meta_len;                /* 0; up to 1024 */
+    bool strict;                    /* false; refuse a type that no worker offers */
+    bool cancel_on_disconnect;      /* false; cancel when this client's session ends */
+    const drover_id *id;    /* NULL: a new id; else this one: submitting the same id with
+                               the same content again is the same task */
+    int64_t wait_ms;        /* DROVER_FOREVER; how long to go on trying, in order, while
+                               the broker answers `busy`; 0: return DROVER_BUSY at once */
+    int64_t ack_timeout_ms; /* 30000; how long drover_submit waits for the
+                               acknowledgement in all. Calls with a timeout of their own
+                               and futures ignore it */
+} drover_submit_options;
+
+#define DROVER_SUBMIT_OPTIONS_INIT                                                         \
+    {                                                                                      \
+        sizeof(drover_submit_options), NULL, 0, 0, 0, 0, 0, 1000, 60000, 3,                \
+            DROVER_DURABILITY_DEFAULT, -1, NULL, 0, NULL, 0, NULL, NULL, 0, NULL, NULL, 0, \
+            NULL, 0, 0, 0, 0, NULL, 0, false, false, NULL, DROVER_FOREVER, 30000,          \
+    }
+
+/* ---- outcomes: how a task ended ---------------------------------------------------------- */
+
+/* A terminal state with the result or the error. Immutable: any number of threads may read. */
+typedef struct drover_outcome drover_outcome;
+
+DROVER_API drover_id drover_outcome_id(const drover_outcome *outcome);
+
+/* The element's number, or DROVER_INDEX_NONE. */
+DROVER_API uint32_t drover_outcome_index(const drover_outcome *outcome);
+
+/* One of the terminal states. */
+DROVER_API drover_state drover_outcome_state(const drover_outcome *outcome);
+
+/* The attempt that counted; 0 when there was none. */
+DROVER_API uint32_t drover_outcome_attempt(const drover_outcome *outcome);
+
+/*
+ * The state as a status: DROVER_OK when it succeeded, else DROVER_FAILED, DROVER_CANCELLED,
+ * DROVER_EXPIRED or DROVER_LOST; or the reason for which an element of a map or a submit of
+ * completions never became a task (DROVER_BUSY, DROVER_TOO_BIG, DROVER_REFUSED ...).
+ */
+DROVER_API drover_status drover_outcome_status(const drover_outcome *outcome);
+
+/*
+ * The result, borrowed from the outcome: never NULL when the task succeeded (a nil value when
+ * the handler returned nothing, or when only states were asked for), else NULL. Bytes that
+ * claim to be msgpack and are not come as a raw value of type application/octet-stream.
+ */
+DROVER_API const drover_value *drover_outcome_value(const drover_outcome *outcome);
+
+/* DROVER_ERROR_NONE when it succeeded. */
+DROVER_API drover_error_kind drover_outcome_error_kind(const drover_outcome *outcome);
+
+/* The handler's own short code, or "". Borrowed. Peers wrote it: escape it for a terminal. */
+DROVER_API const char *drover_outcome_error_code(const drover_outcome *outcome);
+
+/* The error in words, or "". Borrowed. Peers wrote it: escape it for a terminal. */
+DROVER_API const char *drover_outcome_error_text(const drover_outcome *outcome);
+
+/* The exit code of a process that ended, -1 when none did. */
+DROVER_API int drover_outcome_exit_code(const drover_outcome *outcome);
+
+/* The signal that ended a process, 0 when none did. */
+DROVER_API int drover_outcome_signal(const drover_outcome *outcome);
+
+/* Whether the handler ruled out a retry. */
+DROVER_API bool drover_outcome_is_permanent(const drover_outcome *outcome);
+
+/* Whether it was cancelled on a worker that was lost, so that nobody saw it end. */
+DROVER_API bool drover_outcome_is_unconfirmed(const drover_outcome *outcome);
+
+/* The last bytes the attempt wrote to stderr (up to 8 KiB), borrowed. */
+DROVER_API void drover_outcome_stderr(const drover_outcome *outcome, const void **out_bytes,
+                                      size_t *out_len);
+
+DROVER_API void drover_outcome_destroy(drover_outcome **outcome);
+
+/* ---- submit and call --------------------------------------------------------------------- */
+
+/*
+ * Submits a task of the given type (a name) with payload in (NULL: nil) and waits until the
+ * broker has taken it, as durably as asked. options may be NULL. out_id may be NULL.
+ *
+ * Blocks for at most options->ack_timeout_ms. After DROVER_TIMEOUT or DROVER_OUTCOME_UNKNOWN
+ * the task may exist or not; submitting again under the same id (options->id) is safe.
+ * Returns DROVER_OK; DROVER_BUSY (a limit of the broker, for longer than options->wait_ms);
+ * DROVER_CONFLICT (the id exists with other content); DROVER_REFUSED (durability that the
+ * store cannot give; with strict, a type nobody offers); DROVER_TOO_BIG (payload over 64 MiB,
+ * meta over 1 KiB); DROVER_LIMIT.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_submit(drover_client *client, const char *type,
+                                                       const drover_value *in,
+                                                       const drover_submit_options *options,
+                                                       drover_id *out_id);
+
+/* What drover_submit_all tells about each task. */
+typedef struct drover_receipt {
+    drover_id id;
+    drover_status status;    /* as drover_submit returns it */
+    drover_durability level; /* what the task survives; DEFAULT when it was not taken */
+} drover_receipt;
+
+/*
+ * Submits count tasks of one type in few messages and waits for all acknowledgements together;
+ * order is kept. items[i] may be NULL for nil; options->id must be NULL when count is not 1.
+ * out_receipts has room for count. Returns DROVER_OK when all were taken, else the first
+ * failure in order; the receipts are filled in either case, but for DROVER_INVALID.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_submit_all(
+    drover_client *client, const char *type, const drover_value *const *items, size_t count,
+    const drover_submit_options *options, drover_receipt *out_receipts);
+
+/*
+ * Submits a task, waits for its end and hands over the result: one round trip. The result is
+ * forgotten by the broker afterwards. out_result may be NULL.
+ *
+ * When timeout_ms is over the call returns DROVER_TIMEOUT and the task goes on; cancel_on...
+ * and expiry are there for those who want it to stop, see drover_call_outcome.
+ * Returns DROVER_OK; what drover_submit returns; DROVER_FAILED, DROVER_CANCELLED,
+ * DROVER_EXPIRED, DROVER_LOST as the task ended (drover_client_error_text has its error).
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_call(drover_client *client, const char *type,
+                                                     const drover_value *in, int64_t timeout_ms,
+                                                     drover_value **out_result);
+
+/*
+ * The same with options and the whole outcome. Returns DROVER_OK whenever the task has ended,
+ * in whatever state (drover_outcome_status), else as drover_submit, or DROVER_TIMEOUT.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_call_outcome(
+    drover_client *client, const char *type, const drover_value *in,
+    const drover_submit_options *options, int64_t timeout_ms, drover_outcome **out_outcome);
+
+/* ---- results of tasks known by id -------------------------------------------------------- */
+
+/*
+ * Everywhere below a task is (id, index): index is DROVER_INDEX_NONE for a plain task and for
+ * an array as a whole, else the number of an element.
+ */
+typedef struct drover_task_ref {
+    drover_id id;
+    uint32_t index;
+} drover_task_ref;
+
+/*
+ * Waits for the end of a task and hands over its outcome. The result stays with the broker.
+ * An array as a whole has a state and no value; see drover_map_attach for its elements.
+ * Returns DROVER_OK when the task has ended, in whatever state; DROVER_TIMEOUT (with timeout 0:
+ * it has not ended yet); DROVER_UNKNOWN (no such task, or forgotten).
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_result(drover_client *client,
+                                                       const drover_id *id, uint32_t index,
+                                                       int64_t timeout_ms,
+                                                       drover_outcome **out_outcome);
+
+/* The same without moving the value. out_state may be NULL. */
+DROVER_API DROVER_MUST_USE drover_status drover_wait(drover_client *client, const drover_id *id,
+                                                     uint32_t index, int64_t timeout_ms,
+                                                     drover_state *out_state);
+
+/*
+ * Waits until all count tasks have ended, without moving values. out_states (room for count, or
+ * NULL) tells how; 0 for those not ended or unknown.
+ * Returns DROVER_OK when all ended in whatever state; DROVER_TIMEOUT; DROVER_UNKNOWN when a
+ * task is not known (the others are waited for first).
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_wait_all(drover_client *client,
+                                                         const drover_task_ref *tasks,
+                                                         size_t count, int64_t timeout_ms,
+                                                         drover_state *out_states);
+
+/*
+ * Cancels a task or array and waits until it has ended: nothing of it runs any more, all its
+ * processes are gone. reason (NULL: none) is shown to people. out_state (may be NULL) tells how
+ * it ended, which is another state than cancelled when it was faster.
+ * Returns DROVER_OK when it has ended; DROVER_TIMEOUT (the cancel stands); DROVER_UNKNOWN.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_cancel(drover_client *client,
+                                                       const drover_id *id, uint32_t index,
+                                                       const char *reason, int64_t timeout_ms,
+                                                       drover_state *out_state);
+
+/*
+ * The same, but waits for the acknowledgement only: from then on nothing of it starts; what
+ * runs is being stopped.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_cancel_request(drover_client *client,
+                                                               const drover_id *id,
+                                                               uint32_t index,
+                                                               const char *reason,
+                                                               int64_t timeout_ms);
+
+/*
+ * Submits a task that has not succeeded again, as a new task; of an array its failed elements,
+ * as a new array. Returns DROVER_OK; DROVER_UNKNOWN; DROVER_NOT_READY (it has not ended);
+ * DROVER_CONFLICT (it succeeded).
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_retry(drover_client *client,
+                                                      const drover_id *id, uint32_t index,
+                                                      int64_t timeout_ms,
+                                                      drover_id *out_new_id);
+
+/*
+ * Lets the broker drop an ended task and its result before the retention is over.
+ * Returns DROVER_OK; DROVER_UNKNOWN; DROVER_NOT_READY.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_forget(drover_client *client,
+                                                       const drover_id *id, uint32_t index,
+                                                       int64_t timeout_ms);
+
+/* ---- futures and callbacks --------------------------------------------------------------- */
+
+/* The end of one task, to come. One thread may wait while others ask is_done. */
+typedef struct drover_future drover_future;
+
+/*
+ * Runs on the library's thread once the task has ended, or could not be submitted. outcome is
+ * borrowed for the call, NULL when status is none of OK, FAILED, CANCELLED, EXPIRED, LOST.
+ */
+typedef void (*drover_done_fn)(void *context, drover_status status,
+                               const drover_outcome *outcome);
+
+/*
+ * Submits a task without waiting for anything but room: blocks only while unread results make
+ * up more than unread_bytes_max or 65,536 submits wait to be sent, for up to options->wait_ms,
+ * then DROVER_BUSY. What is submitted faster than the broker answers travels together.
+ * A refusal by the broker shows up in the future. The result is forgotten by the broker once it
+ * came, unless options->keep_ms says otherwise. Returns DROVER_OK or what could be found out at
+ * once (DROVER_INVALID, DROVER_TOO_BIG, DROVER_BUSY).
+ */
+DROVER_API DROVER_MUST_USE drover_status
+drover_submit_future(drover_client *client, const char *type, const drover_value *in,
+                     const drover_submit_options *options, drover_future **out_future);
+
+/* A future for a task that exists. */
+DROVER_API DROVER_MUST_USE drover_status drover_future_of(drover_client *client,
+                                                          const drover_id *id, uint32_t index,
+                                                          drover_future **out_future);
+
+/*
+ * Submits without waiting, as drover_submit_future, and calls done exactly once unless the
+ * client is closed first. out_id may be NULL.
+ */
+DROVER_API DROVER_MUST_USE drover_status
+drover_submit_callback(drover_client *client, const char *type, const drover_value *in,
+                       const drover_submit_options *options, drover_done_fn done, void *context,
+                       drover_id *out_id);
+
+DROVER_API drover_id drover_future_id(const drover_future *future);
+
+/* Whether waiting would not block. Never blocks; also drives nothing. */
+DROVER_API bool drover_future_is_done(const drover_future *future);
+
+/*
+ * Waits until the task has ended. Returns DROVER_OK when it has, in whatever state;
+ * DROVER_TIMEOUT; or why there is no such task: what drover_submit returns, DROVER_UNKNOWN.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_future_wait(drover_future *future,
+                                                            int64_t timeout_ms);
+
+/*
+ * Waits, then lends the outcome, which lives as long as the future. Returns as
+ * drover_future_wait.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_future_outcome(
+    drover_future *future, int64_t timeout_ms, const drover_outcome **out_outcome);
+
+/*
+ * Waits, then copies the result. Returns as drover_call does.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_future_result(drover_future *future,
+                                                              int64_t timeout_ms,
+                                                              drover_value **out_result);
+
+/*
+ * Has done called on the library's thread when the task has ended; soon when it has already.
+ * One callback per future: DROVER_CONFLICT for a second one.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_future_on_done(drover_future *future,
+                                                               drover_done_fn done,
+                                                               void *context);
+
+/*
+ * Asks for the task to be cancelled and does not wait; the future ends when the task has. A
+ * submit that was not sent yet is taken back, and the future ends with DROVER_CANCELLED.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_future_cancel(drover_future *future);
+
+/*
+ * Releases the future; the task goes on. Its callback is not run any more; when it is running
+ * in the library's thread, this waits for its end (not when called from the callback).
+ */
+DROVER_API void drover_future_destroy(drover_future **future);
+
+/* ---- completions: many tasks, whichever ends next ---------------------------------------- */
+
+typedef struct drover_completions drover_completions;
+
+enum drover_completions_flags {
+    DROVER_COMPLETIONS_VALUES = 0, /* outcomes with their results */
+    DROVER_COMPLETIONS_STATES = 1, /* states only: nothing large is moved */
+};
+
+DROVER_API DROVER_MUST_USE drover_status drover_completions_new(
+    drover_client *client, unsigned flags, drover_completions **out_completions);
+
+/* Adds a task that exists; one that ended already comes at once. Does not wait. */
+DROVER_API DROVER_MUST_USE drover_status drover_completions_add(drover_completions *completions,
+                                                                const drover_id *id,
+                                                                uint32_t index);
+
+/*
+ * Submits a task without waiting, as drover_submit_future, and adds it. out_id may be NULL.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_completions_submit(
+    drover_completions *completions, const char *type, const drover_value *in,
+    const drover_submit_options *options, drover_id *out_id);
+
+/*
+ * The next outcome in the order of completion; waits for it. Tasks that are unknown or were
+ * refused come as outcomes in state FAILED whose drover_outcome_status says why.
+ * Returns DROVER_OK; DROVER_TIMEOUT; DROVER_UNKNOWN when nothing is left to wait for.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_completions_next(
+    drover_completions *completions, int64_t timeout_ms, drover_outcome **out_outcome);
+
+/* Tasks added whose outcome was not handed out yet. */
+DROVER_API size_t drover_completions_count(const drover_completions *completions);
+
+/* The tasks go on. */
+DROVER_API void drover_completions_destroy(drover_completions **completions);
+
+/* ---- map: one array, results in input order ---------------------------------------------- */
+
+/* One array being fed and read. Nothing of it happens but inside the calls below. */
+typedef struct drover_map drover_map;
+
+/*
+ * Gives the next item, in order, as a new value that the library takes (NULL: nil). Runs in the
+ * thread that calls drover_map_next. Returns DROVER_OK; DROVER_UNKNOWN when there are no more;
+ * DROVER_NOT_READY when none can be had without waiting: drover_map_next then hands out
+ * results, and asks again within 20 ms; anything else ends the input, cancels the array and
+ * comes out of drover_map_next.
+ */
+typedef drover_status (*drover_map_source_fn)(void *context, drover_value **out_item);
+
+/* Start with DROVER_MAP_OPTIONS_INIT. */
+typedef struct drover_map_options {
+    size_t size;                         /* sizeof(drover_map_options) */
+    const drover_submit_options *submit; /* NULL: defaults; for every element */
+    const drover_value *with;            /* NULL: none; sent once, shared by all elements */
+    uint32_t batch;  /* 0: none; at most so many elements outstanding, group after group: the
+                        next group starts when the last of this one has ended */
+    uint32_t window; /* 0: 16,384; elements sent and not handed out yet: the bound of memory */
+    bool keep;       /* false: the broker forgets each result that came, once all was read */
+} drover_map_options;
+
+#define DROVER_MAP_OPTIONS_INIT                              \
+    {                                                        \
+        sizeof(drover_map_options), NULL, NULL, 0, 0, false, \
+    }
+
+/*
+ * Opens an array of tasks of one type whose items come from source. Blocks for at most the
+ * submit options' ack_timeout_ms. Returns as drover_submit.
+ */
+DROVER_API DROVER_MUST_USE drover_status
+drover_map_open(drover_client *client, const char *type, drover_map_source_fn source,
+                void *context, const drover_map_options *options, drover_map **out_map);
+
+/*
+ * Reads the elements of an array that exists, in order, whoever submitted it. Blocks for the
+ * broker's answer for at most timeout_ms. Returns DROVER_OK; DROVER_UNKNOWN (no such array).
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_map_attach(drover_client *client,
+                                                           const drover_id *id,
+                                                           int64_t timeout_ms,
+                                                           drover_map **out_map);
+
+/*
+ * The outcome of the next element, in input order; feeds items meanwhile. Failed elements are
+ * outcomes like others. Memory stays within `window` items and results.
+ * Returns DROVER_OK; DROVER_TIMEOUT (call again); DROVER_UNKNOWN after the last one; what
+ * source returned; or why the array broke: as drover_submit.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_map_next(drover_map *map, int64_t timeout_ms,
+                                                         drover_outcome **out_outcome);
+
+/* The array's id, to be looked up or cancelled from elsewhere. */
+DROVER_API drover_id drover_map_id(const drover_map *map);
+
+typedef struct drover_map_progress {
+    uint64_t submitted; /* items taken by the broker */
+    uint64_t ended;     /* elements whose outcome came */
+    uint64_t failed;    /* of these, those that did not succeed */
+    uint64_t delivered; /* handed out by drover_map_next */
+    uint64_t total;     /* elements in all; 0 while the source has more */
+} drover_map_progress;
+
+/* How far it is, as of the last drover_map_next. Never blocks; any thread. */
+DROVER_API void drover_map_get_progress(const drover_map *map,
+                                        drover_map_progress *out_progress);
+
+/*
+ * Stops the input and asks for the array to be cancelled; does not wait. drover_map_next goes
+ * on handing out what was submitted, most of it cancelled.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_map_cancel(drover_map *map);
+
+/*
+ * Releases *map. An array whose input had not ended is cancelled; one that was complete, or was
+ * attached to, goes on.
+ */
+DROVER_API void drover_map_close(drover_map **map);
+
+/*
+ * A whole map in one call: count items (NULL: nil), count outcomes in input order, each to be
+ * destroyed by the caller. options may be NULL. On failure the array is cancelled and there are
+ * no outcomes. Returns DROVER_OK when all ended, in whatever states; else as drover_map_next.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_map_all(
+    drover_client *client, const char *type, const drover_value *const *items, size_t count,
+    const drover_map_options *options, int64_t timeout_ms, drover_outcome **out_outcomes);
+
+/*
+ * drover_map_all with at most `batch` elements outstanding, group after group.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_batch(drover_client *client, const char *type,
+                                                      const drover_value *const *items,
+                                                      size_t count, uint32_t batch,
+                                                      int64_t timeout_ms,
+                                                      drover_outcome **out_outcomes);
+
+/*
+ * The items of an array value through the handler, the results as an array value. Returns
+ * DROVER_OK when all succeeded; DROVER_FAILED, DROVER_CANCELLED, DROVER_EXPIRED, DROVER_LOST as
+ * the first other element ended; else as drover_map_next.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_map_values(drover_client *client,
+                                                           const char *type,
+                                                           const drover_value *items,
+                                                           int64_t timeout_ms,
+                                                           drover_value **out_results);
+
+/* ---- shared data ------------------------------------------------------------------------- */
+
+/*
+ * Small values under keys (1 to 256 bytes of UTF-8), shared by clients and handlers; up to
+ * 1 MiB each. Every change gives the entry a new, larger version. ttl_ms 0 keeps it for ever.
+ */
+
+/*
+ * Reads an entry; out_version may be NULL. Returns DROVER_OK or DROVER_UNKNOWN (no such key).
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_kv_get(drover_client *client, const char *key,
+                                                       int64_t timeout_ms,
+                                                       drover_value **out_value,
+                                                       uint64_t *out_version);
+
+/* Sets an entry. out_version may be NULL. Returns DROVER_OK; DROVER_TOO_BIG; DROVER_BUSY. */
+DROVER_API DROVER_MUST_USE drover_status drover_kv_set(drover_client *client, const char *key,
+                                                       const drover_value *value,
+                                                       uint64_t ttl_ms, int64_t timeout_ms,
+                                                       uint64_t *out_version);
+
+/* Returns DROVER_OK or DROVER_UNKNOWN. */
+DROVER_API DROVER_MUST_USE drover_status drover_kv_delete(drover_client *client,
+                                                          const char *key, int64_t timeout_ms);
+
+/*
+ * Adds `by` to an integer entry, which starts at 0. Returns DROVER_OK; DROVER_CONFLICT or
+ * DROVER_INVALID when the entry is no integer or the sum overflows.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_kv_increment(drover_client *client,
+                                                             const char *key, int64_t by,
+                                                             uint64_t ttl_ms,
+                                                             int64_t timeout_ms,
+                                                             int64_t *out_number);
+
+/*
+ * Sets an entry if its version is still `expected` (0: if there is none). out_version (may be
+ * NULL) receives the new version, and with DROVER_CONFLICT the present one.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_kv_compare_and_set(
+    drover_client *client, const char *key, uint64_t expected, const drover_value *value,
+    uint64_t ttl_ms, int64_t timeout_ms, uint64_t *out_version);
+
+/* ---- documents --------------------------------------------------------------------------- */
+
+/*
+ * What the broker knows, as map values. Keys are stable and listed in common/PROTOCOL.md,
+ * section 8; new ones may come.
+ */
+
+/* `broker`, `tasks`, `queues`, `workers`, `types`. */
+DROVER_API DROVER_MUST_USE drover_status drover_status_get(drover_client *client,
+                                                           int64_t timeout_ms,
+                                                           drover_value **out_document);
+
+/* Everything about one task or array. Returns DROVER_OK or DROVER_UNKNOWN. */
+DROVER_API DROVER_MUST_USE drover_status drover_task_show(drover_client *client,
+                                                          const drover_id *id, uint32_t index,
+                                                          int64_t timeout_ms,
+                                                          drover_value **out_document);
+
+/* Why it is where it is: `reason`, `text`. Returns DROVER_OK or DROVER_UNKNOWN. */
+DROVER_API DROVER_MUST_USE drover_status drover_task_why(drover_client *client,
+                                                         const drover_id *id, uint32_t index,
+                                                         int64_t timeout_ms,
+                                                         drover_value **out_document);
+
+/* Where a list that comes in pages goes on. Start with DROVER_CURSOR_INIT. */
+#define DROVER_CURSOR_MAX 1024
+typedef struct drover_cursor {
+    size_t len;                       /* 0: at the beginning, or there is no more */
+    uint8_t bytes[DROVER_CURSOR_MAX]; /* private */
+} drover_cursor;
+#define DROVER_CURSOR_INIT \
+    {                      \
+        0,                 \
+        {                  \
+            0              \
+        }                  \
+    }
+
+/* Which tasks to list. Start with DROVER_TASK_FILTER_INIT. */
+typedef struct drover_task_filter {
+    size_t size;       /* sizeof(drover_task_filter) */
+    const char *queue; /* NULL: all */
+    const char *type;  /* NULL: all */
+    uint32_t states;   /* 0: all; else the sum of 1 << DROVER_STATE_... */
+    uint32_t limit;    /* rows per page, at most 1000; 0: 1000 */
+} drover_task_filter;
+#define DROVER_TASK_FILTER_INIT                       \
+    {                                                 \
+        sizeof(drover_task_filter), NULL, NULL, 0, 0, \
+    }
+
+/*
+ * One page of `tasks`. filter may be NULL. cursor says where to begin and is moved on; when its
+ * len is 0 afterwards there are no more pages. cursor may be NULL: the first page alone.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_task_list(drover_client *client,
+                                                          const drover_task_filter *filter,
+                                                          drover_cursor *cursor,
+                                                          int64_t timeout_ms,
+                                                          drover_value **out_document);
+
+/* `queues`, all of them. */
+DROVER_API DROVER_MUST_USE drover_status drover_queue_list(drover_client *client,
+                                                           int64_t timeout_ms,
+                                                           drover_value **out_document);
+
+/* One page of `workers`; limit and cursor as for drover_task_list. */
+DROVER_API DROVER_MUST_USE drover_status drover_worker_list(drover_client *client,
+                                                            uint32_t limit,
+                                                            drover_cursor *cursor,
+                                                            int64_t timeout_ms,
+                                                            drover_value **out_document);
+
+/* One worker, by name or id text, with its leases. Returns DROVER_OK or DROVER_UNKNOWN. */
+DROVER_API DROVER_MUST_USE drover_status drover_worker_show(drover_client *client,
+                                                            const char *worker,
+                                                            int64_t timeout_ms,
+                                                            drover_value **out_document);
+
+/* One page of `entries` of the shared data whose key begins with prefix (NULL: all). */
+DROVER_API DROVER_MUST_USE drover_status drover_kv_list(drover_client *client,
+                                                        const char *prefix, uint32_t limit,
+                                                        drover_cursor *cursor,
+                                                        int64_t timeout_ms,
+                                                        drover_value **out_document);
+
+/* ---- queues and workers ------------------------------------------------------------------ */
+
+/* A paused queue takes tasks and starts none. All return DROVER_OK or DROVER_UNKNOWN. */
+DROVER_API DROVER_MUST_USE drover_status drover_queue_pause(drover_client *client,
+                                                            const char *queue,
+                                                            int64_t timeout_ms);
+DROVER_API DROVER_MUST_USE drover_status drover_queue_resume(drover_client *client,
+                                                             const char *queue,
+                                                             int64_t timeout_ms);
+
+/* Cancels what waits in the queue, not what runs. out_count (may be NULL): how many. */
+DROVER_API DROVER_MUST_USE drover_status drover_queue_purge(drover_client *client,
+                                                            const char *queue,
+                                                            int64_t timeout_ms,
+                                                            uint64_t *out_count);
+
+/* -1 leaves a setting as it is, 0 lifts it. Start with DROVER_QUEUE_SETTINGS_INIT: all -1. */
+typedef struct drover_queue_settings {
+    size_t size;         /* sizeof(drover_queue_settings) */
+    int64_t weight;      /* share of the workers, against other queues */
+    int64_t max_count;   /* tasks in it, beyond which submits are busy */
+    int64_t max_bytes;   /* the same in bytes */
+    int64_t rate;        /* starts per 1000 s */
+    int64_t concurrency; /* tasks running at once */
+    int64_t per_key;     /* the same per fairness key */
+} drover_queue_settings;
+#define DROVER_QUEUE_SETTINGS_INIT                             \
+    {                                                          \
+        sizeof(drover_queue_settings), -1, -1, -1, -1, -1, -1, \
+    }
+
+DROVER_API DROVER_MUST_USE drover_status drover_queue_set(drover_client *client,
+                                                          const char *queue,
+                                                          const drover_queue_settings *settings,
+                                                          int64_t timeout_ms);
+
+/*
+ * A drained worker takes no new tasks and returns what it has not started. worker is a name or
+ * id text. Both return DROVER_OK or DROVER_UNKNOWN.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_worker_drain(drover_client *client,
+                                                             const char *worker,
+                                                             int64_t timeout_ms);
+DROVER_API DROVER_MUST_USE drover_status drover_worker_resume(drover_client *client,
+                                                              const char *worker,
+                                                              int64_t timeout_ms);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
