@@ -8,6 +8,7 @@
 #include "server.h"
 
 #include "check.h"
+#include "data.h"
 
 #include <string.h>
 #include <zmq.h>

@@ -9,6 +9,7 @@
 #include "server.h"
 
 #include "check.h"
+#include "data.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,0 +1,115 @@
+/* What the broker makes of its command line. */
+#include "test.h"
+
+#include "settings.h"
+
+#include <string.h>
+
+static const char *no_environment(const char *name)
+{
+    (void)name;
+    return NULL;
+}
+
+static drover_status read_line(const char *const *argv, int argc, struct settings *settings,
+                               struct drv_problem *problem)
+{
+    struct drv_options *options = NULL;
+    assert_int_equal(drv_options_new(&settings_program, &options), DROVER_OK);
+    drover_status status = drv_options_load(options, argc, argv, no_environment, problem);
+    if (status == DROVER_OK) {
+        status = settings_read(options, settings, problem);
+    }
+    drv_options_destroy(&options);
+    return status;
+}
+
+#define READ(settings, problem, ...)                                                         \
+    read_line(                                                                               \
+        (const char *const[]){"drover-broker", __VA_ARGS__},                                 \
+        (int)(sizeof((const char *const[]){"drover-broker", __VA_ARGS__}) / sizeof(char *)), \
+        (settings), (problem))
+
+/* Without options it listens on loopback with the documented times. */
+static void test_settings_defaults_are_loopback_and_the_documented_times(void **state)
+{
+    (void)state;
+    struct settings settings;
+    struct drv_problem problem = {""};
+    assert_int_equal(READ(&settings, &problem, "--memory"), DROVER_OK);
+    assert_string_equal(settings.client_bind, "tcp://127.0.0.1:7710");
+    assert_string_equal(settings.worker_bind, "tcp://127.0.0.1:7711");
+    assert_int_equal(settings.core.heartbeat_us, 1000000);
+    assert_int_equal(settings.core.lease_us, 10000000);
+    assert_int_equal(settings.core.reattach_us, 15000000);
+    assert_int_equal(settings.core.session_us, 3600LL * 1000000);
+    assert_int_equal(settings.core.keep_us, 3600LL * 1000000);
+    assert_int_equal(settings.core.keep_failed_us, 7LL * 24 * 3600 * 1000000);
+}
+
+/* Every limit given on the command line reaches the core. */
+static void test_settings_limits_reach_the_core(void **state)
+{
+    (void)state;
+    struct settings settings;
+    struct drv_problem problem = {""};
+    assert_int_equal(READ(&settings, &problem, "--max-memory=64M", "--max-queue", "7",
+                          "--max-queue-size=1M", "--max-client-size=2M",
+                          "--max-client-results=9", "--lease", "300ms", "--heartbeat=100ms",
+                          "--grace", "1s", "--max-connections=10"),
+                     DROVER_OK);
+    assert_int_equal(settings.core.memory_max, 64 << 20);
+    assert_int_equal(settings.core.queue_count_max, 7);
+    assert_int_equal(settings.core.queue_bytes_max, 1 << 20);
+    assert_int_equal(settings.core.client_bytes_max, 2 << 20);
+    assert_int_equal(settings.core.client_results_max, 9);
+    assert_int_equal(settings.core.lease_us, 300000);
+    assert_int_equal(settings.core.heartbeat_us, 100000);
+    assert_int_equal(settings.grace_us, 1000000);
+    assert_int_equal(settings.peers_max, 10);
+}
+
+/* What this version cannot do is refused with a reason instead of being ignored. */
+static void test_settings_journal_directory_is_refused(void **state)
+{
+    (void)state;
+    struct settings settings;
+    struct drv_problem problem = {""};
+    assert_int_equal(READ(&settings, &problem, "--data", "/nowhere"), DROVER_REFUSED);
+    assert_non_null(strstr(problem.text, "journal"));
+}
+
+/* A lease that one lost heartbeat would end makes no sense. */
+static void test_settings_lease_shorter_than_two_heartbeats_is_invalid(void **state)
+{
+    (void)state;
+    struct settings settings;
+    struct drv_problem problem = {""};
+    assert_int_equal(READ(&settings, &problem, "--lease=1s", "--heartbeat=900ms"),
+                     DROVER_INVALID);
+}
+
+/* Foreign addresses need --insecure on either port. */
+static void test_settings_open_bind_needs_insecure(void **state)
+{
+    (void)state;
+    struct settings settings;
+    struct drv_problem problem = {""};
+    assert_int_equal(READ(&settings, &problem, "--bind-workers=tcp://0.0.0.0:7711"),
+                     DROVER_REFUSED);
+    assert_int_equal(
+        READ(&settings, &problem, "--bind-workers=tcp://0.0.0.0:7711", "--insecure"),
+        DROVER_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_settings_defaults_are_loopback_and_the_documented_times),
+        cmocka_unit_test(test_settings_limits_reach_the_core),
+        cmocka_unit_test(test_settings_journal_directory_is_refused),
+        cmocka_unit_test(test_settings_lease_shorter_than_two_heartbeats_is_invalid),
+        cmocka_unit_test(test_settings_open_bind_needs_insecure),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
