@@ -37,8 +37,7 @@ function(drover_add_test)
         set_target_properties(${arg_NAME} PROPERTIES
             RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
         target_link_libraries(${arg_NAME} PRIVATE
-            drv_test_support ${arg_LIBRARIES} drover_options)
-        target_compile_options(${arg_NAME} PRIVATE -Wno-unused-parameter)
+            drv_test_support ${arg_LIBRARIES} drover_options drover_test_options)
         set(arg_COMMAND ${arg_NAME} ${arg_ARGUMENTS})
     endif()
     add_test(NAME ${arg_NAME} COMMAND ${arg_COMMAND})
