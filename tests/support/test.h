@@ -1,8 +1,8 @@
 /*
  * test.h: what every C test includes instead of <cmocka.h>.
  *
- * Brings in cmocka with the headers it forgets, the seed that every random choice must come from,
- * and deadlines that grow where the build is instrumented.
+ * Brings in cmocka with the headers it forgets, the seed that every random choice must come
+ * from, and deadlines that grow where the build is instrumented.
  */
 #ifndef DROVER_TEST_H
 #define DROVER_TEST_H
@@ -25,15 +25,15 @@
 #define assert_ok(status) assert_int_equal((int)(status), 0)
 
 /* `TEST_MAIN(tests)` ends a test file whose array of struct CMUnitTest is `tests`. */
-#define TEST_MAIN(tests)                                                                       \
-    int main(void)                                                                             \
-    {                                                                                          \
-        return cmocka_run_group_tests(tests, NULL, NULL);                                      \
+#define TEST_MAIN(tests)                                  \
+    int main(void)                                        \
+    {                                                     \
+        return cmocka_run_group_tests(tests, NULL, NULL); \
     }
 
 /*
- * The seed of this test run: DROVER_TEST_SEED when it is set, which repeats an earlier run, else a
- * fresh one. It is printed each time it is asked for, so that a failure always names it.
+ * The seed of this test run: DROVER_TEST_SEED when it is set, which repeats an earlier run,
+ * else a fresh one. It is printed each time it is asked for, so that a failure always names it.
  */
 static inline uint64_t test_seed(void)
 {
