@@ -1,10 +1,11 @@
 /*
  * config.h: INI files.
  *
- * A thin, strict layer over libinih, which silently cuts long sections and values: lines and
- * section names that are too long for it are refused before it sees them, with file and line.
- * Comments begin with ';' or '#' at the start of a line, or ';' after a space. A line that
- * begins with a space continues the key above: it is one more value for it.
+ * A thin, strict layer over libinih, which cuts long sections and values in silence, takes an
+ * indented line for one more value of the key above, and ends values at " ;": such lines are
+ * refused (or, if only indented, read like any other) before it sees them, with file and line.
+ * Comments are lines that begin with ';' or '#'. A key may come several times; the callback
+ * sees every entry.
  */
 #ifndef DRV_CONFIG_H
 #define DRV_CONFIG_H
@@ -14,7 +15,7 @@
 
 #include <drover/status.h>
 
-/* Bytes in a file, a line (without its newline), a section name, a key. */
+/* Bytes in a file, a line (without the spaces around it), a section name, a key. */
 #define DRV_CONFIG_FILE_MAX (1024U * 1024U)
 #define DRV_CONFIG_LINE_MAX 180
 #define DRV_CONFIG_SECTION_MAX 48

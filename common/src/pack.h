@@ -39,6 +39,8 @@ void drv_pack_str(struct drv_pack *pack, const void *text, size_t len);
 void drv_pack_text(struct drv_pack *pack, const char *text);
 /* A str from a view: the same. */
 void drv_pack_view(struct drv_pack *pack, struct drv_view text);
+/* The header of a str alone: len bytes must follow by drv_pack_raw. */
+void drv_pack_str_header(struct drv_pack *pack, size_t len);
 /* A key of a map: the same as drv_pack_text, named for the reader. */
 void drv_pack_key(struct drv_pack *pack, const char *key);
 

@@ -6,8 +6,6 @@
 
 #include <drover/status.h>
 
-#include <stdarg.h>
-
 #define DRV_PROBLEM_TEXT_MAX 512
 
 struct drv_problem {
@@ -20,5 +18,9 @@ struct drv_problem {
  */
 drover_status drv_problem_set(struct drv_problem *problem, drover_status status,
                               const char *format, ...) DROVER_PRINTF(3, 4);
+
+/* Puts a prefix, treated likewise, before the text that is there; the end may be cut. */
+void drv_problem_prefix(struct drv_problem *problem, const char *format, ...)
+    DROVER_PRINTF(2, 3);
 
 #endif

@@ -93,7 +93,7 @@ DROVER_API DROVER_MUST_USE drover_status drover_value_from_msgpack(const void *b
 /*
  * A value from one JSON text of len bytes. Integers are kept exactly in the range of int64
  * and uint64 and refused beyond; other numbers become doubles. A key that comes twice in an
- * object is refused. On failure, err (if error_size is not 0) receives one line with the
+ * object is refused. On failure, error (if error_size is not 0) receives one line with the
  * line and column, cut to error_size bytes with the NUL.
  * Returns DROVER_OK, DROVER_MALFORMED, DROVER_LIMIT (depth) or DROVER_TOO_BIG.
  */
@@ -202,10 +202,10 @@ enum drover_json_flags {
 
 /*
  * The value as JSON text, NUL-terminated, to be released with free(). Binary and raw bytes
- * become base64 strings, NaN and infinities null, map keys that are not strings their JSON
- * text as a string. Control characters and bidirectional overrides are escaped, so that the
- * text is safe on a terminal. flags: one of drover_json_flags.
- * Returns DROVER_OK or DROVER_INVALID (flags).
+ * become base64 strings, NaN and infinities null, map keys that are other scalars their JSON
+ * text as a string, keys that are containers base64 of their msgpack. Control characters and
+ * bidirectional overrides are escaped, so that the text is safe on a terminal. flags: one of
+ * drover_json_flags. Returns DROVER_OK or DROVER_INVALID (flags).
  */
 DROVER_API DROVER_MUST_USE drover_status drover_value_to_json(const drover_value *value,
                                                               unsigned flags, char **out_text);

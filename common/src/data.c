@@ -1,0 +1,48 @@
+#include "data.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+drover_status drv_data_new(size_t len, struct drv_data **out_data)
+{
+    if (len > SIZE_MAX - sizeof(struct drv_data)) {
+        return DROVER_NOMEM;
+    }
+    struct drv_data *data = malloc(sizeof *data + len);
+    if (data == NULL) {
+        return DROVER_NOMEM;
+    }
+    atomic_init(&data->references, 1);
+    data->len = len;
+    *out_data = data;
+    return DROVER_OK;
+}
+
+drover_status drv_data_copy(const void *bytes, size_t len, struct drv_data **out_data)
+{
+    drover_status status = drv_data_new(len, out_data);
+    if (!status && len > 0) {
+        memcpy((*out_data)->bytes, bytes, len);
+    }
+    return status;
+}
+
+struct drv_data *drv_data_ref(struct drv_data *data)
+{
+    if (data != NULL) {
+        atomic_fetch_add_explicit(&data->references, 1, memory_order_relaxed);
+    }
+    return data;
+}
+
+void drv_data_unref(struct drv_data **data)
+{
+    if (data == NULL || *data == NULL) {
+        return;
+    }
+    /* Release: our reads happen before the free; acquire: theirs do too. */
+    if (atomic_fetch_sub_explicit(&(*data)->references, 1, memory_order_acq_rel) == 1) {
+        free(*data);
+    }
+    *data = NULL;
+}

@@ -1,0 +1,347 @@
+/*
+ * table.c: see table.h.
+ *
+ * While `from` is being moved, three rules hold. (1) `now` is an ordinary linear-probing
+ * array; removal shifts the followers back. (2) In `from` nothing shifts any more: a removed
+ * entry leaves a tombstone, and the slots below `moved` count as tombstones, whatever they
+ * hold, so every probe that would pass them continues at `moved`. (3) `now` has room for
+ * everything: moving is always finished before `now` fills up.
+ */
+#include "table.h"
+
+#include "check.h"
+
+#include <stdlib.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define BITS_MIN 4
+#define BITS_MAX 40
+
+/* A pointer that no entry has. */
+static char tombstone;
+
+struct candidate {
+    uint64_t hash;
+    void *entry; /* NULL: none */
+};
+
+void drv_table_init(struct drv_table *table, uint64_t seed, drv_table_equal_fn equal)
+{
+    *table = (struct drv_table){.seed = seed, .equal = equal};
+}
+
+void drv_table_fini(struct drv_table *table)
+{
+    free(table->now.slots);
+    free(table->from.slots);
+    drv_table_init(table, table->seed, table->equal);
+}
+
+uint64_t drv_table_hash(const struct drv_table *table, const void *key, size_t len)
+{
+    return XXH3_64bits_withSeed(key, len, table->seed);
+}
+
+static size_t array_size(const struct drv_table_array *array)
+{
+    return array->slots == NULL ? 0 : (size_t)1 << array->bits;
+}
+
+static size_t array_home(const struct drv_table_array *array, uint64_t hash)
+{
+    return (size_t)(hash >> (64 - array->bits));
+}
+
+/* Puts an entry that is not there into an array with a free slot. */
+static void array_place(struct drv_table_array *array, struct drv_table_slot slot)
+{
+    size_t mask = array_size(array) - 1;
+    size_t i = array_home(array, slot.hash);
+    while (array->slots[i].entry != NULL) {
+        i = (i + 1) & mask;
+    }
+    array->slots[i] = slot;
+    array->used++;
+}
+
+/* ---- moving ------------------------------------------------------------------------------ */
+
+static void move_finish(struct drv_table *table)
+{
+    DRV_ASSERT(table->from.used == 0);
+    free(table->from.slots);
+    table->from = (struct drv_table_array){0};
+    table->moved = 0;
+}
+
+static void move_some(struct drv_table *table, size_t budget)
+{
+    if (table->from.slots == NULL) {
+        return;
+    }
+    size_t size = array_size(&table->from);
+    for (; budget > 0 && table->moved < size && table->from.used > 0; budget--) {
+        struct drv_table_slot slot = table->from.slots[table->moved++];
+        if (slot.entry != NULL && slot.entry != &tombstone) {
+            array_place(&table->now, slot);
+            table->from.used--;
+        }
+    }
+    if (table->from.used == 0) {
+        move_finish(table);
+    }
+}
+
+/* Starts moving to an array of 1 << bits slots. calloc, since fresh pages need no zeroing. */
+static drover_status resize(struct drv_table *table, unsigned bits)
+{
+    move_some(table, SIZE_MAX);
+    if (bits > BITS_MAX) {
+        return DROVER_NOMEM;
+    }
+    struct drv_table_slot *slots = calloc((size_t)1 << bits, sizeof *slots);
+    if (slots == NULL) {
+        return DROVER_NOMEM;
+    }
+    table->from = table->now;
+    table->moved = 0;
+    table->now = (struct drv_table_array){.slots = slots, .bits = bits};
+    if (table->from.used == 0) {
+        move_finish(table);
+    }
+    return DROVER_OK;
+}
+
+static drover_status make_room(struct drv_table *table)
+{
+    size_t size = array_size(&table->now);
+    size_t needed = drv_table_count(table) + 1;
+    if (needed <= size / 4 * 3) {
+        return DROVER_OK;
+    }
+    drover_status status = resize(table, size == 0 ? BITS_MIN : table->now.bits + 1);
+    /* Without memory a fuller table is slower, but right as long as one slot stays free. */
+    return status && needed < size ? DROVER_OK : status;
+}
+
+static void maybe_shrink(struct drv_table *table)
+{
+    if (table->from.slots == NULL && table->now.bits > BITS_MIN &&
+        table->now.used < array_size(&table->now) / 8) {
+        (void)resize(table, table->now.bits - 1); /* no memory: it stays large */
+    }
+}
+
+/* ---- finding ----------------------------------------------------------------------------- */
+
+/* What a probe looks for: an entry by key, or this very entry. */
+struct target {
+    uint64_t hash;
+    const void *key;   /* by key, if entry is NULL */
+    const void *entry; /* by identity */
+};
+
+static bool is_target(const struct drv_table *table, const struct drv_table_slot *slot,
+                      const struct target *target)
+{
+    if (slot->hash != target->hash) {
+        return false;
+    }
+    if (target->entry != NULL) {
+        return slot->entry == target->entry;
+    }
+    return slot->entry != &tombstone && table->equal(slot->entry, target->key);
+}
+
+static struct drv_table_slot *probe_now(const struct drv_table *table,
+                                        const struct target *target)
+{
+    const struct drv_table_array *array = &table->now;
+    if (array->used == 0) {
+        return NULL;
+    }
+    size_t mask = array_size(array) - 1;
+    for (size_t i = array_home(array, target->hash);; i = (i + 1) & mask) {
+        struct drv_table_slot *slot = &array->slots[i];
+        if (slot->entry == NULL) {
+            return NULL;
+        }
+        if (is_target(table, slot, target)) {
+            return slot;
+        }
+    }
+}
+
+static struct drv_table_slot *probe_from(const struct drv_table *table,
+                                         const struct target *target)
+{
+    const struct drv_table_array *array = &table->from;
+    if (array->used == 0) {
+        return NULL;
+    }
+    size_t size = array_size(array);
+    size_t i = array_home(array, target->hash);
+    if (i < table->moved) {
+        i = table->moved;
+    }
+    for (size_t left = size - table->moved; left > 0; left--) {
+        struct drv_table_slot *slot = &array->slots[i];
+        if (slot->entry == NULL) {
+            return NULL;
+        }
+        if (is_target(table, slot, target)) {
+            return slot;
+        }
+        if (++i == size) {
+            i = table->moved;
+        }
+    }
+    return NULL;
+}
+
+void *drv_table_find(const struct drv_table *table, uint64_t hash, const void *key)
+{
+    const struct target target = {.hash = hash, .key = key};
+    const struct drv_table_slot *slot = probe_now(table, &target);
+    if (slot == NULL) {
+        slot = probe_from(table, &target);
+    }
+    return slot == NULL ? NULL : slot->entry;
+}
+
+/* ---- changing ---------------------------------------------------------------------------- */
+
+drover_status drv_table_insert(struct drv_table *table, uint64_t hash, void *entry)
+{
+    DRV_ASSERT(entry != NULL);
+    move_some(table, DRV_TABLE_MOVE_SLOTS);
+    drover_status status = make_room(table);
+    if (status) {
+        return status;
+    }
+    array_place(&table->now, (struct drv_table_slot){.hash = hash, .entry = entry});
+    return DROVER_OK;
+}
+
+/* Empties a slot of now; followers that may come closer to their homes do. */
+static void close_gap(struct drv_table_array *array, struct drv_table_slot *slot)
+{
+    size_t mask = array_size(array) - 1;
+    size_t gap = (size_t)(slot - array->slots);
+    for (size_t i = (gap + 1) & mask; array->slots[i].entry != NULL; i = (i + 1) & mask) {
+        size_t home = array_home(array, array->slots[i].hash);
+        if (((i - home) & mask) >= ((i - gap) & mask)) {
+            array->slots[gap] = array->slots[i];
+            gap = i;
+        }
+    }
+    array->slots[gap] = (struct drv_table_slot){0};
+    array->used--;
+}
+
+static void *remove_target(struct drv_table *table, const struct target *target)
+{
+    void *entry = NULL;
+    struct drv_table_slot *slot = probe_now(table, target);
+    if (slot != NULL) {
+        entry = slot->entry;
+        close_gap(&table->now, slot);
+    } else if ((slot = probe_from(table, target)) != NULL) {
+        entry = slot->entry;
+        slot->entry = &tombstone;
+        table->from.used--;
+    }
+    move_some(table, DRV_TABLE_MOVE_SLOTS);
+    maybe_shrink(table);
+    return entry;
+}
+
+void *drv_table_remove(struct drv_table *table, uint64_t hash, const void *key)
+{
+    return remove_target(table, &(const struct target){.hash = hash, .key = key});
+}
+
+void drv_table_remove_entry(struct drv_table *table, uint64_t hash, const void *entry)
+{
+    DRV_ASSERT(entry != NULL);
+    void *removed = remove_target(table, &(const struct target){.hash = hash, .entry = entry});
+    DRV_ASSERT(removed == entry);
+}
+
+/* ---- walking ----------------------------------------------------------------------------- */
+
+static bool comes_before(uint64_t hash, const void *entry, const struct candidate *other)
+{
+    return other->entry == NULL || hash < other->hash ||
+           (hash == other->hash && (uintptr_t)entry < (uintptr_t)other->entry);
+}
+
+/* Takes the slot for best if it lies behind the cursor and before best. */
+static void consider(const struct drv_table_slot *slot, const struct drv_table_cursor *cursor,
+                     struct candidate *best)
+{
+    bool behind = slot->hash > cursor->hash ||
+                  (slot->hash == cursor->hash && (uintptr_t)slot->entry > cursor->after);
+    if (behind && slot->entry != &tombstone && comes_before(slot->hash, slot->entry, best)) {
+        *best = (struct candidate){.hash = slot->hash, .entry = slot->entry};
+    }
+}
+
+/*
+ * Considers the entries whose homes are first to last; they are in one run of slots that
+ * begins at first or, in from, not below floor.
+ */
+static void consider_homes(const struct drv_table_array *array, size_t floor, size_t first,
+                           size_t last, const struct drv_table_cursor *cursor,
+                           struct candidate *best)
+{
+    size_t size = array_size(array);
+    size_t i = first < floor ? floor : first;
+    for (size_t left = size - floor; left > 0 && array->slots[i].entry != NULL; left--) {
+        size_t home = array_home(array, array->slots[i].hash);
+        if (home >= first && home <= last) {
+            consider(&array->slots[i], cursor, best);
+        }
+        if (++i == size) {
+            i = floor;
+        }
+    }
+}
+
+/* The first entry behind the cursor, if it comes before best, becomes best. */
+static void find_next(const struct drv_table_array *array, size_t floor,
+                      const struct drv_table_cursor *cursor, struct candidate *best)
+{
+    if (array->used == 0) {
+        return;
+    }
+    size_t size = array_size(array);
+    size_t home = array_home(array, cursor->hash);
+    size_t stop = best->entry == NULL ? size - 1 : array_home(array, best->hash);
+    struct candidate found = {0};
+    if (home < floor) {
+        consider_homes(array, floor, home, floor - 1, cursor, &found);
+        home = floor;
+    }
+    for (; found.entry == NULL && home <= stop && home < size; home++) {
+        consider_homes(array, floor, home, home, cursor, &found);
+    }
+    if (found.entry != NULL && comes_before(found.hash, found.entry, best)) {
+        *best = found;
+    }
+}
+
+void *drv_table_next(const struct drv_table *table, struct drv_table_cursor *cursor)
+{
+    struct candidate best = {0};
+    /* from is dense where now is empty, so its answer bounds the search in now. */
+    find_next(&table->from, table->moved, cursor, &best);
+    find_next(&table->now, 0, cursor, &best);
+    if (best.entry != NULL) {
+        cursor->hash = best.hash;
+        cursor->after = (uintptr_t)best.entry;
+    }
+    return best.entry;
+}
