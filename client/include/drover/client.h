@@ -52,6 +52,8 @@
 #define DROVER_CLIENT_H
 
 #include <drover/drover.h>
+#include <drover/operate.h>
+#include <drover/outcome.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -65,8 +67,6 @@ extern "C" {
 #define DROVER_FOREVER (-1)
 
 /* ---- the client -------------------------------------------------------------------------- */
-
-typedef struct drover_client drover_client;
 
 /* Start with DROVER_CLIENT_OPTIONS_INIT. */
 typedef struct drover_client_options {
@@ -198,63 +198,6 @@ typedef struct drover_submit_options {
             DROVER_DURABILITY_DEFAULT, -1, NULL, 0, NULL, 0, NULL, NULL, 0, NULL, NULL, 0, \
             NULL, 0, 0, 0, 0, NULL, 0, false, false, NULL, DROVER_FOREVER, 30000,          \
     }
-
-/* ---- outcomes: how a task ended ---------------------------------------------------------- */
-
-/* A terminal state with the result or the error. Immutable: any number of threads may read. */
-typedef struct drover_outcome drover_outcome;
-
-DROVER_API drover_id drover_outcome_id(const drover_outcome *outcome);
-
-/* The element's number, or DROVER_INDEX_NONE. */
-DROVER_API uint32_t drover_outcome_index(const drover_outcome *outcome);
-
-/* One of the terminal states. */
-DROVER_API drover_state drover_outcome_state(const drover_outcome *outcome);
-
-/* The attempt that counted; 0 when there was none. */
-DROVER_API uint32_t drover_outcome_attempt(const drover_outcome *outcome);
-
-/*
- * The state as a status: DROVER_OK when it succeeded, else DROVER_FAILED, DROVER_CANCELLED,
- * DROVER_EXPIRED or DROVER_LOST; or the reason for which an element of a map or a submit of
- * completions never became a task (DROVER_BUSY, DROVER_TOO_BIG, DROVER_REFUSED ...).
- */
-DROVER_API drover_status drover_outcome_status(const drover_outcome *outcome);
-
-/*
- * The result, borrowed from the outcome: never NULL when the task succeeded (a nil value when
- * the handler returned nothing, or when only states were asked for), else NULL. Bytes that
- * claim to be msgpack and are not come as a raw value of type application/octet-stream.
- */
-DROVER_API const drover_value *drover_outcome_value(const drover_outcome *outcome);
-
-/* DROVER_ERROR_NONE when it succeeded. */
-DROVER_API drover_error_kind drover_outcome_error_kind(const drover_outcome *outcome);
-
-/* The handler's own short code, or "". Borrowed. Peers wrote it: escape it for a terminal. */
-DROVER_API const char *drover_outcome_error_code(const drover_outcome *outcome);
-
-/* The error in words, or "". Borrowed. Peers wrote it: escape it for a terminal. */
-DROVER_API const char *drover_outcome_error_text(const drover_outcome *outcome);
-
-/* The exit code of a process that ended, -1 when none did. */
-DROVER_API int drover_outcome_exit_code(const drover_outcome *outcome);
-
-/* The signal that ended a process, 0 when none did. */
-DROVER_API int drover_outcome_signal(const drover_outcome *outcome);
-
-/* Whether the handler ruled out a retry. */
-DROVER_API bool drover_outcome_is_permanent(const drover_outcome *outcome);
-
-/* Whether it was cancelled on a worker that was lost, so that nobody saw it end. */
-DROVER_API bool drover_outcome_is_unconfirmed(const drover_outcome *outcome);
-
-/* The last bytes the attempt wrote to stderr (up to 8 KiB), borrowed. */
-DROVER_API void drover_outcome_stderr(const drover_outcome *outcome, const void **out_bytes,
-                                      size_t *out_len);
-
-DROVER_API void drover_outcome_destroy(drover_outcome **outcome);
 
 /* ---- submit and call --------------------------------------------------------------------- */
 
@@ -665,139 +608,6 @@ DROVER_API DROVER_MUST_USE drover_status drover_kv_increment(drover_client *clie
 DROVER_API DROVER_MUST_USE drover_status drover_kv_compare_and_set(
     drover_client *client, const char *key, uint64_t expected, const drover_value *value,
     uint64_t ttl_ms, int64_t timeout_ms, uint64_t *out_version);
-
-/* ---- documents --------------------------------------------------------------------------- */
-
-/*
- * What the broker knows, as map values. Keys are stable and listed in common/PROTOCOL.md,
- * section 8; new ones may come.
- */
-
-/* `broker`, `tasks`, `queues`, `workers`, `types`. */
-DROVER_API DROVER_MUST_USE drover_status drover_status_get(drover_client *client,
-                                                           int64_t timeout_ms,
-                                                           drover_value **out_document);
-
-/* Everything about one task or array. Returns DROVER_OK or DROVER_UNKNOWN. */
-DROVER_API DROVER_MUST_USE drover_status drover_task_show(drover_client *client,
-                                                          const drover_id *id, uint32_t index,
-                                                          int64_t timeout_ms,
-                                                          drover_value **out_document);
-
-/* Why it is where it is: `reason`, `text`. Returns DROVER_OK or DROVER_UNKNOWN. */
-DROVER_API DROVER_MUST_USE drover_status drover_task_why(drover_client *client,
-                                                         const drover_id *id, uint32_t index,
-                                                         int64_t timeout_ms,
-                                                         drover_value **out_document);
-
-/* Where a list that comes in pages goes on. Start with DROVER_CURSOR_INIT. */
-#define DROVER_CURSOR_MAX 1024
-typedef struct drover_cursor {
-    size_t len;                       /* 0: at the beginning, or there is no more */
-    uint8_t bytes[DROVER_CURSOR_MAX]; /* private */
-} drover_cursor;
-#define DROVER_CURSOR_INIT \
-    {                      \
-        0,                 \
-        {                  \
-            0              \
-        }                  \
-    }
-
-/* Which tasks to list. Start with DROVER_TASK_FILTER_INIT. */
-typedef struct drover_task_filter {
-    size_t size;       /* sizeof(drover_task_filter) */
-    const char *queue; /* NULL: all */
-    const char *type;  /* NULL: all */
-    uint32_t states;   /* 0: all; else the sum of 1 << DROVER_STATE_... */
-    uint32_t limit;    /* rows per page, at most 1000; 0: 1000 */
-} drover_task_filter;
-#define DROVER_TASK_FILTER_INIT                       \
-    {                                                 \
-        sizeof(drover_task_filter), NULL, NULL, 0, 0, \
-    }
-
-/*
- * One page of `tasks`. filter may be NULL. cursor says where to begin and is moved on; when its
- * len is 0 afterwards there are no more pages. cursor may be NULL: the first page alone.
- */
-DROVER_API DROVER_MUST_USE drover_status drover_task_list(drover_client *client,
-                                                          const drover_task_filter *filter,
-                                                          drover_cursor *cursor,
-                                                          int64_t timeout_ms,
-                                                          drover_value **out_document);
-
-/* `queues`, all of them. */
-DROVER_API DROVER_MUST_USE drover_status drover_queue_list(drover_client *client,
-                                                           int64_t timeout_ms,
-                                                           drover_value **out_document);
-
-/* One page of `workers`; limit and cursor as for drover_task_list. */
-DROVER_API DROVER_MUST_USE drover_status drover_worker_list(drover_client *client,
-                                                            uint32_t limit,
-                                                            drover_cursor *cursor,
-                                                            int64_t timeout_ms,
-                                                            drover_value **out_document);
-
-/* One worker, by name or id text, with its leases. Returns DROVER_OK or DROVER_UNKNOWN. */
-DROVER_API DROVER_MUST_USE drover_status drover_worker_show(drover_client *client,
-                                                            const char *worker,
-                                                            int64_t timeout_ms,
-                                                            drover_value **out_document);
-
-/* One page of `entries` of the shared data whose key begins with prefix (NULL: all). */
-DROVER_API DROVER_MUST_USE drover_status drover_kv_list(drover_client *client,
-                                                        const char *prefix, uint32_t limit,
-                                                        drover_cursor *cursor,
-                                                        int64_t timeout_ms,
-                                                        drover_value **out_document);
-
-/* ---- queues and workers ------------------------------------------------------------------ */
-
-/* A paused queue takes tasks and starts none. All return DROVER_OK or DROVER_UNKNOWN. */
-DROVER_API DROVER_MUST_USE drover_status drover_queue_pause(drover_client *client,
-                                                            const char *queue,
-                                                            int64_t timeout_ms);
-DROVER_API DROVER_MUST_USE drover_status drover_queue_resume(drover_client *client,
-                                                             const char *queue,
-                                                             int64_t timeout_ms);
-
-/* Cancels what waits in the queue, not what runs. out_count (may be NULL): how many. */
-DROVER_API DROVER_MUST_USE drover_status drover_queue_purge(drover_client *client,
-                                                            const char *queue,
-                                                            int64_t timeout_ms,
-                                                            uint64_t *out_count);
-
-/* -1 leaves a setting as it is, 0 lifts it. Start with DROVER_QUEUE_SETTINGS_INIT: all -1. */
-typedef struct drover_queue_settings {
-    size_t size;         /* sizeof(drover_queue_settings) */
-    int64_t weight;      /* share of the workers, against other queues */
-    int64_t max_count;   /* tasks in it, beyond which submits are busy */
-    int64_t max_bytes;   /* the same in bytes */
-    int64_t rate;        /* starts per 1000 s */
-    int64_t concurrency; /* tasks running at once */
-    int64_t per_key;     /* the same per fairness key */
-} drover_queue_settings;
-#define DROVER_QUEUE_SETTINGS_INIT                             \
-    {                                                          \
-        sizeof(drover_queue_settings), -1, -1, -1, -1, -1, -1, \
-    }
-
-DROVER_API DROVER_MUST_USE drover_status drover_queue_set(drover_client *client,
-                                                          const char *queue,
-                                                          const drover_queue_settings *settings,
-                                                          int64_t timeout_ms);
-
-/*
- * A drained worker takes no new tasks and returns what it has not started. worker is a name or
- * id text. Both return DROVER_OK or DROVER_UNKNOWN.
- */
-DROVER_API DROVER_MUST_USE drover_status drover_worker_drain(drover_client *client,
-                                                             const char *worker,
-                                                             int64_t timeout_ms);
-DROVER_API DROVER_MUST_USE drover_status drover_worker_resume(drover_client *client,
-                                                              const char *worker,
-                                                              int64_t timeout_ms);
 
 #ifdef __cplusplus
 }

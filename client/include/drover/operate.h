@@ -1,0 +1,161 @@
+/*
+ * operate.h: look into a broker and run it: documents, queues, workers.
+ *
+ * Included by <drover/client.h>, which says what holds for every call: threads, timeouts,
+ * ownership and the statuses that any call may return.
+ */
+#ifndef DROVER_OPERATE_H
+#define DROVER_OPERATE_H
+
+#include <drover/status.h>
+#include <drover/task.h>
+#include <drover/value.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A session with a broker, see client.h. */
+typedef struct drover_client drover_client;
+
+/* ---- documents --------------------------------------------------------------------------- */
+
+/*
+ * What the broker knows, as map values. Keys are stable and listed in common/PROTOCOL.md,
+ * section 8; new ones may come.
+ */
+
+/* `broker`, `tasks`, `queues`, `workers`, `types`. */
+DROVER_API DROVER_MUST_USE drover_status drover_status_get(drover_client *client,
+                                                           int64_t timeout_ms,
+                                                           drover_value **out_document);
+
+/* Everything about one task or array. Returns DROVER_OK or DROVER_UNKNOWN. */
+DROVER_API DROVER_MUST_USE drover_status drover_task_show(drover_client *client,
+                                                          const drover_id *id, uint32_t index,
+                                                          int64_t timeout_ms,
+                                                          drover_value **out_document);
+
+/* Why it is where it is: `reason`, `text`. Returns DROVER_OK or DROVER_UNKNOWN. */
+DROVER_API DROVER_MUST_USE drover_status drover_task_why(drover_client *client,
+                                                         const drover_id *id, uint32_t index,
+                                                         int64_t timeout_ms,
+                                                         drover_value **out_document);
+
+/* Where a list that comes in pages goes on. Start with DROVER_CURSOR_INIT. */
+#define DROVER_CURSOR_MAX 1024
+typedef struct drover_cursor {
+    size_t len;                       /* 0: at the beginning, or there is no more */
+    uint8_t bytes[DROVER_CURSOR_MAX]; /* private */
+} drover_cursor;
+#define DROVER_CURSOR_INIT \
+    {                      \
+        0,                 \
+        {                  \
+            0              \
+        }                  \
+    }
+
+/* Which tasks to list. Start with DROVER_TASK_FILTER_INIT. */
+typedef struct drover_task_filter {
+    size_t size;       /* sizeof(drover_task_filter) */
+    const char *queue; /* NULL: all */
+    const char *type;  /* NULL: all */
+    uint32_t states;   /* 0: all; else the sum of 1 << DROVER_STATE_... */
+    uint32_t limit;    /* rows per page, at most 1000; 0: 1000 */
+} drover_task_filter;
+#define DROVER_TASK_FILTER_INIT                       \
+    {                                                 \
+        sizeof(drover_task_filter), NULL, NULL, 0, 0, \
+    }
+
+/*
+ * One page of `tasks`. filter may be NULL. cursor says where to begin and is moved on; when its
+ * len is 0 afterwards there are no more pages. cursor may be NULL: the first page alone.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_task_list(drover_client *client,
+                                                          const drover_task_filter *filter,
+                                                          drover_cursor *cursor,
+                                                          int64_t timeout_ms,
+                                                          drover_value **out_document);
+
+/* `queues`, all of them. */
+DROVER_API DROVER_MUST_USE drover_status drover_queue_list(drover_client *client,
+                                                           int64_t timeout_ms,
+                                                           drover_value **out_document);
+
+/* One page of `workers`; limit and cursor as for drover_task_list. */
+DROVER_API DROVER_MUST_USE drover_status drover_worker_list(drover_client *client,
+                                                            uint32_t limit,
+                                                            drover_cursor *cursor,
+                                                            int64_t timeout_ms,
+                                                            drover_value **out_document);
+
+/* One worker, by name or id text, with its leases. Returns DROVER_OK or DROVER_UNKNOWN. */
+DROVER_API DROVER_MUST_USE drover_status drover_worker_show(drover_client *client,
+                                                            const char *worker,
+                                                            int64_t timeout_ms,
+                                                            drover_value **out_document);
+
+/* One page of `entries` of the shared data whose key begins with prefix (NULL: all). */
+DROVER_API DROVER_MUST_USE drover_status drover_kv_list(drover_client *client,
+                                                        const char *prefix, uint32_t limit,
+                                                        drover_cursor *cursor,
+                                                        int64_t timeout_ms,
+                                                        drover_value **out_document);
+
+/* ---- queues and workers ------------------------------------------------------------------ */
+
+/* A paused queue takes tasks and starts none. All return DROVER_OK or DROVER_UNKNOWN. */
+DROVER_API DROVER_MUST_USE drover_status drover_queue_pause(drover_client *client,
+                                                            const char *queue,
+                                                            int64_t timeout_ms);
+DROVER_API DROVER_MUST_USE drover_status drover_queue_resume(drover_client *client,
+                                                             const char *queue,
+                                                             int64_t timeout_ms);
+
+/* Cancels what waits in the queue, not what runs. out_count (may be NULL): how many. */
+DROVER_API DROVER_MUST_USE drover_status drover_queue_purge(drover_client *client,
+                                                            const char *queue,
+                                                            int64_t timeout_ms,
+                                                            uint64_t *out_count);
+
+/* -1 leaves a setting as it is, 0 lifts it. Start with DROVER_QUEUE_SETTINGS_INIT: all -1. */
+typedef struct drover_queue_settings {
+    size_t size;         /* sizeof(drover_queue_settings) */
+    int64_t weight;      /* share of the workers, against other queues */
+    int64_t max_count;   /* tasks in it, beyond which submits are busy */
+    int64_t max_bytes;   /* the same in bytes */
+    int64_t rate;        /* starts per 1000 s */
+    int64_t concurrency; /* tasks running at once */
+    int64_t per_key;     /* the same per fairness key */
+} drover_queue_settings;
+#define DROVER_QUEUE_SETTINGS_INIT                             \
+    {                                                          \
+        sizeof(drover_queue_settings), -1, -1, -1, -1, -1, -1, \
+    }
+
+DROVER_API DROVER_MUST_USE drover_status drover_queue_set(drover_client *client,
+                                                          const char *queue,
+                                                          const drover_queue_settings *settings,
+                                                          int64_t timeout_ms);
+
+/*
+ * A drained worker takes no new tasks and returns what it has not started. worker is a name or
+ * id text. Both return DROVER_OK or DROVER_UNKNOWN.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_worker_drain(drover_client *client,
+                                                             const char *worker,
+                                                             int64_t timeout_ms);
+DROVER_API DROVER_MUST_USE drover_status drover_worker_resume(drover_client *client,
+                                                              const char *worker,
+                                                              int64_t timeout_ms);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
