@@ -606,8 +606,12 @@ DROVER_MUST_USE drover_status drv_message_decode(const uint8_t *head, size_t hea
 
 /*
  * Encode head and blob (both appended to empty buffers; values not longer than DRV_INLINE_MAX
- * go into the blob, longer ones through transfers->put). Returns OK, NOMEM, TOO_BIG (head or
- * blob would break a limit: send fewer entries).
+ * go into the blob, longer ones through transfers->put). What was encoded can be decoded:
+ * everything that decoding would refuse is refused here. Returns OK; NOMEM; TOO_BIG (head or
+ * blob would break a limit: send fewer entries; or a text or value is too long); LIMIT (too
+ * many entries); INVALID (a name, a number out of range, text that is not UTF-8, a group
+ * without entries); UNSUPPORTED for a reserved kind; what transfers->put returned. The buffers'
+ * contents mean nothing after a failure.
  */
 DROVER_MUST_USE drover_status drv_message_encode(const struct drv_message *message,
                                                  const struct drv_transfers *transfers,
@@ -622,14 +626,21 @@ bool drv_kind_is_charged(unsigned kind);
 
 /*
  * How much fits into one message: add entries until `fits` says no, then start the next
- * message. Counts entries, estimated head bytes and inline blob bytes.
+ * message. Counts entries, estimated head bytes (of the entry without its value), inline blob
+ * bytes, and values that travel as chunks. The first entry always fits.
  */
 struct drv_meter {
     size_t entries, head_bytes, blob_bytes;
+    size_t transfers;
+    uint64_t transfer_bytes;
 };
 void drv_meter_reset(struct drv_meter *meter);
 bool drv_meter_fits(struct drv_meter *meter, size_t head_bytes,
-                    const struct drv_val *val); /* adds when it fits */
+                    const struct drv_val *val); /* adds when it fits; NULL: no value */
+
+/* The longest prefix of at most max bytes that is valid UTF-8: for texts from handlers and
+ * systems, which drv_message_encode would refuse as they are. */
+struct drv_str drv_str_fit(struct drv_str text, size_t max);
 
 static inline struct drv_str drv_str_of(const char *text)
 {

@@ -1,0 +1,149 @@
+/*
+ * message_info.c: the table of kinds, and how much fits into one message.
+ */
+#include "message_codec.h"
+#include "utf8.h"
+
+#define KIND_ROWS ((size_t)DRV_DRAIN + 1)
+
+#define ROW(NAME, prefix_, fields_, charged, function)       \
+    [DRV_##NAME] = {#NAME,   DRV_PREFIX_##prefix_,  fields_, \
+                    charged, drv_decode_##function, drv_encode_##function}
+#define RESERVED(NAME, prefix_) \
+    [DRV_##NAME] = {#NAME, DRV_PREFIX_##prefix_, 0, false, NULL, NULL}
+
+/* clang-format off */
+static const struct drv_kind_row kind_rows[KIND_ROWS] = {
+    ROW(HELLO,       NONE,     12, false, hello),
+    ROW(WELCOME,     NONE,     13, false, welcome),
+    ROW(GOODBYE,     NONE,      2, false, goodbye),
+    ROW(ERROR,       NONE,      6, false, failure),
+    ROW(CREDIT,      NONE,      2, false, credit),
+    ROW(CHUNK,       NONE,      3, true,  chunk),
+    ROW(ACK,         NONE,      1, false, ack),
+    ROW(HEARTBEAT,   NONE,      2, false, heartbeat),
+    ROW(ATTACH,      NONE,      1, false, attach),
+    ROW(MOVED,       NONE,      2, false, moved),
+    ROW(SUBMIT,      REQUEST,   1, true,  submit),
+    ROW(ARRAY_OPEN,  REQUEST,   3, false, array_open),
+    ROW(ARRAY_ITEMS, REQUEST,   3, true,  array_items),
+    ROW(ARRAY_SEAL,  REQUEST,   2, false, array_seal),
+    ROW(CANCEL,      REQUEST,   2, false, cancel),
+    ROW(RETRY,       REQUEST,   1, false, retry),
+    ROW(KV,          REQUEST,   6, false, kv),
+    ROW(QUEUE,       REQUEST,   3, false, queue),
+    ROW(WORKER,      REQUEST,   2, false, worker),
+    ROW(FORGET,      REQUEST,   1, false, forget),
+    RESERVED(GRAPH,    REQUEST),
+    RESERVED(SCHEDULE, REQUEST),
+    RESERVED(ALERT,    REQUEST),
+    ROW(WATCH,       QUESTION,  2, false, watch),
+    ROW(UNWATCH,     QUESTION,  1, false, forget),
+    ROW(QUERY,       QUESTION,  8, false, query),
+    ROW(DOCUMENT,    NONE,      4, false, document),
+    ROW(REPLY,       NONE,      1, false, reply),
+    ROW(RESULTS,     NONE,      1, true,  results),
+    RESERVED(SUBSCRIBE, QUESTION),
+    RESERVED(LOGS,      QUESTION),
+    RESERVED(EVENTS,    QUESTION),
+    ROW(LEASE,       NONE,      1, true,  lease),
+    ROW(REPORT,      NONE,      4, true,  report),
+    ROW(RECALL,      NONE,      1, false, refs),
+    ROW(ABORT,       NONE,      1, false, abort),
+    ROW(GO,          NONE,      1, false, refs),
+    ROW(LOG,         NONE,      6, true,  log),
+    ROW(AWAIT,       NONE,      5, false, await),
+    ROW(SHARED,      NONE,      2, false, shared),
+    ROW(DRAIN,       NONE,      2, false, drain),
+};
+/* clang-format on */
+
+const struct drv_kind_row *drv_kind_row(uint64_t kind)
+{
+    if (kind >= KIND_ROWS || kind_rows[kind].name == NULL) {
+        return NULL;
+    }
+    return &kind_rows[kind];
+}
+
+const char *drv_kind_name(unsigned kind)
+{
+    const struct drv_kind_row *row = drv_kind_row(kind);
+    return row == NULL ? "?" : row->name;
+}
+
+bool drv_kind_is_charged(unsigned kind)
+{
+    const struct drv_kind_row *row = drv_kind_row(kind);
+    return row != NULL && row->is_charged;
+}
+
+void drv_spec_init(struct drv_spec *spec, struct drv_str type)
+{
+    *spec = (struct drv_spec){
+        .type = type,
+        .backoff_ms = 1000,
+        .backoff_max_ms = 60000,
+        .loss_budget = 3,
+        .keep_ms = -1,
+    };
+}
+
+/* Cuts before a character that would not end within max, or that is no UTF-8. */
+struct drv_str drv_str_fit(struct drv_str text, size_t max)
+{
+    size_t end = text.len < max ? text.len : max;
+    size_t len = 0;
+    while (len < end) {
+        uint32_t code;
+        size_t step = drv_utf8_decode((const uint8_t *)text.ptr + len, end - len, &code);
+        if (step == 0) {
+            break;
+        }
+        len += step;
+    }
+    return (struct drv_str){text.ptr, len};
+}
+
+/* ---- meter --------------------------------------------------------------------------------
+ */
+
+/* Room in a head for everything that is not an entry: the longest spec comes to about 45 KiB.
+ */
+#define METER_HEAD_RESERVE ((size_t)48 * 1024)
+/* The longest form of a val: three numbers and the header of the content type. */
+#define METER_VAL_BYTES ((size_t)32)
+
+void drv_meter_reset(struct drv_meter *meter)
+{
+    *meter = (struct drv_meter){0};
+}
+
+static bool meter_is_within(const struct drv_meter *meter)
+{
+    return meter->entries <= DRV_BATCH_MAX &&
+           meter->head_bytes <= DRV_HEAD_MAX - METER_HEAD_RESERVE &&
+           meter->blob_bytes <= DRV_BLOB_MAX && meter->transfers <= DRV_TRANSFERS_MAX &&
+           meter->transfer_bytes <= (uint64_t)2 * DRV_PAYLOAD_MAX;
+}
+
+bool drv_meter_fits(struct drv_meter *meter, size_t head_bytes, const struct drv_val *val)
+{
+    struct drv_meter with = *meter;
+    with.entries++;
+    with.head_bytes += head_bytes;
+    if (val != NULL && !val->is_nil) {
+        with.head_bytes += METER_VAL_BYTES + val->content_type.len;
+        if (val->len > DRV_INLINE_MAX) {
+            with.transfers++;
+            with.transfer_bytes += val->len;
+        } else {
+            with.blob_bytes += val->len;
+        }
+    }
+    if (meter->entries > 0 && !meter_is_within(&with)) {
+        return false;
+    }
+    *meter = with;
+    return true;
+}

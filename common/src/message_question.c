@@ -1,0 +1,201 @@
+/*
+ * message_question.c: the codec of questions and of all answers (PROTOCOL.md section 6,
+ * "Questions").
+ */
+#include "message_codec.h"
+
+/* ---- WATCH --------------------------------------------------------------------------------
+ */
+
+void drv_decode_watch(struct drv_decode *decode, struct drv_message *out_message)
+{
+    struct drv_items items;
+    uint32_t flags = drv_get_u32(decode);
+    struct drv_target *targets = drv_get_batch(decode, sizeof *targets, &items);
+    for (size_t i = 0; i < items.count; i++) {
+        uint32_t outer = drv_get_open(decode);
+        drv_get_id(decode, &targets[i].id);
+        targets[i].index = drv_get_index(decode);
+        targets[i].epoch = drv_get_u64(decode);
+        targets[i].level = drv_get_enum(decode, 0, DROVER_DURABILITY_SYNCED,
+                                        "unknown durability level");
+        drv_get_close(decode, outer);
+    }
+    drv_get_close(decode, items.outer);
+    out_message->targets = (struct drv_targets){
+        .targets = targets, .target_count = items.count, .flags = flags};
+}
+
+void drv_encode_watch(struct drv_encode *encode, const struct drv_message *message)
+{
+    const struct drv_targets *targets = &message->targets;
+    drv_put_uint(encode, targets->flags);
+    drv_put_batch(encode, targets->target_count);
+    for (size_t i = 0; encode->status == DROVER_OK && i < targets->target_count; i++) {
+        drv_put_array(encode, 4);
+        drv_put_id(encode, &targets->targets[i].id);
+        drv_put_index(encode, targets->targets[i].index);
+        drv_put_uint(encode, targets->targets[i].epoch);
+        drv_put_enum(encode, targets->targets[i].level, 0, DROVER_DURABILITY_SYNCED);
+    }
+}
+
+/* ---- QUERY, DOCUMENT ----------------------------------------------------------------------
+ */
+
+static bool get_id_optional(struct drv_decode *decode, drover_id *out_id)
+{
+    if (decode->left == 0) {
+        return false;
+    }
+    if (drv_cursor_take_nil(&decode->cursor)) {
+        decode->left--;
+        return false;
+    }
+    drv_get_id(decode, out_id);
+    return true;
+}
+
+/* Numbers of topics are not checked: a broker answers one it does not know. */
+void drv_decode_query(struct drv_decode *decode, struct drv_message *out_message)
+{
+    struct drv_query *query = &out_message->query;
+    query->topic = drv_get_u32(decode);
+    query->id = (drover_id){{0}};
+    query->has_id = get_id_optional(decode, &query->id);
+    query->index = drv_get_index(decode);
+    query->name = drv_get_text_optional(decode, DRV_TEXT_MAX);
+    query->text = drv_get_text_optional(decode, DRV_TEXT_MAX);
+    query->states = drv_get_u32(decode);
+    query->cursor = drv_get_binary_optional(decode, DRV_TEXT_MAX);
+    query->limit = drv_get_u32(decode);
+}
+
+void drv_encode_query(struct drv_encode *encode, const struct drv_message *message)
+{
+    const struct drv_query *query = &message->query;
+    drv_put_uint(encode, query->topic);
+    if (query->has_id) {
+        drv_put_id(encode, &query->id);
+    } else {
+        drv_put_nil(encode);
+    }
+    drv_put_index(encode, query->index);
+    drv_put_text_optional(encode, query->name, DRV_TEXT_MAX);
+    drv_put_text_optional(encode, query->text, DRV_TEXT_MAX);
+    drv_put_uint(encode, query->states);
+    drv_put_binary_optional(encode, query->cursor, DRV_TEXT_MAX);
+    drv_put_uint(encode, query->limit);
+}
+
+void drv_decode_document(struct drv_decode *decode, struct drv_message *out_message)
+{
+    struct drv_document *document = &out_message->document;
+    document->req = drv_get_u64(decode);
+    document->code = drv_get_u32(decode);
+    document->text = drv_get_text(decode, DRV_TEXT_MAX);
+    document->cursor = drv_get_binary_optional(decode, DRV_TEXT_MAX);
+    document->body = (struct drv_str){(const char *)decode->blob, decode->blob_len};
+}
+
+void drv_encode_document(struct drv_encode *encode, const struct drv_message *message)
+{
+    const struct drv_document *document = &message->document;
+    drv_put_uint(encode, document->req);
+    drv_put_uint(encode, document->code);
+    drv_put_text(encode, document->text, DRV_TEXT_MAX);
+    drv_put_binary_optional(encode, document->cursor, DRV_TEXT_MAX);
+    drv_put_blob(encode, document->body, DRV_BLOB_MAX);
+}
+
+/* ---- REPLY --------------------------------------------------------------------------------
+ */
+
+void drv_decode_reply(struct drv_decode *decode, struct drv_message *out_message)
+{
+    struct drv_items items;
+    struct drv_reply *replies = drv_get_batch(decode, sizeof *replies, &items);
+    for (size_t i = 0; !decode->cursor.failed && i < items.count; i++) {
+        struct drv_reply *reply = &replies[i];
+        uint32_t outer = drv_get_open(decode);
+        reply->req = drv_get_u64(decode);
+        reply->code = drv_get_u32(decode);
+        reply->number = drv_get_int(decode, INT64_MIN, INT64_MAX, 0);
+        reply->text = drv_get_text_optional(decode, DRV_TEXT_MAX);
+        reply->retry_after_ms = drv_get_u64(decode);
+        reply->notes = drv_get_notes(decode, false, &reply->note_count);
+        reply->val = drv_get_val(decode);
+        drv_get_close(decode, outer);
+    }
+    drv_get_close(decode, items.outer);
+    out_message->reply.replies = replies;
+    out_message->reply.reply_count = items.count;
+}
+
+static void put_reply(struct drv_encode *encode, const struct drv_reply *reply)
+{
+    drv_put_array(encode, 7);
+    drv_put_uint(encode, reply->req);
+    drv_put_uint(encode, reply->code);
+    drv_put_int(encode, reply->number);
+    drv_put_text_optional(encode, reply->text, DRV_TEXT_MAX);
+    drv_put_uint(encode, reply->retry_after_ms);
+    if (reply->note_count == 0) {
+        drv_put_nil(encode);
+    } else {
+        drv_put_notes(encode, reply->notes, reply->note_count, false);
+    }
+    drv_put_val(encode, &reply->val);
+}
+
+void drv_encode_reply(struct drv_encode *encode, const struct drv_message *message)
+{
+    const struct drv_replies *replies = &message->reply;
+    drv_put_batch(encode, replies->reply_count);
+    for (size_t i = 0; encode->status == DROVER_OK && i < replies->reply_count; i++) {
+        put_reply(encode, &replies->replies[i]);
+    }
+}
+
+/* ---- RESULTS ------------------------------------------------------------------------------
+ */
+
+void drv_decode_results(struct drv_decode *decode, struct drv_message *out_message)
+{
+    struct drv_items items;
+    struct drv_outcome *entries = drv_get_batch(decode, sizeof *entries, &items);
+    for (size_t i = 0; !decode->cursor.failed && i < items.count; i++) {
+        struct drv_outcome *entry = &entries[i];
+        uint32_t outer = drv_get_open(decode);
+        drv_get_id(decode, &entry->id);
+        entry->index = drv_get_index(decode);
+        entry->state = drv_get_enum(decode, DROVER_STATE_SUCCEEDED, DROVER_STATE_LOST,
+                                    "a result's state is not terminal");
+        entry->attempt = drv_get_u32(decode);
+        entry->val = drv_get_val(decode);
+        drv_get_error(decode, &entry->error);
+        entry->level = drv_get_enum(decode, 0, DROVER_DURABILITY_SYNCED,
+                                    "unknown durability level");
+        drv_get_close(decode, outer);
+    }
+    drv_get_close(decode, items.outer);
+    out_message->results.entries = entries;
+    out_message->results.entry_count = items.count;
+}
+
+void drv_encode_results(struct drv_encode *encode, const struct drv_message *message)
+{
+    const struct drv_results *results = &message->results;
+    drv_put_batch(encode, results->entry_count);
+    for (size_t i = 0; encode->status == DROVER_OK && i < results->entry_count; i++) {
+        const struct drv_outcome *entry = &results->entries[i];
+        drv_put_array(encode, 7);
+        drv_put_id(encode, &entry->id);
+        drv_put_index(encode, entry->index);
+        drv_put_enum(encode, entry->state, DROVER_STATE_SUCCEEDED, DROVER_STATE_LOST);
+        drv_put_uint(encode, entry->attempt);
+        drv_put_val(encode, &entry->val);
+        drv_put_error(encode, &entry->error);
+        drv_put_enum(encode, entry->level, 0, DROVER_DURABILITY_SYNCED);
+    }
+}

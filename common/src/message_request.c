@@ -1,0 +1,300 @@
+/*
+ * message_request.c: the codec of the kinds that change what the broker holds (PROTOCOL.md
+ * section 6, "Requests").
+ */
+#include "message_codec.h"
+
+/* ---- SUBMIT -------------------------------------------------------------------------------
+ */
+
+static void get_entries(struct drv_decode *decode, struct drv_submit_group *group)
+{
+    struct drv_items items;
+    struct drv_entry *entries = drv_get_batch(decode, sizeof *entries, &items);
+    for (size_t i = 0; i < items.count; i++) {
+        uint32_t outer = drv_get_open(decode);
+        drv_get_id(decode, &entries[i].id);
+        entries[i].val = drv_get_val(decode);
+        drv_get_close(decode, outer);
+    }
+    drv_get_close(decode, items.outer);
+    if (items.count == 0) {
+        drv_decode_fail(decode, DROVER_MALFORMED, "group without entries");
+    }
+    group->entries = entries;
+    group->entry_count = items.count;
+}
+
+void drv_decode_submit(struct drv_decode *decode, struct drv_message *out_message)
+{
+    struct drv_items items;
+    struct drv_submit_group *groups = drv_get_items(decode, DRV_BATCH_MAX, sizeof *groups,
+                                                    &items);
+    for (size_t i = 0; !decode->cursor.failed && i < items.count; i++) {
+        uint32_t outer = drv_get_open(decode);
+        drv_get_spec(decode, &groups[i].spec);
+        get_entries(decode, &groups[i]);
+        drv_get_close(decode, outer);
+    }
+    drv_get_close(decode, items.outer);
+    out_message->submit.groups = groups;
+    out_message->submit.group_count = items.count;
+}
+
+static void put_group(struct drv_encode *encode, const struct drv_submit_group *group)
+{
+    if (group->entry_count == 0) {
+        drv_encode_fail(encode, DROVER_INVALID);
+    }
+    drv_put_array(encode, 2);
+    drv_put_spec(encode, &group->spec);
+    drv_put_batch(encode, group->entry_count);
+    for (size_t i = 0; encode->status == DROVER_OK && i < group->entry_count; i++) {
+        drv_put_array(encode, 2);
+        drv_put_id(encode, &group->entries[i].id);
+        drv_put_val(encode, &group->entries[i].val);
+    }
+}
+
+void drv_encode_submit(struct drv_encode *encode, const struct drv_message *message)
+{
+    const struct drv_submit *submit = &message->submit;
+    drv_put_items(encode, submit->group_count, DRV_BATCH_MAX);
+    for (size_t i = 0; encode->status == DROVER_OK && i < submit->group_count; i++) {
+        put_group(encode, &submit->groups[i]);
+    }
+}
+
+/* ---- arrays -------------------------------------------------------------------------------
+ */
+
+void drv_decode_array_open(struct drv_decode *decode, struct drv_message *out_message)
+{
+    struct drv_array_open *open = &out_message->array_open;
+    drv_get_id(decode, &open->id);
+    drv_get_spec(decode, &open->spec);
+    open->with = drv_get_val(decode);
+}
+
+void drv_encode_array_open(struct drv_encode *encode, const struct drv_message *message)
+{
+    const struct drv_array_open *open = &message->array_open;
+    drv_put_id(encode, &open->id);
+    drv_put_spec(encode, &open->spec);
+    drv_put_val(encode, &open->with);
+}
+
+void drv_decode_array_items(struct drv_decode *decode, struct drv_message *out_message)
+{
+    struct drv_array_items *array = &out_message->array_items;
+    struct drv_items items;
+    drv_get_id(decode, &array->id);
+    array->first = drv_get_enum(decode, 0, DRV_ARRAY_MAX - 1, "index beyond array_max");
+    struct drv_val *vals = drv_get_batch(decode, sizeof *vals, &items);
+    for (size_t i = 0; i < items.count; i++) {
+        vals[i] = drv_get_next_val(decode);
+    }
+    drv_get_close(decode, items.outer);
+    if (items.count > DRV_ARRAY_MAX - array->first) {
+        drv_decode_fail(decode, DROVER_LIMIT, "index beyond array_max");
+    }
+    array->items = vals;
+    array->item_count = items.count;
+}
+
+void drv_encode_array_items(struct drv_encode *encode, const struct drv_message *message)
+{
+    const struct drv_array_items *array = &message->array_items;
+    drv_put_id(encode, &array->id);
+    drv_put_enum(encode, array->first, 0, DRV_ARRAY_MAX - 1);
+    drv_put_batch(encode, array->item_count);
+    if (encode->status == DROVER_OK && array->item_count > DRV_ARRAY_MAX - array->first) {
+        drv_encode_fail(encode, DROVER_LIMIT);
+    }
+    for (size_t i = 0; encode->status == DROVER_OK && i < array->item_count; i++) {
+        drv_put_next_val(encode, &array->items[i]);
+    }
+}
+
+void drv_decode_array_seal(struct drv_decode *decode, struct drv_message *out_message)
+{
+    drv_get_id(decode, &out_message->array_seal.id);
+    out_message->array_seal.count = drv_get_enum(decode, 0, DRV_ARRAY_MAX,
+                                                 "more elements than array_max");
+}
+
+void drv_encode_array_seal(struct drv_encode *encode, const struct drv_message *message)
+{
+    drv_put_id(encode, &message->array_seal.id);
+    drv_put_enum(encode, message->array_seal.count, 0, DRV_ARRAY_MAX);
+}
+
+/* ---- CANCEL, RETRY, FORGET, UNWATCH -------------------------------------------------------
+ */
+
+static void get_targets(struct drv_decode *decode, bool with_new_id,
+                        struct drv_targets *out_targets)
+{
+    struct drv_items items;
+    struct drv_target *targets = drv_get_batch(decode, sizeof *targets, &items);
+    for (size_t i = 0; i < items.count; i++) {
+        uint32_t outer = drv_get_open(decode);
+        drv_get_id(decode, &targets[i].id);
+        targets[i].index = drv_get_index(decode);
+        if (with_new_id) {
+            drv_get_id(decode, &targets[i].new_id);
+        }
+        drv_get_close(decode, outer);
+    }
+    drv_get_close(decode, items.outer);
+    *out_targets = (struct drv_targets){.targets = targets, .target_count = items.count};
+}
+
+static void put_targets(struct drv_encode *encode, const struct drv_targets *targets,
+                        bool with_new_id)
+{
+    drv_put_batch(encode, targets->target_count);
+    for (size_t i = 0; encode->status == DROVER_OK && i < targets->target_count; i++) {
+        drv_put_array(encode, with_new_id ? 3 : 2);
+        drv_put_id(encode, &targets->targets[i].id);
+        drv_put_index(encode, targets->targets[i].index);
+        if (with_new_id) {
+            drv_put_id(encode, &targets->targets[i].new_id);
+        }
+    }
+}
+
+void drv_decode_cancel(struct drv_decode *decode, struct drv_message *out_message)
+{
+    get_targets(decode, false, &out_message->targets);
+    out_message->targets.text = drv_get_text(decode, DRV_TEXT_MAX);
+}
+
+void drv_encode_cancel(struct drv_encode *encode, const struct drv_message *message)
+{
+    put_targets(encode, &message->targets, false);
+    drv_put_text(encode, message->targets.text, DRV_TEXT_MAX);
+}
+
+void drv_decode_retry(struct drv_decode *decode, struct drv_message *out_message)
+{
+    get_targets(decode, true, &out_message->targets);
+}
+
+void drv_encode_retry(struct drv_encode *encode, const struct drv_message *message)
+{
+    put_targets(encode, &message->targets, true);
+}
+
+void drv_decode_forget(struct drv_decode *decode, struct drv_message *out_message)
+{
+    get_targets(decode, false, &out_message->targets);
+}
+
+void drv_encode_forget(struct drv_encode *encode, const struct drv_message *message)
+{
+    put_targets(encode, &message->targets, false);
+}
+
+/* ---- KV -----------------------------------------------------------------------------------
+ */
+
+/* Numbers of operations are not checked: a broker answers one it does not know. */
+void drv_decode_kv(struct drv_decode *decode, struct drv_message *out_message)
+{
+    struct drv_kv *kv = &out_message->kv;
+    uint32_t outer;
+    kv->op = drv_get_u32(decode);
+    kv->key = drv_get_text(decode, DRV_KEY_MAX);
+    kv->val = drv_get_val(decode);
+    kv->number = drv_get_int(decode, INT64_MIN, INT64_MAX, 0);
+    kv->ttl_ms = drv_get_u64(decode);
+    kv->fence = (struct drv_ref){.index = DROVER_INDEX_NONE};
+    kv->has_fence = drv_get_open_optional(decode, &outer);
+    if (kv->has_fence) {
+        drv_get_id(decode, &kv->fence.id);
+        kv->fence.index = drv_get_index(decode);
+        kv->fence.attempt = drv_get_u32(decode);
+        drv_get_close(decode, outer);
+    }
+}
+
+void drv_encode_kv(struct drv_encode *encode, const struct drv_message *message)
+{
+    const struct drv_kv *kv = &message->kv;
+    if (!kv->val.is_nil && kv->val.len > DRV_KV_VALUE_MAX) {
+        drv_encode_fail(encode, DROVER_TOO_BIG);
+    }
+    drv_put_uint(encode, kv->op);
+    drv_put_text(encode, kv->key, DRV_KEY_MAX);
+    drv_put_val(encode, &kv->val);
+    drv_put_int(encode, kv->number);
+    drv_put_uint(encode, kv->ttl_ms);
+    if (!kv->has_fence) {
+        drv_put_nil(encode);
+        return;
+    }
+    drv_put_array(encode, 3);
+    drv_put_id(encode, &kv->fence.id);
+    drv_put_index(encode, kv->fence.index);
+    drv_put_uint(encode, kv->fence.attempt);
+}
+
+/* ---- QUEUE, WORKER ------------------------------------------------------------------------
+ */
+
+static int64_t get_setting(struct drv_decode *decode)
+{
+    return drv_get_int(decode, -1, INT64_MAX, -1);
+}
+
+void drv_decode_queue(struct drv_decode *decode, struct drv_message *out_message)
+{
+    struct drv_queue_request *queue = &out_message->queue;
+    struct drv_queue_settings *settings = &queue->settings;
+    uint32_t outer;
+    queue->op = drv_get_u32(decode);
+    queue->queue = drv_get_name(decode);
+    *settings = (struct drv_queue_settings){-1, -1, -1, -1, -1, -1};
+    queue->has_settings = drv_get_open_optional(decode, &outer);
+    if (queue->has_settings) {
+        settings->weight = get_setting(decode);
+        settings->max_count = get_setting(decode);
+        settings->max_bytes = get_setting(decode);
+        settings->rate = get_setting(decode);
+        settings->concurrency = get_setting(decode);
+        settings->per_key = get_setting(decode);
+        drv_get_close(decode, outer);
+    }
+}
+
+void drv_encode_queue(struct drv_encode *encode, const struct drv_message *message)
+{
+    const struct drv_queue_request *queue = &message->queue;
+    const struct drv_queue_settings *settings = &queue->settings;
+    drv_put_uint(encode, queue->op);
+    drv_put_name(encode, queue->queue);
+    if (!queue->has_settings) {
+        drv_put_nil(encode);
+        return;
+    }
+    drv_put_array(encode, 6);
+    drv_put_int_range(encode, settings->weight, -1, INT64_MAX);
+    drv_put_int_range(encode, settings->max_count, -1, INT64_MAX);
+    drv_put_int_range(encode, settings->max_bytes, -1, INT64_MAX);
+    drv_put_int_range(encode, settings->rate, -1, INT64_MAX);
+    drv_put_int_range(encode, settings->concurrency, -1, INT64_MAX);
+    drv_put_int_range(encode, settings->per_key, -1, INT64_MAX);
+}
+
+void drv_decode_worker(struct drv_decode *decode, struct drv_message *out_message)
+{
+    out_message->worker.op = drv_get_u32(decode);
+    out_message->worker.worker = drv_get_text(decode, DRV_TEXT_MAX);
+}
+
+void drv_encode_worker(struct drv_encode *encode, const struct drv_message *message)
+{
+    drv_put_uint(encode, message->worker.op);
+    drv_put_text(encode, message->worker.worker, DRV_TEXT_MAX);
+}

@@ -1,0 +1,314 @@
+/*
+ * message_work.c: the codec of the kinds between broker and worker (PROTOCOL.md section 6,
+ * "Work").
+ */
+#include "message_codec.h"
+
+/* ---- LEASE --------------------------------------------------------------------------------
+ */
+
+static void get_lease_entries(struct drv_decode *decode, struct drv_lease_group *group)
+{
+    struct drv_items items;
+    struct drv_lease_entry *entries = drv_get_batch(decode, sizeof *entries, &items);
+    for (size_t i = 0; !decode->cursor.failed && i < items.count; i++) {
+        uint32_t outer = drv_get_open(decode);
+        drv_get_ref(decode, &entries[i].ref);
+        entries[i].val = drv_get_val(decode);
+        entries[i].meta = drv_get_binary_optional(decode, DRV_META_MAX);
+        drv_get_close(decode, outer);
+    }
+    drv_get_close(decode, items.outer);
+    if (items.count == 0) {
+        drv_decode_fail(decode, DROVER_MALFORMED, "group without entries");
+    }
+    group->entries = entries;
+    group->entry_count = items.count;
+}
+
+void drv_decode_lease(struct drv_decode *decode, struct drv_message *out_message)
+{
+    struct drv_items items;
+    struct drv_lease_group *groups = drv_get_items(decode, DRV_BATCH_MAX, sizeof *groups,
+                                                   &items);
+    for (size_t i = 0; !decode->cursor.failed && i < items.count; i++) {
+        uint32_t outer = drv_get_open(decode);
+        groups[i].type = drv_get_name(decode);
+        groups[i].queue = drv_get_name(decode);
+        groups[i].timeout_ms = drv_get_u64(decode);
+        groups[i].term_ms = drv_get_u64(decode);
+        groups[i].kill_ms = drv_get_u64(decode);
+        groups[i].flags = drv_get_u32(decode);
+        get_lease_entries(decode, &groups[i]);
+        drv_get_close(decode, outer);
+    }
+    drv_get_close(decode, items.outer);
+    out_message->lease.groups = groups;
+    out_message->lease.group_count = items.count;
+}
+
+static void put_lease_group(struct drv_encode *encode, const struct drv_lease_group *group)
+{
+    if (group->entry_count == 0) {
+        drv_encode_fail(encode, DROVER_INVALID);
+    }
+    drv_put_array(encode, 7);
+    drv_put_name(encode, group->type);
+    drv_put_name(encode, group->queue);
+    drv_put_uint(encode, group->timeout_ms);
+    drv_put_uint(encode, group->term_ms);
+    drv_put_uint(encode, group->kill_ms);
+    drv_put_uint(encode, group->flags);
+    drv_put_batch(encode, group->entry_count);
+    for (size_t i = 0; encode->status == DROVER_OK && i < group->entry_count; i++) {
+        drv_put_array(encode, 6);
+        drv_put_ref(encode, &group->entries[i].ref);
+        drv_put_val(encode, &group->entries[i].val);
+        drv_put_binary_optional(encode, group->entries[i].meta, DRV_META_MAX);
+    }
+}
+
+void drv_encode_lease(struct drv_encode *encode, const struct drv_message *message)
+{
+    const struct drv_lease *lease = &message->lease;
+    drv_put_items(encode, lease->group_count, DRV_BATCH_MAX);
+    for (size_t i = 0; encode->status == DROVER_OK && i < lease->group_count; i++) {
+        put_lease_group(encode, &lease->groups[i]);
+    }
+}
+
+/* ---- REPORT -------------------------------------------------------------------------------
+ */
+
+static void get_usage(struct drv_decode *decode, struct drv_result *result)
+{
+    uint32_t outer;
+    result->has_usage = drv_get_open_optional(decode, &outer);
+    if (!result->has_usage) {
+        return;
+    }
+    result->usage.user_us = drv_get_u64(decode);
+    result->usage.system_us = drv_get_u64(decode);
+    result->usage.peak_rss_bytes = drv_get_u64(decode);
+    result->usage.pid = drv_get_u32(decode);
+    drv_get_close(decode, outer);
+}
+
+static void get_results(struct drv_decode *decode, struct drv_report *report)
+{
+    struct drv_items items;
+    struct drv_result *results = drv_get_batch(decode, sizeof *results, &items);
+    for (size_t i = 0; !decode->cursor.failed && i < items.count; i++) {
+        struct drv_result *result = &results[i];
+        uint32_t outer = drv_get_open(decode);
+        drv_get_ref(decode, &result->ref);
+        result->outcome = drv_get_enum(decode, DRV_OUTCOME_SUCCEEDED, DRV_OUTCOME_CANCELLED,
+                                       "unknown outcome");
+        result->val = drv_get_val(decode);
+        drv_get_error(decode, &result->error);
+        result->run_us = drv_get_u64(decode);
+        get_usage(decode, result);
+        drv_get_close(decode, outer);
+    }
+    drv_get_close(decode, items.outer);
+    report->results = results;
+    report->result_count = items.count;
+}
+
+static void get_returned(struct drv_decode *decode, struct drv_report *report)
+{
+    struct drv_items items;
+    struct drv_returned *returned = drv_get_batch(decode, sizeof *returned, &items);
+    for (size_t i = 0; i < items.count; i++) {
+        uint32_t outer = drv_get_open(decode);
+        drv_get_ref(decode, &returned[i].ref);
+        returned[i].reason = drv_get_enum(decode, DRV_RETURN_RECALLED, DRV_RETURN_NO_HANDLER,
+                                          "unknown reason of a return");
+        drv_get_close(decode, outer);
+    }
+    drv_get_close(decode, items.outer);
+    report->returned = returned;
+    report->returned_count = items.count;
+}
+
+static void get_progress(struct drv_decode *decode, struct drv_report *report)
+{
+    struct drv_items items;
+    struct drv_progress *progress = drv_get_batch(decode, sizeof *progress, &items);
+    for (size_t i = 0; i < items.count; i++) {
+        uint32_t outer = drv_get_open(decode);
+        drv_get_ref(decode, &progress[i].ref);
+        progress[i].permille = drv_get_enum(decode, 0, 1000, "progress beyond 1000");
+        progress[i].text = drv_get_text(decode, DRV_TEXT_MAX);
+        drv_get_close(decode, outer);
+    }
+    drv_get_close(decode, items.outer);
+    report->progress = progress;
+    report->progress_count = items.count;
+}
+
+void drv_decode_report(struct drv_decode *decode, struct drv_message *out_message)
+{
+    struct drv_report *report = &out_message->report;
+    report->started = drv_get_refs(decode, &report->started_count);
+    get_results(decode, report);
+    get_returned(decode, report);
+    get_progress(decode, report);
+}
+
+static void put_result(struct drv_encode *encode, const struct drv_result *result)
+{
+    drv_put_array(encode, 9);
+    drv_put_ref(encode, &result->ref);
+    drv_put_enum(encode, result->outcome, DRV_OUTCOME_SUCCEEDED, DRV_OUTCOME_CANCELLED);
+    drv_put_val(encode, &result->val);
+    drv_put_error(encode, &result->error);
+    drv_put_uint(encode, result->run_us);
+    if (!result->has_usage) {
+        drv_put_nil(encode);
+        return;
+    }
+    drv_put_array(encode, 4);
+    drv_put_uint(encode, result->usage.user_us);
+    drv_put_uint(encode, result->usage.system_us);
+    drv_put_uint(encode, result->usage.peak_rss_bytes);
+    drv_put_uint(encode, result->usage.pid);
+}
+
+static void put_returned(struct drv_encode *encode, const struct drv_returned *returned)
+{
+    drv_put_array(encode, 5);
+    drv_put_ref(encode, &returned->ref);
+    drv_put_enum(encode, returned->reason, DRV_RETURN_RECALLED, DRV_RETURN_NO_HANDLER);
+}
+
+static void put_progress(struct drv_encode *encode, const struct drv_progress *progress)
+{
+    drv_put_array(encode, 6);
+    drv_put_ref(encode, &progress->ref);
+    drv_put_enum(encode, progress->permille, 0, 1000);
+    drv_put_text(encode, progress->text, DRV_TEXT_MAX);
+}
+
+void drv_encode_report(struct drv_encode *encode, const struct drv_message *message)
+{
+    const struct drv_report *report = &message->report;
+    drv_put_refs(encode, report->started, report->started_count);
+    drv_put_batch(encode, report->result_count);
+    for (size_t i = 0; encode->status == DROVER_OK && i < report->result_count; i++) {
+        put_result(encode, &report->results[i]);
+    }
+    drv_put_batch(encode, report->returned_count);
+    for (size_t i = 0; encode->status == DROVER_OK && i < report->returned_count; i++) {
+        put_returned(encode, &report->returned[i]);
+    }
+    drv_put_batch(encode, report->progress_count);
+    for (size_t i = 0; encode->status == DROVER_OK && i < report->progress_count; i++) {
+        put_progress(encode, &report->progress[i]);
+    }
+}
+
+/* ---- RECALL, GO, ABORT --------------------------------------------------------------------
+ */
+
+void drv_decode_refs(struct drv_decode *decode, struct drv_message *out_message)
+{
+    out_message->leases.leases = drv_get_refs(decode, &out_message->leases.lease_count);
+}
+
+void drv_encode_refs(struct drv_encode *encode, const struct drv_message *message)
+{
+    drv_put_refs(encode, message->leases.leases, message->leases.lease_count);
+}
+
+void drv_decode_abort(struct drv_decode *decode, struct drv_message *out_message)
+{
+    struct drv_items items;
+    struct drv_abort_entry *leases = drv_get_batch(decode, sizeof *leases, &items);
+    for (size_t i = 0; i < items.count; i++) {
+        uint32_t outer = drv_get_open(decode);
+        drv_get_ref(decode, &leases[i].ref);
+        leases[i].code = drv_get_u32(decode);
+        drv_get_close(decode, outer);
+    }
+    drv_get_close(decode, items.outer);
+    out_message->abort.leases = leases;
+    out_message->abort.lease_count = items.count;
+}
+
+void drv_encode_abort(struct drv_encode *encode, const struct drv_message *message)
+{
+    drv_put_batch(encode, message->abort.lease_count);
+    for (size_t i = 0; encode->status == DROVER_OK && i < message->abort.lease_count; i++) {
+        drv_put_array(encode, 5);
+        drv_put_ref(encode, &message->abort.leases[i].ref);
+        drv_put_uint(encode, message->abort.leases[i].code);
+    }
+}
+
+/* ---- LOG, AWAIT, SHARED, DRAIN ------------------------------------------------------------
+ */
+
+void drv_decode_log(struct drv_decode *decode, struct drv_message *out_message)
+{
+    struct drv_log_chunk *log = &out_message->log;
+    drv_get_ref(decode, &log->ref);
+    log->stream = drv_get_enum(decode, 1, 3, "unknown log stream");
+    log->offset = drv_get_u64(decode);
+    log->text = (struct drv_str){(const char *)decode->blob, decode->blob_len};
+}
+
+void drv_encode_log(struct drv_encode *encode, const struct drv_message *message)
+{
+    const struct drv_log_chunk *log = &message->log;
+    drv_put_ref(encode, &log->ref);
+    drv_put_enum(encode, log->stream, 1, 3);
+    drv_put_uint(encode, log->offset);
+    drv_put_blob(encode, log->text, DRV_BLOB_MAX);
+}
+
+void drv_decode_await(struct drv_decode *decode, struct drv_message *out_message)
+{
+    struct drv_items items;
+    drv_get_ref(decode, &out_message->await.ref);
+    drover_id *children = drv_get_batch(decode, sizeof *children, &items);
+    for (size_t i = 0; i < items.count; i++) {
+        drv_get_id(decode, &children[i]);
+    }
+    drv_get_close(decode, items.outer);
+    out_message->await.children = children;
+    out_message->await.child_count = items.count;
+}
+
+void drv_encode_await(struct drv_encode *encode, const struct drv_message *message)
+{
+    drv_put_ref(encode, &message->await.ref);
+    drv_put_batch(encode, message->await.child_count);
+    for (size_t i = 0; encode->status == DROVER_OK && i < message->await.child_count; i++) {
+        drv_put_id(encode, &message->await.children[i]);
+    }
+}
+
+void drv_decode_shared(struct drv_decode *decode, struct drv_message *out_message)
+{
+    drv_get_id(decode, &out_message->shared.id);
+    out_message->shared.val = drv_get_val(decode);
+}
+
+void drv_encode_shared(struct drv_encode *encode, const struct drv_message *message)
+{
+    drv_put_id(encode, &message->shared.id);
+    drv_put_val(encode, &message->shared.val);
+}
+
+void drv_decode_drain(struct drv_decode *decode, struct drv_message *out_message)
+{
+    out_message->drain.on = drv_get_bool(decode);
+    out_message->drain.text = drv_get_text(decode, DRV_TEXT_MAX);
+}
+
+void drv_encode_drain(struct drv_encode *encode, const struct drv_message *message)
+{
+    drv_put_bool(encode, message->drain.on);
+    drv_put_text(encode, message->drain.text, DRV_TEXT_MAX);
+}
