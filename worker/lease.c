@@ -1,0 +1,414 @@
+#include "lease.h"
+
+#include "check.h"
+#include "data.h"
+#include "shared.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BOOK_SLOTS_FIRST = 64 };
+
+static bool ref_equal(const void *entry, const void *key)
+{
+    const struct worker_lease *lease = entry;
+    const struct drv_ref *ref = key;
+    return lease->ref.attempt == ref->attempt && lease->ref.index == ref->index &&
+           drover_id_equal(&lease->ref.id, &ref->id);
+}
+
+static uint64_t ref_hash(const struct worker_book *book, const struct drv_ref *ref)
+{
+    uint8_t token[sizeof ref->id.bytes + sizeof ref->index + sizeof ref->attempt];
+    memcpy(token, ref->id.bytes, sizeof ref->id.bytes);
+    memcpy(token + sizeof ref->id.bytes, &ref->index, sizeof ref->index);
+    memcpy(token + sizeof ref->id.bytes + sizeof ref->index, &ref->attempt,
+           sizeof ref->attempt);
+    return drv_table_hash(&book->table, token, sizeof token);
+}
+
+void worker_book_init(struct worker_book *book, uint64_t seed)
+{
+    memset(book, 0, sizeof *book);
+    for (size_t i = 0; i < WORKER_LEASE_STATES; i++) {
+        drv_list_init(&book->lists[i]);
+    }
+    drv_list_init(&book->notices);
+    drv_table_init(&book->table, seed, ref_equal);
+}
+
+void worker_book_fini(struct worker_book *book)
+{
+    for (size_t i = 0; i < book->slot_count; i++) {
+        struct worker_lease *lease = book->slots[i].lease;
+        if (lease != NULL) {
+            worker_book_remove(book, &lease);
+        }
+    }
+    free(book->slots);
+    drv_table_fini(&book->table);
+    memset(book, 0, sizeof *book);
+}
+
+/* ---- slots: keys ----------------------------------------------------------------------------
+ */
+
+static drover_status grow_slots(struct worker_book *book)
+{
+    size_t count = book->slot_count == 0 ? BOOK_SLOTS_FIRST : book->slot_count * 2;
+    struct worker_lease_slot *slots = realloc(book->slots, count * sizeof *slots);
+    if (slots == NULL) {
+        return DROVER_NOMEM;
+    }
+    for (size_t i = count; i-- > book->slot_count;) {
+        slots[i] = (struct worker_lease_slot){.next_free = book->free_slot};
+        book->free_slot = (uint32_t)i + 1;
+    }
+    book->slots = slots;
+    book->slot_count = count;
+    return DROVER_OK;
+}
+
+static uint64_t slot_take(struct worker_book *book, struct worker_lease *lease)
+{
+    uint32_t number = book->free_slot - 1;
+    struct worker_lease_slot *slot = &book->slots[number];
+    book->free_slot = slot->next_free;
+    slot->lease = lease;
+    slot->generation++;
+    return (uint64_t)slot->generation << 32 | number;
+}
+
+static void slot_free(struct worker_book *book, uint64_t key)
+{
+    uint32_t number = (uint32_t)key;
+    book->slots[number].lease = NULL;
+    book->slots[number].next_free = book->free_slot;
+    book->free_slot = number + 1;
+}
+
+struct worker_lease *worker_book_find_key(const struct worker_book *book, uint64_t key)
+{
+    uint32_t number = (uint32_t)key;
+    if (number >= book->slot_count || book->slots[number].generation != key >> 32) {
+        return NULL;
+    }
+    return book->slots[number].lease;
+}
+
+struct worker_lease *worker_book_find(const struct worker_book *book, const struct drv_ref *ref)
+{
+    return drv_table_find(&book->table, ref_hash(book, ref), ref);
+}
+
+struct worker_lease *worker_book_first(const struct worker_book *book,
+                                       enum worker_lease_state state)
+{
+    struct drv_list *link = drv_list_first(&book->lists[state]);
+    return link == NULL ? NULL : DRV_LIST_ITEM(link, struct worker_lease, link);
+}
+
+/* ---- coming and going -----------------------------------------------------------------------
+ */
+
+static void append(uint8_t *bytes, size_t *at, struct drv_str text)
+{
+    if (text.len > 0) {
+        memcpy(bytes + *at, text.ptr, text.len);
+    }
+    *at += text.len;
+}
+
+/* A view of the same length in the copy at `bytes`, nil if it was nil. */
+static struct drv_str moved(struct drv_str text, const uint8_t *bytes, size_t at)
+{
+    if (text.ptr == NULL) {
+        return text;
+    }
+    return (struct drv_str){(const char *)bytes + at, text.len};
+}
+
+static drover_status copy_payload(struct worker_lease *lease,
+                                  const struct drv_lease_entry *entry)
+{
+    const struct drv_val *val = &entry->val;
+    size_t at = 0;
+    lease->val = val->is_nil ? (struct drv_val){.is_nil = true} : *val;
+    if (!val->is_nil) {
+        if (val->data != NULL) {
+            lease->payload = drv_data_ref(val->data);
+        } else if (drv_data_copy(val->bytes, val->len, &lease->payload) != DROVER_OK) {
+            return DROVER_NOMEM;
+        } else {
+            lease->val.bytes = lease->payload->bytes;
+        }
+    }
+    lease->val.data = lease->payload;
+    size_t len = val->content_type.len + entry->meta.len;
+    if (len > 0) {
+        if (drv_data_new(len, &lease->words) != DROVER_OK) {
+            return DROVER_NOMEM;
+        }
+        append(lease->words->bytes, &at, val->content_type);
+        append(lease->words->bytes, &at, entry->meta);
+        lease->val.content_type = moved(val->content_type, lease->words->bytes, 0);
+        lease->meta = moved(entry->meta, lease->words->bytes, val->content_type.len);
+    }
+    return DROVER_OK;
+}
+
+static void lease_free(struct worker_lease *lease)
+{
+    drv_data_unref(&lease->payload);
+    drv_data_unref(&lease->words);
+    drv_data_unref(&lease->progress_text);
+    drv_data_unref(&lease->result_data);
+    worker_shared_unref(&lease->shared);
+    free(lease);
+}
+
+drover_status worker_book_add(struct worker_book *book, const struct drv_lease_group *group,
+                              const struct drv_lease_entry *entry, uint32_t type,
+                              struct worker_lease **out_lease)
+{
+    if (worker_book_find(book, &entry->ref) != NULL) {
+        return DROVER_CONFLICT;
+    }
+    if (book->free_slot == 0 && grow_slots(book) != DROVER_OK) {
+        return DROVER_NOMEM;
+    }
+    struct worker_lease *lease = calloc(1, sizeof *lease);
+    if (lease == NULL) {
+        return DROVER_NOMEM;
+    }
+    lease->ref = entry->ref;
+    lease->hash = ref_hash(book, &entry->ref);
+    lease->type = type;
+    lease->flags = group->flags;
+    lease->timeout_ms = group->timeout_ms;
+    lease->term_ms = group->term_ms;
+    lease->kill_ms = group->kill_ms;
+    lease->state = WORKER_LEASE_QUEUED;
+    drv_list_init(&lease->link);
+    drv_list_init(&lease->notice);
+    if (copy_payload(lease, entry) != DROVER_OK ||
+        drv_table_insert(&book->table, lease->hash, lease) != DROVER_OK) {
+        lease_free(lease);
+        return DROVER_NOMEM;
+    }
+    lease->key = slot_take(book, lease);
+    drv_list_push_back(&book->lists[WORKER_LEASE_QUEUED], &lease->link);
+    book->counts[WORKER_LEASE_QUEUED]++;
+    book->payload_bytes += lease->val.len;
+    *out_lease = lease;
+    return DROVER_OK;
+}
+
+void worker_book_drop_payload(struct worker_book *book, struct worker_lease *lease)
+{
+    book->payload_bytes -= lease->val.len;
+    drv_data_unref(&lease->payload);
+    drv_data_unref(&lease->words);
+    worker_shared_unref(&lease->shared);
+    lease->val = (struct drv_val){.is_nil = true};
+    lease->meta = (struct drv_str){NULL, 0};
+}
+
+void worker_book_remove(struct worker_book *book, struct worker_lease **lease)
+{
+    struct worker_lease *gone = *lease;
+    drv_list_remove(&gone->link);
+    drv_list_remove(&gone->notice);
+    book->counts[gone->state]--;
+    book->payload_bytes -= gone->val.len;
+    book->held_bytes -= gone->held_bytes;
+    drv_table_remove_entry(&book->table, gone->hash, gone);
+    slot_free(book, gone->key);
+    lease_free(gone);
+    *lease = NULL;
+}
+
+/* ---- changes --------------------------------------------------------------------------------
+ */
+
+static void take_out(struct worker_book *book, struct worker_lease *lease,
+                     enum worker_lease_state state)
+{
+    drv_list_remove(&lease->link);
+    book->counts[lease->state]--;
+    book->counts[state]++;
+    lease->state = state;
+}
+
+void worker_book_move(struct worker_book *book, struct worker_lease *lease,
+                      enum worker_lease_state state)
+{
+    take_out(book, lease, state);
+    drv_list_push_back(&book->lists[state], &lease->link);
+}
+
+void worker_book_move_back(struct worker_book *book, struct worker_lease *lease,
+                           enum worker_lease_state state)
+{
+    take_out(book, lease, state);
+    drv_list_push_front(&book->lists[state], &lease->link);
+}
+
+void worker_book_unreport(struct worker_book *book)
+{
+    struct drv_list *reported = &book->lists[WORKER_LEASE_REPORTED];
+    struct drv_list *finished = &book->lists[WORKER_LEASE_FINISHED];
+    DRV_LIST_EACH(link, reported)
+    {
+        DRV_LIST_ITEM(link, struct worker_lease, link)->state = WORKER_LEASE_FINISHED;
+    }
+    drv_list_splice_back(reported, finished);
+    drv_list_splice_back(finished, reported);
+    book->counts[WORKER_LEASE_FINISHED] += book->counts[WORKER_LEASE_REPORTED];
+    book->counts[WORKER_LEASE_REPORTED] = 0;
+}
+
+static drover_status copy_words(const struct drv_result *from, struct drv_result *to,
+                                struct drv_data **out_words)
+{
+    const struct drv_error *error = &from->error;
+    size_t at = 0;
+    size_t len = from->val.content_type.len + error->code.len + error->text.len +
+                 error->stderr_tail.len;
+    if (len == 0) {
+        return DROVER_OK;
+    }
+    drover_status status = drv_data_new(len, out_words);
+    if (status != DROVER_OK) {
+        return status;
+    }
+    uint8_t *bytes = (*out_words)->bytes;
+    to->val.content_type = moved(from->val.content_type, bytes, at);
+    append(bytes, &at, from->val.content_type);
+    to->error.code = moved(error->code, bytes, at);
+    append(bytes, &at, error->code);
+    to->error.text = moved(error->text, bytes, at);
+    append(bytes, &at, error->text);
+    to->error.stderr_tail = moved(error->stderr_tail, bytes, at);
+    append(bytes, &at, error->stderr_tail);
+    return DROVER_OK;
+}
+
+static drover_status copy_value(const struct drv_val *from, struct drv_val *to,
+                                struct drv_data **out_data)
+{
+    if (from->is_nil) {
+        return DROVER_OK;
+    }
+    if (from->data != NULL) {
+        *out_data = drv_data_ref(from->data);
+    } else {
+        drover_status status = drv_data_copy(from->bytes, from->len, out_data);
+        if (status != DROVER_OK) {
+            return status;
+        }
+        to->bytes = (*out_data)->bytes;
+    }
+    to->data = *out_data;
+    return DROVER_OK;
+}
+
+drover_status worker_book_keep_result(struct worker_book *book, struct worker_lease *lease,
+                                      const struct drv_result *result)
+{
+    worker_book_drop_payload(book, lease);
+    lease->result = *result;
+    lease->result.ref = lease->ref;
+    drover_status status = copy_words(result, &lease->result, &lease->words);
+    if (status == DROVER_OK) {
+        status = copy_value(&result->val, &lease->result.val, &lease->result_data);
+    }
+    if (status != DROVER_OK) {
+        return status;
+    }
+    lease->held_bytes = sizeof *lease + result->val.len +
+                        (lease->words == NULL ? 0 : lease->words->len);
+    book->held_bytes += lease->held_bytes;
+    lease->start_due = false;
+    lease->progress_due = false;
+    drv_list_remove(&lease->notice);
+    drv_data_unref(&lease->progress_text);
+    worker_book_move(book, lease, WORKER_LEASE_FINISHED);
+    return DROVER_OK;
+}
+
+drover_status worker_lease_set_progress(struct worker_book *book, struct worker_lease *lease,
+                                        uint32_t permille, struct drv_str text)
+{
+    struct drv_data *copy = NULL;
+    if (text.len > 0) {
+        drover_status status = drv_data_copy(text.ptr, text.len, &copy);
+        if (status != DROVER_OK) {
+            return status;
+        }
+    }
+    drv_data_unref(&lease->progress_text);
+    lease->progress_text = copy;
+    lease->progress_permille = permille;
+    lease->progress_due = true;
+    if (!drv_list_is_linked(&lease->notice)) {
+        drv_list_push_back(&book->notices, &lease->notice);
+    }
+    return DROVER_OK;
+}
+
+/* ---- invariants -----------------------------------------------------------------------------
+ */
+
+static const char *check_lease(const struct worker_book *book, const struct worker_lease *lease)
+{
+    if (worker_book_find(book, &lease->ref) != lease) {
+        return "a lease is not found by its token";
+    }
+    if (worker_book_find_key(book, lease->key) != lease) {
+        return "a lease is not found by its key";
+    }
+    if (lease->revoke != WORKER_REVOKE_NONE && lease->state != WORKER_LEASE_GIVEN) {
+        return "a lease that the pool does not have is asked back";
+    }
+    if ((lease->start_due || lease->progress_due) != drv_list_is_linked(&lease->notice)) {
+        return "a notice is lost";
+    }
+    if (lease->state >= WORKER_LEASE_FINISHED && (lease->start_due || lease->is_void)) {
+        return "an ended lease still has something to say";
+    }
+    return NULL;
+}
+
+const char *worker_book_check(const struct worker_book *book)
+{
+    size_t count = 0;
+    uint64_t payload_bytes = 0;
+    uint64_t held_bytes = 0;
+    for (int state = 0; state < WORKER_LEASE_STATES; state++) {
+        size_t in_state = 0;
+        DRV_LIST_EACH(link, &book->lists[state])
+        {
+            const struct worker_lease *lease = DRV_LIST_ITEM(link, struct worker_lease, link);
+            const char *broken = (int)lease->state == state ? check_lease(book, lease)
+                                                            : "a lease is in a foreign list";
+            if (broken != NULL) {
+                return broken;
+            }
+            in_state++;
+            payload_bytes += lease->val.len;
+            held_bytes += lease->held_bytes;
+        }
+        if (in_state != book->counts[state]) {
+            return "a state is miscounted";
+        }
+        count += in_state;
+    }
+    if (count != drv_table_count(&book->table)) {
+        return "the table and the lists disagree";
+    }
+    if (payload_bytes != book->payload_bytes || held_bytes != book->held_bytes) {
+        return "bytes are miscounted";
+    }
+    return NULL;
+}

@@ -1,0 +1,142 @@
+/*
+ * Lease: the books of a worker: every attempt that it holds, where each stands, what it owes.
+ *
+ *    QUEUED ──> CONFIRMING ──> GIVEN ──> RUNNING ──> FINISHED ──> REPORTED ──> gone
+ *
+ * A lease is in exactly one list, that of its state; it is found by its fencing token
+ * (id, index, attempt) when the broker names it and by its key when the pool does. Keys are
+ * slot numbers with a generation, so one of an ended lease finds nothing.
+ *
+ * Owns payloads until the attempt starts and results until they are settled, and counts both.
+ * Knows nothing of messages going out, of the connection, or of time. Pure.
+ */
+#ifndef WORKER_LEASE_H
+#define WORKER_LEASE_H
+
+#include "list.h"
+#include "message.h"
+#include "table.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum worker_lease_state {
+    WORKER_LEASE_QUEUED,     /* here, not started */
+    WORKER_LEASE_CONFIRMING, /* STARTED goes first, then GO comes, then it is given */
+    WORKER_LEASE_GIVEN,      /* the pool has it and has not said that it started */
+    WORKER_LEASE_RUNNING,
+    WORKER_LEASE_FINISHED, /* result here, to be reported (again) */
+    WORKER_LEASE_REPORTED, /* result in a REPORT of this connection, not settled */
+};
+enum { WORKER_LEASE_STATES = WORKER_LEASE_REPORTED + 1 };
+
+/* Why a given lease was asked back; the first five are those of the protocol. */
+enum worker_revoke {
+    WORKER_REVOKE_NONE = 0,
+    WORKER_REVOKE_RECALLED = DRV_RETURN_RECALLED,
+    WORKER_REVOKE_DRAINING = DRV_RETURN_DRAINING,
+    WORKER_REVOKE_ABORTED = DRV_RETURN_ABORTED,
+    WORKER_REVOKE_NO_CONTACT = DRV_RETURN_NO_CONTACT,
+    WORKER_REVOKE_HOLD = 100, /* keep it here until the connection is back */
+};
+
+struct worker_shared;
+
+struct worker_lease {
+    struct drv_list link;   /* in its state's list */
+    struct drv_list notice; /* in the book's notices while STARTED or progress is to be sent */
+    uint64_t key, hash;
+    struct drv_ref ref;
+    enum worker_lease_state state;
+    enum worker_revoke revoke; /* GIVEN: asked back, and why */
+    uint32_t type;             /* index into the types offered */
+    uint32_t flags;            /* DRV_LEASE_* */
+    bool is_confirmed;         /* GO has come */
+    bool is_void;              /* stale: nothing is reported of it any more */
+    bool is_cancelled;         /* the pool was told to cancel it */
+    bool goes_back;            /* cancelled by a drain: returned, unless it succeeds */
+    bool start_due;            /* STARTED is to be reported */
+    bool progress_due;
+    int64_t started_at_us;
+    uint64_t timeout_ms, term_ms, kill_ms;
+    uint64_t report; /* REPORTED: number of the message with its result */
+
+    struct drv_data *payload;     /* owned; what val points into; NULL: nil, or dropped */
+    struct drv_data *words;       /* owned; content type, meta; later the texts of the result */
+    struct drv_val val;           /* into payload and words */
+    struct drv_str meta;          /* into words */
+    struct worker_shared *shared; /* counted; what its array shares; NULL: nothing */
+    struct drv_data *progress_text; /* owned; NULL: none */
+    uint32_t progress_permille;
+
+    struct drv_data *result_data; /* owned; what result.val points into; NULL: nil */
+    struct drv_result result;     /* FINISHED and later; texts into words */
+    size_t held_bytes;            /* what it counts for in the book's */
+};
+
+struct worker_lease_slot {
+    struct worker_lease *lease; /* owned; NULL: free */
+    uint32_t generation;        /* of the present or the last lease in it */
+    uint32_t next_free;         /* slot number + 1; 0: none */
+};
+
+struct worker_book {
+    struct drv_list lists[WORKER_LEASE_STATES];
+    size_t counts[WORKER_LEASE_STATES];
+    struct drv_list notices;
+    struct drv_table table;          /* by (id, index, attempt) */
+    struct worker_lease_slot *slots; /* owned */
+    size_t slot_count;
+    uint32_t free_slot; /* slot number + 1; 0: none */
+    uint64_t payload_bytes, held_bytes;
+};
+
+void worker_book_init(struct worker_book *book, uint64_t seed);
+void worker_book_fini(struct worker_book *book);
+
+/* Takes an entry of a LEASE into the books, QUEUED, with a copy of its payload (or a reference,
+ * when it came as chunks). Returns OK, CONFLICT when that attempt is here already, NOMEM. */
+DROVER_MUST_USE drover_status worker_book_add(struct worker_book *book,
+                                              const struct drv_lease_group *group,
+                                              const struct drv_lease_entry *entry,
+                                              uint32_t type, struct worker_lease **out_lease);
+
+/* NULL when it is not here. */
+struct worker_lease *worker_book_find(const struct worker_book *book,
+                                      const struct drv_ref *ref);
+struct worker_lease *worker_book_find_key(const struct worker_book *book, uint64_t key);
+
+/* First of a state's list, NULL when there is none. */
+struct worker_lease *worker_book_first(const struct worker_book *book,
+                                       enum worker_lease_state state);
+
+/* To the end of that state's list; _back to its front. */
+void worker_book_move(struct worker_book *book, struct worker_lease *lease,
+                      enum worker_lease_state state);
+void worker_book_move_back(struct worker_book *book, struct worker_lease *lease,
+                           enum worker_lease_state state);
+
+/* All of FINISHED and REPORTED, in order, to FINISHED. */
+void worker_book_unreport(struct worker_book *book);
+
+/* Payload and meta are not needed any more. */
+void worker_book_drop_payload(struct worker_book *book, struct worker_lease *lease);
+
+/* Keeps a copy of the result (a reference to val.data if there is one), moves it to FINISHED.
+ * Returns OK or NOMEM. */
+DROVER_MUST_USE drover_status worker_book_keep_result(struct worker_book *book,
+                                                      struct worker_lease *lease,
+                                                      const struct drv_result *result);
+
+DROVER_MUST_USE drover_status worker_lease_set_progress(struct worker_book *book,
+                                                        struct worker_lease *lease,
+                                                        uint32_t permille, struct drv_str text);
+
+/* Ends it: forgotten and freed, nulls the pointer. */
+void worker_book_remove(struct worker_book *book, struct worker_lease **lease);
+
+/* NULL when all invariants hold, else what does not. O(n). */
+const char *worker_book_check(const struct worker_book *book);
+
+#endif

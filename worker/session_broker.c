@@ -1,0 +1,393 @@
+/*
+ * What the broker says: one handler per kind of message.
+ */
+#include "session_state.h"
+
+/* ---- WELCOME, ERROR, GOODBYE, MOVED ---------------------------------------------------------
+ */
+
+static int64_t interval_us(uint64_t told_ms, int64_t fallback_us)
+{
+    enum { INTERVAL_MIN_MS = 10, INTERVAL_MAX_MS = 3600 * 1000 };
+    if (told_ms == 0) {
+        return fallback_us;
+    }
+    if (told_ms < INTERVAL_MIN_MS) {
+        told_ms = INTERVAL_MIN_MS;
+    }
+    return (int64_t)(told_ms > INTERVAL_MAX_MS ? INTERVAL_MAX_MS : told_ms) * 1000;
+}
+
+/* The outcome of what a lost session was asked is unknown; what changes nothing is asked
+ * again. */
+static void doubt_questions(struct worker_session *session)
+{
+    DRV_LIST_EACH_SAFE(link, &session->questions.open)
+    {
+        struct worker_question *question = DRV_LIST_ITEM(link, struct worker_question, link);
+        if (question->is_sent && question->kv.op != DRV_KV_GET) {
+            worker_session_answer(session, question,
+                                  &(struct worker_answer){.code = DROVER_OUTCOME_UNKNOWN,
+                                                          .val = {.is_nil = true}});
+            worker_questions_remove(&session->questions, &question);
+        }
+    }
+}
+
+static void on_welcome(struct worker_session *session, const struct drv_message *message,
+                       int64_t now_us)
+{
+    const struct drv_welcome *welcome = &message->welcome;
+    if (!worker_session_welcome(session)) {
+        worker_session_break(session, drv_str_of("a second WELCOME"), 0, now_us);
+        return;
+    }
+    session->heartbeat_us = interval_us(welcome->heartbeat_ms, session->config.heartbeat_us);
+    session->lease_us = interval_us(welcome->lease_ms, session->config.lease_us);
+    session->requests_max = welcome->limits.requests_max > 0 ? welcome->limits.requests_max
+                                                             : DRV_REQUESTS_MAX;
+    session->welcomed_at_us = now_us;
+    session->heartbeat_at_us = now_us;
+    session->is_broker_draining = false;
+    worker_session_set_told(session, welcome->worker_endpoints, welcome->worker_endpoint_count);
+    if (session->was_welcomed && !welcome->resumed) {
+        doubt_questions(session);
+    }
+    session->was_welcomed = true;
+    worker_effects_add(
+        &session->effects,
+        &(struct worker_effect){.kind = WORKER_WELCOMED,
+                                .number = welcome->resumed ? 1 : 0,
+                                .id = welcome->broker,
+                                .text = worker_effects_text(&session->effects, welcome->name)});
+}
+
+/* Errors that no further attempt can cure. */
+static bool is_fatal(uint32_t code)
+{
+    return code == DROVER_WRONG_ENDPOINT || code == DROVER_VERSION || code == DROVER_DENIED;
+}
+
+/* Errors after which the connection is of no use. */
+static bool is_breaking(uint32_t code)
+{
+    return code == DROVER_CLOSED || code == DROVER_PROTOCOL || code == DROVER_EPOCH ||
+           code == DROVER_MALFORMED || code == DROVER_SESSION_EXPIRED || code == DROVER_MOVED ||
+           code == DROVER_DRAINING;
+}
+
+static void on_error(struct worker_session *session, const struct drv_message *message,
+                     int64_t now_us)
+{
+    const struct drv_failure *failure = &message->failure;
+    if (failure->code == DROVER_SESSION_EXPIRED) {
+        session->was_welcomed = false;
+    }
+    if (session->state == WORKER_SESSION_GREETING && is_fatal(failure->code)) {
+        worker_session_stop(session, (drover_status)failure->code, failure->text);
+    } else if (session->state == WORKER_SESSION_GREETING || is_breaking(failure->code)) {
+        worker_session_break(session, failure->text, failure->retry_after_ms, now_us);
+    } else {
+        worker_effects_add(&session->effects,
+                           &(struct worker_effect){
+                               .kind = WORKER_COMPLAINT,
+                               .status = (drover_status)failure->code,
+                               .number = failure->about_kind,
+                               .text = worker_effects_text(&session->effects, failure->text)});
+    }
+}
+
+static void on_goodbye(struct worker_session *session, const struct drv_message *message,
+                       int64_t now_us)
+{
+    struct drv_str text = message->goodbye.text;
+    worker_session_break(session, text.len > 0 ? text : drv_str_of("the broker said goodbye"),
+                         0, now_us);
+}
+
+static void on_moved(struct worker_session *session, const struct drv_message *message,
+                     int64_t now_us)
+{
+    const struct drv_moved *moved = &message->moved;
+    worker_session_set_told(session, moved->worker_endpoints, moved->worker_endpoint_count);
+    worker_session_break(session, drv_str_of("the broker has moved"), 0, now_us);
+    if (session->told_count > 0) {
+        session->endpoint = session->config.endpoint_count;
+    }
+}
+
+/* ---- LEASE, SHARED --------------------------------------------------------------------------
+ */
+
+/* Position in config.types, or type_count when the type is not offered. */
+static size_t find_type(const struct worker_session *session, struct drv_str name)
+{
+    const struct drv_offer *types = session->config.types;
+    size_t low = 0;
+    size_t high = session->config.type_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = worker_session_compare_names(types[session->types_sorted[middle]].name,
+                                                 name);
+        if (order == 0) {
+            return session->types_sorted[middle];
+        }
+        if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return session->config.type_count;
+}
+
+/* False: what the lease needs to share was never sent, or is gone. */
+static bool take_entry(struct worker_session *session, const struct drv_lease_group *group,
+                       const struct drv_lease_entry *entry, size_t type)
+{
+    struct worker_lease *lease = NULL;
+    struct worker_shared *shared = NULL;
+    if (type == session->config.type_count) {
+        worker_session_add_returned(session, &entry->ref, DRV_RETURN_NO_HANDLER);
+        return true;
+    }
+    if (worker_session_is_draining(session)) {
+        worker_session_add_returned(session, &entry->ref, DRV_RETURN_DRAINING);
+        return true;
+    }
+    if ((group->flags & DRV_LEASE_SHARED) != 0) {
+        shared = worker_shelf_take(&session->shelf, &entry->ref.id);
+        if (shared == NULL) {
+            return false;
+        }
+    }
+    drover_status status = worker_book_add(&session->book, group, entry, (uint32_t)type,
+                                           &lease);
+    if (status == DROVER_OK) {
+        lease->shared = shared;
+        return true;
+    }
+    /* CONFLICT: that very attempt is here already; it was sent twice. */
+    worker_shared_unref(&shared);
+    if (status != DROVER_CONFLICT) {
+        worker_session_go_broke(session);
+    }
+    return true;
+}
+
+static void on_lease(struct worker_session *session, const struct drv_message *message,
+                     int64_t now_us)
+{
+    for (size_t i = 0; i < message->lease.group_count; i++) {
+        const struct drv_lease_group *group = &message->lease.groups[i];
+        size_t type = find_type(session, group->type);
+        for (size_t j = 0; j < group->entry_count; j++) {
+            if (!take_entry(session, group, &group->entries[j], type)) {
+                /* A new connection makes the broker send the value again; what was not taken
+                 * is missing in ATTACH and goes back free of charge. */
+                worker_session_break(session, drv_str_of("a shared value is missing"), 0,
+                                     now_us);
+                return;
+            }
+        }
+    }
+}
+
+static void on_shared(struct worker_session *session, const struct drv_message *message,
+                      int64_t now_us)
+{
+    (void)now_us;
+    if (worker_shelf_put(&session->shelf, &message->shared.id, &message->shared.val) !=
+        DROVER_OK) {
+        worker_session_go_broke(session);
+    }
+}
+
+/* ---- RECALL, ABORT, GO, DRAIN ---------------------------------------------------------------
+ */
+
+static void recall(struct worker_session *session, const struct drv_ref *ref, int64_t now_us)
+{
+    struct worker_lease *lease = worker_book_find(&session->book, ref);
+    if (lease == NULL || lease->is_void) {
+        /* It crossed a result or a return; whatever the broker makes of it, it is not here. */
+        worker_session_add_returned(session, ref, DRV_RETURN_RECALLED);
+        return;
+    }
+    switch (lease->state) {
+    case WORKER_LEASE_QUEUED:
+    case WORKER_LEASE_CONFIRMING:
+        worker_session_return(session, lease, DRV_RETURN_RECALLED);
+        return;
+    case WORKER_LEASE_GIVEN:
+        worker_session_revoke(session, lease, WORKER_REVOKE_RECALLED);
+        return;
+    case WORKER_LEASE_RUNNING:
+        worker_session_mark_started(session, lease, now_us);
+        return;
+    case WORKER_LEASE_FINISHED:
+    case WORKER_LEASE_REPORTED:
+        return; /* its result is the answer */
+    }
+}
+
+static void on_recall(struct worker_session *session, const struct drv_message *message,
+                      int64_t now_us)
+{
+    for (size_t i = 0; i < message->leases.lease_count; i++) {
+        recall(session, &message->leases.leases[i], now_us);
+    }
+}
+
+static void abort_cancelled(struct worker_session *session, const struct drv_ref *ref)
+{
+    struct worker_lease *lease = worker_book_find(&session->book, ref);
+    if (lease == NULL || lease->is_void) {
+        worker_session_add_returned(session, ref, DRV_RETURN_ABORTED);
+        return;
+    }
+    switch (lease->state) {
+    case WORKER_LEASE_QUEUED:
+    case WORKER_LEASE_CONFIRMING:
+        worker_session_return(session, lease, DRV_RETURN_ABORTED);
+        return;
+    case WORKER_LEASE_GIVEN:
+        worker_session_revoke(session, lease, WORKER_REVOKE_ABORTED);
+        return;
+    case WORKER_LEASE_RUNNING:
+        lease->goes_back = false;
+        worker_session_cancel(session, lease);
+        return;
+    case WORKER_LEASE_FINISHED:
+    case WORKER_LEASE_REPORTED:
+        return; /* it ended first */
+    }
+}
+
+static void abort_stale(struct worker_session *session, const struct drv_ref *ref)
+{
+    struct worker_lease *lease = worker_book_find(&session->book, ref);
+    if (lease == NULL || lease->is_void) {
+        return;
+    }
+    session->stale_total++;
+    worker_questions_forget(&session->questions, lease->key);
+    if (lease->state != WORKER_LEASE_GIVEN && lease->state != WORKER_LEASE_RUNNING) {
+        worker_book_remove(&session->book, &lease);
+        return;
+    }
+    lease->is_void = true;
+    lease->start_due = false;
+    lease->progress_due = false;
+    drv_list_remove(&lease->notice);
+    if (lease->state == WORKER_LEASE_GIVEN) {
+        worker_session_revoke(session, lease, WORKER_REVOKE_ABORTED);
+    } else {
+        worker_session_cancel(session, lease);
+    }
+}
+
+static void on_abort(struct worker_session *session, const struct drv_message *message,
+                     int64_t now_us)
+{
+    (void)now_us;
+    for (size_t i = 0; i < message->abort.lease_count; i++) {
+        const struct drv_abort_entry *entry = &message->abort.leases[i];
+        if (entry->code == DROVER_STALE) {
+            abort_stale(session, &entry->ref);
+        } else {
+            abort_cancelled(session, &entry->ref);
+        }
+    }
+}
+
+static void on_go(struct worker_session *session, const struct drv_message *message,
+                  int64_t now_us)
+{
+    (void)now_us;
+    for (size_t i = 0; i < message->leases.lease_count; i++) {
+        struct worker_lease *lease = worker_book_find(&session->book,
+                                                      &message->leases.leases[i]);
+        if (lease != NULL && lease->state == WORKER_LEASE_CONFIRMING) {
+            lease->is_confirmed = true;
+            worker_book_move_back(&session->book, lease, WORKER_LEASE_QUEUED);
+        }
+    }
+}
+
+static void on_drain(struct worker_session *session, const struct drv_message *message,
+                     int64_t now_us)
+{
+    (void)now_us;
+    session->is_broker_draining = message->drain.on;
+    if (message->drain.on) {
+        worker_session_return_unstarted(session, DRV_RETURN_DRAINING);
+    }
+}
+
+/* ---- ACK, REPLY -----------------------------------------------------------------------------
+ */
+
+static void on_ack(struct worker_session *session, const struct drv_message *message,
+                   int64_t now_us)
+{
+    (void)now_us;
+    for (size_t i = 0; i < message->ack_notes.note_count; i++) {
+        uint32_t code = message->ack_notes.notes[i].code;
+        session->stale_total += code == DROVER_STALE || code == DROVER_UNKNOWN ? 1 : 0;
+    }
+}
+
+static void on_reply(struct worker_session *session, const struct drv_message *message,
+                     int64_t now_us)
+{
+    (void)now_us;
+    for (size_t i = 0; i < message->reply.reply_count; i++) {
+        const struct drv_reply *reply = &message->reply.replies[i];
+        struct worker_question *question = worker_questions_find(&session->questions,
+                                                                 reply->req);
+        if (question == NULL) {
+            continue; /* nobody waits for it any more */
+        }
+        worker_session_answer(session, question,
+                              &(struct worker_answer){.code = reply->code,
+                                                      .number = reply->number,
+                                                      .text = reply->text,
+                                                      .val = reply->val});
+        worker_questions_remove(&session->questions, &question);
+    }
+}
+
+/* ---- dispatch -------------------------------------------------------------------------------
+ */
+
+typedef void (*handler_fn)(struct worker_session *session, const struct drv_message *message,
+                           int64_t now_us);
+
+/* Kinds that are missing here need no more than to have been heard. */
+static const struct {
+    enum drv_kind kind;
+    bool before_welcome;
+    handler_fn handle;
+} handlers[] = {
+    {DRV_WELCOME, true, on_welcome}, {DRV_ERROR, true, on_error},
+    {DRV_GOODBYE, true, on_goodbye}, {DRV_MOVED, true, on_moved},
+    {DRV_LEASE, false, on_lease},    {DRV_ACK, false, on_ack},
+    {DRV_RECALL, false, on_recall},  {DRV_ABORT, false, on_abort},
+    {DRV_GO, false, on_go},          {DRV_SHARED, false, on_shared},
+    {DRV_DRAIN, false, on_drain},    {DRV_REPLY, false, on_reply},
+};
+
+void worker_session_on_message(struct worker_session *session,
+                               const struct drv_message *message, int64_t now_us)
+{
+    for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++) {
+        if (handlers[i].kind != message->kind) {
+            continue;
+        }
+        if (session->state == WORKER_SESSION_SERVING || handlers[i].before_welcome) {
+            handlers[i].handle(session, message, now_us);
+        }
+        return;
+    }
+}

@@ -1,0 +1,440 @@
+/*
+ * What the session says on its own account: HELLO, ATTACH, REPORT, HEARTBEAT, requests.
+ */
+#include "check.h"
+#include "data.h"
+#include "session_state.h"
+
+#include <stdlib.h>
+
+/* Bytes of a head that an entry may take, without its texts. */
+enum {
+    REF_HEAD = 48,
+    RESULT_HEAD = 192,
+    PROGRESS_HEAD = 64,
+};
+
+static const struct drv_val NO_VALUE = {.is_nil = true};
+
+/* ---- HELLO, ATTACH --------------------------------------------------------------------------
+ */
+
+static uint32_t attach_state(enum worker_lease_state state)
+{
+    switch (state) {
+    case WORKER_LEASE_QUEUED:
+    case WORKER_LEASE_CONFIRMING:
+    case WORKER_LEASE_GIVEN:
+        return 1;
+    case WORKER_LEASE_RUNNING:
+        return 2;
+    case WORKER_LEASE_FINISHED:
+    case WORKER_LEASE_REPORTED:
+        return 3;
+    }
+    DRV_UNREACHABLE();
+}
+
+static size_t count_attached(const struct worker_book *book)
+{
+    size_t count = 0;
+    for (int state = 0; state < WORKER_LEASE_STATES; state++) {
+        DRV_LIST_EACH(link, &book->lists[state])
+        {
+            count += DRV_LIST_ITEM(link, struct worker_lease, link)->is_void ? 0 : 1;
+        }
+    }
+    return count;
+}
+
+static void send_attach(struct worker_session *session, const struct drv_attached *leases,
+                        size_t count)
+{
+    struct drv_message *message = worker_effects_send(&session->effects, DRV_ATTACH, 0);
+    if (message != NULL) {
+        message->attach.leases = leases;
+        message->attach.lease_count = count;
+    }
+}
+
+static void attach_all(struct worker_session *session, size_t count)
+{
+    struct drv_attached *leases = worker_effects_alloc(&session->effects, count,
+                                                       sizeof *leases);
+    size_t filled = 0;
+    if (leases == NULL) {
+        return;
+    }
+    for (int state = 0; state < WORKER_LEASE_STATES; state++) {
+        DRV_LIST_EACH(link, &session->book.lists[state])
+        {
+            const struct worker_lease *lease = DRV_LIST_ITEM(link, struct worker_lease, link);
+            if (!lease->is_void) {
+                leases[filled++] = (struct drv_attached){.id = lease->ref.id,
+                                                         .index = lease->ref.index,
+                                                         .attempt = lease->ref.attempt,
+                                                         .state = attach_state(lease->state)};
+            }
+        }
+    }
+    for (size_t at = 0; at < filled; at += DRV_BATCH_MAX) {
+        size_t left = filled - at;
+        send_attach(session, leases + at, left < DRV_BATCH_MAX ? left : DRV_BATCH_MAX);
+    }
+}
+
+void worker_session_send_hello(struct worker_session *session)
+{
+    const struct worker_session_config *config = &session->config;
+    size_t leases = count_attached(&session->book);
+    struct drv_message *message = worker_effects_send(&session->effects, DRV_HELLO, 0);
+    if (message == NULL) {
+        return;
+    }
+    session->credit_told = worker_session_credit(session);
+    message->hello = (struct drv_hello){
+        .version_min = DRV_PROTOCOL_VERSION,
+        .version_max = DRV_PROTOCOL_VERSION,
+        .role = DRV_ROLE_WORKER,
+        .session = config->session,
+        .resume = session->was_welcomed,
+        .name = config->name,
+        .software = config->software,
+        .credit_items = session->credit_told,
+        .credit_bytes = config->credit_bytes,
+        .has_worker = true,
+        .worker = {.slots = config->slots,
+                   .pid = config->pid,
+                   .host = config->host,
+                   .types = config->types,
+                   .type_count = config->type_count,
+                   .queues = config->queues,
+                   .queue_count = config->queue_count,
+                   .labels = config->labels,
+                   .label_count = config->label_count,
+                   .resources = config->resources,
+                   .resource_count = config->resource_count,
+                   .lease_count = (uint32_t)leases,
+                   .model = config->model},
+    };
+    attach_all(session, leases);
+}
+
+/* ---- REPORT ---------------------------------------------------------------------------------
+ */
+
+void worker_session_add_returned(struct worker_session *session, const struct drv_ref *ref,
+                                 enum drv_return_reason reason)
+{
+    struct worker_returned *returned = &session->returned;
+    session->returned_total++;
+    /* Without a connection ATTACH says it: what it does not list goes back free of charge. */
+    if (session->state != WORKER_SESSION_GREETING && session->state != WORKER_SESSION_SERVING) {
+        return;
+    }
+    if (returned->count == returned->capacity) {
+        size_t capacity = returned->capacity == 0 ? 64 : returned->capacity * 2;
+        struct drv_returned *items = realloc(returned->items, capacity * sizeof *items);
+        if (items == NULL) {
+            worker_session_go_broke(session);
+            return;
+        }
+        returned->items = items;
+        returned->capacity = capacity;
+    }
+    returned->items[returned->count++] = (struct drv_returned){.ref = *ref,
+                                                               .reason = (uint32_t)reason};
+}
+
+/* One REPORT under construction. */
+struct draft {
+    struct drv_meter meter;
+    struct drv_ref *started;
+    struct drv_result *results;
+    struct drv_returned *returned;
+    struct drv_progress *progress;
+    struct drv_report report;
+    bool is_full;
+};
+
+static bool draft_fits(struct draft *draft, size_t head_bytes, const struct drv_val *val)
+{
+    draft->is_full = draft->is_full || !drv_meter_fits(&draft->meter, head_bytes, val);
+    return !draft->is_full;
+}
+
+static size_t batch(size_t count)
+{
+    return count < DRV_BATCH_MAX ? count : DRV_BATCH_MAX;
+}
+
+static size_t notice_count(const struct worker_book *book)
+{
+    size_t count = 0;
+    DRV_LIST_EACH(link, &book->notices)
+    {
+        count++;
+    }
+    return count;
+}
+
+static bool draft_open(struct worker_session *session, struct draft *draft)
+{
+    struct worker_effects *effects = &session->effects;
+    size_t notices = batch(notice_count(&session->book));
+    size_t results = batch(session->book.counts[WORKER_LEASE_FINISHED]);
+    size_t returned = batch(session->returned.count);
+    *draft = (struct draft){
+        .started = worker_effects_alloc(effects, notices, sizeof *draft->started),
+        .results = worker_effects_alloc(effects, results, sizeof *draft->results),
+        .returned = worker_effects_alloc(effects, returned, sizeof *draft->returned),
+        .progress = worker_effects_alloc(effects, notices, sizeof *draft->progress),
+    };
+    drv_meter_reset(&draft->meter);
+    return draft->started != NULL && draft->results != NULL && draft->returned != NULL &&
+           draft->progress != NULL;
+}
+
+static void notice_done(struct worker_lease *lease)
+{
+    if (!lease->start_due && !lease->progress_due) {
+        drv_list_remove(&lease->notice);
+    }
+}
+
+static void draft_started(struct worker_session *session, struct draft *draft)
+{
+    DRV_LIST_EACH_SAFE(link, &session->book.notices)
+    {
+        struct worker_lease *lease = DRV_LIST_ITEM(link, struct worker_lease, notice);
+        if (!lease->start_due) {
+            continue;
+        }
+        if (!draft_fits(draft, REF_HEAD, &NO_VALUE)) {
+            return;
+        }
+        draft->started[draft->report.started_count++] = lease->ref;
+        lease->start_due = false;
+        notice_done(lease);
+    }
+    session->start_flush_at_us = INT64_MAX;
+}
+
+static void draft_results(struct worker_session *session, struct draft *draft, uint64_t number)
+{
+    for (struct worker_lease *lease = worker_book_first(&session->book, WORKER_LEASE_FINISHED);
+         lease != NULL; lease = worker_book_first(&session->book, WORKER_LEASE_FINISHED)) {
+        const struct drv_result *result = &lease->result;
+        size_t head_bytes = RESULT_HEAD + result->val.content_type.len +
+                            result->error.code.len + result->error.text.len +
+                            result->error.stderr_tail.len;
+        if (!draft_fits(draft, head_bytes, &result->val)) {
+            return;
+        }
+        draft->results[draft->report.result_count++] = *result;
+        lease->report = number;
+        worker_book_move(&session->book, lease, WORKER_LEASE_REPORTED);
+    }
+}
+
+static void draft_returned(struct worker_session *session, struct draft *draft)
+{
+    struct worker_returned *returned = &session->returned;
+    size_t taken = 0;
+    while (taken < returned->count && draft_fits(draft, REF_HEAD, &NO_VALUE)) {
+        draft->returned[draft->report.returned_count++] = returned->items[taken++];
+    }
+    for (size_t i = taken; i < returned->count; i++) {
+        returned->items[i - taken] = returned->items[i];
+    }
+    returned->count -= taken;
+}
+
+static void draft_progress(struct worker_session *session, struct draft *draft)
+{
+    DRV_LIST_EACH_SAFE(link, &session->book.notices)
+    {
+        struct worker_lease *lease = DRV_LIST_ITEM(link, struct worker_lease, notice);
+        struct drv_str text = {NULL, 0};
+        if (lease->progress_text != NULL) {
+            text.ptr = (const char *)lease->progress_text->bytes;
+            text.len = lease->progress_text->len;
+        }
+        if (!lease->progress_due) {
+            continue;
+        }
+        if (!draft_fits(draft, PROGRESS_HEAD + text.len, &NO_VALUE)) {
+            return;
+        }
+        /* Copied: a later progress of the same turn may replace it. */
+        draft->progress[draft->report.progress_count++] = (struct drv_progress){
+            .ref = lease->ref,
+            .permille = lease->progress_permille,
+            .text = worker_effects_text(&session->effects, text)};
+        lease->progress_due = false;
+        notice_done(lease);
+    }
+}
+
+static bool draft_is_empty(const struct draft *draft)
+{
+    return draft->report.started_count + draft->report.result_count +
+               draft->report.returned_count + draft->report.progress_count ==
+           0;
+}
+
+/* Returns whether there may be more. */
+static bool send_report(struct worker_session *session, bool with_progress)
+{
+    struct draft draft;
+    if (!draft_open(session, &draft)) {
+        return false;
+    }
+    uint64_t number = session->reports + 1;
+    draft_started(session, &draft);
+    draft_returned(session, &draft);
+    draft_results(session, &draft, number);
+    if (with_progress) {
+        draft_progress(session, &draft);
+    }
+    if (draft_is_empty(&draft)) {
+        return false;
+    }
+    session->reports = number;
+    struct drv_message *message = worker_effects_send(&session->effects, DRV_REPORT, number);
+    if (message != NULL) {
+        message->report = draft.report;
+        message->report.started = draft.started;
+        message->report.results = draft.results;
+        message->report.returned = draft.returned;
+        message->report.progress = draft.progress;
+    }
+    return draft.is_full;
+}
+
+static bool has_progress(const struct worker_book *book)
+{
+    DRV_LIST_EACH(link, &book->notices)
+    {
+        if (DRV_LIST_ITEM(link, struct worker_lease, notice)->progress_due) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void worker_session_send_reports(struct worker_session *session, int64_t now_us)
+{
+    if (session->is_blocked) {
+        return;
+    }
+    bool with_progress = now_us >= session->progress_flush_at_us &&
+                         has_progress(&session->book);
+    bool is_wanted = with_progress || now_us >= session->start_flush_at_us ||
+                     session->returned.count > 0 ||
+                     session->book.counts[WORKER_LEASE_FINISHED] > 0;
+    if (!is_wanted) {
+        return;
+    }
+    if (with_progress) {
+        session->progress_flush_at_us = now_us + session->config.progress_every_us;
+    }
+    while (send_report(session, with_progress)) {
+    }
+}
+
+/* ---- HEARTBEAT, CREDIT ----------------------------------------------------------------------
+ */
+
+void worker_session_send_heartbeat(struct worker_session *session, int64_t now_us)
+{
+    size_t count = batch(session->book.counts[WORKER_LEASE_RUNNING]);
+    struct drv_running *running = worker_effects_alloc(&session->effects, count,
+                                                       sizeof *running);
+    struct drv_message *message = worker_effects_send(&session->effects, DRV_HEARTBEAT, 0);
+    size_t filled = 0;
+    session->heartbeat_at_us = now_us + session->heartbeat_us;
+    if (running == NULL || message == NULL) {
+        return;
+    }
+    DRV_LIST_EACH(link, &session->book.lists[WORKER_LEASE_RUNNING])
+    {
+        const struct worker_lease *lease = DRV_LIST_ITEM(link, struct worker_lease, link);
+        if (filled < count && !lease->is_void) {
+            running[filled++] = (struct drv_running){
+                .ref = lease->ref,
+                .elapsed_ms = (uint64_t)(now_us - lease->started_at_us) / 1000};
+        }
+    }
+    message->heartbeat = (struct drv_heartbeat){.running = running,
+                                                .running_count = filled,
+                                                .has_host = session->has_host,
+                                                .host = session->host};
+}
+
+void worker_session_send_credit(struct worker_session *session)
+{
+    uint64_t credit = worker_session_credit(session);
+    if (credit == session->credit_told) {
+        return;
+    }
+    struct drv_message *message = worker_effects_send(&session->effects, DRV_CREDIT, 0);
+    if (message != NULL) {
+        message->credit.items = credit;
+        message->credit.bytes = session->config.credit_bytes;
+        session->credit_told = credit;
+    }
+}
+
+/* ---- requests -------------------------------------------------------------------------------
+ */
+
+static void ask(struct worker_session *session, struct worker_question *question,
+                int64_t now_us)
+{
+    struct drv_message *message = worker_effects_send(&session->effects, DRV_KV, 0);
+    if (message == NULL) {
+        return;
+    }
+    message->request.req = question->req;
+    message->request.floor = worker_questions_floor(&session->questions);
+    if (question->deadline_us != INT64_MAX) {
+        /* 0 would mean for ever. */
+        int64_t left_ms = (question->deadline_us - now_us) / 1000;
+        message->request.budget_ms = left_ms < 1 ? 1 : (uint64_t)left_ms;
+    }
+    /* The question outlives the effects: it is only forgotten by an input of a later turn. */
+    message->kv = question->kv;
+    question->is_sent = true;
+    question->is_asked = true;
+}
+
+static void time_out(struct worker_session *session, struct worker_question *question)
+{
+    worker_session_answer(
+        session, question,
+        &(struct worker_answer){.code = DROVER_TIMEOUT, .val = {.is_nil = true}});
+    worker_questions_remove(&session->questions, &question);
+}
+
+void worker_session_expire_questions(struct worker_session *session, int64_t now_us)
+{
+    DRV_LIST_EACH_SAFE(link, &session->questions.open)
+    {
+        struct worker_question *question = DRV_LIST_ITEM(link, struct worker_question, link);
+        if (now_us >= question->deadline_us) {
+            time_out(session, question);
+        }
+    }
+}
+
+void worker_session_send_questions(struct worker_session *session, int64_t now_us)
+{
+    DRV_LIST_EACH(link, &session->questions.open)
+    {
+        struct worker_question *question = DRV_LIST_ITEM(link, struct worker_question, link);
+        if (!question->is_asked) {
+            ask(session, question, now_us);
+        }
+    }
+}

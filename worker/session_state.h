@@ -1,0 +1,141 @@
+/*
+ * The inside of a session, shared by the files that make it up:
+ *
+ *    session.c         life, connection, drain, one turn
+ *    session_broker.c  one handler per message of the broker
+ *    session_pool.c    what is given to the pool, asked back from it, and what it says
+ *    session_send.c    HELLO, ATTACH, REPORT, HEARTBEAT, requests
+ */
+#ifndef WORKER_SESSION_STATE_H
+#define WORKER_SESSION_STATE_H
+
+#include "effect.h"
+#include "lease.h"
+#include "question.h"
+#include "rng.h"
+#include "session.h"
+#include "shared.h"
+
+enum worker_drain { WORKER_DRAIN_NONE, WORKER_DRAIN_GRACEFUL, WORKER_DRAIN_NOW };
+
+struct worker_returned {
+    struct drv_returned *items; /* owned */
+    size_t count, capacity;
+};
+
+struct worker_session {
+    struct worker_session_config config;
+    enum worker_session_state state;
+    struct drv_rng rng;
+    struct worker_effects effects;
+    struct worker_book book;
+    struct worker_shelf shelf;
+    struct worker_questions questions;
+    struct worker_returned returned; /* to be reported on this connection */
+    uint32_t *types_sorted;          /* owned; indexes into config.types, by name */
+    bool is_broke;
+
+    /* where the broker may be: config.endpoints, then what it told us (owned copies) */
+    struct drv_str *told; /* owned, with the texts */
+    size_t told_count;
+    size_t endpoint; /* number of the one in use */
+
+    /* the connection */
+    int64_t retry_at_us;    /* WAITING */
+    int64_t greeting_at_us; /* GREETING: WELCOME must have come by then */
+    int64_t welcomed_at_us; /* SERVING: since */
+    int64_t heard_at_us;    /* last contact */
+    int64_t lost_at_us;     /* end of the last connection */
+    int64_t heartbeat_at_us;
+    uint32_t failures; /* connections without success in a row */
+    bool was_welcomed; /* ever: HELLO asks to resume */
+    bool was_heard;    /* ever: contact means something */
+    bool is_blocked;
+    bool is_expired;       /* no contact for lease_us: nothing waits here any more */
+    uint64_t seq_received; /* of this connection */
+    uint64_t seq_settled;
+    uint64_t requests_max;
+    int64_t heartbeat_us, lease_us;
+    uint64_t credit_told; /* items last told to the broker */
+
+    /* what is to be reported */
+    uint64_t reports, reports_settled; /* numbers of the last one */
+    int64_t start_flush_at_us;         /* INT64_MAX: none waits */
+    int64_t progress_flush_at_us;      /* earliest instant */
+    bool has_host;
+    struct drv_host host;
+
+    /* the end */
+    bool is_broker_draining;
+    enum worker_drain drain;
+    int64_t drain_at_us;  /* what runs is cancelled */
+    int64_t settle_at_us; /* waiting for a broker ends; INT64_MAX: does not run yet */
+
+    uint64_t finished_total, returned_total, stale_total;
+};
+
+/* ---- session.c ---- */
+
+/* The connection cannot be used (any more): back to WAITING, at the earliest after `pause_ms`.
+ */
+void worker_session_break(struct worker_session *session, struct drv_str reason,
+                          uint64_t pause_ms, int64_t now_us);
+void worker_session_stop(struct worker_session *session, drover_status status,
+                         struct drv_str reason);
+/* Sticky: out of memory. */
+void worker_session_go_broke(struct worker_session *session);
+/* GREETING to SERVING; false when that is not where it stands. */
+bool worker_session_welcome(struct worker_session *session);
+/* Leases the broker may leave with us, in all. */
+uint64_t worker_session_credit(const struct worker_session *session);
+/* Replaces the endpoints that the broker told. */
+void worker_session_set_told(struct worker_session *session, const struct drv_str *endpoints,
+                             size_t count);
+
+/* Order of names as bytes. */
+int worker_session_compare_names(struct drv_str a, struct drv_str b);
+
+/* ---- session_broker.c ---- */
+
+void worker_session_on_message(struct worker_session *session,
+                               const struct drv_message *message, int64_t now_us);
+
+/* ---- session_pool.c ---- */
+
+/* Gives what may start to the pool; asks back what may not. */
+void worker_session_start_leases(struct worker_session *session, int64_t now_us);
+/* An unstarted lease ends here and is returned for that reason. */
+void worker_session_return(struct worker_session *session, struct worker_lease *lease,
+                           enum drv_return_reason reason);
+/* All that has not started goes back for that reason. */
+void worker_session_return_unstarted(struct worker_session *session,
+                                     enum drv_return_reason reason);
+/* Asks a GIVEN lease back. */
+void worker_session_revoke(struct worker_session *session, struct worker_lease *lease,
+                           enum worker_revoke why);
+/* Cancels a RUNNING one, once. */
+void worker_session_cancel(struct worker_session *session, struct worker_lease *lease);
+void worker_session_cancel_all(struct worker_session *session);
+/* Whether the broker has been heard of recently enough to start something. */
+bool worker_session_has_contact(const struct worker_session *session, int64_t now_us);
+/* No contact for the lease time: forget or ask back what has not started. */
+void worker_session_expire_unstarted(struct worker_session *session);
+void worker_session_mark_started(struct worker_session *session, struct worker_lease *lease,
+                                 int64_t report_at_us);
+void worker_session_answer(struct worker_session *session,
+                           const struct worker_question *question,
+                           const struct worker_answer *answer);
+
+/* ---- session_send.c ---- */
+
+void worker_session_send_hello(struct worker_session *session);
+void worker_session_send_reports(struct worker_session *session, int64_t now_us);
+void worker_session_send_heartbeat(struct worker_session *session, int64_t now_us);
+void worker_session_send_questions(struct worker_session *session, int64_t now_us);
+/* Answers `timeout` to those whose handler waits no longer. */
+void worker_session_expire_questions(struct worker_session *session, int64_t now_us);
+void worker_session_send_credit(struct worker_session *session);
+void worker_session_add_returned(struct worker_session *session, const struct drv_ref *ref,
+                                 enum drv_return_reason reason);
+
+#endif

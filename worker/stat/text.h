@@ -1,0 +1,19 @@
+/*
+ * text.h: small files of /proc and /sys as text.
+ */
+#ifndef WORKER_STAT_TEXT_H
+#define WORKER_STAT_TEXT_H
+
+#include <drover/status.h>
+
+#include <stddef.h>
+
+/*
+ * Reads at most size - 1 bytes of root + path into out_text and ends them with a NUL; the rest
+ * of a longer file is left. root may be "" (the real tree).
+ * Returns OK, UNKNOWN when there is no such file, IO, TOO_BIG when the name is too long.
+ */
+DROVER_MUST_USE drover_status stat_text_read(const char *root, const char *path, char *out_text,
+                                             size_t size);
+
+#endif
