@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "data.h"
+#include "tsan.h"
 
 #include <errno.h>
 #include <string.h>
@@ -100,6 +101,7 @@ static void free_data(void *bytes, void *hint)
 {
     (void)bytes;
     struct drv_data *data = hint;
+    DRV_TSAN_ACQUIRE(data);
     drv_data_unref(&data);
 }
 
@@ -110,6 +112,7 @@ static int send_data(void *socket, struct drv_data **data, size_t offset, size_t
     if (len == 0) {
         return zmq_send(socket, "", 0, flags);
     }
+    DRV_TSAN_RELEASE(*data);
     if (zmq_msg_init_data(&part, (*data)->bytes + offset, len, free_data, *data) != 0) {
         return -1;
     }
