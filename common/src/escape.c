@@ -11,7 +11,7 @@ struct code_range {
     uint32_t last;
 };
 
-/* What reorders, hides or breaks text on a terminal; sorted. */
+/* What reorders, hides or breaks text on a terminal. */
 static const struct code_range special[] = {
     {0x0000, 0x001f},   {0x005c, 0x005c},    {0x007f, 0x009f}, {0x00ad, 0x00ad},
     {0x034f, 0x034f},   {0x061c, 0x061c},    {0x115f, 0x1160}, {0x17b4, 0x17b5},
@@ -27,8 +27,8 @@ bool drv_escape_is_plain(uint32_t code)
         return code != '\\';
     }
     for (size_t i = 0; i < DRV_ARRAY_LEN(special); i++) {
-        if (code <= special[i].last) {
-            return code < special[i].first;
+        if (code >= special[i].first && code <= special[i].last) {
+            return false;
         }
     }
     /* The last two code points of every plane are noncharacters. */
