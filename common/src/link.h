@@ -7,11 +7,15 @@
  *                                    [ bulk: chunks + their message ]
  *   session/core <──drv_link_receive── order, duplicates, gaps, chunk assembly <── socket
  *
- * Guarantees: what is sent keeps its order within its class; control messages (no chunks, not
- * charged) overtake bulk that waits for the window; charged bytes in flight stay within the
- * peer's window (one message may always be in flight); a value is complete before the message
- * that names it; hostile chunks allocate no more than was received. One link per connection; a
- * reconnect makes a new one. No sockets, no clock (now is passed), no threads.
+ * Guarantees: charged bytes in flight stay within the peer's window (one message may always be
+ * in flight); a value is complete before the message that names it; hostile chunks allocate no
+ * more than twice what was received. One link per connection; a reconnect makes a new one. No
+ * sockets, no clock (now is passed), no threads.
+ *
+ * Order: there are two lanes, and each keeps its order. The ordered lane waits for the window
+ * and for chunks: everything with chunks, SUBMIT, ARRAY_*, KV, LEASE, SHARED, REPORT, RESULTS,
+ * LOG, AWAIT, GOODBYE. Everything else overtakes it, but no message overtakes another one that
+ * speaks of the same task: a RECALL stays behind its LEASE, a CANCEL behind its SUBMIT.
  */
 #ifndef DRV_LINK_H
 #define DRV_LINK_H
@@ -27,9 +31,12 @@ struct drv_link_config {
                              breaks the protocol */
     int64_t ack_delay_us; /* how long an acknowledgement may wait for company */
     size_t queue_max;     /* messages waiting to be sent beyond which drv_link_send refuses with
-                             BUSY */
-    size_t queue_bytes_max; /* the same in bytes */
+                             BUSY; 0: no bound */
+    size_t queue_bytes_max; /* the same in bytes; into an empty queue any message goes */
 };
+
+/* How many frame pairs may be put back at a time. */
+#define DRV_LINK_UNSEND_MAX 16
 
 DROVER_MUST_USE drover_status drv_link_new(const struct drv_link_config *config,
                                            struct drv_link **out_link);
@@ -39,8 +46,10 @@ void drv_link_set_window_out(struct drv_link *link, uint64_t bytes);
 
 /*
  * Encode and queue a message. `token` (0: none) comes back from drv_link_settled when the other
- * side has settled it. Returns OK, BUSY (queue full; nothing was queued), TOO_BIG, NOMEM.
- * msg->epoch, seq, ack are ignored: the link fills them in.
+ * side has settled it. Returns OK, BUSY (queue full; nothing was queued), INVALID for a CHUNK,
+ * and what drv_message_encode returns (TOO_BIG too for more than DRV_TRANSFERS_MAX values that
+ * travel as chunks). msg->epoch, seq, ack are ignored: the link fills them in when the message
+ * leaves. A val whose `data` is set is kept by reference.
  */
 DROVER_MUST_USE drover_status drv_link_send(struct drv_link *link,
                                             const struct drv_message *message, uint64_t token);
@@ -59,18 +68,22 @@ struct drv_frames {
 };
 bool drv_link_next(struct drv_link *link, struct drv_frames *out_frames);
 /* Put back the frame pair that the socket refused (EAGAIN): it comes first again, with the same
- * sequence number. Takes *frames. */
+ * sequence number. Takes *frames. Several (DRV_LINK_UNSEND_MAX) are put back last one first. */
 void drv_link_unsend(struct drv_link *link, struct drv_frames *frames);
 
 /*
  * Take a received frame pair. out_message->kind is 0 when there is nothing for the caller
- * (chunk, bare ACK without notes, CREDIT bytes part is applied here but CREDIT is still handed
- * on, duplicate). The message borrows from head, blob and arena. `blob` may be given as
- * drv_data so that large chunks are kept by reference; it is borrowed (the link takes its own
- * reference). Returns OK; PROTOCOL (gap, transfer misuse: break the connection); EPOCH
- * (dropped, not counted as received... a HELLO is exempt); MALFORMED, LIMIT, TOO_BIG (sequence
- * cannot be trusted: break the connection); UNSUPPORTED (answer ERROR; the sequence counts);
- * NOMEM.
+ * (chunk, bare ACK without notes, duplicate; CREDIT's bytes are applied here but CREDIT is
+ * still handed on). The message borrows from head, blob and arena; values that came as chunks
+ * live until the next drv_link_receive (val.data can be referenced for longer). `blob` (NULL:
+ * empty) is a drv_data so that large chunks are kept by reference; it is borrowed (the link
+ * takes its own reference) and holds at least blob_len bytes.
+ *
+ * Returns OK; UNSUPPORTED (answer ERROR, or REPLY when out_message->request.req is not 0; the
+ * message is dealt with); EPOCH (drop it; it was not counted as received. HELLO, WELCOME, ERROR
+ * and an ATTACH with epoch 0 are exempt). Anything else breaks the connection: PROTOCOL (gap,
+ * transfer misuse, acknowledgement of what was not sent, window overrun four times), MALFORMED,
+ * LIMIT, TOO_BIG, NOMEM.
  */
 DROVER_MUST_USE drover_status drv_link_receive(struct drv_link *link, const uint8_t *head,
                                                size_t head_len, struct drv_data *blob,
@@ -79,15 +92,16 @@ DROVER_MUST_USE drover_status drv_link_receive(struct drv_link *link, const uint
                                                struct drv_message *out_message,
                                                const char **out_reason);
 
-/* Every message received with seq <= `seq` has been dealt with (chunks settle themselves once
- * assembled into the books). Monotonic. */
+/* Every message received with seq <= `seq` has been dealt with. Monotonic. Chunks and ACKs
+ * settle themselves, but no acknowledgement passes a message that the caller still has to
+ * settle. */
 void drv_link_settle(struct drv_link *link, uint64_t seq, int64_t now_us);
 
 /* Tokens of messages that the other side has settled, in order. False when there are no more.
  */
 bool drv_link_settled(struct drv_link *link, uint64_t *out_token);
 
-/* Queue an ACK when one is due. */
+/* Queue an ACK when one is due and nothing else that could carry it may leave. */
 void drv_link_tick(struct drv_link *link, int64_t now_us);
 int64_t drv_link_deadline_us(const struct drv_link *link); /* INT64_MAX: none */
 

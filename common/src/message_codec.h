@@ -29,8 +29,7 @@
  */
 #define DRV_HEAD_PREFIX_MAX ((size_t)40)
 
-/* ---- kinds --------------------------------------------------------------------------------
- */
+/* ---- kinds ------------------------------------------------------------------------------- */
 
 struct drv_decode;
 struct drv_encode;
@@ -47,6 +46,7 @@ struct drv_kind_row {
     enum drv_prefix prefix;
     uint8_t fields;  /* after the prefix, as version 1 writes them */
     bool is_charged; /* blob counts against the byte window */
+    bool is_ordered; /* keeps its place among the others of this sort, see link.h */
     void (*decode)(struct drv_decode *decode, struct drv_message *out_message);
     void (*encode)(struct drv_encode *encode, const struct drv_message *message);
     /* both NULL: the number is reserved */
@@ -55,8 +55,7 @@ struct drv_kind_row {
 /* The row of a kind; NULL when the number means nothing in version 1. */
 const struct drv_kind_row *drv_kind_row(uint64_t kind);
 
-/* ---- decoding -----------------------------------------------------------------------------
- */
+/* ---- decoding ---------------------------------------------------------------------------- */
 
 struct drv_decode {
     struct drv_cursor cursor;
@@ -197,8 +196,7 @@ const struct drv_note *drv_get_notes(struct drv_decode *decode, bool is_ack, siz
 void drv_get_error(struct drv_decode *decode, struct drv_error *out_error); /* error? */
 void drv_get_spec(struct drv_decode *decode, struct drv_spec *out_spec);
 
-/* ---- encoding -----------------------------------------------------------------------------
- */
+/* ---- encoding ---------------------------------------------------------------------------- */
 
 struct drv_encode {
     struct drv_pack pack;                  /* the head */
@@ -255,8 +253,7 @@ void drv_put_notes(struct drv_encode *encode, const struct drv_note *notes, size
 void drv_put_error(struct drv_encode *encode, const struct drv_error *error);
 void drv_put_spec(struct drv_encode *encode, const struct drv_spec *spec);
 
-/* ---- the kinds ----------------------------------------------------------------------------
- */
+/* ---- the kinds --------------------------------------------------------------------------- */
 
 #define DRV_CODEC_FUNCTIONS(name)                                                       \
     void drv_decode_##name(struct drv_decode *decode, struct drv_message *out_message); \

@@ -3,8 +3,7 @@
  */
 #include "message_codec.h"
 
-/* ---- HELLO --------------------------------------------------------------------------------
- */
+/* ---- HELLO ------------------------------------------------------------------------------- */
 
 static void get_offers(struct drv_decode *decode, struct drv_worker_hello *worker)
 {
@@ -117,8 +116,7 @@ void drv_encode_hello(struct drv_encode *encode, const struct drv_message *messa
     put_worker(encode, hello);
 }
 
-/* ---- WELCOME ------------------------------------------------------------------------------
- */
+/* ---- WELCOME ----------------------------------------------------------------------------- */
 
 static void get_limits(struct drv_decode *decode, struct drv_limits *limits)
 {
@@ -211,8 +209,7 @@ void drv_encode_welcome(struct drv_encode *encode, const struct drv_message *mes
     drv_put_text(encode, welcome->name, DRV_NAME_MAX);
 }
 
-/* ---- GOODBYE, ERROR, CREDIT, CHUNK --------------------------------------------------------
- */
+/* ---- GOODBYE, ERROR, CREDIT, CHUNK ------------------------------------------------------- */
 
 void drv_decode_goodbye(struct drv_decode *decode, struct drv_message *out_message)
 {
@@ -275,8 +272,7 @@ void drv_encode_chunk(struct drv_encode *encode, const struct drv_message *messa
     drv_put_uint(encode, message->chunk.total);
 }
 
-/* ---- ACK, HEARTBEAT -----------------------------------------------------------------------
- */
+/* ---- ACK, HEARTBEAT ---------------------------------------------------------------------- */
 
 void drv_decode_ack(struct drv_decode *decode, struct drv_message *out_message)
 {
@@ -402,8 +398,7 @@ void drv_encode_heartbeat(struct drv_encode *encode, const struct drv_message *m
     drv_put_blob(encode, heartbeat->details, DRV_HEARTBEAT_BLOB_MAX);
 }
 
-/* ---- ATTACH, MOVED ------------------------------------------------------------------------
- */
+/* ---- ATTACH, MOVED ----------------------------------------------------------------------- */
 
 void drv_decode_attach(struct drv_decode *decode, struct drv_message *out_message)
 {

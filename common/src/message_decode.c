@@ -16,8 +16,7 @@ void drv_decode_fail(struct drv_decode *decode, drover_status status, const char
     }
 }
 
-/* ---- messages -----------------------------------------------------------------------------
- */
+/* ---- messages ---------------------------------------------------------------------------- */
 
 static drover_status refuse(drover_status status, const char *reason, const char **out_reason)
 {
@@ -120,8 +119,7 @@ drover_status drv_message_decode(const uint8_t *head, size_t head_len, const uin
     return drv_decode_fields(&decode, transfers, arena, out_message, out_reason);
 }
 
-/* ---- arrays -------------------------------------------------------------------------------
- */
+/* ---- arrays ------------------------------------------------------------------------------ */
 
 bool drv_get_open_optional(struct drv_decode *decode, uint32_t *out_outer)
 {
@@ -167,8 +165,7 @@ void *drv_get_batch(struct drv_decode *decode, size_t size, struct drv_items *ou
     return items;
 }
 
-/* ---- simple types -------------------------------------------------------------------------
- */
+/* ---- simple types ------------------------------------------------------------------------ */
 
 uint32_t drv_get_enum(struct drv_decode *decode, uint32_t min, uint32_t max, const char *reason)
 {
@@ -268,8 +265,7 @@ struct drv_str drv_get_name_optional(struct drv_decode *decode)
     return name.ptr == NULL ? name : checked_name(decode, name);
 }
 
-/* ---- values -------------------------------------------------------------------------------
- */
+/* ---- values ------------------------------------------------------------------------------ */
 
 static void get_slice(struct drv_decode *decode, uint64_t offset, uint64_t len,
                       struct drv_val *val)
@@ -359,8 +355,7 @@ struct drv_val drv_get_next_val(struct drv_decode *decode)
     return val;
 }
 
-/* ---- lists and records --------------------------------------------------------------------
- */
+/* ---- lists and records ------------------------------------------------------------------- */
 
 void drv_get_ref(struct drv_decode *decode, struct drv_ref *out_ref)
 {
@@ -468,8 +463,7 @@ void drv_get_error(struct drv_decode *decode, struct drv_error *out_error)
     drv_get_close(decode, outer);
 }
 
-/* ---- spec ---------------------------------------------------------------------------------
- */
+/* ---- spec -------------------------------------------------------------------------------- */
 
 static void get_after(struct drv_decode *decode, struct drv_spec *out_spec)
 {

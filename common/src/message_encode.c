@@ -20,8 +20,7 @@ static bool is_ok(const struct drv_encode *encode)
     return encode->status == DROVER_OK;
 }
 
-/* ---- messages -----------------------------------------------------------------------------
- */
+/* ---- messages ---------------------------------------------------------------------------- */
 
 static size_t prefix_fields(enum drv_prefix prefix)
 {
@@ -115,8 +114,7 @@ drover_status drv_message_encode(const struct drv_message *message,
     return drv_encode_fields(message, transfers, head, blob);
 }
 
-/* ---- simple types -------------------------------------------------------------------------
- */
+/* ---- simple types ------------------------------------------------------------------------ */
 
 void drv_put_array(struct drv_encode *encode, size_t count)
 {
@@ -251,8 +249,7 @@ void drv_put_binary_optional(struct drv_encode *encode, struct drv_str bytes, si
     }
 }
 
-/* ---- arrays -------------------------------------------------------------------------------
- */
+/* ---- arrays ------------------------------------------------------------------------------ */
 
 void drv_put_items(struct drv_encode *encode, size_t count, size_t max)
 {
@@ -270,8 +267,7 @@ void drv_put_batch(struct drv_encode *encode, size_t count)
     }
 }
 
-/* ---- values -------------------------------------------------------------------------------
- */
+/* ---- values ------------------------------------------------------------------------------ */
 
 /* Copies the value into the blob; returns where it begins. */
 static size_t put_slice(struct drv_encode *encode, const struct drv_val *val)
@@ -354,8 +350,7 @@ void drv_put_blob(struct drv_encode *encode, struct drv_str bytes, size_t max)
     }
 }
 
-/* ---- lists and records --------------------------------------------------------------------
- */
+/* ---- lists and records ------------------------------------------------------------------- */
 
 void drv_put_ref(struct drv_encode *encode, const struct drv_ref *ref)
 {
@@ -441,8 +436,7 @@ void drv_put_error(struct drv_encode *encode, const struct drv_error *error)
     drv_put_binary(encode, error->stderr_tail, DRV_STDERR_MAX);
 }
 
-/* ---- spec ---------------------------------------------------------------------------------
- */
+/* ---- spec -------------------------------------------------------------------------------- */
 
 /* Lists of a spec are nil when they are empty; true when they are not. */
 static bool put_nil_if_empty(struct drv_encode *encode, size_t count)

@@ -6,55 +6,61 @@
 
 #define KIND_ROWS ((size_t)DRV_DRAIN + 1)
 
-#define ROW(NAME, prefix_, fields_, charged, function)       \
-    [DRV_##NAME] = {#NAME,   DRV_PREFIX_##prefix_,  fields_, \
-                    charged, drv_decode_##function, drv_encode_##function}
+#define ROW(NAME, prefix_, fields_, charged, ordered, function) \
+    [DRV_##NAME] = {#NAME,                                      \
+                    DRV_PREFIX_##prefix_,                       \
+                    fields_,                                    \
+                    charged,                                    \
+                    ordered,                                    \
+                    drv_decode_##function,                      \
+                    drv_encode_##function}
 #define RESERVED(NAME, prefix_) \
-    [DRV_##NAME] = {#NAME, DRV_PREFIX_##prefix_, 0, false, NULL, NULL}
+    [DRV_##NAME] = {#NAME, DRV_PREFIX_##prefix_, 0, false, false, NULL, NULL}
 
 /* clang-format off */
+/*  name        prefix   fields charged ordered functions */
 static const struct drv_kind_row kind_rows[KIND_ROWS] = {
-    ROW(HELLO,       NONE,     12, false, hello),
-    ROW(WELCOME,     NONE,     13, false, welcome),
-    ROW(GOODBYE,     NONE,      2, false, goodbye),
-    ROW(ERROR,       NONE,      6, false, failure),
-    ROW(CREDIT,      NONE,      2, false, credit),
-    ROW(CHUNK,       NONE,      3, true,  chunk),
-    ROW(ACK,         NONE,      1, false, ack),
-    ROW(HEARTBEAT,   NONE,      2, false, heartbeat),
-    ROW(ATTACH,      NONE,      1, false, attach),
-    ROW(MOVED,       NONE,      2, false, moved),
-    ROW(SUBMIT,      REQUEST,   1, true,  submit),
-    ROW(ARRAY_OPEN,  REQUEST,   3, false, array_open),
-    ROW(ARRAY_ITEMS, REQUEST,   3, true,  array_items),
-    ROW(ARRAY_SEAL,  REQUEST,   2, false, array_seal),
-    ROW(CANCEL,      REQUEST,   2, false, cancel),
-    ROW(RETRY,       REQUEST,   1, false, retry),
-    ROW(KV,          REQUEST,   6, false, kv),
-    ROW(QUEUE,       REQUEST,   3, false, queue),
-    ROW(WORKER,      REQUEST,   2, false, worker),
-    ROW(FORGET,      REQUEST,   1, false, forget),
+    ROW(HELLO,       NONE,     12, false, false, hello),
+    ROW(WELCOME,     NONE,     13, false, false, welcome),
+    ROW(GOODBYE,     NONE,      2, false, true,  goodbye),
+    ROW(ERROR,       NONE,      6, false, false, failure),
+    ROW(CREDIT,      NONE,      2, false, false, credit),
+    ROW(CHUNK,       NONE,      3, true,  true,  chunk),
+    ROW(ACK,         NONE,      1, false, false, ack),
+    ROW(HEARTBEAT,   NONE,      2, false, false, heartbeat),
+    ROW(ATTACH,      NONE,      1, false, false, attach),
+    ROW(MOVED,       NONE,      2, false, false, moved),
+    ROW(SUBMIT,      REQUEST,   1, true,  true,  submit),
+    ROW(ARRAY_OPEN,  REQUEST,   3, false, true,  array_open),
+    ROW(ARRAY_ITEMS, REQUEST,   3, true,  true,  array_items),
+    ROW(ARRAY_SEAL,  REQUEST,   2, false, true,  array_seal),
+    ROW(CANCEL,      REQUEST,   2, false, false, cancel),
+    ROW(RETRY,       REQUEST,   1, false, false, retry),
+    ROW(KV,          REQUEST,   6, false, true,  kv),
+    ROW(QUEUE,       REQUEST,   3, false, false, queue),
+    ROW(WORKER,      REQUEST,   2, false, false, worker),
+    ROW(FORGET,      REQUEST,   1, false, false, forget),
     RESERVED(GRAPH,    REQUEST),
     RESERVED(SCHEDULE, REQUEST),
     RESERVED(ALERT,    REQUEST),
-    ROW(WATCH,       QUESTION,  2, false, watch),
-    ROW(UNWATCH,     QUESTION,  1, false, forget),
-    ROW(QUERY,       QUESTION,  8, false, query),
-    ROW(DOCUMENT,    NONE,      4, false, document),
-    ROW(REPLY,       NONE,      1, false, reply),
-    ROW(RESULTS,     NONE,      1, true,  results),
+    ROW(WATCH,       QUESTION,  2, false, false, watch),
+    ROW(UNWATCH,     QUESTION,  1, false, false, forget),
+    ROW(QUERY,       QUESTION,  8, false, false, query),
+    ROW(DOCUMENT,    NONE,      4, false, false, document),
+    ROW(REPLY,       NONE,      1, false, false, reply),
+    ROW(RESULTS,     NONE,      1, true,  true,  results),
     RESERVED(SUBSCRIBE, QUESTION),
     RESERVED(LOGS,      QUESTION),
     RESERVED(EVENTS,    QUESTION),
-    ROW(LEASE,       NONE,      1, true,  lease),
-    ROW(REPORT,      NONE,      4, true,  report),
-    ROW(RECALL,      NONE,      1, false, refs),
-    ROW(ABORT,       NONE,      1, false, abort),
-    ROW(GO,          NONE,      1, false, refs),
-    ROW(LOG,         NONE,      6, true,  log),
-    ROW(AWAIT,       NONE,      5, false, await),
-    ROW(SHARED,      NONE,      2, false, shared),
-    ROW(DRAIN,       NONE,      2, false, drain),
+    ROW(LEASE,       NONE,      1, true,  true,  lease),
+    ROW(REPORT,      NONE,      4, true,  true,  report),
+    ROW(RECALL,      NONE,      1, false, false, refs),
+    ROW(ABORT,       NONE,      1, false, false, abort),
+    ROW(GO,          NONE,      1, false, false, refs),
+    ROW(LOG,         NONE,      6, true,  true,  log),
+    ROW(AWAIT,       NONE,      5, false, true,  await),
+    ROW(SHARED,      NONE,      2, false, true,  shared),
+    ROW(DRAIN,       NONE,      2, false, false, drain),
 };
 /* clang-format on */
 
@@ -105,8 +111,7 @@ struct drv_str drv_str_fit(struct drv_str text, size_t max)
     return (struct drv_str){text.ptr, len};
 }
 
-/* ---- meter --------------------------------------------------------------------------------
- */
+/* ---- meter ------------------------------------------------------------------------------- */
 
 /* Room in a head for everything that is not an entry: the longest spec comes to about 45 KiB.
  */

@@ -4,8 +4,7 @@
  */
 #include "message_codec.h"
 
-/* ---- WATCH --------------------------------------------------------------------------------
- */
+/* ---- WATCH ------------------------------------------------------------------------------- */
 
 void drv_decode_watch(struct drv_decode *decode, struct drv_message *out_message)
 {
@@ -40,8 +39,7 @@ void drv_encode_watch(struct drv_encode *encode, const struct drv_message *messa
     }
 }
 
-/* ---- QUERY, DOCUMENT ----------------------------------------------------------------------
- */
+/* ---- QUERY, DOCUMENT --------------------------------------------------------------------- */
 
 static bool get_id_optional(struct drv_decode *decode, drover_id *out_id)
 {
@@ -108,8 +106,7 @@ void drv_encode_document(struct drv_encode *encode, const struct drv_message *me
     drv_put_blob(encode, document->body, DRV_BLOB_MAX);
 }
 
-/* ---- REPLY --------------------------------------------------------------------------------
- */
+/* ---- REPLY ------------------------------------------------------------------------------- */
 
 void drv_decode_reply(struct drv_decode *decode, struct drv_message *out_message)
 {
@@ -157,8 +154,7 @@ void drv_encode_reply(struct drv_encode *encode, const struct drv_message *messa
     }
 }
 
-/* ---- RESULTS ------------------------------------------------------------------------------
- */
+/* ---- RESULTS ----------------------------------------------------------------------------- */
 
 void drv_decode_results(struct drv_decode *decode, struct drv_message *out_message)
 {

@@ -4,8 +4,7 @@
  */
 #include "message_codec.h"
 
-/* ---- SUBMIT -------------------------------------------------------------------------------
- */
+/* ---- SUBMIT ------------------------------------------------------------------------------ */
 
 static void get_entries(struct drv_decode *decode, struct drv_submit_group *group)
 {
@@ -65,8 +64,7 @@ void drv_encode_submit(struct drv_encode *encode, const struct drv_message *mess
     }
 }
 
-/* ---- arrays -------------------------------------------------------------------------------
- */
+/* ---- arrays ------------------------------------------------------------------------------ */
 
 void drv_decode_array_open(struct drv_decode *decode, struct drv_message *out_message)
 {
@@ -129,8 +127,7 @@ void drv_encode_array_seal(struct drv_encode *encode, const struct drv_message *
     drv_put_enum(encode, message->array_seal.count, 0, DRV_ARRAY_MAX);
 }
 
-/* ---- CANCEL, RETRY, FORGET, UNWATCH -------------------------------------------------------
- */
+/* ---- CANCEL, RETRY, FORGET, UNWATCH ------------------------------------------------------ */
 
 static void get_targets(struct drv_decode *decode, bool with_new_id,
                         struct drv_targets *out_targets)
@@ -196,8 +193,7 @@ void drv_encode_forget(struct drv_encode *encode, const struct drv_message *mess
     put_targets(encode, &message->targets, false);
 }
 
-/* ---- KV -----------------------------------------------------------------------------------
- */
+/* ---- KV ---------------------------------------------------------------------------------- */
 
 /* Numbers of operations are not checked: a broker answers one it does not know. */
 void drv_decode_kv(struct drv_decode *decode, struct drv_message *out_message)
@@ -240,8 +236,7 @@ void drv_encode_kv(struct drv_encode *encode, const struct drv_message *message)
     drv_put_uint(encode, kv->fence.attempt);
 }
 
-/* ---- QUEUE, WORKER ------------------------------------------------------------------------
- */
+/* ---- QUEUE, WORKER ----------------------------------------------------------------------- */
 
 static int64_t get_setting(struct drv_decode *decode)
 {

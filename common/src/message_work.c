@@ -4,8 +4,7 @@
  */
 #include "message_codec.h"
 
-/* ---- LEASE --------------------------------------------------------------------------------
- */
+/* ---- LEASE ------------------------------------------------------------------------------- */
 
 static void get_lease_entries(struct drv_decode *decode, struct drv_lease_group *group)
 {
@@ -77,8 +76,7 @@ void drv_encode_lease(struct drv_encode *encode, const struct drv_message *messa
     }
 }
 
-/* ---- REPORT -------------------------------------------------------------------------------
- */
+/* ---- REPORT ------------------------------------------------------------------------------ */
 
 static void get_usage(struct drv_decode *decode, struct drv_result *result)
 {
@@ -208,8 +206,7 @@ void drv_encode_report(struct drv_encode *encode, const struct drv_message *mess
     }
 }
 
-/* ---- RECALL, GO, ABORT --------------------------------------------------------------------
- */
+/* ---- RECALL, GO, ABORT ------------------------------------------------------------------- */
 
 void drv_decode_refs(struct drv_decode *decode, struct drv_message *out_message)
 {
@@ -246,8 +243,7 @@ void drv_encode_abort(struct drv_encode *encode, const struct drv_message *messa
     }
 }
 
-/* ---- LOG, AWAIT, SHARED, DRAIN ------------------------------------------------------------
- */
+/* ---- LOG, AWAIT, SHARED, DRAIN ----------------------------------------------------------- */
 
 void drv_decode_log(struct drv_decode *decode, struct drv_message *out_message)
 {

@@ -1,0 +1,135 @@
+/*
+ * link_transfer.c: values that come as chunks.
+ *
+ * Memory follows what was received, not what was announced: the buffer doubles, up to the
+ * announced total, so that at most half of it is empty.
+ */
+#include "link_private.h"
+
+static drover_status refuse(drover_status status, const char *reason, const char **out_reason)
+{
+    if (out_reason != NULL) {
+        *out_reason = reason;
+    }
+    return status;
+}
+
+static struct link_incoming *find(struct drv_link *link, uint64_t transfer)
+{
+    for (size_t i = 0; i < DRV_TRANSFERS_MAX; i++) {
+        if (link->incoming[i].transfer == transfer) {
+            return &link->incoming[i];
+        }
+    }
+    return NULL;
+}
+
+/* The slot of a transfer that begins with this chunk; NULL, with a reason, when it may not. */
+static struct link_incoming *begin(struct drv_link *link, const struct drv_chunk *chunk,
+                                   const char **out_reason)
+{
+    struct link_incoming *slot = find(link, 0);
+    if (chunk->transfer <= link->transfer_in || chunk->offset != 0) {
+        (void)refuse(DROVER_PROTOCOL, "chunk of no open transfer", out_reason);
+        return NULL;
+    }
+    if (slot == NULL || chunk->total > (uint64_t)2 * DRV_PAYLOAD_MAX - link->incoming_bytes) {
+        (void)refuse(DROVER_PROTOCOL, "too many open transfers", out_reason);
+        return NULL;
+    }
+    *slot = (struct link_incoming){.transfer = chunk->transfer, .total = chunk->total};
+    link->transfer_in = chunk->transfer;
+    link->incoming_bytes += chunk->total;
+    return slot;
+}
+
+/* Makes room for len more bytes. */
+static drover_status grow(struct link_incoming *slot, size_t len)
+{
+    uint64_t need = slot->received + len;
+    if (slot->data != NULL && slot->data->len >= need) {
+        return DROVER_OK;
+    }
+    uint64_t capacity = need > slot->total / 2 ? slot->total : need * 2;
+    struct drv_data *data = NULL;
+    drover_status status = drv_data_new((size_t)capacity, &data);
+    if (status) {
+        return status;
+    }
+    if (slot->received != 0) {
+        memcpy(data->bytes, slot->data->bytes, (size_t)slot->received);
+    }
+    drv_data_unref(&slot->data);
+    slot->data = data;
+    return DROVER_OK;
+}
+
+static drover_status append(struct link_incoming *slot, struct drv_data *blob, size_t len)
+{
+    if (len == slot->total && blob->len == len) {
+        slot->data = drv_data_ref(blob); /* the whole value: no copy */
+    } else {
+        drover_status status = grow(slot, len);
+        if (status) {
+            return status;
+        }
+        memcpy(slot->data->bytes + slot->received, blob->bytes, len);
+    }
+    slot->received += len;
+    return DROVER_OK;
+}
+
+drover_status link_take_chunk(struct drv_link *link, const struct drv_chunk *chunk,
+                              struct drv_data *blob, size_t len, const char **out_reason)
+{
+    if (chunk->total > DRV_PAYLOAD_MAX) {
+        return refuse(DROVER_TOO_BIG, "transfer longer than payload_max", out_reason);
+    }
+    if (chunk->transfer == 0 || chunk->total <= DRV_INLINE_MAX || len == 0) {
+        return refuse(DROVER_PROTOCOL, "chunk without number, length or need", out_reason);
+    }
+    struct link_incoming *slot = find(link, chunk->transfer);
+    if (slot == NULL) {
+        slot = begin(link, chunk, out_reason);
+        if (slot == NULL) {
+            return DROVER_PROTOCOL;
+        }
+    }
+    if (chunk->offset != slot->received || chunk->total != slot->total ||
+        len > slot->total - slot->received) {
+        return refuse(DROVER_PROTOCOL, "chunk does not continue its transfer", out_reason);
+    }
+    drover_status status = append(slot, blob, len);
+    return status ? refuse(status, "out of memory", out_reason) : DROVER_OK;
+}
+
+drover_status link_take_transfer(void *context, uint64_t transfer, uint64_t total,
+                                 struct drv_data **out_data)
+{
+    struct drv_link *link = (struct drv_link *)context;
+    struct link_incoming *slot = find(link, transfer);
+    if (slot == NULL || slot->total != total || slot->received != total) {
+        return DROVER_PROTOCOL;
+    }
+    /* There are never more than slots, since slots are emptied by this message only. */
+    link->taken[link->taken_count++] = slot->data;
+    link->incoming_bytes -= slot->total;
+    *out_data = slot->data;
+    *slot = (struct link_incoming){0};
+    return DROVER_OK;
+}
+
+void link_release_taken(struct drv_link *link)
+{
+    while (link->taken_count > 0) {
+        drv_data_unref(&link->taken[--link->taken_count]);
+    }
+}
+
+void link_transfers_fini(struct drv_link *link)
+{
+    link_release_taken(link);
+    for (size_t i = 0; i < DRV_TRANSFERS_MAX; i++) {
+        drv_data_unref(&link->incoming[i].data);
+    }
+}
