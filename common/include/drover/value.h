@@ -105,7 +105,8 @@ DROVER_API DROVER_MUST_USE drover_status drover_value_from_json(const char *text
 DROVER_API DROVER_MUST_USE drover_status drover_value_array_new(drover_value **out_value);
 
 /*
- * Appends an item to an array; takes *item, on failure too. Amortised O(size of the item).
+ * Appends an item to an array; takes *item, on failure too (but never the array itself).
+ * Amortised O(size of the item).
  * Returns DROVER_OK, DROVER_INVALID (not an array, or a raw item; nothing is changed),
  * DROVER_LIMIT (depth) or DROVER_TOO_BIG.
  */
