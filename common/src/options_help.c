@@ -10,15 +10,16 @@
 #define HELP_COLUMN 30
 #define HELP_WIDTH 80
 
-/* Prints words wrapped to HELP_WIDTH, starting at column, continued at HELP_COLUMN. */
-static void print_wrapped(FILE *stream, size_t column, const char *text)
+/* Prints words wrapped to HELP_WIDTH; the cursor is at start, where other lines begin too. */
+static void print_wrapped(FILE *stream, size_t start, const char *text)
 {
+    size_t column = start;
     bool is_first = true;
     while (*text != '\0') {
         size_t len = strcspn(text, " ");
         if (!is_first && column + 1 + len > HELP_WIDTH) {
-            (void)fprintf(stream, "\n%*s", HELP_COLUMN, "");
-            column = HELP_COLUMN;
+            (void)fprintf(stream, "\n%*s", (int)start, "");
+            column = start;
             is_first = true;
         }
         (void)fprintf(stream, "%s%.*s", is_first ? "" : " ", (int)len, text);
@@ -76,12 +77,15 @@ static void print_sources(const struct drv_options *options, FILE *stream)
         program->tables[0].env_prefix == NULL) {
         return;
     }
-    (void)fprintf(
-        stream,
-        "\nAn option can also be set by a variable (%sNAME, in capitals, '_' for\n"
-        "'-', repeatable ones with commas) or in the file (name = value). The command\n"
-        "line wins over the environment, the environment over the file.\n",
+    char text[512];
+    (void)snprintf(
+        text, sizeof text,
+        "An option can also be set by a variable (%sNAME, in capitals, '_' for '-', "
+        "repeatable ones with commas) or in the file (name = value). The command line "
+        "wins over the environment, the environment over the file.",
         program->tables[0].env_prefix);
+    (void)fputc('\n', stream);
+    print_wrapped(stream, 0, text);
 }
 
 void drv_options_help(const struct drv_options *options, FILE *stream)
