@@ -19,6 +19,7 @@ void worker_session_config_init(struct worker_session_config *config)
         .held_count_max = 16384,
         .held_bytes_max = 256 * 1024 * 1024,
         .payload_bytes_max = 64 * 1024 * 1024,
+        .report_bytes_max = 8 * 1024 * 1024,
         .shared_bytes_max = 256 * 1024 * 1024,
         .started_after_us = 1000,
         .offline_us = 1000 * 1000,
@@ -280,6 +281,9 @@ void worker_session_break(struct worker_session *session, struct drv_str reason,
     if (!transit(session, EVENT_BREAK)) {
         return;
     }
+    if (was_serving) {
+        session->lost_at_us = now_us;
+    }
     if (was_serving && now_us - session->welcomed_at_us >= STABLE_US) {
         session->failures = 0;
     } else {
@@ -289,7 +293,6 @@ void worker_session_break(struct worker_session *session, struct drv_str reason,
                                         session->config.backoff_max_ms};
     uint64_t delay_ms = drv_backoff_delay_ms(&backoff, session->failures++, &session->rng);
     delay_ms = delay_ms < pause_ms ? pause_ms : delay_ms;
-    session->lost_at_us = now_us;
     session->retry_at_us = now_us + (int64_t)delay_ms * 1000;
     forget_connection(session);
     worker_effects_add(&session->effects, &(struct worker_effect){.kind = WORKER_DISCONNECT});
@@ -530,12 +533,11 @@ static int64_t serving_deadline(const struct worker_session *session)
 {
     int64_t at = earlier(session->heartbeat_at_us, session->heard_at_us + session->lease_us);
     if (!session->is_blocked) {
-        at = earlier(at, session->start_flush_at_us);
-        if (!drv_list_is_empty(&session->book.notices)) {
-            at = earlier(at, session->progress_flush_at_us > session->start_flush_at_us
-                                 ? session->start_flush_at_us
-                                 : session->progress_flush_at_us);
+        if (session->book.counts[WORKER_LEASE_FINISHED] > 0 || session->returned.count > 0) {
+            return 0; /* more than one turn reports */
         }
+        at = earlier(at, session->start_flush_at_us);
+        at = session->has_progress ? earlier(at, session->progress_flush_at_us) : at;
     }
     return at;
 }

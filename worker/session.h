@@ -83,6 +83,7 @@ struct worker_session_config {
     uint64_t payload_bytes_max; /* payloads of what has not started, beyond which messages of
                                    the broker are not settled: 64 MiB */
     uint64_t shared_bytes_max;  /* shared values of arrays without a lease here: 256 MiB */
+    uint64_t report_bytes_max;  /* results reported in one turn: 8 MiB, or one result */
     int64_t started_after_us;   /* STARTED goes on its own after this: 1 ms */
     int64_t offline_us;         /* without a connection nothing starts after this: 1 s */
     int64_t progress_every_us;  /* progress is sent no more often: 50 ms */

@@ -274,6 +274,7 @@ void worker_session_task_progress(struct worker_session *session, uint64_t key,
     if (worker_lease_set_progress(&session->book, lease, permille, text) != DROVER_OK) {
         worker_session_go_broke(session);
     }
+    session->has_progress = true;
 }
 
 /* ---- questions of handlers ------------------------------------------------------------------

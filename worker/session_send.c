@@ -154,6 +154,7 @@ struct draft {
     struct drv_returned *returned;
     struct drv_progress *progress;
     struct drv_report report;
+    uint64_t result_bytes;
     bool is_full;
 };
 
@@ -231,6 +232,7 @@ static void draft_results(struct worker_session *session, struct draft *draft, u
         if (!draft_fits(draft, head_bytes, &result->val)) {
             return;
         }
+        draft->result_bytes += lease->held_bytes;
         draft->results[draft->report.result_count++] = *result;
         lease->report = number;
         worker_book_move(&session->book, lease, WORKER_LEASE_REPORTED);
@@ -274,6 +276,7 @@ static void draft_progress(struct worker_session *session, struct draft *draft)
         lease->progress_due = false;
         notice_done(lease);
     }
+    session->has_progress = false;
 }
 
 static bool draft_is_empty(const struct draft *draft)
@@ -283,8 +286,8 @@ static bool draft_is_empty(const struct draft *draft)
            0;
 }
 
-/* Returns whether there may be more. */
-static bool send_report(struct worker_session *session, bool with_progress)
+/* Returns whether there may be more; counts the bytes of results. */
+static bool send_report(struct worker_session *session, bool with_progress, uint64_t *bytes)
 {
     struct draft draft;
     if (!draft_open(session, &draft)) {
@@ -309,18 +312,8 @@ static bool send_report(struct worker_session *session, bool with_progress)
         message->report.returned = draft.returned;
         message->report.progress = draft.progress;
     }
+    *bytes += draft.result_bytes;
     return draft.is_full;
-}
-
-static bool has_progress(const struct worker_book *book)
-{
-    DRV_LIST_EACH(link, &book->notices)
-    {
-        if (DRV_LIST_ITEM(link, struct worker_lease, notice)->progress_due) {
-            return true;
-        }
-    }
-    return false;
 }
 
 void worker_session_send_reports(struct worker_session *session, int64_t now_us)
@@ -328,8 +321,7 @@ void worker_session_send_reports(struct worker_session *session, int64_t now_us)
     if (session->is_blocked) {
         return;
     }
-    bool with_progress = now_us >= session->progress_flush_at_us &&
-                         has_progress(&session->book);
+    bool with_progress = session->has_progress && now_us >= session->progress_flush_at_us;
     bool is_wanted = with_progress || now_us >= session->start_flush_at_us ||
                      session->returned.count > 0 ||
                      session->book.counts[WORKER_LEASE_FINISHED] > 0;
@@ -339,7 +331,10 @@ void worker_session_send_reports(struct worker_session *session, int64_t now_us)
     if (with_progress) {
         session->progress_flush_at_us = now_us + session->config.progress_every_us;
     }
-    while (send_report(session, with_progress)) {
+    /* What the link takes at a time is bounded; the rest waits for the next turn. */
+    uint64_t bytes = 0;
+    while (bytes < session->config.report_bytes_max &&
+           send_report(session, with_progress, &bytes)) {
     }
 }
 

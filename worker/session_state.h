@@ -62,6 +62,7 @@ struct worker_session {
     uint64_t reports, reports_settled; /* numbers of the last one */
     int64_t start_flush_at_us;         /* INT64_MAX: none waits */
     int64_t progress_flush_at_us;      /* earliest instant */
+    bool has_progress;                 /* some lease has some to report */
     bool has_host;
     struct drv_host host;
 
