@@ -123,11 +123,10 @@ drover_status drv_json_write_double(double number, struct drv_buffer *out)
         return drv_buffer_append_text(out, "null");
     }
     char text[40];
-    format_double(number, text, sizeof text - 2);
-    if (strpbrk(text, ".e") == NULL) {
-        strcat(text, ".0"); /* or it would be read back as an integer */
-    }
-    return drv_buffer_append_text(out, text);
+    format_double(number, text, sizeof text);
+    /* Without a point or an exponent it would be read back as an integer. */
+    const char *end = strpbrk(text, ".e") == NULL ? ".0" : "";
+    return drv_buffer_printf(out, "%s%s", text, end);
 }
 
 static void write_int(struct writer *writer)

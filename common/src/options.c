@@ -216,6 +216,7 @@ static drover_status check(const struct drv_option *option, const char *text, co
                            int64_t *out_number, struct drv_problem *problem)
 {
     bool flag = true;
+    DRV_ASSERT(text != NULL || option->kind == DRV_OPTION_FLAG);
     if (text != NULL &&
         strnlen(text, DRV_OPTION_VALUE_LEN_MAX + 1) > DRV_OPTION_VALUE_LEN_MAX) {
         return drv_problem_set(problem, DROVER_INVALID, "%s: too long", label);

@@ -29,21 +29,21 @@ struct token {
 struct form {
     uint8_t type;
     uint8_t width;
-    bool is_signed;
+    uint8_t sign_bit; /* 0: unsigned */
 };
 
 static const struct form forms[32] = {
-    {DRV_TYPE_NIL, 0, false},  {DRV_TYPE_BAD, 0, false},    {DRV_TYPE_BOOL, 0, false},
-    {DRV_TYPE_BOOL, 0, false}, {DRV_TYPE_BIN, 1, false},    {DRV_TYPE_BIN, 2, false},
-    {DRV_TYPE_BIN, 4, false},  {DRV_TYPE_BAD, 0, false},    {DRV_TYPE_BAD, 0, false},
-    {DRV_TYPE_BAD, 0, false},  {DRV_TYPE_DOUBLE, 4, false}, {DRV_TYPE_DOUBLE, 8, false},
-    {DRV_TYPE_INT, 1, false},  {DRV_TYPE_INT, 2, false},    {DRV_TYPE_INT, 4, false},
-    {DRV_TYPE_INT, 8, false},  {DRV_TYPE_INT, 1, true},     {DRV_TYPE_INT, 2, true},
-    {DRV_TYPE_INT, 4, true},   {DRV_TYPE_INT, 8, true},     {DRV_TYPE_BAD, 0, false},
-    {DRV_TYPE_BAD, 0, false},  {DRV_TYPE_BAD, 0, false},    {DRV_TYPE_BAD, 0, false},
-    {DRV_TYPE_BAD, 0, false},  {DRV_TYPE_STR, 1, false},    {DRV_TYPE_STR, 2, false},
-    {DRV_TYPE_STR, 4, false},  {DRV_TYPE_ARRAY, 2, false},  {DRV_TYPE_ARRAY, 4, false},
-    {DRV_TYPE_MAP, 2, false},  {DRV_TYPE_MAP, 4, false},
+    {DRV_TYPE_NIL, 0, 0},  {DRV_TYPE_BAD, 0, 0},    {DRV_TYPE_BOOL, 0, 0},
+    {DRV_TYPE_BOOL, 0, 0}, {DRV_TYPE_BIN, 1, 0},    {DRV_TYPE_BIN, 2, 0},
+    {DRV_TYPE_BIN, 4, 0},  {DRV_TYPE_BAD, 0, 0},    {DRV_TYPE_BAD, 0, 0},
+    {DRV_TYPE_BAD, 0, 0},  {DRV_TYPE_DOUBLE, 4, 0}, {DRV_TYPE_DOUBLE, 8, 0},
+    {DRV_TYPE_INT, 1, 0},  {DRV_TYPE_INT, 2, 0},    {DRV_TYPE_INT, 4, 0},
+    {DRV_TYPE_INT, 8, 0},  {DRV_TYPE_INT, 1, 7},    {DRV_TYPE_INT, 2, 15},
+    {DRV_TYPE_INT, 4, 31}, {DRV_TYPE_INT, 8, 63},   {DRV_TYPE_BAD, 0, 0},
+    {DRV_TYPE_BAD, 0, 0},  {DRV_TYPE_BAD, 0, 0},    {DRV_TYPE_BAD, 0, 0},
+    {DRV_TYPE_BAD, 0, 0},  {DRV_TYPE_STR, 1, 0},    {DRV_TYPE_STR, 2, 0},
+    {DRV_TYPE_STR, 4, 0},  {DRV_TYPE_ARRAY, 2, 0},  {DRV_TYPE_ARRAY, 4, 0},
+    {DRV_TYPE_MAP, 2, 0},  {DRV_TYPE_MAP, 4, 0},
 };
 
 static uint64_t big_endian(const uint8_t *bytes, unsigned width)
@@ -88,8 +88,8 @@ static bool token_read_form(const uint8_t **at, const uint8_t *end, uint8_t lead
     token->type = (enum drv_type)form->type;
     token->width = form->width;
     token->number = form->type == DRV_TYPE_BOOL ? lead & 1U : big_endian(*at, form->width);
-    if (form->is_signed) {
-        uint64_t sign = UINT64_C(1) << (8 * form->width - 1);
+    if (form->sign_bit != 0) {
+        uint64_t sign = UINT64_C(1) << form->sign_bit;
         token->negative = (token->number & sign) != 0;
         token->number = (token->number ^ sign) - sign;
     }

@@ -237,8 +237,8 @@ static void test_value_nesting_is_limited(void **state)
         value = outer;
     }
     drover_value *outer = NULL;
-    const void *bytes;
-    size_t len;
+    const void *bytes = NULL;
+    size_t len = 0;
     drover_value *copy = NULL;
     drover_value_bytes(value, &bytes, &len);
     assert_ok(drover_value_from_msgpack(bytes, len, &copy));
@@ -266,7 +266,7 @@ static void test_value_iter_walks_arrays_and_maps(void **state)
         drover_value_iter iter;
         size_t count = 0;
         drover_value_iter_init(&iter, value);
-        while (drover_value_iter_next(&iter, &key, &item) == DROVER_OK) {
+        while (count < 3 && drover_value_iter_next(&iter, &key, &item) == DROVER_OK) {
             assert_json(item, items[count]);
             if (t == 1) {
                 assert_json(key, keys[count]);
@@ -278,6 +278,7 @@ static void test_value_iter_walks_arrays_and_maps(void **state)
             count++;
         }
         assert_int_equal(count, t == 2 ? 0 : 3);
+        assert_int_equal(drover_value_iter_next(&iter, &key, &item), DROVER_UNKNOWN);
         assert_int_equal(drover_value_count(value), count);
         drover_value_destroy(&value);
     }
