@@ -295,6 +295,7 @@ struct drv_credit {
 };
 struct drv_chunk {
     uint64_t transfer, offset, total;
+    struct drv_str piece; /* the blob; drv_link_send makes chunks by itself */
 };
 struct drv_note { /* ACK: seq used; REPLY: text and retry_after_ms used */
     uint64_t seq;

@@ -257,12 +257,12 @@ void drv_encode_credit(struct drv_encode *encode, const struct drv_message *mess
     drv_put_uint(encode, message->credit.bytes);
 }
 
-/* The piece itself is the blob, which stays with the caller. */
 void drv_decode_chunk(struct drv_decode *decode, struct drv_message *out_message)
 {
     out_message->chunk.transfer = drv_get_u64(decode);
     out_message->chunk.offset = drv_get_u64(decode);
     out_message->chunk.total = drv_get_u64(decode);
+    out_message->chunk.piece = (struct drv_str){(const char *)decode->blob, decode->blob_len};
 }
 
 void drv_encode_chunk(struct drv_encode *encode, const struct drv_message *message)
@@ -270,6 +270,7 @@ void drv_encode_chunk(struct drv_encode *encode, const struct drv_message *messa
     drv_put_uint(encode, message->chunk.transfer);
     drv_put_uint(encode, message->chunk.offset);
     drv_put_uint(encode, message->chunk.total);
+    drv_put_blob(encode, message->chunk.piece, DRV_BLOB_MAX);
 }
 
 /* ---- ACK, HEARTBEAT ---------------------------------------------------------------------- */
