@@ -12,12 +12,14 @@
 #include "check.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #define BITS_MIN 4
 #define BITS_MAX 40
+#define RELEASE_BYTES ((size_t)256 * 1024) /* a multiple of every page size */
 
 /* A pointer that no entry has. */
 static char tombstone;
@@ -76,12 +78,30 @@ static void move_finish(struct drv_table *table)
     table->moved = 0;
 }
 
+/*
+ * Gives the pages of slots that were just moved back to the system, a stretch at a time: to
+ * free a large array at once would take milliseconds. The first and last page may hold other
+ * data of the allocator and stay. What is read there later does not matter, see (2).
+ */
+static void release_moved(const struct drv_table *table, size_t old_moved)
+{
+    uintptr_t start = (uintptr_t)table->from.slots;
+    uintptr_t first = (start + old_moved * sizeof(struct drv_table_slot)) / RELEASE_BYTES;
+    uintptr_t last = (start + table->moved * sizeof(struct drv_table_slot)) / RELEASE_BYTES;
+    if (last > first && first * RELEASE_BYTES > start) {
+        /* Purely advice: without it the memory is released when the array is freed. */
+        (void)madvise((void *)(first * RELEASE_BYTES), (last - first) * RELEASE_BYTES,
+                      MADV_DONTNEED);
+    }
+}
+
 static void move_some(struct drv_table *table, size_t budget)
 {
     if (table->from.slots == NULL) {
         return;
     }
     size_t size = array_size(&table->from);
+    size_t old_moved = table->moved;
     for (; budget > 0 && table->moved < size && table->from.used > 0; budget--) {
         struct drv_table_slot slot = table->from.slots[table->moved++];
         if (slot.entry != NULL && slot.entry != &tombstone) {
@@ -89,6 +109,7 @@ static void move_some(struct drv_table *table, size_t budget)
             table->from.used--;
         }
     }
+    release_moved(table, old_moved);
     if (table->from.used == 0) {
         move_finish(table);
     }

@@ -146,6 +146,24 @@ static void test_table_shrinks_when_it_empties(void **state)
     free(items);
 }
 
+/* A table large enough to give pages back while it moves still holds everything. */
+static void test_table_large_growth_loses_nothing(void **state)
+{
+    const size_t count = 100000; /* arrays of several stretches that are released one by one */
+    struct drv_table table;
+    drv_table_init(&table, 4, has_key);
+    struct item *items = make_items(&table, count);
+    for (size_t i = 0; i < count; i++) {
+        toggle(&table, &items[i]);
+        if (table.from.slots != NULL && i % 1024 == 0) {
+            assert_same(&table, items, i + 1);
+        }
+    }
+    assert_same(&table, items, count);
+    drv_table_fini(&table);
+    free(items);
+}
+
 /* A walk sees everything once, at whatever moment of a growth it happens. */
 static void test_table_walk_sees_every_entry_once(void **state)
 {
@@ -249,6 +267,7 @@ int main(void)
         cmocka_unit_test(test_table_colliding_hashes_stay_correct),
         cmocka_unit_test(test_table_growth_is_spread_over_operations),
         cmocka_unit_test(test_table_shrinks_when_it_empties),
+        cmocka_unit_test(test_table_large_growth_loses_nothing),
         cmocka_unit_test(test_table_walk_sees_every_entry_once),
         cmocka_unit_test(test_table_walk_survives_changes_between_steps),
         cmocka_unit_test(test_table_remove_entry_takes_that_very_entry),
