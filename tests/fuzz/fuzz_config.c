@@ -44,7 +44,10 @@ static void try_units(const char *text)
         drv_size_format(number, formatted);
         DRV_ASSERT(drv_size_parse(formatted, &again) == DROVER_OK && again == number);
     }
-    (void)drv_int_parse(text, &signed_number);
+    if (drv_int_parse(text, &signed_number) == DROVER_OK && signed_number >= 0) {
+        DRV_ASSERT(drv_uint_parse(text, &number) == DROVER_OK ||
+                   (text[0] == '-' && signed_number == 0));
+    }
 }
 
 static drover_status on_entry(void *context, const struct drv_config_entry *entry,
