@@ -1,0 +1,149 @@
+/*
+ * doc_list.c: rows of queues, workers, tasks and shared data.
+ *
+ * A page looks at DOCUMENT_SCAN entries at most, so that a filter that matches nothing stalls
+ * nobody: the page is then short, or empty, and has a cursor all the same.
+ */
+#include "document.h"
+
+#include "broker.h"
+
+/* The earliest arrival among the heads of the queue's lines; 0: nothing waits. */
+static int64_t oldest_us(const struct queue *queue)
+{
+    int64_t oldest = 0;
+    DRV_LIST_EACH(link, &queue->lines)
+    {
+        const struct line *line = DRV_LIST_ITEM(link, struct line, in_queue);
+        const struct place *head = line_head(line);
+        int64_t since_us = head == NULL ? 0 : place_since_us(head);
+        if (head != NULL && (oldest == 0 || since_us < oldest)) {
+            oldest = since_us;
+        }
+    }
+    return oldest;
+}
+
+static void put_queue(struct document *document, const struct queue *queue)
+{
+    int64_t oldest = oldest_us(queue);
+    document_map(document, NULL);
+    document_str(document, "name", queue_name(queue));
+    document_uint(document, "depth", queue->queued);
+    document_uint(document, "running", queue->running);
+    document_uint(document, "delayed", queue->delayed);
+    document_uint(document, "oldest_age_ms",
+                  oldest == 0 ? 0 : ms_of_us(document->core->now_us - oldest));
+    document_bool(document, "paused", queue->is_paused);
+    document_uint(document, "weight", queue->weight);
+    document_uint(document, "bytes", queue->bytes);
+    document_uint(document, "max_count", queue->max_count == UINT64_MAX ? 0 : queue->max_count);
+    document_uint(document, "max_bytes", queue->max_bytes == UINT64_MAX ? 0 : queue->max_bytes);
+    document_end(document);
+}
+
+bool document_queues(struct document *document, struct drv_table_cursor *cursor, uint32_t rows)
+{
+    while (rows > 0 && !document_is_full(document)) {
+        const struct queue *queue = drv_table_next(&document->core->queues, cursor);
+        if (queue == NULL) {
+            return false;
+        }
+        put_queue(document, queue);
+        rows--;
+    }
+    return true;
+}
+
+bool document_workers(struct document *document, struct drv_table_cursor *cursor, uint32_t rows)
+{
+    while (rows > 0 && !document_is_full(document)) {
+        const struct worker *worker = drv_table_next(&document->core->workers_by_name, cursor);
+        if (worker == NULL) {
+            return false;
+        }
+        document_worker(document, worker, false);
+        rows--;
+    }
+    return true;
+}
+
+static bool matches(const struct task *task, const struct drv_query *query)
+{
+    const struct line *line = task->spec->line;
+    uint32_t state = task_is_array(task) ? array_state(task->array) : task->unit.state;
+    if (query->states != 0 && (query->states & (1U << state)) == 0) {
+        return false;
+    }
+    if (query->name.ptr != NULL && !str_equals(query->name, queue_name(line->queue))) {
+        return false;
+    }
+    return query->text.ptr == NULL || str_equals(query->text, type_name(line->type));
+}
+
+static void put_task(struct document *document, struct task *task)
+{
+    const struct lease *lease = unit_lease(&task->unit);
+    bool is_array = task_is_array(task);
+    document_map(document, NULL);
+    document_id(document, "id", &task->id);
+    document_int(document, "index", -1);
+    document_str(document, "type", type_name(task->spec->line->type));
+    document_str(document, "queue", queue_name(task->spec->line->queue));
+    document_text(document, "state",
+                  drover_state_name(is_array ? array_state(task->array)
+                                             : (enum drover_state)task->unit.state));
+    document_int(document, "priority", task->spec->numbers.priority);
+    document_uint(document, "attempt", task->unit.attempt);
+    document_age(document, "age_ms", task->submitted_us);
+    if (is_array) {
+        document_uint(document, "count", task->array->count);
+    } else if (lease != NULL && lease->worker != NULL) {
+        document_str(document, "worker", worker_name(lease->worker));
+    }
+    document_end(document);
+}
+
+bool document_tasks(struct document *document, const struct drv_query *query,
+                    struct drv_table_cursor *cursor, uint32_t rows)
+{
+    for (int scanned = 0; scanned < DOCUMENT_SCAN; scanned++) {
+        if (rows == 0 || document_is_full(document)) {
+            return true;
+        }
+        struct task *task = drv_table_next(&document->core->tasks, cursor);
+        if (task == NULL) {
+            return false;
+        }
+        if (matches(task, query)) {
+            put_task(document, task);
+            rows--;
+        }
+    }
+    return true;
+}
+
+bool document_kv(struct document *document, struct drv_str prefix,
+                 struct drv_table_cursor *cursor, uint32_t rows)
+{
+    for (int scanned = 0; scanned < DOCUMENT_SCAN; scanned++) {
+        if (rows == 0 || document_is_full(document)) {
+            return true;
+        }
+        const struct kv_entry *entry = drv_table_next(&document->core->kv, cursor);
+        if (entry == NULL) {
+            return false;
+        }
+        if (entry->key_len < prefix.len ||
+            (prefix.len > 0 && memcmp(entry->key, prefix.ptr, prefix.len) != 0)) {
+            continue;
+        }
+        document_map(document, NULL);
+        document_str(document, "key", str_of(entry->key, entry->key_len));
+        document_uint(document, "version", entry->version);
+        document_uint(document, "bytes", body_len(entry->val));
+        document_end(document);
+        rows--;
+    }
+    return true;
+}

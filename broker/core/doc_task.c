@@ -1,0 +1,198 @@
+/* doc_task.c: topic task: one task, element or array, with its death certificate. */
+#include "document.h"
+
+#include "broker.h"
+#include "why.h"
+
+static const char *outcome_name(uint8_t outcome)
+{
+    static const char *const names[] = {"", "succeeded", "failed", "cancelled", "lost"};
+    return outcome < sizeof(names) / sizeof(names[0]) ? names[outcome] : "";
+}
+
+static void put_attempts(struct document *document, const struct more *more)
+{
+    document_array(document, "attempts");
+    for (unsigned i = 0; i < more->history_count; i++) {
+        const struct attempt *attempt = &more->history[i];
+        const struct who *who = attempt->who;
+        document_map(document, NULL);
+        document_uint(document, "attempt", attempt->attempt);
+        if (who != NULL) {
+            document_str(document, "worker", str_of(who->text, who->name_len));
+            document_str(document, "host", str_of(who->text + who->name_len, who->host_len));
+        }
+        document_text(document, "outcome", outcome_name(attempt->outcome));
+        document_bool(document, "started", attempt->was_started);
+        document_uint(document, "run_us", attempt->run_us);
+        if (attempt->exit_code >= 0) {
+            document_int(document, "exit_code", attempt->exit_code);
+        }
+        if (attempt->signal != 0) {
+            document_uint(document, "signal", attempt->signal);
+        }
+        if (attempt->has_usage) {
+            document_uint(document, "user_us", attempt->user_us);
+            document_uint(document, "system_us", attempt->system_us);
+            document_uint(document, "peak_rss_bytes", attempt->peak_rss_bytes);
+        }
+        document_age(document, "age_ms", attempt->ended_us);
+        document_end(document);
+    }
+    document_end(document);
+}
+
+static void put_error(struct document *document, const struct failure *failure)
+{
+    struct drv_error error = failure_view(failure);
+    document_map(document, "error");
+    document_text(document, "kind", drover_error_kind_name((enum drover_error_kind)error.kind));
+    document_str(document, "code", error.code);
+    document_str(document, "text", error.text);
+    if (error.exit_code >= 0) {
+        document_int(document, "exit_code", error.exit_code);
+    }
+    if (error.signal != 0) {
+        document_uint(document, "signal", error.signal);
+    }
+    if ((error.flags & DRV_ERROR_UNCONFIRMED) != 0) {
+        document_bool(document, "unconfirmed", true);
+    }
+    if ((error.flags & DRV_ERROR_PERMANENT) != 0) {
+        document_bool(document, "permanent", true);
+    }
+    if (error.stderr_tail.len > 0) {
+        document_bin(document, "stderr", error.stderr_tail);
+    }
+    document_end(document);
+}
+
+static void put_more(struct document *document, const struct more *more)
+{
+    if (more->ended_us != 0) {
+        document_age(document, "ended_age_ms", more->ended_us);
+    }
+    if (more->has_retry_of) {
+        document_id(document, "retry_of", &more->retry_of);
+    }
+    if (more->progress != NULL) {
+        document_map(document, "progress");
+        document_uint(document, "permille", more->progress->permille);
+        document_str(document, "text", str_of(more->progress->text, more->progress->len));
+        document_end(document);
+    }
+    if (more->error != NULL) {
+        put_error(document, more->error);
+    }
+    put_attempts(document, more);
+}
+
+static void put_lease(struct document *document, const struct lease *lease)
+{
+    if (lease == NULL || lease->worker == NULL) {
+        return;
+    }
+    document_str(document, "worker", worker_name(lease->worker));
+    document_str(document, "host", worker_host(lease->worker));
+    if (lease->started_us != 0) {
+        document_age(document, "started_age_ms", lease->started_us);
+    }
+}
+
+static void put_array(struct document *document, const struct array *array)
+{
+    document_uint(document, "count", array->count);
+    document_bool(document, "sealed", array->is_sealed);
+    document_uint(document, "ended", array->ended);
+    document_map(document, "states");
+    for (int state = DROVER_STATE_DELAYED; state <= DROVER_STATE_EXPIRED; state++) {
+        document_uint(document, drover_state_name((enum drover_state)state),
+                      array->states[state]);
+    }
+    document_end(document);
+}
+
+static int64_t left_of(uint32_t budget, uint16_t used)
+{
+    return used >= budget ? 0 : (int64_t)budget - used;
+}
+
+static void put_spec(struct document *document, const struct item *item)
+{
+    const struct spec *spec = item->task->spec;
+    document_str(document, "type", type_name(spec->line->type));
+    document_str(document, "queue", queue_name(spec->line->queue));
+    document_int(document, "priority", spec->numbers.priority);
+    document_uint(document, "timeout_ms", spec->numbers.timeout_ms);
+    document_uint(document, "retries", spec->numbers.retries);
+    document_int(document, "retries_left",
+                 left_of(spec->numbers.retries, item->unit->failures));
+    document_int(document, "losses_left",
+                 spec->numbers.loss_budget < 0
+                     ? 0
+                     : left_of((uint32_t)spec->numbers.loss_budget, item->unit->losses));
+    document_text(document, "level",
+                  drover_durability_name((enum drover_durability)spec->numbers.level));
+    struct drv_str meta = spec_meta(spec);
+    if (meta.len > 0) {
+        document_bin(document, "meta", meta);
+    }
+}
+
+/* Tags are kept as name\0value\0... */
+static void put_tags(struct document *document, const struct spec *spec)
+{
+    struct drv_str tags = spec_tags(spec);
+    document_map(document, "tags");
+    const char *at = tags.ptr;
+    const char *end = tags.ptr + tags.len;
+    while (tags.len > 0 && at < end) {
+        size_t name_len = strnlen(at, (size_t)(end - at));
+        const char *value = at + name_len + 1;
+        size_t value_len = value < end ? strnlen(value, (size_t)(end - value)) : 0;
+        document_entry(document, str_of(at, name_len), str_of(value, value_len));
+        at = value + value_len + 1;
+    }
+    document_end(document);
+}
+
+static void put_why(struct document *document, const struct item *item)
+{
+    struct why why;
+    why_item(document->core, item, &why);
+    document_text(document, "reason", why.reason);
+    document_text(document, "why", why.text);
+}
+
+void document_task(struct document *document, const struct item *item)
+{
+    const struct unit *unit = item->unit;
+    bool is_whole_array = task_is_array(item->task) && item->index == DROVER_INDEX_NONE;
+    enum drover_state state = is_whole_array ? array_state(item->task->array)
+                                             : (enum drover_state)unit->state;
+    document_map(document, NULL);
+    document_id(document, "id", &item->task->id);
+    document_int(document, "index",
+                 item->index == DROVER_INDEX_NONE ? -1 : (int64_t)item->index);
+    document_text(document, "state", drover_state_name(state));
+    put_spec(document, item);
+    document_uint(document, "attempt", unit->attempt);
+    document_age(document, "submitted_age_ms", item->task->submitted_us);
+    document_uint(document, "payload_bytes", is_whole_array ? 0 : item_payload_len(item));
+    if (unit_is_terminal(unit)) {
+        document_double(document, "run_ms", (double)unit->run_us / 1000.0);
+        document_uint(document, "result_bytes",
+                      is_whole_array ? item->task->array->result_bytes
+                                     : body_len(unit->result));
+    }
+    put_lease(document, unit_lease(unit));
+    if (is_whole_array) {
+        put_array(document, item->task->array);
+    }
+    if (unit->more != NULL) {
+        put_more(document, unit->more);
+    }
+    put_tags(document, item->task->spec);
+    put_why(document, item);
+    document_end(document);
+}

@@ -1,0 +1,74 @@
+/*
+ * document.h: the documents that questions are answered with, as msgpack maps.
+ *
+ * Keys and shapes are those of common/PROTOCOL.md, section 8. A document is written into
+ * core->scratch; lists stop at DOCUMENT_BYTES and say where they would go on.
+ */
+#ifndef CORE_DOCUMENT_H
+#define CORE_DOCUMENT_H
+
+#include "core.h"
+#include "pack.h"
+#include "table.h"
+#include "task.h"
+
+enum {
+    DOCUMENT_BYTES = 160 * 1024, /* no further row is begun beyond this; a row is far below the
+                                    rest of DRV_BLOB_MAX */
+    DOCUMENT_SCAN = 4096,        /* entries looked at for one page */
+    DOCUMENT_NAMES_MAX = 64, /* names listed in one row: types, queues, labels of a worker */
+    DOCUMENT_DEPTH = 8,
+};
+
+struct worker;
+
+struct document {
+    struct core *core;
+    struct drv_pack pack;
+    size_t position[DOCUMENT_DEPTH]; /* of the header of each open map or array */
+    uint32_t count[DOCUMENT_DEPTH];
+    unsigned depth;
+};
+
+/* Begins one in core->scratch; only one at a time. */
+void document_begin(struct document *document, struct core *core);
+/* The bytes; NOMEM when some could not be written. */
+DROVER_MUST_USE drover_status document_finish(struct document *document,
+                                              struct drv_str *out_bytes);
+bool document_is_full(const struct document *document);
+
+/* Containers: as an item of the array that is open, or under a key of the map that is open (key
+ * NULL: an item). */
+void document_map(struct document *document, const char *key);
+void document_array(struct document *document, const char *key);
+void document_end(struct document *document);
+
+void document_uint(struct document *document, const char *key, uint64_t number);
+void document_int(struct document *document, const char *key, int64_t number);
+void document_double(struct document *document, const char *key, double number);
+void document_bool(struct document *document, const char *key, bool flag);
+void document_text(struct document *document, const char *key, const char *text);
+void document_str(struct document *document, const char *key, struct drv_str text);
+void document_bin(struct document *document, const char *key, struct drv_str bytes);
+/* A pair whose key is a text from elsewhere. */
+void document_entry(struct document *document, struct drv_str key, struct drv_str text);
+void document_id(struct document *document, const char *key, const drover_id *id);
+/* Milliseconds since then. */
+void document_age(struct document *document, const char *key, int64_t at_us);
+
+/* --- the documents (doc_*.c) --- */
+void document_status(struct document *document);
+void document_task(struct document *document, const struct item *item);
+void document_worker(struct document *document, const struct worker *worker, bool with_leases);
+
+/* Rows of a list; the cursor is moved on. True when there are more. */
+bool document_queues(struct document *document, struct drv_table_cursor *cursor, uint32_t rows);
+bool document_workers(struct document *document, struct drv_table_cursor *cursor,
+                      uint32_t rows);
+bool document_types(struct document *document, uint32_t rows);
+bool document_tasks(struct document *document, const struct drv_query *query,
+                    struct drv_table_cursor *cursor, uint32_t rows);
+bool document_kv(struct document *document, struct drv_str prefix,
+                 struct drv_table_cursor *cursor, uint32_t rows);
+
+#endif

@@ -1,0 +1,206 @@
+/*
+ * on_query.c: QUERY, answered with DOCUMENT.
+ *
+ * A cursor is the hash at which a walk of a table goes on, in eight bytes: what was there
+ * during the whole walk is seen once, and nothing about the broker's memory leaves it.
+ */
+#include "handlers.h"
+
+#include "broker.h"
+#include "document.h"
+#include "why.h"
+
+enum { CURSOR_LEN = 8 };
+
+struct page {
+    struct core *core;
+    const struct drv_query *query;
+    struct drv_table_cursor cursor;
+    uint32_t rows;
+    bool has_more;
+};
+
+static bool read_cursor(struct page *page)
+{
+    struct drv_str bytes = page->query->cursor;
+    page->cursor = DRV_TABLE_CURSOR_INIT;
+    if (bytes.ptr == NULL || bytes.len == 0) {
+        return true;
+    }
+    if (bytes.len != CURSOR_LEN) {
+        return false;
+    }
+    for (size_t i = 0; i < CURSOR_LEN; i++) {
+        page->cursor.hash = page->cursor.hash << 8U | (uint8_t)bytes.ptr[i];
+    }
+    page->cursor.after = UINTPTR_MAX;
+    return true;
+}
+
+static struct drv_str write_cursor(struct core *core, const struct drv_table_cursor *cursor)
+{
+    char *bytes = effects_alloc(core, CURSOR_LEN, 1);
+    for (size_t i = 0; bytes != NULL && i < CURSOR_LEN; i++) {
+        bytes[i] = (char)(uint8_t)(cursor->hash >> (8 * (CURSOR_LEN - 1 - i)));
+    }
+    return str_of(bytes, bytes == NULL ? 0 : CURSOR_LEN);
+}
+
+static drover_status put_status(struct page *page, struct document *document)
+{
+    (void)page;
+    document_status(document);
+    return DROVER_OK;
+}
+
+static drover_status find_item(const struct page *page, struct item *out_item)
+{
+    if (!page->query->has_id) {
+        return DROVER_INVALID;
+    }
+    return item_find(page->core, &page->query->id, page->query->index, out_item)
+               ? DROVER_OK
+               : DROVER_UNKNOWN;
+}
+
+static drover_status put_task(struct page *page, struct document *document)
+{
+    struct item item;
+    drover_status status = find_item(page, &item);
+    if (status == DROVER_OK) {
+        document_task(document, &item);
+    }
+    return status;
+}
+
+static void put_offered(struct document *document)
+{
+    struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
+    const struct type *type;
+    unsigned listed = 0;
+    document_array(document, "offered");
+    while (listed < 16 && (type = drv_table_next(&document->core->types, &cursor)) != NULL) {
+        if (!drv_list_is_empty(&type->offers)) {
+            document_str(document, NULL, type_name(type));
+            listed++;
+        }
+    }
+    document_end(document);
+}
+
+static drover_status put_why(struct page *page, struct document *document)
+{
+    struct item item;
+    struct why why;
+    drover_status status = find_item(page, &item);
+    if (status != DROVER_OK) {
+        return status;
+    }
+    why_item(page->core, &item, &why);
+    bool is_array = task_is_array(item.task) && item.index == DROVER_INDEX_NONE;
+    document_map(document, NULL);
+    document_id(document, "id", &item.task->id);
+    document_int(document, "index", item.index == DROVER_INDEX_NONE ? -1 : (int64_t)item.index);
+    document_text(document, "state",
+                  drover_state_name(is_array ? array_state(item.task->array)
+                                             : (enum drover_state)item.unit->state));
+    document_text(document, "reason", why.reason);
+    document_text(document, "text", why.text);
+    put_offered(document);
+    document_end(document);
+    return DROVER_OK;
+}
+
+static drover_status put_tasks(struct page *page, struct document *document)
+{
+    document_map(document, NULL);
+    document_array(document, "tasks");
+    page->has_more = document_tasks(document, page->query, &page->cursor, page->rows);
+    document_end(document);
+    document_end(document);
+    return DROVER_OK;
+}
+
+static drover_status put_queues(struct page *page, struct document *document)
+{
+    document_map(document, NULL);
+    document_array(document, "queues");
+    page->has_more = document_queues(document, &page->cursor, page->rows);
+    document_end(document);
+    document_end(document);
+    return DROVER_OK;
+}
+
+static drover_status put_workers(struct page *page, struct document *document)
+{
+    document_map(document, NULL);
+    document_array(document, "workers");
+    page->has_more = document_workers(document, &page->cursor, page->rows);
+    document_end(document);
+    document_end(document);
+    return DROVER_OK;
+}
+
+static drover_status put_kv(struct page *page, struct document *document)
+{
+    document_map(document, NULL);
+    document_array(document, "entries");
+    page->has_more = document_kv(document, page->query->text, &page->cursor, page->rows);
+    document_end(document);
+    document_end(document);
+    return DROVER_OK;
+}
+
+static drover_status put_worker(struct page *page, struct document *document)
+{
+    const struct worker *worker = worker_find(page->core, page->query->name);
+    if (worker == NULL) {
+        return DROVER_UNKNOWN;
+    }
+    document_worker(document, worker, true);
+    return DROVER_OK;
+}
+
+static drover_status answer(struct page *page, struct document *document)
+{
+    static drover_status (*const topics[])(struct page *, struct document *) = {
+        [DRV_TOPIC_STATUS] = put_status, [DRV_TOPIC_TASK] = put_task,
+        [DRV_TOPIC_WHY] = put_why,       [DRV_TOPIC_TASKS] = put_tasks,
+        [DRV_TOPIC_QUEUES] = put_queues, [DRV_TOPIC_WORKERS] = put_workers,
+        [DRV_TOPIC_KV] = put_kv,         [DRV_TOPIC_WORKER] = put_worker,
+    };
+    uint32_t topic = page->query->topic;
+    if (topic >= sizeof(topics) / sizeof(topics[0]) || topics[topic] == NULL) {
+        return DROVER_UNSUPPORTED;
+    }
+    return read_cursor(page) ? topics[topic](page, document) : DROVER_INVALID;
+}
+
+void on_query(struct core *core, struct peer *peer, const struct drv_message *message)
+{
+    const struct drv_query *query = &message->query;
+    struct page page = {.core = core, .query = query, .rows = query->limit};
+    struct document document;
+    struct drv_str body = {0};
+    if (page.rows == 0 || page.rows > DRV_QUERY_ROWS_MAX) {
+        page.rows = DRV_QUERY_ROWS_MAX;
+    }
+    document_begin(&document, core);
+    drover_status status = answer(&page, &document);
+    if (status == DROVER_OK) {
+        status = document_finish(&document, &body);
+    }
+    struct drv_message *reply = effects_message(core, DRV_DOCUMENT);
+    if (reply != NULL) {
+        reply->document.req = message->request.req;
+        reply->document.code = (uint32_t)status;
+        if (status == DROVER_OK) {
+            reply->document.body = effects_text(core, body);
+            reply->document.cursor = page.has_more ? write_cursor(core, &page.cursor)
+                                                   : str_of(NULL, 0);
+        } else {
+            reply->document.text = drv_str_of(drover_status_text(status));
+        }
+    }
+    effects_send(core, peer, reply, 0);
+}

@@ -1,0 +1,189 @@
+/* why.c: see why.h. */
+#include "why.h"
+
+#include "broker.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define STR_ARGS(text) (int)(text).len, (text).ptr
+
+static void say(struct why *why, const char *reason, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void say(struct why *why, const char *reason, const char *format, ...)
+{
+    va_list arguments;
+    why->reason = reason;
+    va_start(arguments, format);
+    (void)vsnprintf(why->text, sizeof(why->text), format, arguments);
+    va_end(arguments);
+}
+
+static double seconds(int64_t us)
+{
+    return us < 0 ? 0.0 : (double)us / 1e6;
+}
+
+static void why_ended(const struct core *core, const struct item *item, struct why *why)
+{
+    const char *state = drover_state_name((enum drover_state)item->unit->state);
+    if (item->unit->more != NULL && item->unit->more->ended_us != 0) {
+        say(why, "ended", "%s %.1f s ago", state,
+            seconds(core->now_us - item->unit->more->ended_us));
+    } else {
+        say(why, "ended", "%s", state);
+    }
+}
+
+static void why_held(const struct core *core, const struct item *item,
+                     const struct lease *lease, struct why *why)
+{
+    const struct worker *worker = lease->worker;
+    struct drv_str name = worker_name(worker);
+    double heard = seconds(core->now_us - worker->heard_us);
+    const char *reason = "assigned";
+    const char *what = "not started yet";
+    if ((item->unit->flags & UNIT_CANCELLING) != 0) {
+        reason = "cancelling";
+        what = "being cancelled";
+    } else if ((lease->flags & LEASE_STARTED) != 0) {
+        reason = "running";
+        what = "running";
+    } else if ((lease->flags & LEASE_RECALLED) != 0) {
+        reason = "recalling";
+        what = "asked back for a free slot elsewhere";
+    } else if (worker->session->peer != NULL && worker->session->peer->is_blocked) {
+        reason = "blocked";
+        what = "the worker does not read";
+    }
+    say(why, reason,
+        "leased to worker %.*s, attempt %" PRIu32 ", %s for %.1f s, heartbeat %.1f s ago",
+        STR_ARGS(name), item->unit->attempt, what,
+        seconds(core->now_us - (lease->started_us != 0 ? lease->started_us : lease->since_us)),
+        heard);
+}
+
+static int64_t due_us(const struct item *item)
+{
+    const struct lease *lease = unit_lease(item->unit);
+    const struct timer *timer = lease != NULL && item->index != DROVER_INDEX_NONE
+                                    ? &lease->timer
+                                    : &item->task->timer;
+    return timer_is_armed(timer) ? timer->at_us : 0;
+}
+
+static void why_delayed(const struct core *core, const struct item *item, struct why *why)
+{
+    const struct unit *unit = item->unit;
+    int64_t due = due_us(item);
+    double left = seconds(due - core->now_us);
+    if (unit->failures > 0) {
+        say(why, "retry", "retry %u of %" PRIu32 " in %.1f s", (unsigned)unit->failures,
+            item->task->spec->numbers.retries, left);
+    } else if (due == 0) {
+        say(why, "delayed", "not before its delay is over");
+    } else {
+        say(why, "delayed", "starts in %.1f s at the earliest", left);
+    }
+}
+
+static bool is_fitted(const struct line *line)
+{
+    return !drv_list_is_empty(&line->fits);
+}
+
+static unsigned count_ahead(const struct item *item)
+{
+    const struct line *line = item->task->spec->line;
+    unsigned ahead = (unsigned)drv_heap_count(&line->returned);
+    const struct place *place = &item->task->place;
+    if (place->where != PLACE_FIFO) {
+        return ahead > 0 ? ahead - 1 : 0;
+    }
+    for (const struct drv_list *link = place->link.prev;
+         link != &line->fifo && ahead < WHY_AHEAD_MAX; link = link->prev) {
+        ahead++;
+    }
+    return ahead;
+}
+
+static uint64_t count_slots(const struct line *line)
+{
+    uint64_t slots = 0;
+    DRV_LIST_EACH(link, &line->fits)
+    {
+        const struct class *class = DRV_LIST_ITEM(link, struct fit, in_line)->share->class;
+        slots += class->references;
+    }
+    return slots;
+}
+
+static void why_queued(const struct item *item, struct why *why)
+{
+    const struct line *line = item->task->spec->line;
+    struct drv_str type = type_name(line->type);
+    struct drv_str queue = queue_name(line->queue);
+    unsigned ahead = item->index == DROVER_INDEX_NONE ? count_ahead(item) : 0;
+    if (drv_list_is_empty(&line->type->offers)) {
+        say(why, "no_type", "no worker offers type %.*s", STR_ARGS(type));
+    } else if (!is_fitted(line)) {
+        say(why, "no_worker",
+            "workers offer type %.*s, but none of them serves queue %.*s with the labels asked "
+            "for",
+            STR_ARGS(type), STR_ARGS(queue));
+    } else if (line->queue->is_paused) {
+        say(why, "paused", "queue %.*s is paused", STR_ARGS(queue));
+    } else if (ahead > 0) {
+        say(why, "ahead", "%s%u ahead of it in queue %.*s",
+            ahead >= WHY_AHEAD_MAX ? "more than " : "", ahead, STR_ARGS(queue));
+    } else {
+        say(why, "no_slot",
+            "next in queue %.*s: the %" PRIu64 " worker(s) for type %.*s are busy",
+            STR_ARGS(queue), count_slots(line), STR_ARGS(type));
+    }
+}
+
+static void why_array(const struct core *core, const struct item *item, struct why *why)
+{
+    const struct array *array = item->task->array;
+    uint32_t queued = array->states[DROVER_STATE_QUEUED];
+    uint32_t running = array->states[DROVER_STATE_RUNNING];
+    if (array->is_cancelled) {
+        say(why, "cancelling", "being cancelled, %" PRIu32 " of %" PRIu32 " ended",
+            array->ended, array->count);
+    } else if (running > 0) {
+        say(why, "running",
+            "%" PRIu32 " running, %" PRIu32 " queued, %" PRIu32 " of %" PRIu32 " ended",
+            running, queued, array->ended, array->count);
+    } else if (queued > 0) {
+        why_queued(item, why);
+    } else if (array->states[DROVER_STATE_DELAYED] > 0) {
+        say(why, "delayed", "%" PRIu32 " elements wait for their delay or back-off",
+            array->states[DROVER_STATE_DELAYED]);
+    } else if (!array->is_sealed) {
+        say(why, "open", "open: %" PRIu32 " of %" PRIu32 " elements so far have ended",
+            array->ended, array->count);
+    } else {
+        why_ended(core, item, why);
+    }
+}
+
+void why_item(const struct core *core, const struct item *item, struct why *out_why)
+{
+    const struct lease *lease = unit_lease(item->unit);
+    if (unit_is_terminal(item->unit)) {
+        why_ended(core, item, out_why);
+    } else if (task_is_array(item->task) && item->index == DROVER_INDEX_NONE) {
+        why_array(core, item, out_why);
+    } else if (lease != NULL && lease->worker != NULL) {
+        why_held(core, item, lease, out_why);
+    } else if (item->unit->state == DROVER_STATE_DELAYED) {
+        why_delayed(core, item, out_why);
+    } else if (item->unit->state == DROVER_STATE_QUEUED) {
+        why_queued(item, out_why);
+    } else {
+        say(out_why, "open", "%s", drover_state_name((enum drover_state)item->unit->state));
+    }
+}

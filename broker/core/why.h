@@ -1,0 +1,18 @@
+/*
+ * why.h: why a task is where it is, and what will move it.
+ */
+#ifndef CORE_WHY_H
+#define CORE_WHY_H
+
+#include "task.h"
+
+enum { WHY_TEXT_MAX = 640, WHY_AHEAD_MAX = 1000 };
+
+struct why {
+    const char *reason;      /* short code, static; PROTOCOL.md section 8 lists them */
+    char text[WHY_TEXT_MAX]; /* one line */
+};
+
+void why_item(const struct core *core, const struct item *item, struct why *out_why);
+
+#endif
