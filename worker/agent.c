@@ -1,0 +1,752 @@
+#include "agent.h"
+
+#include "check.h"
+#include "clock.h"
+#include "connection.h"
+#include "data.h"
+#include "notify.h"
+#include "pool.h"
+#include "session.h"
+#include "stat/host.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum {
+    AGENT_BURST = 64,                 /* messages of the broker in one turn */
+    AGENT_LOST_LOG_US = 30000 * 1000, /* a broker that stays away is logged so often */
+    AGENT_WAIT_MAX_MS = 60 * 1000,
+};
+
+/* What the pool answered while effects were applied; told to the session afterwards. */
+struct agent_echo {
+    uint64_t key;
+    drover_status refused; /* OK: given back */
+};
+
+struct worker_agent {
+    const struct worker_settings *settings; /* borrowed */
+    const struct drv_log *log;              /* borrowed */
+    struct pool *pool;                      /* owned */
+    struct worker_session *session;         /* owned */
+    struct stat_host *host;                 /* owned */
+    struct drv_offer *types;                /* owned */
+    void *context;                          /* owned, ZeroMQ */
+    struct worker_connection *connection;   /* owned; NULL: none */
+    struct drv_arena arena;                 /* the message being read */
+    struct agent_echo *echoes;              /* owned */
+    size_t echo_count, echo_capacity;
+    char host_name[DRV_NAME_MAX + 1];
+    drover_id id; /* of the session */
+    int signal_fd;
+    int64_t lost_logged_at_us;
+    const char *broken; /* why the connection cannot be used; NULL: it can */
+    bool was_ready, was_connected, is_pool_gone, is_stopped;
+    drover_status status; /* what run returns */
+    struct drv_problem problem;
+};
+
+static int64_t clock_now_us(void)
+{
+    return (int64_t)drv_clock_now_us();
+}
+
+/* ---- life -----------------------------------------------------------------------------------
+ */
+
+static drover_status open_signals(struct worker_agent *agent, struct drv_problem *problem)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
+        return drv_problem_set(problem, DROVER_INTERNAL, "signals: %s", strerror(errno));
+    }
+    agent->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (agent->signal_fd < 0) {
+        return drv_problem_set(problem, DROVER_INTERNAL, "signalfd: %s", strerror(errno));
+    }
+    return DROVER_OK;
+}
+
+static drover_status open_pool(struct worker_agent *agent, struct drv_problem *problem)
+{
+    const struct worker_settings *settings = agent->settings;
+    const struct pool_config config = {
+        .modules = settings->modules,
+        .module_count = settings->module_count,
+        .commands = settings->handlers.commands,
+        .command_count = settings->handlers.count,
+        .allow_exec = settings->allow_exec,
+        .allow_exec_count = settings->allow_exec_count,
+        .slots = settings->slots,
+        .log = agent->log,
+    };
+    return pool_new(&config, problem, &agent->pool);
+}
+
+static drover_status list_types(struct worker_agent *agent, struct drv_problem *problem)
+{
+    size_t count = pool_type_count(agent->pool);
+    agent->types = calloc(count + 1, sizeof *agent->types);
+    if (agent->types == NULL) {
+        return drv_problem_set(problem, DROVER_NOMEM, "out of memory");
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct pool_type type = pool_type_at(agent->pool, i);
+        agent->types[i].name = drv_str_of(type.name);
+        agent->types[i].model = (uint32_t)type.model;
+    }
+    return DROVER_OK;
+}
+
+static drover_status open_session(struct worker_agent *agent, struct drv_problem *problem)
+{
+    const struct worker_settings *settings = agent->settings;
+    struct worker_session_config config;
+    worker_session_config_init(&config);
+    if (getrandom(&config.seed, sizeof config.seed, 0) != (ssize_t)sizeof config.seed ||
+        getrandom(&agent->id, sizeof agent->id, 0) != (ssize_t)sizeof agent->id) {
+        return drv_problem_set(problem, DROVER_IO, "no random bytes: %s", strerror(errno));
+    }
+    config.session = agent->id;
+    config.name = drv_str_of(settings->name);
+    config.host = drv_str_of(agent->host_name);
+    config.software = drv_str_of("drover " DROVER_VERSION_STRING);
+    config.slots = settings->slots;
+    config.pid = (uint32_t)getpid();
+    config.model = DRV_MODEL_PREFORK;
+    config.prefetch = settings->prefetch;
+    config.run_max = settings->slots + settings->prefetch; /* the pool places them */
+    config.types = agent->types;
+    config.type_count = pool_type_count(agent->pool);
+    config.queues = settings->queues;
+    config.queue_count = settings->queue_count;
+    config.labels = settings->labels;
+    config.label_count = settings->label_count;
+    config.resources = settings->resources;
+    config.resource_count = settings->resource_count;
+    config.endpoints = settings->brokers;
+    config.endpoint_count = settings->broker_count;
+    config.grace_us = settings->grace_us;
+    config.started_after_us = 0; /* the pool has waited already */
+    drover_status status = worker_session_new(&config, &agent->session);
+    return status == DROVER_OK
+               ? DROVER_OK
+               : drv_problem_set(problem, status, "session: %s", drover_status_text(status));
+}
+
+static drover_status open_all(struct worker_agent *agent, struct drv_problem *problem)
+{
+    /* First of all: the pool's processes must inherit neither blocked signals nor ZeroMQ. */
+    drover_status status = open_pool(agent, problem);
+    if (status == DROVER_OK) {
+        status = open_signals(agent, problem);
+    }
+    if (status == DROVER_OK) {
+        status = list_types(agent, problem);
+    }
+    if (status == DROVER_OK) {
+        status = open_session(agent, problem);
+    }
+    if (status == DROVER_OK && agent->settings->host_stats) {
+        status = stat_host_new(&agent->host);
+    }
+    if (status == DROVER_OK) {
+        agent->context = zmq_ctx_new();
+        if (agent->context == NULL) {
+            status = drv_problem_set(problem, DROVER_INTERNAL, "context: %s",
+                                     zmq_strerror(errno));
+        }
+    }
+    return status;
+}
+
+drover_status worker_agent_new(const struct worker_settings *settings,
+                               const struct drv_log *log, struct worker_agent **out_agent,
+                               struct drv_problem *problem)
+{
+    struct worker_agent *agent = calloc(1, sizeof *agent);
+    if (agent == NULL) {
+        return drv_problem_set(problem, DROVER_NOMEM, "out of memory");
+    }
+    agent->settings = settings;
+    agent->log = log;
+    agent->signal_fd = -1;
+    drv_arena_init(&agent->arena, 1 << 20);
+    if (gethostname(agent->host_name, sizeof agent->host_name - 1) != 0) {
+        agent->host_name[0] = '\0';
+    }
+    drover_status status = open_all(agent, problem);
+    if (status != DROVER_OK) {
+        worker_agent_destroy(&agent);
+        return status;
+    }
+    *out_agent = agent;
+    return DROVER_OK;
+}
+
+void worker_agent_destroy(struct worker_agent **agent)
+{
+    struct worker_agent *gone = *agent;
+    *agent = NULL;
+    if (gone == NULL) {
+        return;
+    }
+    pool_close(&gone->pool);
+    worker_connection_destroy(&gone->connection, false);
+    if (gone->context != NULL) {
+        (void)zmq_ctx_term(gone->context);
+    }
+    worker_session_destroy(&gone->session);
+    stat_host_destroy(&gone->host);
+    drv_arena_fini(&gone->arena);
+    if (gone->signal_fd >= 0) {
+        (void)close(gone->signal_fd);
+    }
+    free(gone->types);
+    free(gone->echoes);
+    free(gone);
+}
+
+static void stop(struct worker_agent *agent, drover_status status, struct drv_str why)
+{
+    if (!agent->is_stopped) {
+        agent->is_stopped = true;
+        agent->status = status;
+        (void)drv_problem_set(&agent->problem, status, "%.*s", (int)why.len,
+                              why.len > 0 ? why.ptr : "");
+    }
+}
+
+/* ---- from the broker ------------------------------------------------------------------------
+ */
+
+static void take_settled(struct worker_agent *agent)
+{
+    uint64_t token;
+    while (drv_link_settled(agent->connection->link, &token)) {
+        worker_session_settled(agent->session, token);
+    }
+}
+
+static void take_message(struct worker_agent *agent, const struct drv_message *message,
+                         int64_t now_us)
+{
+    struct drv_link *link = agent->connection->link;
+    if (message->kind == DRV_WELCOME) {
+        /* What follows in this very turn carries the epoch already. */
+        drv_link_set_epoch(link, message->epoch);
+        drv_link_set_window_out(link, message->welcome.credit_bytes);
+    }
+    worker_session_message(agent->session, message, now_us);
+}
+
+/* True when there may be more. */
+static bool take_from_broker(struct worker_agent *agent, int64_t now_us)
+{
+    for (int i = 0; i < AGENT_BURST && agent->broken == NULL; i++) {
+        struct drv_message message;
+        const char *reason = NULL;
+        memset(&message, 0, sizeof message);
+        drv_arena_reset(&agent->arena);
+        drover_status status = worker_connection_receive(agent->connection, now_us,
+                                                         &agent->arena, &message, &reason);
+        if (status == DROVER_NOT_READY) {
+            return false;
+        }
+        take_settled(agent);
+        if (status == DROVER_OK && message.kind != 0) {
+            take_message(agent, &message, now_us);
+        } else if (status == DROVER_OK || status == DROVER_UNSUPPORTED) {
+            worker_session_heard(agent->session, now_us);
+        } else if (status != DROVER_EPOCH) {
+            agent->broken = reason != NULL ? reason : drover_status_text(status);
+        }
+    }
+    return agent->broken == NULL;
+}
+
+/* What the broker has sent before it went is read before its going counts. */
+static bool read_broker(struct worker_agent *agent, int64_t now_us)
+{
+    if (agent->connection == NULL) {
+        return false;
+    }
+    bool is_gone = worker_connection_is_gone(agent->connection);
+    bool more = take_from_broker(agent, now_us);
+    if (is_gone && !more && agent->broken == NULL) {
+        agent->broken = agent->was_connected ? "the connection is gone"
+                                             : "nobody answers there";
+    }
+    if (agent->broken != NULL) {
+        worker_session_broken(agent->session, agent->broken, now_us);
+        agent->broken = NULL;
+        return false;
+    }
+    return more;
+}
+
+/* ---- from the pool --------------------------------------------------------------------------
+ */
+
+static struct drv_str text_of(struct drv_view view)
+{
+    return (struct drv_str){(const char *)view.bytes, view.len};
+}
+
+static struct drv_val val_of(const struct pool_value *value)
+{
+    if (value->data == NULL) {
+        return (struct drv_val){.is_nil = true};
+    }
+    struct drv_val val = {
+        .bytes = value->view.bytes, .len = value->view.len, .data = value->data};
+    if (value->content_type.len > 0) {
+        val.content_type = text_of(value->content_type);
+    }
+    return val;
+}
+
+static void on_finished(struct worker_agent *agent, const struct pool_event *event,
+                        int64_t now_us)
+{
+    struct drv_result result = {
+        .outcome = (uint32_t)event->finished.outcome,
+        .val = val_of(&event->finished.value),
+        .error = {.kind = (uint32_t)event->finished.error_kind,
+                  .code = text_of(event->finished.code),
+                  .text = text_of(event->finished.text),
+                  .exit_code = event->finished.exit_code,
+                  .signal = event->finished.signal,
+                  .flags = event->finished.permanent ? DRV_ERROR_PERMANENT : 0,
+                  .stderr_tail = text_of(event->finished.stderr_tail)},
+        .run_us = event->finished.run_us,
+        .has_usage = event->finished.has_usage,
+        .usage = {.user_us = event->finished.usage.user_us,
+                  .system_us = event->finished.usage.system_us,
+                  .peak_rss_bytes = event->finished.usage.peak_rss_bytes,
+                  .pid = event->finished.usage.pid},
+    };
+    worker_session_task_finished(agent->session, event->token, &result, now_us);
+}
+
+static void on_kv(struct worker_agent *agent, const struct pool_event *event, int64_t now_us)
+{
+    const struct drv_kv kv = {
+        .op = (uint32_t)event->kv.op,
+        .key = text_of(event->kv.key),
+        .val = val_of(&event->kv.value),
+        .number = event->kv.number,
+        .ttl_ms = event->kv.ttl_ms,
+    };
+    worker_session_task_kv(agent->session, event->token, event->kv.request, &kv,
+                           event->kv.timeout_ms, now_us);
+}
+
+struct pool_visit {
+    struct worker_agent *agent;
+    int64_t now_us;
+};
+
+static void on_pool_event(void *context, const struct pool_event *event)
+{
+    const struct pool_visit *visit = context;
+    struct worker_agent *agent = visit->agent;
+    switch (event->kind) {
+    case POOL_STARTED:
+        worker_session_task_started(agent->session, event->token, visit->now_us);
+        return;
+    case POOL_FINISHED:
+        on_finished(agent, event, visit->now_us);
+        return;
+    case POOL_PROGRESS:
+        worker_session_task_progress(agent->session, event->token, event->progress.permille,
+                                     text_of(event->progress.text));
+        return;
+    case POOL_KV:
+        on_kv(agent, event, visit->now_us);
+        return;
+    case POOL_LOG:
+        return; /* the pool has logged it; this version streams no logs */
+    }
+}
+
+static void read_pool(struct worker_agent *agent, int64_t now_us)
+{
+    struct pool_visit visit = {agent, now_us};
+    if (agent->is_pool_gone ||
+        pool_poll(agent->pool, now_us, on_pool_event, &visit) == DROVER_OK) {
+        return;
+    }
+    /* Its leases have all been reported as crashed. What they came to is told to the broker
+     * before the end. */
+    drv_log_error(agent->log, "the executors are gone");
+    agent->is_pool_gone = true;
+    worker_session_drain(agent->session, now_us);
+    worker_session_drain(agent->session, now_us);
+}
+
+/* ---- to the pool ----------------------------------------------------------------------------
+ */
+
+static void echo(struct worker_agent *agent, uint64_t key, drover_status refused)
+{
+    if (agent->echo_count == agent->echo_capacity) {
+        size_t capacity = agent->echo_capacity == 0 ? 64 : agent->echo_capacity * 2;
+        struct agent_echo *echoes = realloc(agent->echoes, capacity * sizeof *echoes);
+        if (echoes == NULL) {
+            stop(agent, DROVER_NOMEM, drv_str_of("out of memory"));
+            return;
+        }
+        agent->echoes = echoes;
+        agent->echo_capacity = capacity;
+    }
+    agent->echoes[agent->echo_count++] = (struct agent_echo){key, refused};
+}
+
+static struct pool_value value_of(const struct drv_val *val)
+{
+    struct pool_value value = {0};
+    if (!val->is_nil) {
+        DRV_ASSERT(val->data != NULL);
+        value.data = val->data;
+        value.view = drv_view_of(val->bytes, val->len);
+        value.content_type = drv_view_of(val->content_type.ptr, val->content_type.len);
+    }
+    return value;
+}
+
+static void run(struct worker_agent *agent, const struct worker_task *task, int64_t now_us)
+{
+    const struct pool_attempt attempt = {
+        .token = task->key,
+        .id = task->ref.id,
+        .index = task->ref.index,
+        .attempt = task->ref.attempt,
+        .type = drv_view_of(task->type.ptr, task->type.len),
+        .meta = drv_view_of(task->meta.ptr, task->meta.len),
+        .payload = value_of(&task->val),
+        .shared = value_of(&task->shared),
+        .timeout_ms = task->timeout_ms,
+        .term_ms = task->term_ms,
+        .kill_ms = task->kill_ms,
+    };
+    drover_status status = agent->is_pool_gone ? DROVER_CLOSED
+                                               : pool_submit(agent->pool, &attempt, now_us);
+    if (status != DROVER_OK) {
+        echo(agent, task->key, status);
+    }
+}
+
+static void answer(struct worker_agent *agent, const struct worker_answer *answer)
+{
+    struct pool_value value = {0};
+    struct drv_data *copy = NULL;
+    drover_status status = (drover_status)answer->code;
+    if (!answer->val.is_nil && answer->val.data == NULL) {
+        if (drv_data_copy(answer->val.bytes, answer->val.len, &copy) == DROVER_OK) {
+            value.data = copy;
+            value.view = drv_data_view(copy);
+            value.content_type = drv_view_of(answer->val.content_type.ptr,
+                                             answer->val.content_type.len);
+        } else {
+            status = DROVER_NOMEM;
+        }
+    } else {
+        value = value_of(&answer->val);
+    }
+    pool_kv_reply(agent->pool, answer->call, status, &value, answer->number);
+    drv_data_unref(&copy);
+}
+
+/* ---- the connection -------------------------------------------------------------------------
+ */
+
+static void connect_to(struct worker_agent *agent, struct drv_str endpoint)
+{
+    char text[DRV_TEXT_MAX + 1];
+    worker_connection_destroy(&agent->connection, false);
+    agent->was_connected = false;
+    size_t len = endpoint.len < DRV_TEXT_MAX ? endpoint.len : DRV_TEXT_MAX;
+    memcpy(text, endpoint.ptr, len);
+    text[len] = '\0';
+    drv_log_debug(agent->log, "connecting", drv_log_str("broker", text));
+    drover_status status = worker_connection_new(agent->context, text, 4 * 1024 * 1024,
+                                                 &agent->connection);
+    if (status == DROVER_NOMEM) {
+        stop(agent, status, drv_str_of("out of memory"));
+    } else if (status != DROVER_OK) {
+        agent->broken = "the endpoint cannot be connected to";
+    }
+}
+
+static void send_message(struct worker_agent *agent, const struct worker_effect *effect)
+{
+    if (agent->connection == NULL || agent->broken != NULL) {
+        return;
+    }
+    drover_status status = drv_link_send(agent->connection->link, effect->message,
+                                         effect->token);
+    if (status != DROVER_OK) {
+        drv_log_warn(agent->log, "message not sent",
+                     drv_log_str("kind", drv_kind_name(effect->message->kind)),
+                     drv_log_status("status", status));
+        agent->broken = drover_status_text(status);
+    }
+}
+
+/* ---- what a person sees ---------------------------------------------------------------------
+ */
+
+static void print_ready(struct worker_agent *agent, struct drv_str name)
+{
+    char id[DROVER_ID_TEXT_LEN + 1];
+    drover_id_format(&agent->id, id);
+    (void)printf("ready worker=%s name=%.*s types=", id, (int)name.len, name.ptr);
+    for (size_t i = 0; i < pool_type_count(agent->pool); i++) {
+        (void)printf("%s%s", i == 0 ? "" : ",", pool_type_at(agent->pool, i).name);
+    }
+    (void)printf("\n");
+    (void)fflush(stdout);
+    worker_notify("READY=1");
+}
+
+static void on_welcomed(struct worker_agent *agent, const struct worker_effect *effect)
+{
+    agent->was_connected = true;
+    agent->lost_logged_at_us = 0;
+    drv_log_info(agent->log, "connected",
+                 drv_log_view("name", drv_view_of(effect->text.ptr, effect->text.len)),
+                 drv_log_id("broker", &effect->id),
+                 drv_log_bool("resumed", effect->number == 1));
+    if (!agent->was_ready) {
+        agent->was_ready = true;
+        print_ready(agent, effect->text);
+    }
+}
+
+/* Logged when it happens and then now and then, not at every try. */
+static void on_lost(struct worker_agent *agent, const struct worker_effect *effect,
+                    int64_t now_us)
+{
+    if (!agent->was_connected && agent->lost_logged_at_us != 0 &&
+        now_us - agent->lost_logged_at_us < AGENT_LOST_LOG_US) {
+        return;
+    }
+    agent->lost_logged_at_us = now_us;
+    drv_log_warn(agent->log, agent->was_connected ? "broker lost" : "no broker",
+                 drv_log_view("why", drv_view_of(effect->text.ptr, effect->text.len)),
+                 drv_log_uint("retry_ms", effect->number));
+    agent->was_connected = false;
+}
+
+/* ---- effects --------------------------------------------------------------------------------
+ */
+
+static void apply(struct worker_agent *agent, const struct worker_effect *effect,
+                  int64_t now_us)
+{
+    switch (effect->kind) {
+    case WORKER_CONNECT:
+        connect_to(agent, effect->text);
+        return;
+    case WORKER_DISCONNECT:
+        worker_connection_destroy(&agent->connection, effect->number == 1);
+        agent->broken = NULL;
+        return;
+    case WORKER_SEND:
+        send_message(agent, effect);
+        return;
+    case WORKER_SETTLE:
+        if (agent->connection != NULL) {
+            drv_link_settle(agent->connection->link, effect->number, now_us);
+        }
+        return;
+    case WORKER_RUN:
+        run(agent, effect->task, now_us);
+        return;
+    case WORKER_REVOKE:
+        /* BUSY: it has started, which the pool says by itself. */
+        if (pool_recall(agent->pool, effect->key, now_us) == DROVER_OK) {
+            echo(agent, effect->key, DROVER_OK);
+        }
+        return;
+    case WORKER_CANCEL:
+        if (pool_abort(agent->pool, effect->key, effect->term_ms, effect->kill_ms, now_us) !=
+            DROVER_OK) {
+            drv_log_debug(agent->log, "nothing to cancel", drv_log_uint("key", effect->key));
+        }
+        return;
+    case WORKER_ANSWER:
+        answer(agent, effect->answer);
+        return;
+    case WORKER_WELCOMED:
+        on_welcomed(agent, effect);
+        return;
+    case WORKER_LOST:
+        on_lost(agent, effect, now_us);
+        return;
+    case WORKER_COMPLAINT:
+        drv_log_warn(agent->log, "the broker complains", drv_log_status("code", effect->status),
+                     drv_log_str("about", drv_kind_name((unsigned)effect->number)),
+                     drv_log_view("text", drv_view_of(effect->text.ptr, effect->text.len)));
+        return;
+    case WORKER_STOPPED:
+        stop(agent, effect->status, effect->text);
+        return;
+    }
+}
+
+static void tell_echoes(struct worker_agent *agent, int64_t now_us)
+{
+    for (size_t i = 0; i < agent->echo_count; i++) {
+        const struct agent_echo *one = &agent->echoes[i];
+        if (one->refused == DROVER_OK) {
+            worker_session_task_returned(agent->session, one->key, now_us);
+            continue;
+        }
+        const struct drv_result result = {
+            .outcome = DRV_OUTCOME_FAILED,
+            .val = {.is_nil = true},
+            .error = {.kind = DROVER_ERROR_REFUSED,
+                      .code = drv_str_of(drover_status_name(one->refused)),
+                      .text = drv_str_of("the worker could not run it"),
+                      .exit_code = -1}};
+        worker_session_task_finished(agent->session, one->key, &result, now_us);
+    }
+    agent->echo_count = 0;
+}
+
+/* Ticks and applies until the session has nothing more to say; returns its deadline. What the
+ * pool or the link answers to one round is told in the next. */
+static int64_t advance(struct worker_agent *agent, int64_t now_us)
+{
+    int64_t next_us = INT64_MAX;
+    bool again = true;
+    while (again && !agent->is_stopped) {
+        size_t count = 0;
+        worker_session_set_blocked(agent->session,
+                                   agent->connection != NULL &&
+                                       worker_connection_is_blocked(agent->connection));
+        next_us = worker_session_tick(agent->session, now_us);
+        const struct worker_effect *effects = worker_session_effects(agent->session, &count);
+        for (size_t i = 0; i < count; i++) {
+            apply(agent, &effects[i], now_us);
+        }
+        worker_session_effects_clear(agent->session);
+        again = agent->echo_count > 0 || agent->broken != NULL;
+        tell_echoes(agent, now_us);
+        if (agent->broken != NULL) {
+            worker_session_broken(agent->session, agent->broken, now_us);
+            agent->broken = NULL;
+        }
+    }
+    if (worker_session_is_broke(agent->session)) {
+        stop(agent, DROVER_NOMEM, drv_str_of("out of memory"));
+    }
+    return next_us;
+}
+
+/* ---- the loop -------------------------------------------------------------------------------
+ */
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* One turn; the instant of the next. */
+static int64_t turn(struct worker_agent *agent)
+{
+    int64_t now_us = clock_now_us();
+    bool more = read_broker(agent, now_us);
+    read_pool(agent, now_us);
+    if (agent->host != NULL && worker_session_wants_host(agent->session, now_us)) {
+        struct drv_host numbers;
+        stat_host_read(agent->host, &numbers);
+        worker_session_set_host(agent->session, &numbers);
+    }
+    int64_t next_us = advance(agent, now_us);
+    if (agent->connection != NULL) {
+        drv_link_tick(agent->connection->link, now_us);
+        worker_connection_send(agent->connection);
+        next_us = earlier(next_us, drv_link_deadline_us(agent->connection->link));
+    }
+    if (!agent->is_pool_gone) {
+        next_us = earlier(next_us, pool_deadline_us(agent->pool));
+    }
+    return more ? now_us : next_us;
+}
+
+static void read_signals(struct worker_agent *agent)
+{
+    struct signalfd_siginfo info;
+    while (read(agent->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGHUP) {
+            drv_log_info(agent->log, "nothing to reload", drv_log_str("signal", "HUP"));
+            continue;
+        }
+        drv_log_info(agent->log, "draining",
+                     drv_log_int("grace_ms", agent->settings->grace_us / 1000));
+        worker_notify("STOPPING=1");
+        worker_session_drain(agent->session, clock_now_us());
+    }
+}
+
+static bool wait_for_input(struct worker_agent *agent, int64_t next_us)
+{
+    int64_t now_us = clock_now_us();
+    int64_t wait_ms = AGENT_WAIT_MAX_MS;
+    int count = 1;
+    zmq_pollitem_t items[4] = {{.fd = agent->signal_fd, .events = ZMQ_POLLIN}};
+    if (!agent->is_pool_gone) {
+        items[count++] = (zmq_pollitem_t){.fd = pool_fd(agent->pool), .events = ZMQ_POLLIN};
+    }
+    if (agent->connection != NULL) {
+        items[count++] = (zmq_pollitem_t){.socket = agent->connection->monitor,
+                                          .events = ZMQ_POLLIN};
+        items[count++] = (zmq_pollitem_t){
+            .socket = agent->connection->socket,
+            .events = (short)(ZMQ_POLLIN | (agent->connection->is_full ? ZMQ_POLLOUT : 0))};
+    }
+    if (next_us <= now_us) {
+        wait_ms = 0;
+    } else if (next_us - now_us < wait_ms * 1000) {
+        wait_ms = (next_us - now_us + 999) / 1000;
+    }
+    if (zmq_poll(items, count, (long)wait_ms) < 0 && errno != EINTR) {
+        drv_log_error(agent->log, "poll failed", drv_log_str("why", zmq_strerror(errno)));
+        return false;
+    }
+    if ((items[0].revents & ZMQ_POLLIN) != 0) {
+        read_signals(agent);
+    }
+    return true;
+}
+
+drover_status worker_agent_run(struct worker_agent *agent, struct drv_problem *problem)
+{
+    worker_session_start(agent->session, clock_now_us());
+    while (!agent->is_stopped) {
+        int64_t next_us = turn(agent);
+        if (!agent->is_stopped && !wait_for_input(agent, next_us)) {
+            stop(agent, DROVER_IO, drv_str_of("polling failed"));
+        }
+    }
+    if (agent->is_pool_gone && agent->status == DROVER_OK) {
+        agent->status = DROVER_IO;
+        (void)drv_problem_set(&agent->problem, DROVER_IO, "the executors are gone");
+    }
+    drv_log_info(agent->log, "stopped", drv_log_status("status", agent->status));
+    *problem = agent->problem;
+    return agent->status;
+}

@@ -1,0 +1,279 @@
+#include "connection.h"
+
+#include "check.h"
+#include "clock.h"
+#include "data.h"
+#include "tsan.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- life -----------------------------------------------------------------------------------
+ */
+
+static drover_status set_options(void *socket)
+{
+    static const struct {
+        int name, value;
+    } options[] = {
+        {ZMQ_LINGER, 0},
+        {ZMQ_RCVHWM, WORKER_CONNECTION_HWM},
+        {ZMQ_SNDHWM, WORKER_CONNECTION_HWM},
+        {ZMQ_IPV6, 1},
+        {ZMQ_RECONNECT_IVL, -1},
+        {ZMQ_HANDSHAKE_IVL, 10000},
+        {ZMQ_HEARTBEAT_IVL, 10000},
+        {ZMQ_HEARTBEAT_TIMEOUT, 30000},
+        {ZMQ_HEARTBEAT_TTL, 60000},
+    };
+    const int64_t max = DRV_BLOB_MAX;
+    for (size_t i = 0; i < DRV_ARRAY_LEN(options); i++) {
+        if (zmq_setsockopt(socket, options[i].name, &options[i].value,
+                           sizeof options[i].value) != 0) {
+            return DROVER_INTERNAL;
+        }
+    }
+    return zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof max) == 0 ? DROVER_OK
+                                                                         : DROVER_INTERNAL;
+}
+
+static drover_status open_monitor(void *context, struct worker_connection *connection)
+{
+    const int events = ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED |
+                       ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                       ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+    const int linger = 0;
+    char name[64];
+    (void)snprintf(name, sizeof name, "inproc://monitor-%" PRIxPTR, (uintptr_t)connection);
+    if (zmq_socket_monitor(connection->socket, name, events) != 0) {
+        return DROVER_INTERNAL;
+    }
+    connection->monitor = zmq_socket(context, ZMQ_PAIR);
+    if (connection->monitor == NULL ||
+        zmq_setsockopt(connection->monitor, ZMQ_LINGER, &linger, sizeof linger) != 0 ||
+        zmq_connect(connection->monitor, name) != 0) {
+        return DROVER_INTERNAL;
+    }
+    return DROVER_OK;
+}
+
+static drover_status open_all(void *context, const char *endpoint, uint64_t window_in,
+                              struct worker_connection *connection)
+{
+    const struct drv_link_config config = {
+        .window_out = DRV_BLOB_MAX, /* until WELCOME tells; HELLO and ATTACH are not charged */
+        .window_in = window_in,
+        .ack_delay_us = WORKER_CONNECTION_ACK_US,
+        .queue_max = WORKER_CONNECTION_QUEUE_MAX,
+        .queue_bytes_max = WORKER_CONNECTION_BACKLOG + 4 * (size_t)DRV_PAYLOAD_MAX,
+    };
+    connection->socket = zmq_socket(context, ZMQ_DEALER);
+    if (connection->socket == NULL) {
+        return DROVER_INTERNAL;
+    }
+    drover_status status = set_options(connection->socket);
+    if (status == DROVER_OK) {
+        status = open_monitor(context, connection);
+    }
+    if (status == DROVER_OK) {
+        status = drv_link_new(&config, &connection->link);
+    }
+    if (status == DROVER_OK && zmq_connect(connection->socket, endpoint) != 0) {
+        status = DROVER_INVALID;
+    }
+    return status;
+}
+
+drover_status worker_connection_new(void *context, const char *endpoint, uint64_t window_in,
+                                    struct worker_connection **out_connection)
+{
+    struct worker_connection *connection = calloc(1, sizeof *connection);
+    if (connection == NULL) {
+        return DROVER_NOMEM;
+    }
+    (void)zmq_msg_init(&connection->head);
+    drover_status status = open_all(context, endpoint, window_in, connection);
+    if (status != DROVER_OK) {
+        worker_connection_destroy(&connection, false);
+        return status;
+    }
+    *out_connection = connection;
+    return DROVER_OK;
+}
+
+static void flush_within(struct worker_connection *connection, int64_t until_us)
+{
+    const int linger = WORKER_CONNECTION_FLUSH_MS;
+    (void)zmq_setsockopt(connection->socket, ZMQ_LINGER, &linger, sizeof linger);
+    worker_connection_send(connection);
+    while (connection->is_full && !worker_connection_is_gone(connection)) {
+        int64_t left_us = until_us - (int64_t)drv_clock_now_us();
+        zmq_pollitem_t item = {.socket = connection->socket, .events = ZMQ_POLLOUT};
+        if (left_us <= 0 || zmq_poll(&item, 1, (long)(left_us / 1000 + 1)) < 0) {
+            return;
+        }
+        worker_connection_send(connection);
+    }
+}
+
+void worker_connection_destroy(struct worker_connection **connection, bool flush)
+{
+    struct worker_connection *gone = *connection;
+    *connection = NULL;
+    if (gone == NULL) {
+        return;
+    }
+    if (flush) {
+        flush_within(gone,
+                     (int64_t)drv_clock_now_us() + WORKER_CONNECTION_FLUSH_MS * (int64_t)1000);
+    }
+    if (gone->socket != NULL) {
+        (void)zmq_socket_monitor(gone->socket, NULL, 0);
+        (void)zmq_close(gone->socket);
+    }
+    if (gone->monitor != NULL) {
+        (void)zmq_close(gone->monitor);
+    }
+    drv_link_destroy(&gone->link);
+    (void)zmq_msg_close(&gone->head);
+    drv_data_unref(&gone->blob);
+    free(gone);
+}
+
+/* ---- receiving ------------------------------------------------------------------------------
+ */
+
+/* Frames of the next message: the first into head, the second into *blob; how many there were,
+ * 0 when nothing is there. */
+static int receive_frames(struct worker_connection *connection, zmq_msg_t *blob)
+{
+    int count = 0;
+    bool more = true;
+    while (more) {
+        zmq_msg_t extra;
+        (void)zmq_msg_init(&extra);
+        zmq_msg_t *part = count == 0 ? &connection->head : count == 1 ? blob : &extra;
+        if (zmq_msg_recv(part, connection->socket, ZMQ_DONTWAIT) < 0) {
+            (void)zmq_msg_close(&extra);
+            return 0;
+        }
+        more = zmq_msg_more(part) != 0;
+        count += count < 3 ? 1 : 0;
+        (void)zmq_msg_close(&extra);
+    }
+    return count;
+}
+
+drover_status worker_connection_receive(struct worker_connection *connection, int64_t now_us,
+                                        struct drv_arena *arena,
+                                        struct drv_message *out_message,
+                                        const char **out_reason)
+{
+    zmq_msg_t blob;
+    drover_status status = DROVER_OK;
+    (void)zmq_msg_init(&blob);
+    drv_data_unref(&connection->blob);
+    int count = receive_frames(connection, &blob);
+    size_t len = zmq_msg_size(&blob);
+    if (count == 0) {
+        status = DROVER_NOT_READY;
+    } else if (count != 2) {
+        *out_reason = "a message is two frames";
+        status = DROVER_MALFORMED;
+    } else if (len > 0) {
+        status = drv_data_copy(zmq_msg_data(&blob), len, &connection->blob);
+    }
+    if (status == DROVER_OK) {
+        status = drv_link_receive(connection->link, zmq_msg_data(&connection->head),
+                                  zmq_msg_size(&connection->head), connection->blob, len,
+                                  now_us, arena, out_message, out_reason);
+    }
+    (void)zmq_msg_close(&blob);
+    return status;
+}
+
+/* ---- sending --------------------------------------------------------------------------------
+ */
+
+static void free_data(void *bytes, void *hint)
+{
+    struct drv_data *data = hint;
+    (void)bytes;
+    DRV_TSAN_ACQUIRE(data);
+    drv_data_unref(&data);
+}
+
+/* One frame, by reference; the caller keeps its own. 0, or the error number. */
+static int send_frame(void *socket, struct drv_data *data, size_t offset, size_t len, int flags)
+{
+    zmq_msg_t part;
+    if (len == 0) {
+        return zmq_send(socket, "", 0, flags) < 0 ? errno : 0;
+    }
+    DRV_TSAN_RELEASE(data);
+    if (zmq_msg_init_data(&part, data->bytes + offset, len, free_data, data) != 0) {
+        return ENOMEM;
+    }
+    (void)drv_data_ref(data); /* given up by free_data, whatever becomes of the frame */
+    if (zmq_msg_send(&part, socket, flags) < 0) {
+        int error = errno;
+        (void)zmq_msg_close(&part);
+        return error;
+    }
+    return 0;
+}
+
+static int send_frames(void *socket, const struct drv_frames *frames)
+{
+    int error = send_frame(socket, frames->head, 0, frames->head->len,
+                           ZMQ_DONTWAIT | ZMQ_SNDMORE);
+    if (error == 0) {
+        /* The first frame was taken, so the rest of the message is. */
+        error = send_frame(socket, frames->blob, frames->blob_offset, frames->blob_len,
+                           ZMQ_DONTWAIT) == 0
+                    ? 0
+                    : EPROTO;
+    }
+    return error;
+}
+
+void worker_connection_send(struct worker_connection *connection)
+{
+    struct drv_frames frames;
+    connection->is_full = false;
+    while (!connection->is_gone && drv_link_next(connection->link, &frames)) {
+        int error = send_frames(connection->socket, &frames);
+        if (error == EAGAIN) {
+            drv_link_unsend(connection->link, &frames);
+            connection->is_full = true;
+            return;
+        }
+        drv_data_unref(&frames.head);
+        drv_data_unref(&frames.blob);
+        connection->is_gone = connection->is_gone || error != 0;
+    }
+}
+
+/* ---- state ----------------------------------------------------------------------------------
+ */
+
+bool worker_connection_is_gone(struct worker_connection *connection)
+{
+    /* Every event that was asked for means the same; what they say is not looked at. */
+    zmq_msg_t part;
+    (void)zmq_msg_init(&part);
+    while (zmq_msg_recv(&part, connection->monitor, ZMQ_DONTWAIT) >= 0) {
+        connection->is_gone = true;
+    }
+    (void)zmq_msg_close(&part);
+    return connection->is_gone;
+}
+
+bool worker_connection_is_blocked(const struct worker_connection *connection)
+{
+    return drv_link_queued_bytes(connection->link) >= WORKER_CONNECTION_BACKLOG ||
+           drv_link_queued(connection->link) >= WORKER_CONNECTION_QUEUE_MAX / 2;
+}

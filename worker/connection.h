@@ -1,0 +1,64 @@
+/*
+ * connection.h: one connection to a broker: a DEALER socket, its monitor, and the link's books.
+ *
+ * Made for one connection and destroyed with it; libzmq's own reconnect is forbidden, since it
+ * would replay old messages before HELLO. The monitor tells at once when the other side is gone
+ * or was never there. Nothing blocks but worker_connection_destroy with `flush`.
+ */
+#ifndef WORKER_CONNECTION_H
+#define WORKER_CONNECTION_H
+
+#include "arena.h"
+#include "link.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <zmq.h>
+
+enum {
+    WORKER_CONNECTION_HWM = 64,          /* messages inside the socket */
+    WORKER_CONNECTION_FLUSH_MS = 1000,   /* the end of a connection takes no longer */
+    WORKER_CONNECTION_ACK_US = 1000,     /* an acknowledgement waits no longer for company */
+    WORKER_CONNECTION_QUEUE_MAX = 4096,  /* messages waiting in the link */
+    WORKER_CONNECTION_BACKLOG = 8 << 20, /* bytes in the link from which on REPORTs wait */
+};
+
+struct worker_connection {
+    void *socket;          /* owned */
+    void *monitor;         /* owned */
+    struct drv_link *link; /* owned */
+    struct drv_data *blob; /* owned: of the message received last */
+    zmq_msg_t head;        /* the same */
+    bool is_full;          /* the socket refused; poll it for output */
+    bool is_gone;
+};
+
+/* Starts to connect. OK; INVALID (endpoint), NOMEM, INTERNAL. */
+DROVER_MUST_USE drover_status worker_connection_new(void *context, const char *endpoint,
+                                                    uint64_t window_in,
+                                                    struct worker_connection **out_connection);
+
+/* flush: what the link has goes out first, if that takes no longer than
+ * WORKER_CONNECTION_FLUSH_MS; else it is dropped. */
+void worker_connection_destroy(struct worker_connection **connection, bool flush);
+
+/*
+ * The next message. It is valid until the next call and as long as the arena; kind 0: contact,
+ * but nothing for the session. Returns OK; NOT_READY: nothing is there; what drv_link_receive
+ * returns, with a reason.
+ */
+DROVER_MUST_USE drover_status worker_connection_receive(struct worker_connection *connection,
+                                                        int64_t now_us, struct drv_arena *arena,
+                                                        struct drv_message *out_message,
+                                                        const char **out_reason);
+
+/* Hands to the socket what it takes. */
+void worker_connection_send(struct worker_connection *connection);
+
+/* Reads the monitor: whether the other side is gone, or could not be reached. */
+bool worker_connection_is_gone(struct worker_connection *connection);
+
+/* Whether the link has so much to send that more should wait. */
+bool worker_connection_is_blocked(const struct worker_connection *connection);
+
+#endif

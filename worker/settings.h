@@ -1,0 +1,65 @@
+/*
+ * settings.h: what the command line, the environment and the file say about this worker.
+ */
+#ifndef WORKER_SETTINGS_H
+#define WORKER_SETTINGS_H
+
+#include "arena.h"
+#include "handler.h"
+#include "log.h"
+#include "message.h"
+#include "options.h"
+#include "problem.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct worker_settings {
+    struct drv_options *options; /* owned; what the texts below are borrowed from */
+    struct worker_handlers handlers;
+    struct drv_arena arena;        /* the lists below */
+    const struct drv_str *brokers; /* endpoints, at least one */
+    size_t broker_count;
+    const char *name;
+    uint32_t slots, prefetch;
+    const char *const *modules;
+    size_t module_count;
+    const char *const *allow_exec;
+    size_t allow_exec_count;
+    const struct drv_str *queues;
+    size_t queue_count;
+    const struct drv_pair *labels;
+    size_t label_count;
+    const struct drv_count *resources;
+    size_t resource_count;
+    int64_t grace_us;
+    bool host_stats; /* heartbeats carry the numbers of the host */
+    enum drv_log_level log_level;
+    const char *call_type; /* --call: run this handler here; NULL: serve */
+    const char *call_json; /* its payload; NULL: nil */
+};
+
+/* What the program is to do. */
+enum worker_order {
+    WORKER_ORDER_SERVE,
+    WORKER_ORDER_CALL,
+    WORKER_ORDER_HELP,
+    WORKER_ORDER_VERSION,
+    WORKER_ORDER_CHECK, /* --check-config: nothing more */
+};
+
+/*
+ * Reads everything. env: getenv when NULL. Blocks on the file. OK; INVALID, UNSUPPORTED, IO,
+ * TOO_BIG, NOMEM with one line in *problem. worker_settings_fini is due in every case.
+ */
+DROVER_MUST_USE drover_status worker_settings_load(struct worker_settings *settings, int argc,
+                                                   const char *const *argv,
+                                                   drv_options_env_fn env,
+                                                   enum worker_order *out_order,
+                                                   struct drv_problem *problem);
+void worker_settings_fini(struct worker_settings *settings);
+
+/* Whether an endpoint can be connected to: tcp://HOST:PORT or ipc://PATH. */
+bool worker_endpoint_is_valid(const char *endpoint);
+
+#endif
