@@ -98,9 +98,11 @@ struct pool_config {            /* borrowed for pool_new, but for `log` */
     const char *const *allow_exec; /* commands that tasks may name: argv[0] exactly. Each adds
                                       the type "exec:" CMD with '/' replaced by ':' */
     size_t allow_exec_count;
-    const char *const *environment; /* names that commands get from the worker's environment,
-                                       and that tasks of type exec: may set; NULL: PATH HOME
-                                       USER LOGNAME SHELL LANG LC_ALL LC_CTYPE TZ TMPDIR */
+    const char *const *environment; /* names that commands get from the worker's environment;
+                                       NULL: PATH HOME USER LOGNAME SHELL LANG LC_ALL LC_CTYPE
+                                       TZ TMPDIR. Tasks of type exec: may set the configured
+                                       names (NULL: LANG LC_ALL LC_CTYPE TZ) but never PATH and
+                                       LD_* */
     size_t environment_count;
     const char *tmp_dir;       /* where temporary directories are made; NULL: $TMPDIR or /tmp */
     size_t slots;              /* attempts that run at once, 1..POOL_SLOTS_MAX */

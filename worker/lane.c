@@ -1,0 +1,438 @@
+#include "lane.h"
+
+#include "check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+static size_t shared_size(void)
+{
+    return sizeof(struct lane_shared) + 2 * ring_size(LANE_RING_BYTES);
+}
+
+static struct ring_shared *ring_at(struct lane_shared *shared, size_t number)
+{
+    return (struct ring_shared *)(void *)((uint8_t *)shared + sizeof(*shared) +
+                                          number * ring_size(LANE_RING_BYTES));
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0) {
+        (void)close(*fd);
+    }
+    *fd = -1;
+}
+
+static drover_status map_shared(struct lane *lane)
+{
+    void *memory = mmap(NULL, shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED,
+                        lane->memory_fd, 0);
+    if (memory == MAP_FAILED) {
+        return DROVER_IO;
+    }
+    lane->shared = memory;
+    return DROVER_OK;
+}
+
+static drover_status duplicate(int fd, int *out_fd)
+{
+    *out_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    return *out_fd >= 0 ? DROVER_OK : DROVER_IO;
+}
+
+static drover_status open_parts(struct lane *lane, int call_fd, struct lane_ends *ends)
+{
+    int sockets[2];
+    lane->memory_fd = memfd_create("drover-lane", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    /* Sealed against shrinking, so that touching it can never raise SIGBUS. */
+    if (lane->memory_fd < 0 || ftruncate(lane->memory_fd, (off_t)shared_size()) != 0 ||
+        fcntl(lane->memory_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+        return DROVER_IO;
+    }
+    lane->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (lane->wake_fd < 0) {
+        return DROVER_IO;
+    }
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
+        return DROVER_IO;
+    }
+    lane->values_fd = sockets[0];
+    ends->values_fd = sockets[1];
+    if (duplicate(lane->memory_fd, &ends->memory_fd) ||
+        duplicate(lane->wake_fd, &ends->wake_fd) || duplicate(call_fd, &ends->call_fd)) {
+        return DROVER_IO;
+    }
+    return map_shared(lane);
+}
+
+drover_status lane_open(struct lane *lane, int call_fd, struct lane_ends *out_ends)
+{
+    *lane = (struct lane){.memory_fd = -1, .wake_fd = -1, .call_fd = call_fd, .values_fd = -1};
+    *out_ends = (struct lane_ends){
+        .memory_fd = -1, .wake_fd = -1, .call_fd = -1, .values_fd = -1};
+    drover_status status = open_parts(lane, call_fd, out_ends);
+    if (status) {
+        lane_ends_close(out_ends);
+        lane_close(lane);
+        return status;
+    }
+    ring_init(ring_at(lane->shared, 0));
+    ring_init(ring_at(lane->shared, 1));
+    ring_writer_init(&lane->out, ring_at(lane->shared, 0), LANE_RING_BYTES);
+    ring_reader_init(&lane->in, ring_at(lane->shared, 1), LANE_RING_BYTES);
+    return DROVER_OK;
+}
+
+drover_status lane_join(struct lane *lane, const struct lane_ends *ends)
+{
+    *lane = (struct lane){.memory_fd = ends->memory_fd,
+                          .wake_fd = ends->wake_fd,
+                          .call_fd = ends->call_fd,
+                          .values_fd = ends->values_fd};
+    drover_status status = map_shared(lane);
+    close_fd(&lane->memory_fd);
+    if (status) {
+        lane_close(lane);
+        return status;
+    }
+    ring_reader_init(&lane->in, ring_at(lane->shared, 0), LANE_RING_BYTES);
+    ring_writer_init(&lane->out, ring_at(lane->shared, 1), LANE_RING_BYTES);
+    return DROVER_OK;
+}
+
+void lane_close(struct lane *lane)
+{
+    if (lane->shared != NULL) {
+        (void)munmap(lane->shared, shared_size());
+        lane->shared = NULL;
+    }
+    close_fd(&lane->memory_fd);
+    close_fd(&lane->wake_fd);
+    close_fd(&lane->values_fd);
+}
+
+void lane_ends_close(struct lane_ends *ends)
+{
+    close_fd(&ends->memory_fd);
+    close_fd(&ends->wake_fd);
+    close_fd(&ends->call_fd);
+    close_fd(&ends->values_fd);
+}
+
+void lane_signal(int event_fd)
+{
+    uint64_t one = 1;
+    while (write(event_fd, &one, sizeof(one)) < 0 && errno == EINTR) {
+    }
+}
+
+void lane_clear(int event_fd)
+{
+    uint64_t count;
+    while (read(event_fd, &count, sizeof(count)) < 0 && errno == EINTR) {
+    }
+}
+
+/* ---- claims -------------------------------------------------------------------------------
+ */
+
+static uint64_t claim_word(uint64_t serial, enum lane_claim claim)
+{
+    return serial << 2 | (uint64_t)claim;
+}
+
+void lane_place(struct lane *lane, uint32_t claim, uint64_t serial)
+{
+    atomic_store(&lane->shared->claims[claim], claim_word(serial, LANE_PLACED));
+}
+
+bool lane_claim(struct lane *lane, uint32_t claim, uint64_t serial, enum lane_claim to)
+{
+    uint64_t expected = claim_word(serial, LANE_PLACED);
+    return atomic_compare_exchange_strong(&lane->shared->claims[claim], &expected,
+                                          claim_word(serial, to));
+}
+
+bool lane_is_taken(const struct lane *lane, uint32_t claim, uint64_t serial)
+{
+    return atomic_load(&lane->shared->claims[claim]) == claim_word(serial, LANE_TAKEN);
+}
+
+/* ---- sending ------------------------------------------------------------------------------
+ */
+
+static uint32_t form_of(const struct lane_value *value)
+{
+    if (value == NULL || value->is_nil) {
+        return RECORD_NIL;
+    }
+    return value->bytes.len <= RECORD_INLINE_MAX ? RECORD_INLINE : RECORD_FILE;
+}
+
+size_t lane_record_len(const struct lane_record *record)
+{
+    size_t len = record->head_len;
+    for (size_t i = 0; i < record->count; i++) {
+        len += record->parts[i].len;
+    }
+    if (form_of(record->value) != RECORD_NIL) {
+        len += record->value->content_type.len;
+    }
+    if (form_of(record->value) == RECORD_INLINE) {
+        len += record->value->bytes.len;
+    }
+    return len;
+}
+
+static drover_status write_all(int fd, struct drv_view bytes)
+{
+    while (bytes.len > 0) {
+        ssize_t done = write(fd, bytes.bytes, bytes.len);
+        if (done < 0 && errno == EINTR) {
+            continue;
+        }
+        if (done <= 0) {
+            return errno == ENOSPC || errno == ENOMEM ? DROVER_NOMEM : DROVER_IO;
+        }
+        bytes = drv_view_of(bytes.bytes + done, bytes.len - (size_t)done);
+    }
+    return DROVER_OK;
+}
+
+static drover_status send_fd(int socket, int fd)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {.bytes = {0}};
+    char byte = 'f';
+    struct iovec part = {.iov_base = &byte, .iov_len = 1};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+    while (sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+        if (errno == EAGAIN || errno == ETOOMANYREFS || errno == ENOBUFS) {
+            return DROVER_BUSY;
+        }
+        if (errno != EINTR) {
+            return DROVER_IO;
+        }
+    }
+    return DROVER_OK;
+}
+
+static drover_status send_file(struct lane *lane, struct drv_view bytes)
+{
+    int fd = memfd_create("drover-value", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) {
+        return DROVER_IO;
+    }
+    drover_status status = write_all(fd, bytes);
+    if (!status && fcntl(fd, F_ADD_SEALS, SEALS) != 0) {
+        status = DROVER_IO;
+    }
+    if (!status) {
+        status = send_fd(lane->values_fd, fd);
+    }
+    (void)close(fd);
+    return status;
+}
+
+static void fill_slot(const struct lane_record *record)
+{
+    if (record->slot == NULL) {
+        return;
+    }
+    *record->slot = (struct record_value){.form = form_of(record->value)};
+    if (record->slot->form != RECORD_NIL) {
+        record->slot->len = record->value->bytes.len;
+        record->slot->content_type_len = (uint32_t)record->value->content_type.len;
+    }
+}
+
+drover_status lane_send(struct lane *lane, const struct lane_record *record)
+{
+    struct drv_view parts[LANE_PARTS_MAX + 3];
+    size_t count = 0;
+    DRV_ASSERT(record->count <= LANE_PARTS_MAX && (record->slot != NULL || !record->value));
+    if (form_of(record->value) != RECORD_NIL && record->value->bytes.len > POOL_VALUE_MAX) {
+        return DROVER_TOO_BIG;
+    }
+    /* Room first: a memory file that was sent cannot be called back. */
+    drover_status status = ring_writer_fits(&lane->out, lane_record_len(record));
+    if (status) {
+        return status;
+    }
+    fill_slot(record);
+    if (form_of(record->value) == RECORD_FILE) {
+        status = send_file(lane, record->value->bytes);
+        if (status) {
+            return status;
+        }
+    }
+    parts[count++] = drv_view_of(record->head, record->head_len);
+    for (size_t i = 0; i < record->count; i++) {
+        parts[count++] = record->parts[i];
+    }
+    if (form_of(record->value) != RECORD_NIL) {
+        parts[count++] = record->value->content_type;
+    }
+    if (form_of(record->value) == RECORD_INLINE) {
+        parts[count++] = record->value->bytes;
+    }
+    return ring_write(&lane->out, parts, count);
+}
+
+/* ---- receiving ----------------------------------------------------------------------------
+ */
+
+bool lane_take_bytes(struct drv_view *rest, size_t len, struct drv_view *out_bytes)
+{
+    if (len > rest->len) {
+        return false;
+    }
+    *out_bytes = drv_view_of(rest->bytes, len);
+    if (len > 0) {
+        *rest = drv_view_of(rest->bytes + len, rest->len - len);
+    }
+    return true;
+}
+
+bool lane_take_head(struct drv_view *rest, void *out_head, size_t len)
+{
+    struct drv_view bytes;
+    if (!lane_take_bytes(rest, len, &bytes)) {
+        return false;
+    }
+    memcpy(out_head, bytes.bytes, len);
+    return true;
+}
+
+/* Every descriptor in a control message; all but the first are closed. */
+static int first_fd(struct msghdr *message)
+{
+    int found = -1;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL;
+         header = CMSG_NXTHDR(message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(fd));
+            if (found < 0) {
+                found = fd;
+            } else {
+                (void)close(fd);
+            }
+        }
+    }
+    return found;
+}
+
+static int receive_fd(int socket, bool wait)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {.bytes = {0}};
+    char byte;
+    struct iovec part = {.iov_base = &byte, .iov_len = 1};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    ssize_t got;
+    do {
+        got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
+    } while (got < 0 && errno == EINTR);
+    return got <= 0 ? -1 : first_fd(&message);
+}
+
+static bool is_sealed_file(int fd, uint64_t len)
+{
+    struct stat info;
+    int seals = fcntl(fd, F_GET_SEALS);
+    return seals >= 0 && (seals & SEALS) == SEALS && fstat(fd, &info) == 0 &&
+           info.st_size >= 0 && (uint64_t)info.st_size == len;
+}
+
+static drover_status read_file(int fd, struct drv_data *data)
+{
+    size_t done = 0;
+    while (done < data->len) {
+        ssize_t got = pread(fd, data->bytes + done, data->len - done, (off_t)done);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            return DROVER_IO;
+        }
+        done += (size_t)got;
+    }
+    return DROVER_OK;
+}
+
+static drover_status take_file(struct lane *lane, uint64_t len, bool wait,
+                               struct drv_data **out_data)
+{
+    int fd = receive_fd(lane->values_fd, wait);
+    if (fd < 0) {
+        return DROVER_MALFORMED;
+    }
+    struct drv_data *data = NULL;
+    drover_status status = is_sealed_file(fd, len) ? drv_data_new((size_t)len, &data)
+                                                   : DROVER_MALFORMED;
+    if (!status) {
+        status = read_file(fd, data);
+    }
+    (void)close(fd);
+    if (status) {
+        drv_data_unref(&data);
+        return status;
+    }
+    *out_data = data;
+    return DROVER_OK;
+}
+
+drover_status lane_take_value(struct lane *lane, const struct record_value *slot, bool wait,
+                              struct drv_view *rest, struct drv_data **out_data,
+                              struct drv_view *out_content_type)
+{
+    if (slot->form == RECORD_NIL) {
+        *out_data = NULL;
+        *out_content_type = drv_view_of(NULL, 0);
+        return DROVER_OK;
+    }
+    if (slot->len > POOL_VALUE_MAX) {
+        return DROVER_TOO_BIG;
+    }
+    if (slot->content_type_len > DROVER_CONTENT_TYPE_MAX ||
+        !lane_take_bytes(rest, slot->content_type_len, out_content_type)) {
+        return DROVER_MALFORMED;
+    }
+    if (slot->form == RECORD_FILE) {
+        return take_file(lane, slot->len, wait, out_data);
+    }
+    struct drv_view bytes;
+    if (slot->form != RECORD_INLINE || !lane_take_bytes(rest, (size_t)slot->len, &bytes)) {
+        return DROVER_MALFORMED;
+    }
+    return drv_data_copy(bytes.bytes, bytes.len, out_data);
+}

@@ -1,0 +1,594 @@
+#include "model/exec.h"
+
+#include "check.h"
+#include "model/command.h"
+#include "tmpdir.h"
+#include "utf8.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum {
+    ARGUMENTS_MAX = 65536,
+};
+
+/* ---- argv ---------------------------------------------------------------------------------
+ */
+
+void exec_argv_fini(struct exec_argv *argv)
+{
+    for (size_t i = 0; i < argv->count; i++) {
+        free(argv->items[i]);
+    }
+    free(argv->items);
+    *argv = (struct exec_argv){0};
+}
+
+static drover_status argv_reserve(struct exec_argv *argv, size_t count)
+{
+    argv->items = calloc(count + 1, sizeof(*argv->items));
+    return argv->items != NULL ? DROVER_OK : DROVER_NOMEM;
+}
+
+/* Strings and binaries as they are, everything else as JSON. */
+static drover_status plain_text(const drover_value *value, struct drv_buffer *out)
+{
+    const void *bytes = NULL;
+    size_t len = 0;
+    const char *text;
+    switch (drover_value_get_type(value)) {
+    case DROVER_VALUE_NIL:
+        return DROVER_OK;
+    case DROVER_VALUE_STRING:
+        if (drover_value_get_string(value, &text, &len)) {
+            return DROVER_INTERNAL;
+        }
+        return drv_buffer_append(out, text, len);
+    case DROVER_VALUE_RAW:
+    case DROVER_VALUE_BINARY:
+        if (drover_value_get_binary(value, &bytes, &len)) {
+            return DROVER_INTERNAL;
+        }
+        return drv_buffer_append(out, bytes, len);
+    case DROVER_VALUE_BOOL:
+    case DROVER_VALUE_INT:
+    case DROVER_VALUE_DOUBLE:
+    case DROVER_VALUE_ARRAY:
+    case DROVER_VALUE_MAP:
+        break;
+    }
+    char *json;
+    drover_status status = drover_value_to_json(value, DROVER_JSON_COMPACT, &json);
+    if (!status) {
+        status = drv_buffer_append_text(out, json);
+        free(json);
+    }
+    return status;
+}
+
+struct placeholder {
+    const char *name; /* with its braces */
+    const char *text;
+};
+
+static drover_status expand(const char *pattern, const struct placeholder *placeholders,
+                            size_t count, char **out_text)
+{
+    struct drv_buffer text;
+    drv_buffer_init(&text);
+    drover_status status = DROVER_OK;
+    while (!status && *pattern != '\0') {
+        size_t found = count;
+        for (size_t i = 0; i < count && found == count; i++) {
+            if (strncmp(pattern, placeholders[i].name, strlen(placeholders[i].name)) == 0) {
+                found = i;
+            }
+        }
+        if (found < count) {
+            status = drv_buffer_append_text(&text, placeholders[found].text);
+            pattern += strlen(placeholders[found].name);
+        } else {
+            status = drv_buffer_append_byte(&text, (uint8_t)*pattern++);
+        }
+    }
+    if (!status) {
+        status = drv_buffer_detach(&text, (uint8_t **)out_text, NULL);
+    }
+    drv_buffer_fini(&text);
+    return status;
+}
+
+drover_status exec_argv_expand(struct exec_argv *argv, const struct pool_command *command,
+                               const struct drover_job *job, const drover_value *payload)
+{
+    char id[DROVER_ID_TEXT_LEN + 1];
+    char index[16] = "";
+    char attempt[16];
+    struct drv_buffer text;
+    drv_buffer_init(&text);
+    *argv = (struct exec_argv){0};
+    drover_id_format(&job->task.id, id);
+    (void)snprintf(attempt, sizeof(attempt), "%u", job->task.attempt);
+    if (job->task.index != DROVER_INDEX_NONE) {
+        (void)snprintf(index, sizeof(index), "%u", job->task.index);
+    }
+    drover_status status = plain_text(payload, &text);
+    if (!status && text.len > 0 && memchr(text.bytes, '\0', text.len) != NULL) {
+        status = DROVER_INVALID;
+    }
+    const struct placeholder placeholders[] = {
+        {"{}", text.len > 0 ? (const char *)text.bytes : ""},
+        {"{id}", id},
+        {"{index}", index},
+        {"{attempt}", attempt},
+        {"{type}", job->type},
+    };
+    if (!status) {
+        status = argv_reserve(argv, command->argc);
+    }
+    for (size_t i = 0; !status && i < command->argc; i++) {
+        size_t usable = i == 0 ? 0 : DRV_ARRAY_LEN(placeholders);
+        status = expand(command->argv[i], placeholders, usable, &argv->items[i]);
+        argv->count += status ? 0 : 1;
+    }
+    drv_buffer_fini(&text);
+    return status;
+}
+
+/* ---- how it ended -------------------------------------------------------------------------
+ */
+
+void exec_fail_by_status(struct job_outcome *outcome, int wait_status)
+{
+    if (WIFSIGNALED(wait_status)) {
+        int number = WTERMSIG(wait_status);
+        const char *name = sigabbrev_np(number);
+        job_outcome_fail(outcome, DROVER_ERROR_CRASH, "signal",
+                         "the command was ended by signal %d (SIG%s)", number,
+                         name != NULL ? name : "?");
+        outcome->signal = number;
+    } else {
+        job_outcome_fail(outcome, DROVER_ERROR_HANDLER, "exit",
+                         "the command ended with exit code %d", WEXITSTATUS(wait_status));
+        outcome->exit_code = WEXITSTATUS(wait_status);
+    }
+}
+
+void exec_fail_to_start(struct job_outcome *outcome, const char *program, int start_errno)
+{
+    job_outcome_fail(outcome, DROVER_ERROR_HANDLER, "start", "%s cannot be started: %s",
+                     program, strerror(start_errno));
+    outcome->exit_code = start_errno == ENOENT ? 127 : 126; /* as shells say it */
+}
+
+static void fail_by_our_fault(struct job_outcome *outcome, drover_status status)
+{
+    job_outcome_fail(outcome, DROVER_ERROR_HANDLER, drover_status_name(status),
+                     "the worker could not run the command: %s", drover_status_text(status));
+}
+
+/* What is common to both kinds. True when it exited with 0 and its output counts. */
+static bool judge(const struct command_run *run, const char *program, size_t output_max,
+                  struct job_outcome *outcome)
+{
+    if (run->pid == 0) {
+        exec_fail_to_start(outcome, program, run->start_errno);
+        return false;
+    }
+    outcome->has_usage = true;
+    outcome->user_us = (uint64_t)run->usage.ru_utime.tv_sec * 1000000U +
+                       (uint64_t)run->usage.ru_utime.tv_usec;
+    outcome->system_us = (uint64_t)run->usage.ru_stime.tv_sec * 1000000U +
+                         (uint64_t)run->usage.ru_stime.tv_usec;
+    outcome->peak_rss_bytes = (uint64_t)run->usage.ru_maxrss * 1024U;
+    outcome->pid = (uint32_t)run->pid;
+    bool is_success = WIFEXITED(run->wait_status) && WEXITSTATUS(run->wait_status) == 0;
+    if (run->was_stopped) { /* many programs exit with 0 after a SIGTERM; it is no success */
+        exec_fail_by_status(outcome, run->wait_status);
+        outcome->outcome = RECORD_STOPPED;
+        return false;
+    }
+    if (run->is_over_limit) {
+        job_outcome_fail(outcome, DROVER_ERROR_LIMIT, "output",
+                         "the command printed more than %zu bytes", output_max);
+        return false;
+    }
+    if (!is_success) {
+        exec_fail_by_status(outcome, run->wait_status);
+        return false;
+    }
+    return true;
+}
+
+static void keep_tail(const struct command_run *run, struct job_outcome *outcome)
+{
+    struct drv_view tail = command_tail(&run->err);
+    (void)!drv_buffer_append(&outcome->stderr_tail, tail.bytes, tail.len);
+}
+
+/* Id and attempt for programs that want them, as the last word. */
+static drover_status add_task_variables(struct command_environment *environment,
+                                        const struct drover_job *job)
+{
+    char id[DROVER_ID_TEXT_LEN + 1];
+    char number[16];
+    drover_id_format(&job->task.id, id);
+    drover_status status = command_environment_set(environment, "DROVER_TASK_ID", id);
+    (void)snprintf(number, sizeof(number), "%u", job->task.attempt);
+    if (!status) {
+        status = command_environment_set(environment, "DROVER_ATTEMPT", number);
+    }
+    if (!status && job->task.index != DROVER_INDEX_NONE) {
+        (void)snprintf(number, sizeof(number), "%u", job->task.index);
+        status = command_environment_set(environment, "DROVER_INDEX", number);
+    }
+    return status;
+}
+
+/* ---- configured commands ------------------------------------------------------------------
+ */
+
+static drover_status make_input(const struct pool_command *command, const drover_value *payload,
+                                struct drv_buffer *input)
+{
+    drover_value_type type = drover_value_get_type(payload);
+    const void *bytes;
+    size_t len;
+    if (command->stdin_mode == POOL_STDIN_NONE || type == DROVER_VALUE_NIL) {
+        return DROVER_OK;
+    }
+    if (type == DROVER_VALUE_RAW || command->stdin_mode == POOL_STDIN_MSGPACK) {
+        drover_value_bytes(payload, &bytes, &len);
+        return drv_buffer_append(input, bytes, len);
+    }
+    if (command->stdin_mode == POOL_STDIN_TEXT) {
+        return plain_text(payload, input);
+    }
+    char *json;
+    drover_status status = drover_value_to_json(payload, DROVER_JSON_COMPACT, &json);
+    if (!status) {
+        status = drv_buffer_append_text(input, json);
+        free(json);
+    }
+    return status ? status : drv_buffer_append_byte(input, '\n');
+}
+
+static drover_status output_as_text(const struct drv_buffer *out, drover_value **out_value)
+{
+    size_t len = out->len;
+    if (len > 0 && out->bytes[len - 1] == '\n') {
+        len--;
+    }
+    return drover_value_new_string(len > 0 ? (const char *)out->bytes : "", len, out_value);
+}
+
+static drover_status output_as_any(const struct drv_buffer *out, drover_value **out_value)
+{
+    const char *bytes = out->len > 0 ? (const char *)out->bytes : "";
+    if (drv_utf8_is_valid((const uint8_t *)bytes, out->len)) {
+        return drover_value_new_string(bytes, out->len, out_value);
+    }
+    return drover_value_new_binary(bytes, out->len, out_value);
+}
+
+static void read_output(const struct pool_command *command, const struct drv_buffer *out,
+                        struct job_outcome *outcome)
+{
+    char why[256] = "";
+    const char *content_type = command->content_type;
+    drover_status status = DROVER_OK;
+    switch (command->stdout_mode) {
+    case POOL_STDOUT_AUTO:
+        status = output_as_any(out, &outcome->value);
+        break;
+    case POOL_STDOUT_TEXT:
+        status = output_as_text(out, &outcome->value);
+        break;
+    case POOL_STDOUT_JSON:
+        status = drover_value_from_json(out->len > 0 ? (const char *)out->bytes : "", out->len,
+                                        &outcome->value, why, sizeof(why));
+        break;
+    case POOL_STDOUT_RAW:
+        status = drover_value_new_raw(
+            out->bytes, out->len,
+            content_type != NULL ? content_type : "application/octet-stream", &outcome->value);
+        break;
+    }
+    if (status) {
+        job_outcome_fail(outcome, DROVER_ERROR_HANDLER, "bad-output",
+                         "the output is not what the configuration says: %s",
+                         why[0] != '\0' ? why : drover_status_text(status));
+    }
+}
+
+struct configured { /* everything that is made for one attempt */
+    struct exec_argv argv;
+    struct command_environment environment;
+    struct drv_buffer input;
+    char directory[TMPDIR_PATH_MAX]; /* "" when none was made */
+};
+
+static drover_status prepare(struct configured *made, const struct drover_job *job,
+                             const struct pool_command *command, const drover_value *payload)
+{
+    drover_status status = exec_argv_expand(&made->argv, command, job, payload);
+    if (!status) {
+        status = command_environment_inherit(&made->environment,
+                                             executor_pool_config(job->executor),
+                                             command->environment, command->environment_count);
+    }
+    if (!status) {
+        status = add_task_variables(&made->environment, job);
+    }
+    if (!status) {
+        status = make_input(command, payload, &made->input);
+    }
+    if (!status && command->cwd == NULL) {
+        status = tmpdir_new(executor_tmp(job->executor), "task-", made->directory);
+    }
+    return status;
+}
+
+void exec_run_command(struct drover_job *job, const struct pool_command *command,
+                      const drover_value *payload, struct job_outcome *outcome)
+{
+    struct configured made = {.directory = ""};
+    drv_buffer_init(&made.input);
+    struct command_run run = {.output_max = command->output_max != 0 ? command->output_max
+                                                                     : POOL_OUTPUT_MAX,
+                              .serial = job->task.serial};
+    drover_status status = prepare(&made, job, command, payload);
+    if (!status) {
+        struct command start = {.argv = made.argv.items,
+                                .environment = &made.environment,
+                                .cwd = command->cwd != NULL ? command->cwd : made.directory};
+        run.input = drv_buffer_view(&made.input);
+        status = command_run(job->executor, &start, &run);
+    }
+    if (status == DROVER_INVALID) {
+        job_outcome_fail(outcome, DROVER_ERROR_HANDLER, "bad-arg",
+                         "the payload has a NUL and cannot be an argument");
+        outcome->is_permanent = true;
+    } else if (status) {
+        fail_by_our_fault(outcome, status);
+    } else if (judge(&run, command->argv[0], run.output_max, outcome)) {
+        read_output(command, &run.out, outcome);
+    }
+    if (outcome->outcome != RECORD_SUCCEEDED) {
+        keep_tail(&run, outcome);
+    }
+    command_run_fini(&run);
+    if (made.directory[0] != '\0') {
+        (void)!tmpdir_remove(made.directory);
+    }
+    drv_buffer_fini(&made.input);
+    command_environment_fini(&made.environment);
+    exec_argv_fini(&made.argv);
+}
+
+/* ---- programs named by tasks ----------------------------------------------------------------
+ */
+
+struct named { /* what a payload asks for */
+    struct exec_argv argv;
+    struct command_environment environment;
+    drover_value *input; /* owned; NULL: none */
+};
+
+static bool get_plain_text(const drover_value *value, const char **out_text)
+{
+    size_t len;
+    return drover_value_get_string(value, out_text, &len) == DROVER_OK &&
+           strlen(*out_text) == len;
+}
+
+static drover_status read_argv(struct named *named, const drover_value *payload)
+{
+    drover_value *list = NULL;
+    size_t count = 0;
+    drover_status status = drover_value_map_get(payload, "argv", &list);
+    if (!status) {
+        status = drover_value_array_len(list, &count);
+    }
+    if (!status && (count == 0 || count > ARGUMENTS_MAX)) {
+        status = DROVER_INVALID;
+    }
+    if (!status) {
+        status = argv_reserve(&named->argv, count);
+    }
+    drover_value_iter iter;
+    if (!status) {
+        drover_value_iter_init(&iter, list);
+    }
+    for (size_t i = 0; !status && i < count; i++) {
+        drover_value *item = NULL;
+        const char *text;
+        status = drover_value_iter_next(&iter, NULL, &item);
+        if (!status && !get_plain_text(item, &text)) {
+            status = DROVER_INVALID;
+        }
+        if (!status) {
+            named->argv.items[i] = strdup(text);
+            status = named->argv.items[i] != NULL ? DROVER_OK : DROVER_NOMEM;
+            named->argv.count += status ? 0 : 1;
+        }
+        drover_value_destroy(&item);
+    }
+    drover_value_destroy(&list);
+    return status;
+}
+
+/* Only names that the worker's list has: PATH or LD_PRELOAD would undo --allow-exec. */
+static drover_status read_environment(struct named *named, const struct pool_config *config,
+                                      const drover_value *payload)
+{
+    drover_value *map = NULL;
+    drover_status status = drover_value_map_get(payload, "env", &map);
+    if (status) {
+        return status == DROVER_UNKNOWN ? DROVER_OK : status;
+    }
+    if (drover_value_get_type(map) != DROVER_VALUE_MAP) {
+        status = DROVER_INVALID;
+    }
+    drover_value_iter iter;
+    drover_value_iter_init(&iter, map);
+    while (!status) {
+        drover_value *name = NULL;
+        drover_value *value = NULL;
+        const char *name_text;
+        const char *value_text;
+        status = drover_value_iter_next(&iter, &name, &value);
+        if (status == DROVER_UNKNOWN) {
+            status = DROVER_OK;
+            break;
+        }
+        if (!status &&
+            (!get_plain_text(name, &name_text) || !get_plain_text(value, &value_text))) {
+            status = DROVER_INVALID;
+        }
+        if (!status && !command_environment_allows(config, name_text)) {
+            status = DROVER_DENIED;
+        }
+        if (!status) {
+            status = command_environment_set(&named->environment, name_text, value_text);
+        }
+        drover_value_destroy(&name);
+        drover_value_destroy(&value);
+    }
+    drover_value_destroy(&map);
+    return status;
+}
+
+static drover_status read_request(struct named *named, const struct drover_job *job,
+                                  const char *program, const drover_value *payload)
+{
+    const struct pool_config *config = executor_pool_config(job->executor);
+    if (drover_value_get_type(payload) != DROVER_VALUE_MAP) {
+        return DROVER_INVALID;
+    }
+    drover_status status = read_argv(named, payload);
+    if (!status && strcmp(named->argv.items[0], program) != 0) {
+        status = DROVER_DENIED;
+    }
+    if (!status) {
+        status = command_environment_inherit(&named->environment, config, NULL, 0);
+    }
+    if (!status) {
+        status = read_environment(named, config, payload);
+    }
+    if (!status) {
+        status = add_task_variables(&named->environment, job);
+    }
+    if (!status) {
+        status = drover_value_map_get(payload, "stdin", &named->input);
+        status = status == DROVER_UNKNOWN ? DROVER_OK : status;
+    }
+    return status;
+}
+
+static drover_status set_item(drover_value *map, const char *key, drover_status made,
+                              drover_value *item)
+{
+    if (made) {
+        return made;
+    }
+    return drover_value_map_set(map, key, &item);
+}
+
+static drover_status describe(const struct command_run *run, drover_value **out_value)
+{
+    drover_value *map = NULL;
+    drover_value *item = NULL;
+    bool has_exited = WIFEXITED(run->wait_status);
+    bool has_signal = WIFSIGNALED(run->wait_status);
+    drover_status status = drover_value_map_new(&map);
+    if (!status) {
+        status = drover_value_new_int(has_exited ? WEXITSTATUS(run->wait_status) : -1, &item);
+        status = set_item(map, "exit", status, item);
+    }
+    if (!status) {
+        status = drover_value_new_int(has_signal ? WTERMSIG(run->wait_status) : 0, &item);
+        status = set_item(map, "signal", status, item);
+    }
+    if (!status) {
+        status = drover_value_new_binary(run->out.bytes, run->out.len, &item);
+        status = set_item(map, "stdout", status, item);
+    }
+    if (!status) {
+        status = drover_value_new_binary(run->err.bytes, run->err.len, &item);
+        status = set_item(map, "stderr", status, item);
+    }
+    if (status) {
+        drover_value_destroy(&map);
+        return status;
+    }
+    *out_value = map;
+    return DROVER_OK;
+}
+
+static void explain_refusal(struct job_outcome *outcome, drover_status status,
+                            const char *program)
+{
+    if (status == DROVER_DENIED) {
+        job_outcome_fail(outcome, DROVER_ERROR_REFUSED, "denied",
+                         "only argv[0] \"%s\" is allowed here, and in env only the names "
+                         "that the worker's configuration lists",
+                         program);
+        outcome->is_permanent = true;
+    } else if (status == DROVER_INVALID || status == DROVER_UNKNOWN) {
+        job_outcome_fail(outcome, DROVER_ERROR_HANDLER, "bad-arg",
+                         "wanted: {\"argv\": [text...], \"stdin\": bytes or text, "
+                         "\"env\": {name: text}}");
+        outcome->is_permanent = true;
+    } else {
+        fail_by_our_fault(outcome, status);
+    }
+}
+
+void exec_run_program(struct drover_job *job, const char *program, const drover_value *payload,
+                      struct job_outcome *outcome)
+{
+    struct named named = {.input = NULL};
+    struct command_run run = {
+        .output_max = POOL_OUTPUT_MAX, .keeps_stderr = true, .serial = job->task.serial};
+    struct drv_buffer input;
+    char directory[TMPDIR_PATH_MAX] = "";
+    drv_buffer_init(&input);
+    drover_status status = read_request(&named, job, program, payload);
+    if (!status && named.input != NULL) {
+        status = plain_text(named.input, &input);
+    }
+    if (!status) {
+        status = tmpdir_new(executor_tmp(job->executor), "task-", directory);
+    }
+    if (!status) {
+        struct command start = {
+            .argv = named.argv.items, .environment = &named.environment, .cwd = directory};
+        run.input = drv_buffer_view(&input);
+        status = command_run(job->executor, &start, &run);
+    }
+    if (status) {
+        explain_refusal(outcome, status, program);
+    } else {
+        (void)judge(&run, program, run.output_max, outcome);
+        if (run.pid != 0 && outcome->outcome != RECORD_STOPPED &&
+            describe(&run, &outcome->value) != DROVER_OK) {
+            fail_by_our_fault(outcome, DROVER_NOMEM);
+        }
+    }
+    if (outcome->outcome != RECORD_SUCCEEDED) {
+        keep_tail(&run, outcome);
+    }
+    command_run_fini(&run);
+    if (directory[0] != '\0') {
+        (void)!tmpdir_remove(directory);
+    }
+    drv_buffer_fini(&input);
+    drover_value_destroy(&named.input);
+    command_environment_fini(&named.environment);
+    exec_argv_fini(&named.argv);
+}

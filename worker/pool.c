@@ -1,0 +1,551 @@
+#include "pool.h"
+
+#include "clock.h"
+#include "job.h"
+#include "model/prefork.h"
+#include "module.h"
+#include "pool_private.h"
+#include "problem.h"
+#include "proctree.h"
+#include "tmpdir.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum {
+    LOAD_MS = 60 * 1000, /* for all modules together */
+    EPOLL_BATCH = 64,
+    TAG_CALL = UINT16_MAX, /* epoll: executors call */
+    TAG_ZYGOTE,            /* epoll: the zygote says something; other tags are seats */
+};
+
+/* ---- starting -----------------------------------------------------------------------------
+ */
+
+static bool run_has_token(const void *entry, const void *key)
+{
+    return ((const struct run *)entry)->token == *(const uint64_t *)key;
+}
+
+static bool is_due_before(const struct drv_heap_node *a, const struct drv_heap_node *b)
+{
+    const struct run *first = DRV_CONTAINER_OF((struct drv_heap_node *)(uintptr_t)a, struct run,
+                                               timer);
+    const struct run *second = DRV_CONTAINER_OF((struct drv_heap_node *)(uintptr_t)b,
+                                                struct run, timer);
+    return first->due_us < second->due_us;
+}
+
+static drover_status add_type(struct pool *pool, const struct zygote_reply *reply)
+{
+    if (pool->type_count == pool->type_capacity) {
+        size_t capacity = pool->type_capacity == 0 ? 16 : pool->type_capacity * 2;
+        struct pool_type_entry *types = realloc(pool->types, capacity * sizeof(*types));
+        if (types == NULL) {
+            return DROVER_NOMEM;
+        }
+        pool->types = types;
+        pool->type_capacity = capacity;
+    }
+    char *name = strdup(reply->text);
+    if (name == NULL) {
+        return DROVER_NOMEM;
+    }
+    pool->types[pool->type_count++] = (struct pool_type_entry){
+        .name = name, .model = (enum pool_model)reply->model, .flags = reply->flags};
+    return DROVER_OK;
+}
+
+static int compare_types(const void *a, const void *b, void *context)
+{
+    const struct pool_type_entry *types = context;
+    return strcmp(types[*(const uint32_t *)a].name, types[*(const uint32_t *)b].name);
+}
+
+static drover_status sort_types(struct pool *pool)
+{
+    pool->sorted = calloc(pool->type_count + 1, sizeof(*pool->sorted));
+    if (pool->sorted == NULL) {
+        return DROVER_NOMEM;
+    }
+    for (size_t i = 0; i < pool->type_count; i++) {
+        pool->sorted[i] = (uint32_t)i;
+    }
+    qsort_r(pool->sorted, pool->type_count, sizeof(*pool->sorted), compare_types, pool->types);
+    return DROVER_OK;
+}
+
+/* Waits until the zygote has loaded everything and said what there is. */
+static drover_status learn_types(struct pool *pool, struct drv_problem *problem)
+{
+    struct zygote_reply reply;
+    uint64_t until_ms = drv_clock_now_ms() + LOAD_MS;
+    for (;;) {
+        uint64_t now_ms = drv_clock_now_ms();
+        drover_status status = DROVER_NOT_READY;
+        if (now_ms < until_ms) {
+            status = zygote_receive(&pool->zygote, (int)(until_ms - now_ms), &reply);
+        }
+        if (status == DROVER_NOT_READY) {
+            return drv_problem_set(problem, DROVER_TIMEOUT,
+                                   "loading the modules took longer than %d s", LOAD_MS / 1000);
+        }
+        if (status) {
+            return drv_problem_set(problem, DROVER_IO,
+                                   "the process that loads the modules died");
+        }
+        if (reply.kind == ZYGOTE_FAILED) {
+            return drv_problem_set(problem, (drover_status)reply.status, "%s", reply.text);
+        }
+        if (reply.kind == ZYGOTE_READY) {
+            memcpy(pool->tmp_base, reply.text, sizeof(pool->tmp_base));
+            return sort_types(pool);
+        }
+        status = add_type(pool, &reply);
+        if (status) {
+            return drv_problem_set(problem, status, "out of memory");
+        }
+    }
+}
+
+static drover_status listen_to(struct pool *pool, int fd, uint32_t tag)
+{
+    struct epoll_event interest = {.events = EPOLLIN, .data.u32 = tag};
+    return epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, fd, &interest) == 0 ? DROVER_OK : DROVER_IO;
+}
+
+static drover_status open_fds(struct pool *pool)
+{
+    pool->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    pool->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (pool->epoll_fd < 0 || pool->call_fd < 0) {
+        return DROVER_IO;
+    }
+    drover_status status = listen_to(pool, pool->call_fd, TAG_CALL);
+    return status ? status : listen_to(pool, pool->zygote.control, TAG_ZYGOTE);
+}
+
+static bool has_model(const struct pool *pool, enum pool_model model)
+{
+    for (size_t i = 0; i < pool->type_count; i++) {
+        if (pool->types[i].model == model) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static drover_status make_seats(struct pool *pool)
+{
+    static const enum pool_model MODELS[POOL_CLASSES] = {POOL_MODEL_PREFORK, POOL_MODEL_EXEC};
+    pool->seats = calloc(pool->slots * POOL_CLASSES, sizeof(*pool->seats));
+    if (pool->seats == NULL) {
+        return DROVER_NOMEM;
+    }
+    for (size_t class = 0; class < POOL_CLASSES; class ++) {
+        for (size_t i = 0; has_model(pool, MODELS[class]) && i < pool->slots; i++) {
+            pool_seat_init(&pool->seats[pool->seat_count], (uint32_t)pool->seat_count,
+                           MODELS[class]);
+            pool->seat_count++;
+        }
+    }
+    return DROVER_OK;
+}
+
+/* Children that were here before are not ours to end. */
+static drover_status remember_strangers(struct pool *pool)
+{
+    pool->strangers = calloc(PROCTREE_CHILDREN_MAX, sizeof(*pool->strangers));
+    if (pool->strangers == NULL) {
+        return DROVER_NOMEM;
+    }
+    int count = proctree_children(pool->strangers, PROCTREE_CHILDREN_MAX);
+    pool->stranger_count = count > 0 ? (size_t)count : 0;
+    return DROVER_OK;
+}
+
+static drover_status start(struct pool *pool, const struct pool_config *config,
+                           struct drv_problem *problem)
+{
+    drover_status status = remember_strangers(pool);
+    if (!status && prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
+        status = DROVER_IO;
+    }
+    if (!status) {
+        status = zygote_start(&pool->zygote, config, pool->slots * POOL_CLASSES);
+    }
+    if (status) {
+        return drv_problem_set(problem, status, "cannot start the zygote: %s", strerror(errno));
+    }
+    status = learn_types(pool, problem);
+    if (status) {
+        return status;
+    }
+    status = open_fds(pool);
+    if (!status) {
+        status = make_seats(pool);
+    }
+    if (status) {
+        return drv_problem_set(problem, status, "cannot set up the pool: %s", strerror(errno));
+    }
+    return DROVER_OK;
+}
+
+drover_status pool_new(const struct pool_config *config, struct drv_problem *problem,
+                       struct pool **out_pool)
+{
+    if (config->slots == 0 || config->slots > POOL_SLOTS_MAX) {
+        return drv_problem_set(problem, DROVER_INVALID, "slots must be from 1 to %d",
+                               POOL_SLOTS_MAX);
+    }
+    struct pool *pool = calloc(1, sizeof(*pool));
+    if (pool == NULL) {
+        return drv_problem_set(problem, DROVER_NOMEM, "out of memory");
+    }
+    pool->log = config->log;
+    pool->slots = config->slots;
+    pool->epoll_fd = pool->call_fd = pool->zygote.control = -1;
+    pool->retry_at_us = INT64_MAX;
+    drv_rng_init(&pool->rng, drv_clock_now_us() ^ (uint64_t)getpid() << 32);
+    drv_table_init(&pool->runs, 0, run_has_token);
+    drv_heap_init(&pool->timers, is_due_before);
+    drv_buffer_init(&pool->record);
+    drv_list_init(&pool->watched);
+    drv_list_init(&pool->dropped);
+    for (size_t class = 0; class < POOL_CLASSES; class ++) {
+        drv_list_init(&pool->idle[class]);
+        drv_list_init(&pool->pending[class]);
+    }
+    drover_status status = start(pool, config, problem);
+    if (status) {
+        pool_close(&pool);
+        return status;
+    }
+    pool_start_seats(pool, (int64_t)drv_clock_now_us());
+    *out_pool = pool;
+    return DROVER_OK;
+}
+
+/* ---- ending -------------------------------------------------------------------------------
+ */
+
+static bool is_stranger(void *context, pid_t pid)
+{
+    const struct pool *pool = context;
+    for (size_t i = 0; i < pool->stranger_count; i++) {
+        if (pool->strangers[i] == pid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What falls to this process when the zygote is gone. */
+static void end_processes(struct pool *pool)
+{
+    zygote_stop(&pool->zygote);
+    proctree_end_children(is_stranger, pool);
+    if (pool->tmp_base[0] != '\0' && tmpdir_remove(pool->tmp_base) != DROVER_OK) {
+        drv_log_warn(pool->log, "cannot remove a temporary directory",
+                     drv_log_str("path", pool->tmp_base));
+    }
+    pool->tmp_base[0] = '\0';
+}
+
+static void free_runs(struct pool *pool)
+{
+    struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
+    for (struct run *run = drv_table_next(&pool->runs, &cursor); run != NULL;
+         run = drv_table_next(&pool->runs, &cursor)) {
+        pool_run_free(pool, run);
+    }
+}
+
+void pool_close(struct pool **pool_pointer)
+{
+    struct pool *pool = *pool_pointer;
+    if (pool == NULL) {
+        return;
+    }
+    *pool_pointer = NULL;
+    if (pool->zygote.pid > 0) {
+        end_processes(pool);
+    }
+    free_runs(pool);
+    for (size_t i = 0; i < pool->seat_count; i++) {
+        pool_seat_fini(pool, &pool->seats[i]);
+    }
+    for (size_t i = 0; i < pool->type_count; i++) {
+        free(pool->types[i].name);
+    }
+    if (pool->epoll_fd >= 0) {
+        (void)close(pool->epoll_fd);
+    }
+    if (pool->call_fd >= 0) {
+        (void)close(pool->call_fd);
+    }
+    drv_table_fini(&pool->runs);
+    drv_heap_fini(&pool->timers);
+    drv_buffer_fini(&pool->record);
+    free(pool->types);
+    free(pool->sorted);
+    free(pool->seats);
+    free(pool->strangers);
+    free(pool);
+}
+
+/* ---- one turn -----------------------------------------------------------------------------
+ */
+
+int pool_fd(const struct pool *pool)
+{
+    return pool->epoll_fd;
+}
+
+int64_t pool_deadline_us(const struct pool *pool)
+{
+    if (pool->is_broken) {
+        return INT64_MAX;
+    }
+    if (pool->has_work) {
+        return 0;
+    }
+    int64_t due_us = pool->retry_at_us;
+    const struct drv_heap_node *node = drv_heap_min(&pool->timers);
+    if (node != NULL) {
+        const struct run *run = DRV_CONTAINER_OF((struct drv_heap_node *)(uintptr_t)node,
+                                                 struct run, timer);
+        due_us = run->due_us < due_us ? run->due_us : due_us;
+    }
+    const struct drv_list *link = drv_list_first(&pool->watched);
+    if (link != NULL) {
+        const struct seat *seat = DRV_LIST_ITEM((struct drv_list *)(uintptr_t)link, struct seat,
+                                                watch);
+        due_us = seat->watch_at_us < due_us ? seat->watch_at_us : due_us;
+    }
+    for (size_t i = 0; i < pool->seat_count; i++) {
+        const struct seat *seat = &pool->seats[i];
+        if (seat->state == POOL_EXECUTOR_DOWN && seat->is_wanted &&
+            seat->start_at_us < due_us) {
+            due_us = seat->start_at_us;
+        }
+    }
+    return due_us;
+}
+
+/* Who has called; output is read at once, and whether the zygote spoke is returned. */
+static bool hear(struct pool *pool)
+{
+    struct epoll_event events[EPOLL_BATCH];
+    int count = epoll_wait(pool->epoll_fd, events, EPOLL_BATCH, 0);
+    bool has_zygote = false;
+    for (int i = 0; i < count; i++) {
+        uint32_t tag = events[i].data.u32;
+        if (tag == TAG_CALL) {
+            lane_clear(pool->call_fd);
+        } else if (tag == TAG_ZYGOTE) {
+            has_zygote = true;
+        } else if (tag < pool->seat_count) {
+            pool_read_output(pool, &pool->seats[tag]);
+        }
+    }
+    return has_zygote;
+}
+
+static void read_seats(struct pool *pool, const struct pool_sink *sink, int64_t now_us)
+{
+    for (size_t i = 0; i < pool->seat_count; i++) {
+        if (pool->seats[i].placed_count > 0) {
+            pool_read_seat(pool, &pool->seats[i], sink, now_us);
+        }
+    }
+}
+
+static void retry(struct pool *pool, int64_t now_us)
+{
+    if (pool->retry_at_us > now_us) {
+        return;
+    }
+    pool->retry_at_us = INT64_MAX;
+    for (size_t i = 0; i < pool->seat_count; i++) {
+        struct seat *seat = &pool->seats[i];
+        if (seat->must_kill) {
+            pool_kill(pool, seat);
+        }
+        if (seat->answer.is_set) {
+            pool_send_answer(pool, seat, now_us);
+        }
+    }
+}
+
+static void arm_seats(struct pool *pool)
+{
+    for (size_t i = 0; i < pool->seat_count; i++) {
+        struct seat *seat = &pool->seats[i];
+        if (seat->placed_count > 0 && !seat->lane.is_broken) {
+            pool_arm(pool, seat);
+        }
+    }
+}
+
+drover_status pool_poll(struct pool *pool, int64_t now_us, pool_event_fn on_event,
+                        void *context)
+{
+    const struct pool_sink sink = {.on_event = on_event, .context = context};
+    if (pool->is_broken) {
+        return DROVER_CLOSED;
+    }
+    pool->has_work = false;
+    bool has_zygote = hear(pool);
+    read_seats(pool, &sink, now_us);
+    if (has_zygote && pool_read_zygote(pool, &sink, now_us) != DROVER_OK) {
+        drv_log_error(pool->log, "the zygote is gone");
+        end_processes(pool);
+        pool_give_up(pool, &sink);
+        return DROVER_CLOSED;
+    }
+    pool_report_dropped(pool, &sink);
+    pool_run_timers(pool, &sink, now_us);
+    retry(pool, now_us);
+    pool_place(pool, now_us);
+    arm_seats(pool);
+    return DROVER_OK;
+}
+
+/* ---- what is known ------------------------------------------------------------------------
+ */
+
+size_t pool_type_count(const struct pool *pool)
+{
+    return pool->type_count;
+}
+
+struct pool_type pool_type_at(const struct pool *pool, size_t position)
+{
+    DRV_ASSERT(position < pool->type_count);
+    const struct pool_type_entry *type = &pool->types[position];
+    return (struct pool_type){.name = type->name, .model = type->model, .flags = type->flags};
+}
+
+size_t pool_attempt_count(const struct pool *pool)
+{
+    return drv_table_count(&pool->runs);
+}
+
+size_t pool_waiting_count(const struct pool *pool)
+{
+    return pool_attempt_count(pool) - pool->busy_count;
+}
+
+size_t pool_idle_count(const struct pool *pool)
+{
+    size_t taken = pool->busy_count;
+    for (size_t class = 0; class < POOL_CLASSES; class ++) {
+        taken += pool->pending_count[class];
+    }
+    return pool->is_broken || taken > pool->slots ? 0 : pool->slots - taken;
+}
+
+size_t pool_executor_count(const struct pool *pool)
+{
+    return pool->seat_count;
+}
+
+void pool_executor_at(const struct pool *pool, size_t position,
+                      struct pool_executor_info *out_info)
+{
+    DRV_ASSERT(position < pool->seat_count);
+    const struct seat *seat = &pool->seats[position];
+    *out_info = (struct pool_executor_info){.pid = seat->pid,
+                                            .model = seat->model,
+                                            .state = seat->state,
+                                            .done = seat->done,
+                                            .crashes = seat->crashes,
+                                            .started_at_us = seat->started_at_us};
+    const struct drv_list *link = drv_list_first(&seat->placed);
+    if (link != NULL) {
+        const struct run *run = DRV_LIST_ITEM((struct drv_list *)(uintptr_t)link, struct run,
+                                              link);
+        out_info->token = run->token;
+        out_info->type = pool->types[run->handler].name;
+        out_info->running_since_us = run->started_us;
+    }
+}
+
+pid_t pool_zygote_pid(const struct pool *pool)
+{
+    return pool->zygote.pid;
+}
+
+const char *pool_executor_state_name(enum pool_executor_state state)
+{
+    switch (state) {
+    case POOL_EXECUTOR_STARTING:
+        return "starting";
+    case POOL_EXECUTOR_IDLE:
+        return "idle";
+    case POOL_EXECUTOR_BUSY:
+        return "busy";
+    case POOL_EXECUTOR_STOPPING:
+        return "stopping";
+    case POOL_EXECUTOR_DOWN:
+        return "down";
+    }
+    return "state";
+}
+
+/* ---- one call, for debuggers ----------------------------------------------------------------
+ */
+
+static drover_status call_handler(const struct module_handler *handler,
+                                  const drover_value *payload, struct drv_problem *problem,
+                                  drover_value **out_result)
+{
+    struct drover_job job;
+    struct job_outcome outcome;
+    struct record_task task = {.index = DROVER_INDEX_NONE, .attempt = 1};
+    drover_status status = drover_id_new(&task.id);
+    if (status) {
+        return drv_problem_set(problem, status, "no random numbers");
+    }
+    job_init(&job, NULL, &task, handler->type, (int64_t)drv_clock_now_us());
+    job_outcome_init(&outcome);
+    prefork_run(&job, handler, payload, &outcome);
+    if (outcome.outcome != RECORD_SUCCEEDED) {
+        status = drv_problem_set(problem, DROVER_FAILED, "%s: %s", outcome.code, outcome.text);
+    } else if (outcome.value == NULL) {
+        status = drover_value_new_nil(out_result);
+    } else {
+        *out_result = outcome.value;
+        outcome.value = NULL;
+    }
+    job_outcome_fini(&outcome);
+    return status;
+}
+
+drover_status pool_call(const struct pool_config *config, const char *type,
+                        const drover_value *payload, struct drv_problem *problem,
+                        drover_value **out_result)
+{
+    struct module_set set;
+    drover_status status = module_set_load(&set, config, problem);
+    if (status) {
+        return status;
+    }
+    const struct module_handler *handler = module_set_find(&set, type);
+    if (handler == NULL) {
+        status = drv_problem_set(problem, DROVER_UNKNOWN, "no handler for type %s", type);
+    } else if (handler->kind != MODULE_FUNCTION) {
+        status = drv_problem_set(problem, DROVER_UNSUPPORTED,
+                                 "%s is a command, which can be called without drover", type);
+    } else {
+        status = call_handler(handler, payload, problem, out_result);
+    }
+    module_set_fini(&set);
+    return status;
+}

@@ -1,0 +1,231 @@
+/*
+ * pool_private.h: the parts of the pool, shared by pool*.c.
+ *
+ *   run:   one attempt.    pending ──place──> placed ──taken──> started ──> finished
+ *                             ^─────revoke──────┘ (recall, a long run ahead, executor died)
+ *   seat:  a place for one executor process, which comes and goes.
+ *          down ──> starting ──> idle <──> busy ──> stopping ──> down
+ *
+ * Who has a run is decided by its claim (lane.h). STARTED costs no message: a seat whose head
+ * was not seen to finish within WATCH_US is looked at, and what stands behind a long run is
+ * taken back, so that a short task never waits for a long one while a slot is free.
+ */
+#ifndef POOL_PRIVATE_H
+#define POOL_PRIVATE_H
+
+#include "backoff.h"
+#include "buffer.h"
+#include "heap.h"
+#include "lane.h"
+#include "list.h"
+#include "log.h"
+#include "pool.h"
+#include "table.h"
+#include "zygote.h"
+
+enum {
+    POOL_WATCH_US = 1000,     /* a run that takes longer is reported STARTED */
+    POOL_BACKLOG_US = 2000,   /* expected run time that may be placed in one executor */
+    POOL_RETRY_US = 1000,     /* until something that could not be sent is tried again */
+    POOL_RECORDS_MAX = 256,   /* records read from one executor in one poll */
+    POOL_LOOKS_MAX = 8,       /* busy seats that are asked whether they take one more */
+    POOL_LINE_MAX = 1024,     /* bytes of a line of output in the log */
+    POOL_OUTPUT_TURN = 65536, /* bytes of output read from one executor in one poll */
+    POOL_BACKSTOP_MS = 2000,  /* patience with an executor that has to kill its command */
+    POOL_CLASSES = 2,         /* prefork, exec: seats run one or the other */
+};
+
+enum run_state { RUN_PENDING, RUN_PLACED, RUN_STARTED, RUN_DROPPED };
+enum run_stop { STOP_NONE, STOP_CANCEL, STOP_TIMEOUT };
+enum run_step { STEP_TIMEOUT, STEP_TERM, STEP_KILL }; /* what is due at due_us */
+
+struct seat;
+
+struct run {
+    struct drv_list link; /* in pool.pending[], seat.placed or pool.dropped */
+    uint64_t token;
+    drover_id id;
+    uint32_t index, attempt;
+    uint32_t handler;
+    struct drv_data *meta; /* owned reference; NULL: none */
+    struct pool_value payload, shared;
+    char payload_type[DROVER_CONTENT_TYPE_MAX + 1]; /* what payload.content_type points to */
+    char shared_type[DROVER_CONTENT_TYPE_MAX + 1];
+    uint64_t timeout_ms, term_ms, kill_ms;
+    enum run_state state;
+
+    struct seat *seat; /* placed or started: where */
+    uint32_t claim;
+    uint64_t serial;
+    uint64_t expected_us; /* part of seat.backlog_us */
+    int64_t started_us;
+
+    enum run_stop stop;
+    enum run_step step;
+    int64_t due_us; /* of the step */
+    int64_t kill_at_us;
+    struct drv_heap_node timer;
+};
+
+struct seat {
+    uint32_t number;
+    enum pool_model model;
+    enum pool_executor_state state;
+    bool is_wanted;      /* exec: not before the first command */
+    bool is_doomed;      /* got a signal: gets no more work, ends */
+    bool must_kill;      /* the request could not be sent yet */
+    uint16_t generation; /* of the process, for requests */
+    pid_t pid;
+    struct lane lane;
+    int stderr_fd; /* owned; -1: none */
+
+    struct drv_list placed; /* runs, in the order of the ring */
+    size_t placed_count;
+    struct run *claims[POOL_DEPTH_MAX]; /* by claim; NULL: free */
+    uint64_t backlog_us;
+    struct drv_list idle;  /* in pool.idle[] */
+    struct drv_list watch; /* in pool.watched */
+    int64_t watch_at_us;
+
+    bool has_shared; /* the process has the value of shared_id */
+    drover_id shared_id;
+
+    bool is_asking; /* a handler waits for shared data */
+    uint64_t question;
+    struct {
+        bool is_set; /* the ring was full */
+        uint32_t status;
+        int64_t number;
+        struct pool_value value; /* owned reference */
+        char content_type[DROVER_CONTENT_TYPE_MAX + 1];
+    } answer;
+
+    struct drv_buffer tail;      /* last of stderr */
+    struct drv_buffer line;      /* not a whole line yet */
+    uint64_t user_us, system_us; /* reported by this process so far */
+
+    int64_t started_at_us;
+    int64_t start_at_us; /* down: not before */
+    uint32_t failures;   /* starts in a row that came to nothing */
+    uint64_t done_here;  /* attempts of this process */
+    uint64_t done, crashes;
+};
+
+struct pool_type_entry {
+    char *name; /* owned */
+    enum pool_model model;
+    unsigned flags;
+    double mean_us; /* moving average of run times; 0: none yet */
+};
+
+struct pool {
+    struct zygote zygote;
+    bool is_broken; /* the zygote is gone */
+    const struct drv_log *log;
+    char tmp_base[1024]; /* removed at the end, should the zygote not have */
+    struct pool_type_entry *types;
+    size_t type_count, type_capacity;
+    uint32_t *sorted; /* numbers of types by name */
+
+    struct seat *seats;
+    size_t seat_count, slots, busy_count;
+    struct drv_list idle[POOL_CLASSES];
+    struct drv_list watched; /* seats, by watch_at_us */
+
+    struct drv_table runs; /* by token */
+    struct drv_list pending[POOL_CLASSES];
+    size_t pending_count[POOL_CLASSES];
+    struct drv_list dropped; /* aborted before they started; reported by the next poll */
+    struct drv_heap timers;
+    uint64_t serial;
+    size_t next_look; /* seat to ask first */
+
+    int epoll_fd, call_fd;
+    bool has_work;       /* poll again at once */
+    int64_t retry_at_us; /* INT64_MAX: nothing to be sent again */
+    struct drv_rng rng;
+    struct drv_buffer record;
+
+    pid_t *strangers; /* children this process had before */
+    size_t stranger_count;
+};
+
+/* Where events go during one poll. */
+struct pool_sink {
+    pool_event_fn on_event;
+    void *context;
+};
+
+static inline size_t pool_class(enum pool_model model)
+{
+    return model == POOL_MODEL_EXEC ? 1 : 0;
+}
+
+/* ---- pool_run.c -----------------------------------------------------------------------------
+ */
+
+/* Puts pending runs into rings as far as there is room. */
+void pool_place(struct pool *pool, int64_t now_us);
+
+/* Takes a run out of its seat, which may become idle. It belongs to nobody then. */
+void pool_unseat(struct pool *pool, struct run *run, int64_t now_us);
+
+/* Back to the front of the pending ones. */
+void pool_run_requeue(struct pool *pool, struct run *run);
+
+/* Takes back everything in the seat that was not taken. */
+void pool_take_back(struct pool *pool, struct seat *seat, int64_t now_us);
+
+/* Forgets a run that is in no list. */
+void pool_run_free(struct pool *pool, struct run *run);
+
+/* What is due: STARTED, timeouts, signals. */
+void pool_run_timers(struct pool *pool, const struct pool_sink *sink, int64_t now_us);
+
+/* Reports runs that were aborted before they started. */
+void pool_report_dropped(struct pool *pool, const struct pool_sink *sink);
+
+/* ---- pool_seat.c ----------------------------------------------------------------------------
+ */
+
+void pool_seat_init(struct seat *seat, uint32_t number, enum pool_model model);
+void pool_seat_fini(struct pool *pool, struct seat *seat);
+
+/* Starts what should run and does not. */
+void pool_start_seats(struct pool *pool, int64_t now_us);
+
+/* Ends the process of a seat and all below it; ZYGOTE_GONE follows. */
+void pool_kill(struct pool *pool, struct seat *seat);
+
+/* Replies of the zygote. CLOSED when it is gone. */
+DROVER_MUST_USE drover_status pool_read_zygote(struct pool *pool, const struct pool_sink *sink,
+                                               int64_t now_us);
+
+/* Output of the executor: to the log, the last of it to the tail. */
+void pool_read_output(struct pool *pool, struct seat *seat);
+
+/* Reports everything in the pool as crashed, when there is nothing left to run it. */
+void pool_give_up(struct pool *pool, const struct pool_sink *sink);
+
+/* Announces that the agent will look at the ring only when it is called. */
+void pool_arm(struct pool *pool, struct seat *seat);
+
+/* ---- pool_read.c ----------------------------------------------------------------------------
+ */
+
+/* Records of one executor, a bounded number of them. */
+void pool_read_seat(struct pool *pool, struct seat *seat, const struct pool_sink *sink,
+                    int64_t now_us);
+
+/* Sends an answer that found the ring full. */
+void pool_send_answer(struct pool *pool, struct seat *seat, int64_t now_us);
+
+/* Reports a run that ended with its executor. */
+void pool_report_crash(struct pool *pool, struct run *run, const struct zygote_reply *gone,
+                       const struct pool_sink *sink, int64_t now_us);
+
+/* Text for an error: valid UTF-8 within `max` bytes; uses `scratch` when it has to be changed.
+ */
+struct drv_view pool_clean_text(struct drv_view text, size_t max, struct drv_buffer *scratch);
+
+#endif

@@ -1,0 +1,446 @@
+#include "pool_private.h"
+
+#include "escape.h"
+#include "utf8.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum {
+    CODE_MAX = 64,
+    TEXT_MAX = 4096,
+    KEY_MAX = 256,
+    KV_VALUE_MAX = 1024 * 1024,
+};
+
+struct drv_view pool_clean_text(struct drv_view text, size_t max, struct drv_buffer *scratch)
+{
+    if (text.len > max) {
+        text.len = max;
+        while (text.len > 0 && (text.bytes[text.len] & 0xc0) == 0x80) {
+            text.len--;
+        }
+    }
+    if (drv_utf8_is_valid(text.bytes, text.len)) {
+        return text;
+    }
+    drv_buffer_clear(scratch);
+    if (drv_buffer_reserve(scratch, max + 1) != DROVER_OK) {
+        return drv_view_of(NULL, 0);
+    }
+    return drv_view_of(scratch->bytes, drv_escape(text, (char *)scratch->bytes, max + 1));
+}
+
+/* ---- how a run ended ----------------------------------------------------------------------
+ */
+
+static void learn_run_time(struct pool_type_entry *type, uint64_t run_us)
+{
+    double sample = run_us > 0 ? (double)run_us : 1;
+    type->mean_us = type->mean_us <= 0 ? sample : (7 * type->mean_us + sample) / 8;
+}
+
+/* A run that was told to stop: failed by its timeout, or cancelled. */
+static void tell_stopped(const struct run *run, struct pool_event *event, char *text,
+                         size_t text_size)
+{
+    if (run->stop == STOP_TIMEOUT) {
+        (void)snprintf(text, text_size, "ran for longer than its limit of %llu ms",
+                       (unsigned long long)run->timeout_ms);
+        event->finished.outcome = POOL_FAILED;
+        event->finished.error_kind = DROVER_ERROR_TIMEOUT;
+    } else {
+        (void)snprintf(text, text_size, "cancelled while it ran");
+        event->finished.outcome = POOL_CANCELLED;
+        event->finished.error_kind = DROVER_ERROR_CANCELLED;
+    }
+    event->finished.code = drv_view_of(NULL, 0);
+    event->finished.text = drv_view_text(text);
+    event->finished.permanent = false;
+}
+
+static void describe_end(const struct zygote_reply *gone, char *text, size_t size)
+{
+    int status = gone->wait_status;
+    if (gone->pid == 0) {
+        (void)snprintf(text, size, "%.200s", gone->text);
+    } else if (WIFSIGNALED(status)) {
+        const char *name = sigabbrev_np(WTERMSIG(status));
+        (void)snprintf(text, size, "the executor was ended by signal %d (SIG%s)",
+                       WTERMSIG(status), name != NULL ? name : "?");
+    } else {
+        (void)snprintf(text, size, "the handler ended its process with exit code %d",
+                       WEXITSTATUS(status));
+    }
+}
+
+void pool_report_crash(struct pool *pool, struct run *run, const struct zygote_reply *gone,
+                       const struct pool_sink *sink, int64_t now_us)
+{
+    char text[256];
+    const struct seat *seat = gone->pid == 0 ? NULL : &pool->seats[gone->slot];
+    struct pool_event event = {.kind = POOL_FINISHED, .token = run->token};
+    event.finished.exit_code = -1;
+    if (gone->pid != 0 && WIFSIGNALED(gone->wait_status)) {
+        event.finished.signal = (uint32_t)WTERMSIG(gone->wait_status);
+    } else if (gone->pid != 0) {
+        event.finished.exit_code = WEXITSTATUS(gone->wait_status);
+    }
+    if (run->stop != STOP_NONE) {
+        tell_stopped(run, &event, text, sizeof(text));
+    } else {
+        describe_end(gone, text, sizeof(text));
+        event.finished.outcome = POOL_FAILED;
+        event.finished.error_kind = DROVER_ERROR_CRASH;
+        event.finished.text = drv_view_text(text);
+    }
+    if (seat != NULL) {
+        uint64_t user_us = gone->user_us;
+        uint64_t system_us = gone->system_us;
+        event.finished.stderr_tail = drv_buffer_view(&seat->tail);
+        event.finished.run_us = now_us > run->started_us ? (uint64_t)(now_us - run->started_us)
+                                                         : 0;
+        event.finished.has_usage = true;
+        event.finished.usage.user_us = user_us > seat->user_us ? user_us - seat->user_us : 0;
+        event.finished.usage.system_us = system_us > seat->system_us
+                                             ? system_us - seat->system_us
+                                             : 0;
+        event.finished.usage.peak_rss_bytes = gone->peak_rss_bytes;
+        event.finished.usage.pid = (uint32_t)gone->pid;
+        learn_run_time(&pool->types[run->handler], event.finished.run_us);
+    }
+    pool_run_free(pool, run);
+    sink->on_event(sink->context, &event);
+}
+
+/* ---- records ------------------------------------------------------------------------------
+ */
+
+/* The run that a record is about, if the executor may speak of it. */
+static struct run *run_of(const struct seat *seat, uint32_t claim, uint64_t serial)
+{
+    if (claim >= POOL_DEPTH_MAX || seat->claims[claim] == NULL ||
+        seat->claims[claim]->serial != serial || !lane_is_taken(&seat->lane, claim, serial)) {
+        return NULL;
+    }
+    return seat->claims[claim];
+}
+
+/* The run in progress, for records without a claim. */
+static struct run *run_in_progress(const struct seat *seat, uint64_t serial)
+{
+    DRV_LIST_EACH(link, &seat->placed)
+    {
+        struct run *run = DRV_LIST_ITEM(link, struct run, link);
+        if (run->serial == serial) {
+            return lane_is_taken(&seat->lane, run->claim, serial) ? run : NULL;
+        }
+    }
+    return NULL;
+}
+
+/* Views into the record, and the value. */
+struct finished {
+    struct record_finished head;
+    struct drv_view code, text, tail, content_type;
+    struct drv_data *data; /* owned */
+};
+
+static bool parse_finished(struct seat *seat, struct drv_view rest, struct finished *out)
+{
+    *out = (struct finished){.data = NULL};
+    return lane_take_head(&rest, &out->head, sizeof(out->head)) &&
+           lane_take_bytes(&rest, out->head.code_len, &out->code) &&
+           lane_take_bytes(&rest, out->head.text_len, &out->text) &&
+           lane_take_bytes(&rest, out->head.stderr_len, &out->tail) &&
+           out->code.len <= CODE_MAX && out->text.len <= TEXT_MAX &&
+           out->tail.len <= POOL_STDERR_MAX && out->head.outcome >= RECORD_SUCCEEDED &&
+           out->head.outcome <= RECORD_STOPPED &&
+           out->head.error_kind <= DROVER_ERROR_EXPIRED &&
+           lane_take_value(&seat->lane, &out->head.value, false, &rest, &out->data,
+                           &out->content_type) == DROVER_OK;
+}
+
+static void tell_failed(const struct finished *finished, struct pool_event *event,
+                        struct drv_buffer scratch[2])
+{
+    event->finished.outcome = POOL_FAILED;
+    event->finished.error_kind = finished->head.error_kind != DROVER_ERROR_NONE
+                                     ? (enum drover_error_kind)finished->head.error_kind
+                                     : DROVER_ERROR_HANDLER;
+    event->finished.code = pool_clean_text(finished->code, CODE_MAX, &scratch[0]);
+    event->finished.text = pool_clean_text(finished->text, TEXT_MAX, &scratch[1]);
+    event->finished.permanent = finished->head.permanent != 0;
+}
+
+static void fill_finished(struct seat *seat, const struct run *run,
+                          const struct finished *finished, struct pool_event *event, char *text,
+                          size_t text_size, struct drv_buffer scratch[2])
+{
+    const struct record_finished *head = &finished->head;
+    event->finished.exit_code = head->exit_code;
+    event->finished.signal = head->signal;
+    event->finished.run_us = head->run_us;
+    event->finished.has_usage = true;
+    event->finished.usage = (struct pool_usage){.user_us = head->user_us,
+                                                .system_us = head->system_us,
+                                                .peak_rss_bytes = head->peak_rss_bytes,
+                                                .pid = head->pid};
+    if (finished->data != NULL && head->outcome != RECORD_STOPPED) {
+        event->finished.value = (struct pool_value){.data = finished->data,
+                                                    .view = drv_data_view(finished->data),
+                                                    .content_type = finished->content_type};
+    }
+    if (head->outcome == RECORD_SUCCEEDED) {
+        event->finished.outcome = POOL_SUCCEEDED;
+        event->finished.exit_code = -1;
+        return;
+    }
+    if (head->outcome == RECORD_STOPPED && run->stop != STOP_NONE) {
+        tell_stopped(run, event, text, text_size);
+    } else {
+        tell_failed(finished, event, scratch);
+    }
+    event->finished.stderr_tail = finished->tail.len > 0 ? finished->tail
+                                                         : drv_buffer_view(&seat->tail);
+}
+
+static bool on_finished(struct pool *pool, struct seat *seat, struct drv_view rest,
+                        const struct pool_sink *sink, int64_t now_us)
+{
+    struct finished finished;
+    char text[128];
+    struct drv_buffer scratch[2];
+    if (!parse_finished(seat, rest, &finished)) {
+        drv_data_unref(&finished.data);
+        return false;
+    }
+    struct run *run = run_of(seat, finished.head.claim, finished.head.serial);
+    if (run == NULL) {
+        drv_data_unref(&finished.data);
+        return false;
+    }
+    drv_buffer_init(&scratch[0]);
+    drv_buffer_init(&scratch[1]);
+    if (finished.head.outcome != RECORD_SUCCEEDED) {
+        pool_read_output(pool, seat); /* what it printed came before */
+    }
+    struct pool_event event = {.kind = POOL_FINISHED, .token = run->token};
+    fill_finished(seat, run, &finished, &event, text, sizeof(text), scratch);
+    learn_run_time(&pool->types[run->handler], finished.head.run_us);
+    seat->user_us += finished.head.user_us;
+    seat->system_us += finished.head.system_us;
+    seat->done++;
+    seat->done_here++;
+    seat->failures = 0;
+    seat->is_asking = false;
+    pool_unseat(pool, run, now_us);
+    pool_run_free(pool, run);
+    sink->on_event(sink->context, &event);
+    drv_buffer_clear(&seat->tail);
+    drv_data_unref(&finished.data);
+    drv_buffer_fini(&scratch[0]);
+    drv_buffer_fini(&scratch[1]);
+    return true;
+}
+
+static bool on_progress(struct seat *seat, struct drv_view rest, const struct pool_sink *sink)
+{
+    struct record_progress head;
+    struct drv_view text;
+    if (!lane_take_head(&rest, &head, sizeof(head)) ||
+        !lane_take_bytes(&rest, head.text_len, &text) || text.len > RECORD_TEXT_MAX) {
+        return false;
+    }
+    const struct run *run = run_in_progress(seat, head.serial);
+    if (run == NULL) {
+        return true; /* said after its end, by a thread that was left */
+    }
+    struct drv_buffer scratch;
+    drv_buffer_init(&scratch);
+    struct pool_event event = {.kind = POOL_PROGRESS, .token = run->token};
+    event.progress.permille = head.permille < 1000 ? head.permille : 1000;
+    event.progress.text = pool_clean_text(text, RECORD_TEXT_MAX, &scratch);
+    sink->on_event(sink->context, &event);
+    drv_buffer_fini(&scratch);
+    return true;
+}
+
+static bool on_log(struct pool *pool, struct seat *seat, struct drv_view rest,
+                   const struct pool_sink *sink)
+{
+    struct record_log head;
+    struct drv_view text;
+    if (!lane_take_head(&rest, &head, sizeof(head)) ||
+        !lane_take_bytes(&rest, head.text_len, &text) || text.len > RECORD_TEXT_MAX) {
+        return false;
+    }
+    const struct run *run = run_in_progress(seat, head.serial);
+    if (run == NULL) {
+        return true;
+    }
+    struct drv_buffer scratch;
+    drv_buffer_init(&scratch);
+    struct pool_event event = {.kind = POOL_LOG, .token = run->token};
+    event.log.text = pool_clean_text(text, RECORD_TEXT_MAX, &scratch);
+    drv_log_info(pool->log, "handler", drv_log_id("id", &run->id),
+                 drv_log_int("pid", seat->pid), drv_log_view("text", event.log.text));
+    sink->on_event(sink->context, &event);
+    drv_buffer_fini(&scratch);
+    return true;
+}
+
+/* ---- shared data --------------------------------------------------------------------------
+ */
+
+static uint64_t request_name(const struct seat *seat, uint64_t sequence)
+{
+    return (uint64_t)seat->number << 48 | (uint64_t)seat->generation << 32 |
+           (sequence & UINT32_MAX);
+}
+
+static bool on_kv(struct seat *seat, struct drv_view rest, const struct pool_sink *sink)
+{
+    struct record_kv head;
+    struct drv_view key;
+    struct drv_view content_type;
+    struct drv_data *data = NULL;
+    if (!lane_take_head(&rest, &head, sizeof(head)) || head.op < POOL_KV_GET ||
+        head.op > POOL_KV_CAS || head.key_len == 0 || head.key_len > KEY_MAX ||
+        head.value.len > KV_VALUE_MAX || !lane_take_bytes(&rest, head.key_len, &key) ||
+        !drv_utf8_is_valid(key.bytes, key.len) ||
+        lane_take_value(&seat->lane, &head.value, false, &rest, &data, &content_type) !=
+            DROVER_OK) {
+        drv_data_unref(&data);
+        return false;
+    }
+    const struct run *run = run_in_progress(seat, head.serial);
+    if (run != NULL) {
+        seat->is_asking = true;
+        seat->question = head.sequence;
+        struct pool_event event = {.kind = POOL_KV, .token = run->token};
+        event.kv.request = request_name(seat, head.sequence);
+        event.kv.op = (enum pool_kv_op)head.op;
+        event.kv.key = key;
+        event.kv.value = (struct pool_value){
+            .data = data, .view = drv_data_view(data), .content_type = content_type};
+        event.kv.number = head.number;
+        event.kv.ttl_ms = head.ttl_ms;
+        event.kv.timeout_ms = head.timeout_ms;
+        sink->on_event(sink->context, &event);
+    }
+    drv_data_unref(&data);
+    return true;
+}
+
+void pool_send_answer(struct pool *pool, struct seat *seat, int64_t now_us)
+{
+    struct record_kv_reply head = {.kind = RECORD_KV_REPLY,
+                                   .status = seat->answer.status,
+                                   .sequence = seat->question,
+                                   .number = seat->answer.number};
+    struct lane_value value = {.bytes = seat->answer.value.view,
+                               .content_type = seat->answer.value.content_type,
+                               .is_nil = seat->answer.value.data == NULL};
+    struct lane_record record = {
+        .head = &head, .head_len = sizeof(head), .slot = &head.value, .value = &value};
+    drover_status status = seat->is_asking ? lane_send(&seat->lane, &record) : DROVER_OK;
+    if (status == DROVER_BUSY) {
+        pool->retry_at_us = now_us + POOL_RETRY_US;
+        return;
+    }
+    if (status) { /* it waits no longer than its own timeout */
+        drv_log_warn(pool->log, "cannot answer a handler", drv_log_status("status", status));
+    } else if (seat->is_asking && ring_writer_must_wake(&seat->lane.out)) {
+        lane_signal(seat->lane.wake_fd);
+    }
+    seat->is_asking = false;
+    seat->answer.is_set = false;
+    drv_data_unref(&seat->answer.value.data);
+}
+
+void pool_kv_reply(struct pool *pool, uint64_t request, drover_status status,
+                   const struct pool_value *value, int64_t number)
+{
+    size_t number_of_seat = (size_t)(request >> 48);
+    if (number_of_seat >= pool->seat_count) {
+        return;
+    }
+    struct seat *seat = &pool->seats[number_of_seat];
+    if (!seat->is_asking || seat->answer.is_set ||
+        request_name(seat, seat->question) != request) {
+        return;
+    }
+    seat->answer.is_set = true;
+    seat->answer.status = (uint32_t)status;
+    seat->answer.number = number;
+    seat->answer.value = (struct pool_value){.data = NULL};
+    if (value != NULL && value->data != NULL &&
+        value->content_type.len <= DROVER_CONTENT_TYPE_MAX) {
+        seat->answer.value = *value;
+        (void)drv_data_ref(value->data);
+        if (value->content_type.len > 0) {
+            memcpy(seat->answer.content_type, value->content_type.bytes,
+                   value->content_type.len);
+        }
+        seat->answer.value.content_type = drv_view_of(seat->answer.content_type,
+                                                      value->content_type.len);
+    }
+    pool_send_answer(pool, seat, 0);
+}
+
+/* ---- reading ------------------------------------------------------------------------------
+ */
+
+static bool on_record(struct pool *pool, struct seat *seat, struct drv_view record,
+                      const struct pool_sink *sink, int64_t now_us)
+{
+    uint32_t kind;
+    if (record.len < sizeof(kind)) {
+        return false;
+    }
+    memcpy(&kind, record.bytes, sizeof(kind));
+    switch (kind) {
+    case RECORD_FINISHED:
+        return on_finished(pool, seat, record, sink, now_us);
+    case RECORD_PROGRESS:
+        return on_progress(seat, record, sink);
+    case RECORD_LOG:
+        return on_log(pool, seat, record, sink);
+    case RECORD_KV:
+        return on_kv(seat, record, sink);
+    default:
+        return false;
+    }
+}
+
+void pool_read_seat(struct pool *pool, struct seat *seat, const struct pool_sink *sink,
+                    int64_t now_us)
+{
+    if (seat->lane.shared == NULL || seat->lane.is_broken) {
+        return;
+    }
+    drover_status status = DROVER_OK;
+    size_t count = 0;
+    ring_reader_wake(&seat->lane.in);
+    while (count < POOL_RECORDS_MAX) {
+        status = ring_read(&seat->lane.in, &pool->record);
+        if (status) {
+            break;
+        }
+        count++;
+        if (!on_record(pool, seat, drv_buffer_view(&pool->record), sink, now_us)) {
+            status = DROVER_MALFORMED;
+            break;
+        }
+    }
+    if (count > 0 && ring_reader_must_wake(&seat->lane.in)) {
+        lane_signal(seat->lane.wake_fd);
+    }
+    if (status == DROVER_MALFORMED) {
+        drv_log_warn(pool->log, "executor broke the rules", drv_log_int("pid", seat->pid));
+        seat->lane.is_broken = true;
+        pool_kill(pool, seat);
+    }
+}

@@ -1,0 +1,369 @@
+#include "pool_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+/* An executor that ends sooner than this after its start, having done nothing, failed to start.
+ */
+#define POOL_SETTLED_US (INT64_C(1000) * 1000)
+
+static const struct drv_backoff RESTART = {.base_ms = 50, .max_ms = 5000};
+
+/* ---- life
+ * ------------------------------------------------------------------------------------ */
+
+void pool_seat_init(struct seat *seat, uint32_t number, enum pool_model model)
+{
+    *seat = (struct seat){.number = number,
+                          .model = model,
+                          .state = POOL_EXECUTOR_DOWN,
+                          .is_wanted = model == POOL_MODEL_PREFORK,
+                          .stderr_fd = -1};
+    seat->lane = (struct lane){.memory_fd = -1, .wake_fd = -1, .call_fd = -1, .values_fd = -1};
+    drv_list_init(&seat->placed);
+    drv_list_init(&seat->idle);
+    drv_list_init(&seat->watch);
+    drv_buffer_init(&seat->tail);
+    drv_buffer_init(&seat->line);
+}
+
+static void close_output(struct pool *pool, struct seat *seat)
+{
+    if (seat->stderr_fd >= 0) {
+        (void)epoll_ctl(pool->epoll_fd, EPOLL_CTL_DEL, seat->stderr_fd, NULL);
+        (void)close(seat->stderr_fd);
+        seat->stderr_fd = -1;
+    }
+}
+
+static void drop_answer(struct seat *seat)
+{
+    seat->answer.is_set = false;
+    drv_data_unref(&seat->answer.value.data);
+}
+
+/* Everything that belonged to the process. */
+static void clear_seat(struct pool *pool, struct seat *seat)
+{
+    close_output(pool, seat);
+    lane_close(&seat->lane);
+    drop_answer(seat);
+    drv_buffer_clear(&seat->tail);
+    drv_buffer_clear(&seat->line);
+    drv_list_remove(&seat->idle);
+    drv_list_remove(&seat->watch);
+    seat->state = POOL_EXECUTOR_DOWN;
+    seat->pid = 0;
+    seat->generation++;
+    seat->is_doomed = seat->must_kill = seat->has_shared = seat->is_asking = false;
+    seat->user_us = seat->system_us = seat->done_here = 0;
+}
+
+void pool_seat_fini(struct pool *pool, struct seat *seat)
+{
+    clear_seat(pool, seat);
+    drv_buffer_fini(&seat->tail);
+    drv_buffer_fini(&seat->line);
+}
+
+void pool_arm(struct pool *pool, struct seat *seat)
+{
+    if (!ring_reader_sleep(&seat->lane.in)) {
+        pool->has_work = true;
+    }
+}
+
+/* ---- starting -----------------------------------------------------------------------------
+ */
+
+static drover_status request_start(struct pool *pool, struct seat *seat)
+{
+    struct lane_ends ends;
+    int pipe_fds[2] = {-1, -1};
+    drover_status status = lane_open(&seat->lane, pool->call_fd, &ends);
+    if (status) {
+        return status;
+    }
+    struct epoll_event interest = {.events = EPOLLIN, .data.u32 = seat->number};
+    if (pipe2(pipe_fds, O_CLOEXEC) != 0 || fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK) != 0 ||
+        epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, pipe_fds[0], &interest) != 0) {
+        status = DROVER_IO;
+    }
+    if (!status) {
+        status = zygote_spawn(&pool->zygote, seat->number, seat->model, &ends, pipe_fds[1]);
+    }
+    lane_ends_close(&ends);
+    if (pipe_fds[1] >= 0) {
+        (void)close(pipe_fds[1]);
+    }
+    if (status) {
+        if (pipe_fds[0] >= 0) {
+            (void)close(pipe_fds[0]);
+        }
+        lane_close(&seat->lane);
+        return status;
+    }
+    seat->stderr_fd = pipe_fds[0];
+    return DROVER_OK;
+}
+
+static void start_seat(struct pool *pool, struct seat *seat, int64_t now_us)
+{
+    drover_status status = request_start(pool, seat);
+    if (status) {
+        seat->start_at_us = now_us + (int64_t)drv_backoff_delay_ms(&RESTART, seat->failures++,
+                                                                   &pool->rng) *
+                                         1000;
+        if (status != DROVER_BUSY && status != DROVER_CLOSED) {
+            drv_log_warn(pool->log, "cannot start an executor",
+                         drv_log_status("status", status), drv_log_str("why", strerror(errno)));
+        }
+        return;
+    }
+    seat->state = POOL_EXECUTOR_STARTING;
+    seat->started_at_us = now_us;
+}
+
+/* Commands get executors as they are needed. */
+static void want_seats(struct pool *pool)
+{
+    size_t missing = pool->pending_count[1];
+    for (size_t i = 0; missing > 0 && i < pool->seat_count; i++) {
+        struct seat *seat = &pool->seats[i];
+        if (seat->model != POOL_MODEL_EXEC) {
+            continue;
+        }
+        if (seat->state == POOL_EXECUTOR_DOWN || seat->state == POOL_EXECUTOR_STARTING) {
+            seat->is_wanted = true;
+            missing--;
+        }
+    }
+}
+
+void pool_start_seats(struct pool *pool, int64_t now_us)
+{
+    if (pool->pending_count[1] > 0) {
+        want_seats(pool);
+    }
+    for (size_t i = 0; i < pool->seat_count; i++) {
+        struct seat *seat = &pool->seats[i];
+        if (seat->state == POOL_EXECUTOR_DOWN && seat->is_wanted &&
+            seat->start_at_us <= now_us) {
+            start_seat(pool, seat, now_us);
+        }
+    }
+}
+
+static void on_spawned(struct pool *pool, struct seat *seat, const struct zygote_reply *reply,
+                       int64_t now_us)
+{
+    if (seat->state != POOL_EXECUTOR_STARTING) {
+        return;
+    }
+    if (reply->pid <= 0) {
+        drv_log_warn(pool->log, "cannot fork an executor",
+                     drv_log_str("why", strerror(reply->wait_status)));
+        clear_seat(pool, seat);
+        seat->start_at_us = now_us + (int64_t)drv_backoff_delay_ms(&RESTART, seat->failures++,
+                                                                   &pool->rng) *
+                                         1000;
+        return;
+    }
+    seat->pid = reply->pid;
+    seat->state = POOL_EXECUTOR_IDLE;
+    drv_list_push_back(&pool->idle[pool_class(seat->model)], &seat->idle);
+}
+
+/* ---- ending -------------------------------------------------------------------------------
+ */
+
+void pool_kill(struct pool *pool, struct seat *seat)
+{
+    drv_list_remove(&seat->idle);
+    if (seat->pid == 0) {
+        return;
+    }
+    seat->state = POOL_EXECUTOR_STOPPING;
+    seat->is_doomed = true;
+    seat->must_kill =
+        zygote_signal(&pool->zygote, seat->number, seat->pid, SIGKILL) == DROVER_BUSY;
+    if (seat->must_kill) {
+        pool->retry_at_us = 0;
+    }
+}
+
+/* Saves what was not taken; the rest, which is one run unless the executor wrote nonsense into its
+ * claims, has ended with it. */
+static void settle_runs(struct pool *pool, struct seat *seat, const struct zygote_reply *gone,
+                        const struct pool_sink *sink, int64_t now_us)
+{
+    struct drv_list charged;
+    drv_list_init(&charged);
+    seat->state = POOL_EXECUTOR_STOPPING; /* takes nothing that a callback submits */
+    pool_take_back(pool, seat, now_us);
+    for (struct drv_list *link = drv_list_first(&seat->placed); link != NULL;
+         link = drv_list_first(&seat->placed)) {
+        struct run *run = DRV_LIST_ITEM(link, struct run, link);
+        pool_unseat(pool, run, now_us);
+        drv_list_push_back(&charged, &run->link);
+    }
+    for (struct drv_list *link = drv_list_pop_front(&charged); link != NULL;
+         link = drv_list_pop_front(&charged)) {
+        seat->done++;
+        pool_report_crash(pool, DRV_LIST_ITEM(link, struct run, link), gone, sink, now_us);
+    }
+}
+
+static void on_gone(struct pool *pool, struct seat *seat, const struct zygote_reply *reply,
+                    const struct pool_sink *sink, int64_t now_us)
+{
+    if (seat->pid == 0 || seat->pid != reply->pid) {
+        return;
+    }
+    bool has_failed = seat->done_here == 0 && seat->placed_count == 0 && !seat->is_doomed &&
+                      now_us - seat->started_at_us < POOL_SETTLED_US;
+    bool was_ours = seat->is_doomed;
+    /* What it said before it died comes first. The ring holds no more than these reads take. */
+    for (size_t i = 0; i < LANE_RING_BYTES / 8 / POOL_RECORDS_MAX; i++) {
+        pool_read_seat(pool, seat, sink, now_us);
+    }
+    pool_read_output(pool, seat);
+    settle_runs(pool, seat, reply, sink, now_us);
+    if (!was_ours) {
+        seat->crashes++;
+        drv_log_warn(pool->log, "executor died", drv_log_int("pid", reply->pid),
+                     drv_log_int("wait_status", reply->wait_status));
+    }
+    clear_seat(pool, seat);
+    seat->failures = has_failed ? seat->failures + 1 : 0;
+    seat->start_at_us = now_us;
+    if (has_failed) {
+        seat->start_at_us += (int64_t)drv_backoff_delay_ms(&RESTART, seat->failures - 1,
+                                                           &pool->rng) *
+                             1000;
+    }
+}
+
+drover_status pool_read_zygote(struct pool *pool, const struct pool_sink *sink, int64_t now_us)
+{
+    struct zygote_reply reply;
+    drover_status status = zygote_receive(&pool->zygote, 0, &reply);
+    for (; !status; status = zygote_receive(&pool->zygote, 0, &reply)) {
+        if (reply.slot >= pool->seat_count) {
+            continue;
+        }
+        struct seat *seat = &pool->seats[reply.slot];
+        if (reply.kind == ZYGOTE_SPAWNED) {
+            on_spawned(pool, seat, &reply, now_us);
+        } else if (reply.kind == ZYGOTE_GONE) {
+            on_gone(pool, seat, &reply, sink, now_us);
+        }
+    }
+    return status == DROVER_NOT_READY ? DROVER_OK : status;
+}
+
+static void collect_runs(struct drv_list *from, struct drv_list *to)
+{
+    drv_list_splice_back(to, from);
+}
+
+void pool_give_up(struct pool *pool, const struct pool_sink *sink)
+{
+    struct zygote_reply gone = {.kind = ZYGOTE_GONE, .text = "the zygote is gone"};
+    struct drv_list all;
+    drv_list_init(&all);
+    pool->is_broken = true;
+    for (size_t i = 0; i < pool->seat_count; i++) {
+        struct seat *seat = &pool->seats[i];
+        collect_runs(&seat->placed, &all);
+        seat->placed_count = 0;
+        memset(seat->claims, 0, sizeof(seat->claims));
+        seat->is_wanted = false;
+        clear_seat(pool, seat);
+    }
+    for (size_t class = 0; class < POOL_CLASSES; class ++) {
+        collect_runs(&pool->pending[class], &all);
+        pool->pending_count[class] = 0;
+    }
+    collect_runs(&pool->dropped, &all);
+    pool->busy_count = 0;
+    for (struct drv_list *link = drv_list_pop_front(&all); link != NULL;
+         link = drv_list_pop_front(&all)) {
+        struct run *run = DRV_LIST_ITEM(link, struct run, link);
+        run->seat = NULL;
+        pool_report_crash(pool, run, &gone, sink, 0);
+    }
+}
+
+/* ---- output -------------------------------------------------------------------------------
+ */
+
+static void log_line(struct pool *pool, struct seat *seat)
+{
+    if (seat->line.len > 0) {
+        drv_log_info(pool->log, "output", drv_log_int("pid", seat->pid),
+                     drv_log_view("text", drv_buffer_view(&seat->line)));
+    }
+    drv_buffer_clear(&seat->line);
+}
+
+static void log_output(struct pool *pool, struct seat *seat, const uint8_t *bytes, size_t len)
+{
+    while (pool->log != NULL && len > 0) {
+        const uint8_t *newline = memchr(bytes, '\n', len);
+        size_t part = newline != NULL ? (size_t)(newline - bytes) : len;
+        bool is_cut = part > POOL_LINE_MAX - seat->line.len;
+        if (is_cut) {
+            part = POOL_LINE_MAX - seat->line.len;
+        }
+        (void)!drv_buffer_append(&seat->line, bytes, part);
+        bool is_whole = newline != NULL && !is_cut;
+        if (is_whole || is_cut) {
+            log_line(pool, seat);
+        }
+        part += is_whole ? 1 : 0;
+        bytes += part;
+        len -= part;
+    }
+}
+
+static void keep_tail(struct seat *seat, const uint8_t *bytes, size_t len)
+{
+    if (len > POOL_STDERR_MAX) {
+        bytes += len - POOL_STDERR_MAX;
+        len = POOL_STDERR_MAX;
+    }
+    if (seat->tail.len + len > POOL_STDERR_MAX) {
+        size_t cut = seat->tail.len + len - POOL_STDERR_MAX;
+        memmove(seat->tail.bytes, seat->tail.bytes + cut, seat->tail.len - cut);
+        seat->tail.len -= cut;
+    }
+    (void)!drv_buffer_append(&seat->tail, bytes, len);
+}
+
+void pool_read_output(struct pool *pool, struct seat *seat)
+{
+    uint8_t bytes[8192];
+    size_t total = 0;
+    while (seat->stderr_fd >= 0 && total < POOL_OUTPUT_TURN) {
+        ssize_t got = read(seat->stderr_fd, bytes, sizeof(bytes));
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0 && errno == EAGAIN) {
+            return;
+        }
+        if (got <= 0) {
+            log_line(pool, seat);
+            close_output(pool, seat);
+            return;
+        }
+        total += (size_t)got;
+        keep_tail(seat, bytes, (size_t)got);
+        log_output(pool, seat, bytes, (size_t)got);
+    }
+}

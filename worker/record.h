@@ -1,0 +1,122 @@
+/*
+ * record.h: what goes through the rings between the agent and an executor.
+ *
+ * A record is one of the fixed structs below followed by the bytes whose lengths it gives, in
+ * the order of the length fields. Both sides are the same program, forked, so structs are
+ * copied as they are. What comes from an executor is checked by the agent like anything from a
+ * stranger.
+ *
+ *   agent ── TASK, SHARED, KV_REPLY ──> executor
+ *         <── FINISHED, PROGRESS, LOG, KV ──
+ */
+#ifndef RECORD_H
+#define RECORD_H
+
+#include <drover/drover.h>
+
+#include <stdint.h>
+
+enum record_kind {
+    RECORD_TASK = 1,
+    RECORD_SHARED,
+    RECORD_KV_REPLY,
+    RECORD_FINISHED = 16,
+    RECORD_PROGRESS,
+    RECORD_LOG,
+    RECORD_KV,
+};
+
+enum {
+    RECORD_INLINE_MAX = 32 *
+                        1024, /* longer values go as a sealed memory file beside the ring */
+    RECORD_TEXT_MAX = 1024,   /* progress, log */
+};
+
+enum record_form { RECORD_NIL, RECORD_INLINE, RECORD_FILE };
+
+struct record_value {
+    uint64_t len; /* bytes of the value */
+    uint32_t form;
+    uint32_t content_type_len; /* 0: msgpack */
+};                             /* followed by: content type; the bytes if RECORD_INLINE */
+
+struct record_task {
+    uint32_t kind;
+    uint32_t claim; /* slot in lane_shared.claims */
+    uint64_t serial;
+    drover_id id;
+    uint32_t index;
+    uint32_t attempt;
+    uint32_t handler;    /* number in the module set */
+    uint32_t has_shared; /* the last SHARED belongs to it */
+    uint64_t timeout_ms; /* 0: none */
+    uint64_t kill_ms;    /* grace after SIGTERM for a command that timed out */
+    uint32_t meta_len;
+    uint32_t reserved;
+    struct record_value payload;
+}; /* meta, payload */
+
+struct record_shared {
+    uint32_t kind;
+    uint32_t reserved;
+    struct record_value value;
+};
+
+struct record_kv_reply {
+    uint32_t kind;
+    uint32_t status;
+    uint64_t sequence;
+    int64_t number;
+    struct record_value value;
+};
+
+enum record_outcome {
+    RECORD_SUCCEEDED = 1,
+    RECORD_FAILED,
+    RECORD_STOPPED, /* as it was asked to, by the cancel word */
+};
+
+struct record_finished {
+    uint32_t kind;
+    uint32_t claim;
+    uint64_t serial;
+    uint32_t outcome;
+    uint32_t error_kind;
+    int32_t exit_code;
+    uint32_t signal;
+    uint32_t permanent;
+    uint32_t pid;
+    uint64_t run_us, user_us, system_us, peak_rss_bytes;
+    uint32_t code_len, text_len, stderr_len;
+    uint32_t reserved;
+    struct record_value value;
+}; /* code, text, stderr, value */
+
+struct record_progress {
+    uint32_t kind;
+    uint32_t permille;
+    uint64_t serial;
+    uint32_t text_len;
+    uint32_t reserved;
+}; /* text */
+
+struct record_log {
+    uint32_t kind;
+    uint32_t text_len;
+    uint64_t serial;
+}; /* text */
+
+struct record_kv {
+    uint32_t kind;
+    uint32_t op;
+    uint64_t serial;
+    uint64_t sequence; /* of this request in the executor */
+    int64_t number;
+    uint64_t ttl_ms;
+    uint64_t timeout_ms;
+    uint32_t key_len;
+    uint32_t reserved;
+    struct record_value value;
+}; /* key, value */
+
+#endif
