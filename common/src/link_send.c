@@ -265,16 +265,16 @@ static struct drv_data *make_head(struct drv_link *link, const struct drv_kind_r
                                        .ack = link->settled_in};
     struct drv_data *head = NULL;
     struct drv_pack pack;
-    drv_buffer_clear(&link->head);
     drv_pack_init(&pack, &link->head);
     drv_encode_head(&pack, row, &common);
-    if (drv_pack_status(&pack) || drv_data_new(link->head.len + body_len, &head)) {
-        return NULL;
+    if (drv_pack_status(&pack) == DROVER_OK &&
+        drv_data_new(link->head.len + body_len, &head) == DROVER_OK) {
+        memcpy(head->bytes, link->head.bytes, link->head.len);
+        if (body_len != 0) {
+            memcpy(head->bytes + link->head.len, body, body_len);
+        }
     }
-    memcpy(head->bytes, link->head.bytes, link->head.len);
-    if (body_len != 0) {
-        memcpy(head->bytes + link->head.len, body, body_len);
-    }
+    drv_buffer_clear(&link->head);
     return head;
 }
 
