@@ -1,0 +1,135 @@
+/* cli.c: see cli.h. */
+#include "cli.h"
+
+#include "check.h"
+#include "escape.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#define LINE_MAX_BYTES 4096
+
+const struct drv_option cli_global_options[] = {
+    {.name = "broker",
+     .kind = DRV_OPTION_STRING,
+     .argument = "ENDPOINT",
+     .help = "where the broker is, also from DROVER_BROKER",
+     .env = "DROVER_BROKER",
+     .fallback = "tcp://127.0.0.1:7710"},
+    {.name = "connect-timeout",
+     .kind = DRV_OPTION_DURATION,
+     .argument = "TIME",
+     .help = "how long to try to reach it",
+     .fallback = "5s",
+     .min = 1,
+     .max = 86400000},
+    {.name = "json", .kind = DRV_OPTION_FLAG, .help = "print JSON"},
+};
+const size_t cli_global_option_count = DRV_ARRAY_LEN(cli_global_options);
+
+size_t cli_operand_count(const struct cli *cli)
+{
+    return drv_options_operand_count(cli->options) - cli->words;
+}
+
+const char *cli_operand(const struct cli *cli, size_t index)
+{
+    return index < cli_operand_count(cli)
+               ? drv_options_operand(cli->options, index + cli->words)
+               : NULL;
+}
+
+int cli_say(int code, const char *format, ...)
+{
+    char line[LINE_MAX_BYTES];
+    char safe[LINE_MAX_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    (void)drv_escape(drv_view_text(line), safe, sizeof(safe));
+    (void)fprintf(stderr, "drover: %s\n", safe);
+    return code;
+}
+
+int cli_exit_code(drover_status status)
+{
+    static const struct {
+        drover_status status;
+        int code;
+    } map[] = {
+        {DROVER_OK, CLI_OK},
+        {DROVER_INVALID, CLI_USAGE},
+        {DROVER_MALFORMED, CLI_USAGE},
+        {DROVER_UNSUPPORTED, CLI_USAGE},
+        {DROVER_TOO_BIG, CLI_USAGE},
+        {DROVER_LIMIT, CLI_USAGE},
+        {DROVER_TIMEOUT, CLI_TIMEOUT},
+        {DROVER_UNAVAILABLE, CLI_UNAVAILABLE},
+        {DROVER_WRONG_ENDPOINT, CLI_UNAVAILABLE},
+        {DROVER_VERSION, CLI_UNAVAILABLE},
+        {DROVER_DRAINING, CLI_UNAVAILABLE},
+        {DROVER_BUSY, CLI_BUSY},
+        {DROVER_DENIED, CLI_DENIED},
+        {DROVER_IO, CLI_IO},
+        {DROVER_NOMEM, CLI_SOFTWARE},
+        {DROVER_INTERNAL, CLI_SOFTWARE},
+        {DROVER_PROTOCOL, CLI_SOFTWARE},
+    };
+    for (size_t i = 0; i < DRV_ARRAY_LEN(map); i++) {
+        if (map[i].status == status) {
+            return map[i].code;
+        }
+    }
+    return CLI_FAILED;
+}
+
+int cli_failed(const struct cli *cli, drover_status status, const char *what)
+{
+    char text[1024] = "";
+    if (cli->client != NULL && status != DROVER_TIMEOUT) {
+        drover_client_error_text(cli->client, text, sizeof(text));
+    }
+    if (text[0] == '\0') {
+        (void)snprintf(text, sizeof(text), "%s", drover_status_text(status));
+    }
+    return cli_say(cli_exit_code(status), "%s: %s", what, text);
+}
+
+int cli_no_memory(void)
+{
+    return cli_say(CLI_SOFTWARE, "out of memory");
+}
+
+int cli_connect(struct cli *cli)
+{
+    char text[512] = "";
+    const char *endpoint = drv_options_string(cli->options, "broker");
+    drover_client_options options = DROVER_CLIENT_OPTIONS_INIT;
+    options.connect_timeout_ms = (uint64_t)drv_options_int(cli->options, "connect-timeout");
+    options.error_text = text;
+    options.error_size = sizeof(text);
+    drover_status status = drover_client_open(endpoint, &options, &cli->client);
+    if (status == DROVER_OK) {
+        return CLI_OK;
+    }
+    if (status == DROVER_UNAVAILABLE) {
+        return cli_say(CLI_UNAVAILABLE,
+                       "no broker answered at %s within %s (--broker or DROVER_BROKER says "
+                       "where it is)",
+                       endpoint, drv_options_string(cli->options, "connect-timeout"));
+    }
+    return cli_say(cli_exit_code(status), "%s: %s", endpoint,
+                   text[0] != '\0' ? text : drover_status_text(status));
+}
+
+int64_t cli_duration(const struct cli *cli, const char *option)
+{
+    return drv_options_is_set(cli->options, option) ? drv_options_int(cli->options, option)
+                                                    : DROVER_FOREVER;
+}
+
+int cli_worse(int a, int b)
+{
+    return a > b ? a : b;
+}

@@ -1,0 +1,111 @@
+/*
+ * cli.h: what the commands of `drover` share.
+ *
+ * A command gets its struct cli with the options read; it checks what it was given before it
+ * connects, so that a mistake is told without a broker too. It returns the program's exit code
+ * and has said on stderr, in one line, why that is not 0. All text from peers is escaped before
+ * it is printed. main.c has the map of the files.
+ */
+#ifndef CLI_H
+#define CLI_H
+
+#include "options.h"
+#include "problem.h"
+
+#include <drover/client.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_FAILED = 1, /* the task failed, was cancelled, expired, is lost or not known */
+    CLI_USAGE = 64,
+    CLI_UNAVAILABLE = 69,
+    CLI_SOFTWARE = 70,
+    CLI_IO = 74,
+    CLI_BUSY = 75,
+    CLI_DENIED = 77,
+    CLI_XARGS_FAILED = 123,
+    CLI_TIMEOUT = 124,
+    CLI_SIGNAL = 128, /* and the signal's number */
+};
+
+/* What a word of the command line stands for, for completion. */
+enum cli_word {
+    CLI_WORD_ANY,
+    CLI_WORD_FILE,
+    CLI_WORD_PROGRAM,
+    CLI_WORD_TYPE,
+    CLI_WORD_QUEUE,
+    CLI_WORD_WORKER,
+    CLI_WORD_SHELL,
+};
+
+struct cli;
+
+struct cli_command {
+    const char *group;                /* "queue" of `drover queue pause`; NULL: none */
+    const char *name;                 /* one word */
+    const char *summary;              /* one line for the help, without a full stop */
+    const char *usage;                /* after the name */
+    const char *about;                /* whole sentences; NULL: none */
+    const struct drv_option *options; /* its own; NULL: none */
+    size_t option_count;
+    bool submits;        /* has the options of a task too (task_options.h) */
+    bool hidden;         /* not in the help */
+    size_t operand_min;  /* operands after the name */
+    size_t operand_max;  /* SIZE_MAX: any number */
+    size_t stop_after;   /* the operand after the name that ends the options; 0: none */
+    enum cli_word first; /* what the first operand is */
+    enum cli_word rest;  /* and the others */
+    int (*run)(struct cli *cli);
+};
+
+struct cli {
+    const struct cli_command *command; /* borrowed */
+    struct drv_options *options;       /* borrowed */
+    size_t words;                      /* operands that name the command: 1 or 2 */
+    drover_client *client;             /* owned; NULL until cli_connect */
+    bool json;
+};
+
+/* Options that every command has. */
+extern const struct drv_option cli_global_options[];
+extern const size_t cli_global_option_count;
+
+/* For questions to the broker and changes of state: answered at once or not at all. */
+#define CLI_ASK_MS 10000
+
+/* Operands after the command's name. cli_operand returns NULL behind the last. */
+size_t cli_operand_count(const struct cli *cli);
+const char *cli_operand(const struct cli *cli, size_t index);
+
+/*
+ * Opens the session, trying for as long as --connect-timeout says.
+ * CLI_OK, or says why not and returns the exit code.
+ */
+int cli_connect(struct cli *cli);
+
+/* Says "drover: ..." on stderr, escaped, in one line, and returns code. */
+int cli_say(int code, const char *format, ...) DROVER_PRINTF(2, 3);
+
+/* The exit code for a status. */
+int cli_exit_code(drover_status status);
+
+/* Says what failed, with the library's words when it has some; returns the exit code. */
+int cli_failed(const struct cli *cli, drover_status status, const char *what);
+
+/* The same for what only memory can fail. */
+int cli_no_memory(void);
+
+/* The option, a duration, in ms; DROVER_FOREVER when it is not set. */
+int64_t cli_duration(const struct cli *cli, const char *option);
+
+/* The worse of two exit codes: what went wrong with the command counts more than with a task.
+ */
+int cli_worse(int a, int b);
+
+#endif

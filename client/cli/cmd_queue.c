@@ -1,0 +1,305 @@
+/* cmd_queue.c: queue ls, pause, resume, purge, set. */
+#include "command.h"
+
+#include "check.h"
+#include "doc.h"
+#include "grid.h"
+#include "print.h"
+#include "rate.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static int check_name(const char *name)
+{
+    return drover_name_is_valid(name)
+               ? CLI_OK
+               : cli_say(CLI_USAGE, "'%s' is no queue (letters, digits and . _ : -)", name);
+}
+
+static int failed(const struct cli *cli, drover_status status, const char *queue)
+{
+    return status == DROVER_UNKNOWN ? cli_say(CLI_FAILED, "there is no queue '%s'", queue)
+                                    : cli_failed(cli, status, queue);
+}
+
+static int print_done(const struct cli *cli, const char *queue, const char *key,
+                      const char *value)
+{
+    struct json_out json;
+    if (cli->json) {
+        json_begin(&json);
+        json_key_text(&json, "queue", queue);
+        json_key_text(&json, key, value);
+        return json_print(&json);
+    }
+    (void)printf("%s %s\n", queue, value);
+    return CLI_OK;
+}
+
+/* ---- ls ---------------------------------------------------------------------------------- */
+
+/* A limit, "-" for none. */
+static void limit(struct grid *grid, const drover_value *queue, const char *key, bool bytes)
+{
+    int64_t number = doc_int(queue, key);
+    if (number <= 0) {
+        grid_text(grid, "-");
+    } else if (bytes) {
+        grid_bytes(grid, number);
+    } else {
+        grid_int(grid, number);
+    }
+}
+
+static void row(struct grid *grid, const drover_value *queue)
+{
+    char text[DOC_TEXT_MAX];
+    grid_row(grid);
+    grid_text(grid, doc_text(queue, "name", text, sizeof(text)));
+    grid_int(grid, doc_int(queue, "depth"));
+    grid_int(grid, doc_int(queue, "running"));
+    grid_int(grid, doc_int(queue, "delayed"));
+    grid_age(grid, doc_int(queue, "depth") > 0 ? doc_int(queue, "oldest_age_ms") : -1);
+    grid_state(grid, doc_bool(queue, "paused") ? "paused" : "open");
+    grid_int(grid, doc_int(queue, "weight"));
+    limit(grid, queue, "max_count", false);
+    limit(grid, queue, "max_bytes", true);
+}
+
+static int print_list(const drover_value *document)
+{
+    static const struct grid_column columns[] = {{.name = "QUEUE"},
+                                                 {.name = "DEPTH", .right = true},
+                                                 {.name = "RUNNING", .right = true},
+                                                 {.name = "DELAYED", .right = true},
+                                                 {.name = "OLDEST", .right = true},
+                                                 {.name = "STATE"},
+                                                 {.name = "WEIGHT", .right = true},
+                                                 {.name = "MAX", .right = true},
+                                                 {.name = "MAX BYTES", .right = true}};
+    struct grid grid;
+    drover_value *queues = doc_get(document, "queues");
+    drover_value *item = NULL;
+    drover_value_iter iter;
+    grid_open(&grid, columns, DRV_ARRAY_LEN(columns));
+    if (queues != NULL) {
+        drover_value_iter_init(&iter, queues);
+        while (drover_value_iter_next(&iter, NULL, &item) == DROVER_OK) {
+            row(&grid, item);
+            drover_value_destroy(&item);
+        }
+    }
+    drover_value_destroy(&queues);
+    return grid_print(&grid);
+}
+
+static int list(struct cli *cli)
+{
+    drover_value *document = NULL;
+    int code = cli_connect(cli);
+    if (code != CLI_OK) {
+        return code;
+    }
+    drover_status status = drover_queue_list(cli->client, CLI_ASK_MS, &document);
+    if (status != DROVER_OK) {
+        return cli_failed(cli, status, "queue ls");
+    }
+    code = cli->json ? print_document(document) : print_list(document);
+    drover_value_destroy(&document);
+    return code;
+}
+
+const struct cli_command cmd_queue_list = {
+    .group = "queue", .name = "ls", .summary = "list the queues", .usage = "", .run = list};
+
+/* ---- pause, resume, purge ---------------------------------------------------------------- */
+
+typedef drover_status (*change_fn)(drover_client *client, const char *queue,
+                                   int64_t timeout_ms);
+
+static int change(struct cli *cli, change_fn function, const char *state)
+{
+    int worst = CLI_OK;
+    for (size_t i = 0; worst == CLI_OK && i < cli_operand_count(cli); i++) {
+        worst = check_name(cli_operand(cli, i));
+    }
+    if (worst == CLI_OK) {
+        worst = cli_connect(cli);
+    }
+    if (worst != CLI_OK) {
+        return worst;
+    }
+    for (size_t i = 0; i < cli_operand_count(cli); i++) {
+        const char *queue = cli_operand(cli, i);
+        drover_status status = function(cli->client, queue, CLI_ASK_MS);
+        worst = cli_worse(worst, status == DROVER_OK ? print_done(cli, queue, "state", state)
+                                                     : failed(cli, status, queue));
+    }
+    return worst;
+}
+
+static int pause_queue(struct cli *cli)
+{
+    return change(cli, drover_queue_pause, "paused");
+}
+
+static int resume_queue(struct cli *cli)
+{
+    return change(cli, drover_queue_resume, "open");
+}
+
+static int purge_queue(struct cli *cli)
+{
+    uint64_t count = 0;
+    struct json_out json;
+    const char *queue = cli_operand(cli, 0);
+    int code = check_name(queue);
+    if (code == CLI_OK) {
+        code = cli_connect(cli);
+    }
+    if (code != CLI_OK) {
+        return code;
+    }
+    drover_status status = drover_queue_purge(cli->client, queue, CLI_ASK_MS, &count);
+    if (status != DROVER_OK) {
+        return failed(cli, status, queue);
+    }
+    if (cli->json) {
+        json_begin(&json);
+        json_key_text(&json, "queue", queue);
+        json_key_uint(&json, "cancelled", count);
+        return json_print(&json);
+    }
+    (void)printf("%s: %" PRIu64 " cancelled\n", queue, count);
+    return CLI_OK;
+}
+
+const struct cli_command cmd_queue_pause = {
+    .group = "queue",
+    .name = "pause",
+    .summary = "start no tasks of queues, go on taking them",
+    .usage = "QUEUE...",
+    .operand_min = 1,
+    .operand_max = SIZE_MAX,
+    .first = CLI_WORD_QUEUE,
+    .rest = CLI_WORD_QUEUE,
+    .run = pause_queue,
+};
+
+const struct cli_command cmd_queue_resume = {
+    .group = "queue",
+    .name = "resume",
+    .summary = "end of a pause",
+    .usage = "QUEUE...",
+    .operand_min = 1,
+    .operand_max = SIZE_MAX,
+    .first = CLI_WORD_QUEUE,
+    .rest = CLI_WORD_QUEUE,
+    .run = resume_queue,
+};
+
+const struct cli_command cmd_queue_purge = {
+    .group = "queue",
+    .name = "purge",
+    .summary = "cancel what waits in a queue, not what runs",
+    .usage = "QUEUE",
+    .operand_min = 1,
+    .operand_max = 1,
+    .first = CLI_WORD_QUEUE,
+    .run = purge_queue,
+};
+
+/* ---- set --------------------------------------------------------------------------------- */
+
+static const struct drv_option set_options[] = {
+    {.name = "weight",
+     .kind = DRV_OPTION_INT,
+     .argument = "N",
+     .help = "share of the workers against other queues",
+     .min = 1,
+     .max = 1000000},
+    {.name = "max-count",
+     .kind = DRV_OPTION_INT,
+     .argument = "N",
+     .help = "tasks in it, beyond which submits are busy; 0: no limit",
+     .min = 0,
+     .max = INT64_MAX},
+    {.name = "max-bytes",
+     .kind = DRV_OPTION_SIZE,
+     .argument = "SIZE",
+     .help = "the same in bytes; 0: no limit"},
+    {.name = "rate",
+     .kind = DRV_OPTION_STRING,
+     .argument = "RATE",
+     .help = "starts per time: 10/s, 30/m, 100/h; 0: no limit"},
+    {.name = "concurrency",
+     .kind = DRV_OPTION_INT,
+     .argument = "N",
+     .help = "tasks running at once; 0: no limit",
+     .min = 0,
+     .max = INT64_MAX},
+    {.name = "per-key",
+     .kind = DRV_OPTION_INT,
+     .argument = "N",
+     .help = "the same per fairness key; 0: no limit",
+     .min = 0,
+     .max = INT64_MAX},
+};
+
+static int64_t setting(const struct cli *cli, const char *option)
+{
+    return drv_options_is_set(cli->options, option) ? drv_options_int(cli->options, option)
+                                                    : -1;
+}
+
+static int read_settings(const struct cli *cli, drover_queue_settings *out)
+{
+    const char *rate = drv_options_string(cli->options, "rate");
+    out->weight = setting(cli, "weight");
+    out->max_count = setting(cli, "max-count");
+    out->max_bytes = setting(cli, "max-bytes");
+    out->concurrency = setting(cli, "concurrency");
+    out->per_key = setting(cli, "per-key");
+    if (rate != NULL && !rate_parse(rate, &out->rate)) {
+        return cli_say(CLI_USAGE, "--rate: '%s' is no rate, such as 10/s, 30/m or 0", rate);
+    }
+    for (size_t i = 0; i < DRV_ARRAY_LEN(set_options); i++) {
+        if (drv_options_is_set(cli->options, set_options[i].name)) {
+            return CLI_OK;
+        }
+    }
+    return cli_say(CLI_USAGE, "queue set: nothing to set, see drover queue set --help");
+}
+
+static int set(struct cli *cli)
+{
+    const char *queue = cli_operand(cli, 0);
+    drover_queue_settings settings = DROVER_QUEUE_SETTINGS_INIT;
+    int code = check_name(queue);
+    if (code == CLI_OK) {
+        code = read_settings(cli, &settings);
+    }
+    if (code == CLI_OK) {
+        code = cli_connect(cli);
+    }
+    if (code != CLI_OK) {
+        return code;
+    }
+    drover_status status = drover_queue_set(cli->client, queue, &settings, CLI_ASK_MS);
+    return status == DROVER_OK ? print_done(cli, queue, "state", "set")
+                               : failed(cli, status, queue);
+}
+
+const struct cli_command cmd_queue_set = {
+    .group = "queue",
+    .name = "set",
+    .summary = "weight and limits of a queue",
+    .usage = "QUEUE [--weight N] [--max-count N] [--max-bytes SIZE] [--rate RATE] ...",
+    .options = set_options,
+    .option_count = DRV_ARRAY_LEN(set_options),
+    .operand_min = 1,
+    .operand_max = 1,
+    .first = CLI_WORD_QUEUE,
+    .run = set,
+};

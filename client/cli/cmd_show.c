@@ -1,0 +1,393 @@
+/* cmd_show.c: show, why, task ls. */
+#include "command.h"
+
+#include "check.h"
+#include "doc.h"
+#include "grid.h"
+#include "human.h"
+#include "print.h"
+#include "target.h"
+#include "tasks.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- for show and why -------------------------------------------------------------------- */
+
+typedef drover_status (*ask_fn)(drover_client *client, const drover_id *id, uint32_t index,
+                                int64_t timeout_ms, drover_value **out_document);
+
+static int ask(const struct cli *cli, ask_fn question, const drover_task_ref *task,
+               drover_value **out_document)
+{
+    char text[TARGET_TEXT_MAX];
+    drover_status status = question(cli->client, &task->id, task->index, CLI_ASK_MS,
+                                    out_document);
+    if (status == DROVER_OK) {
+        return CLI_OK;
+    }
+    target_format(&task->id, task->index, text);
+    return status == DROVER_UNKNOWN
+               ? cli_say(CLI_FAILED, "%s: no such task, or it is forgotten", text)
+               : cli_failed(cli, status, text);
+}
+
+static int ask_each(struct cli *cli, ask_fn question,
+                    int (*print)(const struct cli *cli, const drover_value *document))
+{
+    drover_task_ref *tasks = NULL;
+    size_t count = 0;
+    int code = target_operands(cli, 0, &tasks, &count);
+    if (code == CLI_OK) {
+        code = cli_connect(cli);
+    }
+    int worst = code;
+    for (size_t i = 0; code == CLI_OK && i < count; i++) {
+        drover_value *document = NULL;
+        int one = ask(cli, question, &tasks[i], &document);
+        if (one == CLI_OK) {
+            one = cli->json ? print_document(document) : print(cli, document);
+        }
+        drover_value_destroy(&document);
+        worst = cli_worse(worst, one);
+    }
+    free(tasks);
+    return worst;
+}
+
+/* ---- show -------------------------------------------------------------------------------- */
+
+static void print_line(const char *name, const char *text)
+{
+    if (text[0] != '\0') {
+        (void)printf("%-12s %s\n", name, text);
+    }
+}
+
+static void print_text(const drover_value *document, const char *key)
+{
+    char text[1024];
+    print_line(key, doc_text(document, key, text, sizeof(text)));
+}
+
+static void print_age(const drover_value *document, const char *name, const char *key,
+                      const char *after)
+{
+    char text[HUMAN_TEXT_MAX + 8];
+    char age[HUMAN_TEXT_MAX];
+    if (doc_has(document, key)) {
+        (void)snprintf(text, sizeof(text), "%s%s", human_age(doc_int(document, key), age),
+                       after);
+        print_line(name, text);
+    }
+}
+
+static void print_task_name(const drover_value *document)
+{
+    char text[TARGET_TEXT_MAX];
+    drover_task_ref task;
+    if (doc_task(document, &task)) {
+        target_format(&task.id, task.index, text);
+        print_line(doc_has(document, "count") ? "array" : "task", text);
+    }
+}
+
+static void print_place(const drover_value *document)
+{
+    char worker[DOC_TEXT_MAX];
+    char host[DOC_TEXT_MAX];
+    char text[2 * DOC_TEXT_MAX + 8];
+    (void)doc_text(document, "worker", worker, sizeof(worker));
+    (void)doc_text(document, "host", host, sizeof(host));
+    if (worker[0] != '\0') {
+        (void)snprintf(text, sizeof(text), "%s on %s", worker, host);
+        print_line("worker", text);
+    }
+}
+
+static void print_progress(const drover_value *document)
+{
+    char text[DOC_TEXT_MAX];
+    drover_value *progress = doc_get(document, "progress");
+    if (progress != NULL && drover_value_get_type(progress) == DROVER_VALUE_MAP) {
+        (void)doc_text(progress, "text", text, sizeof(text));
+        (void)printf("%-12s %.1f %% %s\n", "progress",
+                     (double)doc_int(progress, "permille") / 10, text);
+    }
+    drover_value_destroy(&progress);
+}
+
+static void print_error(const drover_value *document)
+{
+    char kind[DOC_TEXT_MAX];
+    char code[DOC_TEXT_MAX];
+    char text[2048];
+    drover_value *error = doc_get(document, "error");
+    if (error != NULL && drover_value_get_type(error) == DROVER_VALUE_MAP) {
+        (void)doc_text(error, "kind", kind, sizeof(kind));
+        (void)doc_text(error, "code", code, sizeof(code));
+        (void)doc_text(error, "text", text, sizeof(text));
+        (void)printf("%-12s %s: %s%s%s%s\n", "error", kind, text, code[0] != '\0' ? " (" : "",
+                     code, code[0] != '\0' ? ")" : "");
+        print_text(error, "exit_code");
+        print_text(error, "signal");
+        print_text(error, "stderr");
+    }
+    drover_value_destroy(&error);
+}
+
+static void attempt_row(struct grid *grid, const drover_value *attempt)
+{
+    char text[DOC_TEXT_MAX];
+    grid_row(grid);
+    grid_int(grid, doc_int(attempt, "attempt"));
+    grid_text(grid, doc_text(attempt, "worker", text, sizeof(text)));
+    grid_text(grid, doc_text(attempt, "host", text, sizeof(text)));
+    grid_state(grid, doc_text(attempt, "outcome", text, sizeof(text)));
+    grid_age(grid, doc_int(attempt, "run_us") / 1000);
+    grid_text(grid, doc_text(attempt, "exit_code", text, sizeof(text)));
+    grid_text(grid, doc_text(attempt, "signal", text, sizeof(text)));
+    grid_bytes(grid,
+               doc_has(attempt, "peak_rss_bytes") ? doc_int(attempt, "peak_rss_bytes") : -1);
+    grid_age(grid, doc_int(attempt, "age_ms"));
+}
+
+static int print_attempts(const drover_value *document)
+{
+    static const struct grid_column columns[] = {{.name = "ATTEMPT", .right = true},
+                                                 {.name = "WORKER"},
+                                                 {.name = "HOST"},
+                                                 {.name = "OUTCOME"},
+                                                 {.name = "RAN", .right = true},
+                                                 {.name = "EXIT", .right = true},
+                                                 {.name = "SIGNAL", .right = true},
+                                                 {.name = "PEAK RSS", .right = true},
+                                                 {.name = "AGO", .right = true}};
+    drover_value *attempts = doc_get(document, "attempts");
+    drover_value *item = NULL;
+    drover_value_iter iter;
+    struct grid grid;
+    if (attempts == NULL || drover_value_count(attempts) == 0) {
+        drover_value_destroy(&attempts);
+        return CLI_OK;
+    }
+    grid_open(&grid, columns, DRV_ARRAY_LEN(columns));
+    drover_value_iter_init(&iter, attempts);
+    while (drover_value_iter_next(&iter, NULL, &item) == DROVER_OK) {
+        attempt_row(&grid, item);
+        drover_value_destroy(&item);
+    }
+    drover_value_destroy(&attempts);
+    (void)putchar('\n');
+    return grid_print(&grid);
+}
+
+static int print_show(const struct cli *cli, const drover_value *document)
+{
+    static const char *const first[] = {"type", "queue", "priority", "count"};
+    static const char *const last[] = {"attempt",       "retries_left", "losses_left", "level",
+                                       "payload_bytes", "result_bytes", "retry_of",    "why"};
+    char text[DOC_TEXT_MAX];
+    (void)cli;
+    print_task_name(document);
+    print_line("state", doc_text(document, "state", text, sizeof(text)));
+    print_line("elements", doc_join(document, "states", text, sizeof(text)));
+    for (size_t i = 0; i < DRV_ARRAY_LEN(first); i++) {
+        print_text(document, first[i]);
+    }
+    print_place(document);
+    print_progress(document);
+    print_error(document);
+    print_age(document, "submitted", "submitted_age_ms", " ago");
+    print_age(document, "started", "started_age_ms", " ago");
+    print_age(document, "ended", "ended_age_ms", " ago");
+    print_age(document, "ran", "run_ms", "");
+    if (doc_int(document, "timeout_ms") > 0) {
+        print_age(document, "timeout", "timeout_ms", "");
+    }
+    for (size_t i = 0; i < DRV_ARRAY_LEN(last); i++) {
+        print_text(document, last[i]);
+    }
+    return print_attempts(document);
+}
+
+static int show(struct cli *cli)
+{
+    return ask_each(cli, drover_task_show, print_show);
+}
+
+const struct cli_command cmd_show = {
+    .name = "show",
+    .summary = "everything about tasks and arrays",
+    .usage = "ID|ID.N...",
+    .operand_min = 1,
+    .operand_max = SIZE_MAX,
+    .run = show,
+};
+
+/* ---- why --------------------------------------------------------------------------------- */
+
+static int print_why(const struct cli *cli, const drover_value *document)
+{
+    char text[1024];
+    char offered[1024];
+    (void)cli;
+    (void)doc_text(document, "text", text, sizeof(text));
+    (void)doc_join(document, "offered", offered, sizeof(offered));
+    (void)printf("%s%s%s%s\n", text, offered[0] != '\0' ? " (offered: " : "", offered,
+                 offered[0] != '\0' ? ")" : "");
+    return CLI_OK;
+}
+
+static int why(struct cli *cli)
+{
+    return ask_each(cli, drover_task_why, print_why);
+}
+
+const struct cli_command cmd_why = {
+    .name = "why",
+    .summary = "why a task is where it is and what will move it",
+    .usage = "ID|ID.N...",
+    .operand_min = 1,
+    .operand_max = SIZE_MAX,
+    .run = why,
+};
+
+/* ---- task ls ----------------------------------------------------------------------------- */
+
+static const char *const state_names[] = {"waiting",   "delayed",   "queued",
+                                          "running",   "succeeded", "failed",
+                                          "cancelled", "expired",   NULL};
+
+static const struct drv_option list_options[] = {
+    {.name = "queue",
+     .letter = 'q',
+     .kind = DRV_OPTION_STRING,
+     .argument = "QUEUE",
+     .help = "only of this queue"},
+    {.name = "type",
+     .letter = 't',
+     .kind = DRV_OPTION_STRING,
+     .argument = "TYPE",
+     .help = "only of this type"},
+    {.name = "state",
+     .letter = 's',
+     .kind = DRV_OPTION_CHOICE,
+     .argument = "STATE",
+     .help = "only in this state",
+     .choices = state_names,
+     .repeatable = true},
+    {.name = "limit",
+     .letter = 'l',
+     .kind = DRV_OPTION_INT,
+     .argument = "N",
+     .help = "at most N tasks",
+     .fallback = "1000",
+     .min = 1,
+     .max = 1000000},
+};
+
+static uint32_t wanted_states(const struct cli *cli)
+{
+    uint32_t states = 0;
+    for (size_t i = 0; i < drv_options_count(cli->options, "state"); i++) {
+        const char *name = drv_options_at(cli->options, "state", i);
+        for (uint32_t state = DROVER_STATE_WAITING; state <= DROVER_STATE_LOST; state++) {
+            if (strcmp(drover_state_name((drover_state)state), name) == 0) {
+                states |= 1U << state;
+            }
+        }
+    }
+    return states;
+}
+
+static int list_row(void *context, const drover_value *row)
+{
+    struct grid *grid = context;
+    char text[DOC_TEXT_MAX];
+    drover_task_ref task;
+    if (!doc_task(row, &task)) {
+        return CLI_OK;
+    }
+    target_format(&task.id, task.index, text);
+    grid_row(grid);
+    grid_text(grid, text);
+    grid_text(grid, doc_text(row, "type", text, sizeof(text)));
+    grid_text(grid, doc_text(row, "queue", text, sizeof(text)));
+    grid_state(grid, doc_text(row, "state", text, sizeof(text)));
+    grid_int(grid, doc_int(row, "attempt"));
+    grid_age(grid, doc_int(row, "age_ms"));
+    grid_text(grid, doc_text(row, "worker", text, sizeof(text)));
+    return CLI_OK;
+}
+
+static int append_row(void *context, const drover_value *row)
+{
+    drover_value *list = context;
+    drover_value *copy = NULL;
+    drover_status status = drover_value_copy(row, &copy);
+    if (status == DROVER_OK) {
+        status = drover_value_array_append(list, &copy);
+    }
+    return status == DROVER_OK ? CLI_OK : cli_no_memory();
+}
+
+static int list_json(const struct cli *cli, const drover_task_filter *filter, uint64_t limit)
+{
+    drover_value *list = NULL;
+    drover_value *document = NULL;
+    if (drover_value_array_new(&list) != DROVER_OK) {
+        return cli_no_memory();
+    }
+    int code = tasks_walk(cli, filter, limit, append_row, list);
+    if (code == CLI_OK && (drover_value_map_new(&document) != DROVER_OK ||
+                           drover_value_map_set(document, "tasks", &list) != DROVER_OK)) {
+        code = cli_no_memory();
+    }
+    if (code == CLI_OK) {
+        code = print_document(document);
+    }
+    drover_value_destroy(&list);
+    drover_value_destroy(&document);
+    return code;
+}
+
+static int list_grid(const struct cli *cli, const drover_task_filter *filter, uint64_t limit)
+{
+    static const struct grid_column columns[] = {{.name = "TASK"},
+                                                 {.name = "TYPE"},
+                                                 {.name = "QUEUE"},
+                                                 {.name = "STATE"},
+                                                 {.name = "ATTEMPT", .right = true},
+                                                 {.name = "AGE", .right = true},
+                                                 {.name = "WORKER"}};
+    struct grid grid;
+    grid_open(&grid, columns, DRV_ARRAY_LEN(columns));
+    int code = tasks_walk(cli, filter, limit, list_row, &grid);
+    return cli_worse(code, grid_print(&grid));
+}
+
+static int list(struct cli *cli)
+{
+    drover_task_filter filter = DROVER_TASK_FILTER_INIT;
+    uint64_t limit = (uint64_t)drv_options_int(cli->options, "limit");
+    filter.queue = drv_options_string(cli->options, "queue");
+    filter.type = drv_options_string(cli->options, "type");
+    filter.states = wanted_states(cli);
+    int code = cli_connect(cli);
+    if (code != CLI_OK) {
+        return code;
+    }
+    return cli->json ? list_json(cli, &filter, limit) : list_grid(cli, &filter, limit);
+}
+
+const struct cli_command cmd_task_list = {
+    .group = "task",
+    .name = "ls",
+    .summary = "list tasks",
+    .usage = "[--queue QUEUE] [--type TYPE] [--state STATE]... [--limit N]",
+    .options = list_options,
+    .option_count = DRV_ARRAY_LEN(list_options),
+    .run = list,
+};

@@ -1,0 +1,167 @@
+/* cmd_status.c: status. */
+#include "command.h"
+
+#include "check.h"
+#include "doc.h"
+#include "grid.h"
+#include "human.h"
+#include "interrupt.h"
+#include "overview.h"
+#include "print.h"
+#include "units.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+enum { INTERVAL_MS = 2000, INTERVAL_MIN_MS = 100, INTERVAL_MAX_MS = 86400000 };
+
+static const struct drv_option options[] = {
+    {.name = "watch",
+     .letter = 'w',
+     .kind = DRV_OPTION_FLAG,
+     .help = "again and again, every INTERVAL (2s if none is said), until Ctrl-C"},
+};
+
+static void print_broker(const drover_value *broker)
+{
+    char text[DOC_TEXT_MAX];
+    char number[HUMAN_TEXT_MAX];
+    (void)printf("broker  %s", doc_text(broker, "endpoint", text, sizeof(text)));
+    (void)printf("  version %s", doc_text(broker, "version", text, sizeof(text)));
+    (void)printf("  up %s", human_age(doc_int(broker, "uptime_ms"), number));
+    (void)printf("  store %s", doc_text(broker, "store", text, sizeof(text)));
+    (void)printf("  memory %s", human_bytes(doc_int(broker, "rss_bytes"), number));
+    (void)printf("  cpu %.1f %%", doc_double(broker, "cpu_percent"));
+    (void)printf("  clients %" PRId64 "\n", doc_int(broker, "clients"));
+}
+
+/* Those that are always of interest, and the others when they are not 0. */
+static void print_tasks(const drover_value *tasks)
+{
+    static const struct {
+        const char *key;
+        const char *name;
+        bool always;
+    } counts[] = {
+        {"submitted", "submitted", true}, {"waiting", "waiting", false},
+        {"delayed", "delayed", false},    {"queued", "queued", true},
+        {"running", "running", true},     {"succeeded", "succeeded", true},
+        {"failed", "failed", true},       {"cancelled", "cancelled", false},
+        {"expired", "expired", false},    {"lost_at_restart", "lost at restart", false},
+        {"retried", "retried", false},    {"stale_results", "stale results", false},
+    };
+    (void)printf("tasks ");
+    for (size_t i = 0; i < DRV_ARRAY_LEN(counts); i++) {
+        int64_t count = doc_int(tasks, counts[i].key);
+        if (counts[i].always || count != 0) {
+            (void)printf("  %" PRId64 " %s", count, counts[i].name);
+        }
+    }
+    (void)putchar('\n');
+}
+
+static int print_part(const drover_value *document, const char *key,
+                      int (*print)(const drover_value *part))
+{
+    drover_value *part = doc_get(document, key);
+    int code = CLI_OK;
+    if (part != NULL && drover_value_count(part) > 0) {
+        (void)putchar('\n');
+        code = print(part);
+    }
+    drover_value_destroy(&part);
+    return code;
+}
+
+static int print_status(const drover_value *document)
+{
+    drover_value *broker = doc_get(document, "broker");
+    drover_value *tasks = doc_get(document, "tasks");
+    drover_value *workers = doc_get(document, "workers");
+    if (broker != NULL) {
+        print_broker(broker);
+    }
+    if (tasks != NULL) {
+        print_tasks(tasks);
+    }
+    int code = print_part(document, "queues", overview_queues);
+    code = cli_worse(code, print_part(document, "workers", overview_hosts));
+    code = cli_worse(code, print_part(document, "workers", overview_workers));
+    if (workers == NULL || drover_value_count(workers) == 0) {
+        (void)puts("\nno worker is connected");
+    }
+    drover_value_destroy(&broker);
+    drover_value_destroy(&tasks);
+    drover_value_destroy(&workers);
+    return code;
+}
+
+static int once(const struct cli *cli, bool clears)
+{
+    drover_value *document = NULL;
+    drover_status status = drover_status_get(cli->client, CLI_ASK_MS, &document);
+    if (status != DROVER_OK) {
+        return cli_failed(cli, status, "status");
+    }
+    if (clears) {
+        (void)fputs("\033[H\033[2J", stdout);
+    }
+    int code = cli->json ? print_document(document) : print_status(document);
+    drover_value_destroy(&document);
+    return code;
+}
+
+static int watch(const struct cli *cli, int interval_ms)
+{
+    struct interrupt interrupt;
+    bool clears = !cli->json && isatty(STDOUT_FILENO) != 0;
+    int code = CLI_OK;
+    interrupt_open(&interrupt);
+    do {
+        code = once(cli, clears);
+        if (!cli->json && !clears) {
+            (void)putchar('\n');
+        }
+        (void)fflush(stdout);
+    } while (code == CLI_OK && ferror(stdout) == 0 && !interrupt_wait(&interrupt, interval_ms));
+    interrupt_close(&interrupt);
+    return code;
+}
+
+static int read_interval(const struct cli *cli, int *out_ms)
+{
+    const char *text = cli_operand(cli, 0);
+    uint64_t ms = INTERVAL_MS;
+    if (text != NULL && !drv_options_flag(cli->options, "watch")) {
+        return cli_say(CLI_USAGE, "status: an interval goes with --watch");
+    }
+    if (text != NULL && (drv_duration_parse(text, &ms) != DROVER_OK || ms < INTERVAL_MIN_MS ||
+                         ms > INTERVAL_MAX_MS)) {
+        return cli_say(CLI_USAGE, "status: '%s' is no interval, such as 500ms or 5s", text);
+    }
+    *out_ms = (int)ms;
+    return CLI_OK;
+}
+
+static int run(struct cli *cli)
+{
+    int interval_ms = 0;
+    int code = read_interval(cli, &interval_ms);
+    if (code == CLI_OK) {
+        code = cli_connect(cli);
+    }
+    if (code != CLI_OK) {
+        return code;
+    }
+    return drv_options_flag(cli->options, "watch") ? watch(cli, interval_ms) : once(cli, false);
+}
+
+const struct cli_command cmd_status = {
+    .name = "status",
+    .summary = "the broker, its queues, the hosts and workers",
+    .usage = "[--watch [INTERVAL]]",
+    .options = options,
+    .option_count = DRV_ARRAY_LEN(options),
+    .operand_max = 1,
+    .run = run,
+};

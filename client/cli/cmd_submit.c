@@ -1,0 +1,115 @@
+/* cmd_submit.c: submit. */
+#include "command.h"
+
+#include "check.h"
+#include "input.h"
+#include "print.h"
+#include "target.h"
+#include "task_options.h"
+
+static const struct drv_option options[] = {
+    {.name = "wait", .kind = DRV_OPTION_FLAG, .help = "wait for the end and print the result"},
+    {.name = "wait-timeout",
+     .kind = DRV_OPTION_DURATION,
+     .argument = "TIME",
+     .help = "stop waiting after TIME, exit 124; the task goes on"},
+    INPUT_PAYLOAD_OPTIONS,
+};
+
+static int print_id(const struct cli *cli, const drover_id *id)
+{
+    char text[TARGET_TEXT_MAX];
+    struct json_out json;
+    target_format(id, DROVER_INDEX_NONE, text);
+    if (cli->json) {
+        json_begin(&json);
+        json_key_text(&json, "id", text);
+        return json_print(&json);
+    }
+    (void)puts(text);
+    return CLI_OK;
+}
+
+static int print_outcome(const struct cli *cli, const drover_outcome *outcome)
+{
+    struct json_out json;
+    bool succeeded = drover_outcome_status(outcome) == DROVER_OK;
+    int code = succeeded ? CLI_OK : print_outcome_error(outcome);
+    if (cli->json) {
+        json_begin(&json);
+        print_outcome_json(&json, outcome);
+        return cli_worse(code, json_print(&json));
+    }
+    return succeeded ? print_value(drover_outcome_value(outcome), false) : code;
+}
+
+static int wait_for(const struct cli *cli, const drover_id *id)
+{
+    char text[TARGET_TEXT_MAX];
+    char what[TARGET_TEXT_MAX + 32];
+    drover_outcome *outcome = NULL;
+    drover_status status = drover_result(cli->client, id, DROVER_INDEX_NONE,
+                                         cli_duration(cli, "wait-timeout"), &outcome);
+    if (status != DROVER_OK) {
+        target_format(id, DROVER_INDEX_NONE, text);
+        (void)snprintf(what, sizeof(what), "task %s has not ended", text);
+        return cli_failed(cli, status, what);
+    }
+    int code = print_outcome(cli, outcome);
+    drover_outcome_destroy(&outcome);
+    return code;
+}
+
+static int submit(struct cli *cli, const char *type, const drover_value *payload,
+                  const drover_submit_options *submit_options)
+{
+    drover_id id;
+    int code = cli_connect(cli);
+    if (code != CLI_OK) {
+        return code;
+    }
+    drover_status status = drover_submit(cli->client, type, payload, submit_options, &id);
+    if (status != DROVER_OK) {
+        return cli_failed(cli, status, "submit");
+    }
+    task_warn_unoffered(cli, &id, type);
+    return drv_options_flag(cli->options, "wait") ? wait_for(cli, &id) : print_id(cli, &id);
+}
+
+static int run(struct cli *cli)
+{
+    struct task_options task;
+    drover_value *payload = NULL;
+    const char *type = cli_operand(cli, 0);
+    int code = task_options_init(&task, cli, TASK_BUSY_MS);
+    if (code == CLI_OK) {
+        code = task_type_check(type);
+    }
+    if (code == CLI_OK) {
+        code = input_payload(cli, cli_operand(cli, 1), &payload);
+    }
+    if (code == CLI_OK) {
+        code = submit(cli, type, payload, &task.submit);
+    }
+    drover_value_destroy(&payload);
+    task_options_fini(&task);
+    return code;
+}
+
+const struct cli_command cmd_submit = {
+    .name = "submit",
+    .summary = "send a task, print its id",
+    .usage = "TYPE [JSON|-|--file FILE|--raw FILE] [--wait] [OPTION...]",
+    .about =
+        "Sends a task of the given type; its payload is JSON, from stdin with -, or bytes;\n"
+        "nothing: null. Prints the task's id. With --wait it prints the result instead, as\n"
+        "JSON, or the bytes of a result that has a content type of its own; a task that\n"
+        "does not succeed is told on stderr and exits with 1.",
+    .options = options,
+    .option_count = DRV_ARRAY_LEN(options),
+    .submits = true,
+    .operand_min = 1,
+    .operand_max = 2,
+    .first = CLI_WORD_TYPE,
+    .run = run,
+};

@@ -1,0 +1,192 @@
+/* cmd_wait.c: wait. */
+#include "command.h"
+
+#include "check.h"
+#include "deadline.h"
+#include "doc.h"
+#include "print.h"
+#include "target.h"
+#include "tasks.h"
+
+#include <stdlib.h>
+
+enum { ROUND_MAX = 1000 }; /* tasks waited for at a time by --all and --queue */
+
+static const struct drv_option options[] = {
+    {.name = "all",
+     .letter = 'a',
+     .kind = DRV_OPTION_FLAG,
+     .help = "until no task is active any more"},
+    {.name = "queue",
+     .letter = 'q',
+     .kind = DRV_OPTION_STRING,
+     .argument = "QUEUE",
+     .help = "until the queue has no active task any more"},
+    {.name = "group",
+     .kind = DRV_OPTION_STRING,
+     .argument = "GROUP",
+     .help = "until the group has no active task any more"},
+    {.name = "timeout",
+     .kind = DRV_OPTION_DURATION,
+     .argument = "TIME",
+     .help = "stop waiting after TIME, exit 124"},
+};
+
+struct round {
+    drover_completions *completions;
+    size_t count;
+};
+
+static int print_end(const struct cli *cli, const drover_outcome *outcome)
+{
+    char task[TARGET_TEXT_MAX];
+    struct json_out json;
+    drover_id id = drover_outcome_id(outcome);
+    drover_status status = drover_outcome_status(outcome);
+    target_format(&id, drover_outcome_index(outcome), task);
+    if (status == DROVER_UNKNOWN) {
+        return cli_say(CLI_FAILED, "%s: no such task, or it is forgotten", task);
+    }
+    const char *state = drover_state_name(drover_outcome_state(outcome));
+    int code = status == DROVER_OK ? CLI_OK : CLI_FAILED;
+    if (cli->json) {
+        json_begin(&json);
+        json_key_text(&json, "task", task);
+        json_key_text(&json, "state", state);
+        return cli_worse(code, json_print(&json));
+    }
+    (void)printf("%s %s\n", task, state);
+    return code;
+}
+
+/* Prints the ends as they come. */
+static int wait_round(const struct cli *cli, drover_completions *completions,
+                      struct deadline deadline)
+{
+    int worst = CLI_OK;
+    for (;;) {
+        drover_outcome *outcome = NULL;
+        drover_status status = drover_completions_next(completions, deadline_left(deadline),
+                                                       &outcome);
+        if (status == DROVER_UNKNOWN) {
+            return worst;
+        }
+        if (status == DROVER_TIMEOUT) {
+            return cli_say(CLI_TIMEOUT, "wait: the time is over, %zu tasks have not ended",
+                           drover_completions_count(completions));
+        }
+        if (status != DROVER_OK) {
+            return cli_failed(cli, status, "wait");
+        }
+        worst = cli_worse(worst, print_end(cli, outcome));
+        drover_outcome_destroy(&outcome);
+        (void)fflush(stdout);
+    }
+}
+
+/* ---- tasks by name ----------------------------------------------------------------------- */
+
+static int wait_named(struct cli *cli, const drover_task_ref *tasks, size_t count,
+                      struct deadline deadline)
+{
+    drover_completions *completions = NULL;
+    drover_status status = drover_completions_new(cli->client, DROVER_COMPLETIONS_STATES,
+                                                  &completions);
+    for (size_t i = 0; status == DROVER_OK && i < count; i++) {
+        status = drover_completions_add(completions, &tasks[i].id, tasks[i].index);
+    }
+    int code = status == DROVER_OK ? wait_round(cli, completions, deadline)
+                                   : cli_failed(cli, status, "wait");
+    drover_completions_destroy(&completions);
+    return code;
+}
+
+/* ---- all that are active ----------------------------------------------------------------- */
+
+static int add_row(void *context, const drover_value *row)
+{
+    struct round *round = context;
+    drover_task_ref task;
+    if (!doc_task(row, &task)) {
+        return CLI_OK;
+    }
+    round->count++;
+    return drover_completions_add(round->completions, &task.id, task.index) == DROVER_OK
+               ? CLI_OK
+               : cli_no_memory();
+}
+
+/* One page of what is active now, and its end. *out_count 0: nothing is active. */
+static int wait_page(struct cli *cli, struct deadline deadline, size_t *out_count)
+{
+    struct round round = {NULL, 0};
+    drover_task_filter filter = DROVER_TASK_FILTER_INIT;
+    filter.queue = drv_options_string(cli->options, "queue");
+    filter.states = TASKS_ACTIVE;
+    drover_status status = drover_completions_new(cli->client, DROVER_COMPLETIONS_STATES,
+                                                  &round.completions);
+    int code = status == DROVER_OK ? tasks_walk(cli, &filter, ROUND_MAX, add_row, &round)
+                                   : cli_failed(cli, status, "wait");
+    if (code == CLI_OK) {
+        code = wait_round(cli, round.completions, deadline);
+    }
+    drover_completions_destroy(&round.completions);
+    *out_count = round.count;
+    return code;
+}
+
+static int wait_active(struct cli *cli, struct deadline deadline)
+{
+    int worst = CLI_OK;
+    size_t count;
+    do {
+        worst = cli_worse(worst, wait_page(cli, deadline, &count));
+    } while (count > 0 && worst <= CLI_FAILED);
+    return worst;
+}
+
+/* ---- the command ------------------------------------------------------------------------- */
+
+static int check(const struct cli *cli)
+{
+    bool all = drv_options_flag(cli->options, "all") ||
+               drv_options_is_set(cli->options, "queue");
+    if (drv_options_is_set(cli->options, "group")) {
+        return cli_say(CLI_USAGE, "wait: groups are not in this version");
+    }
+    if (all == (cli_operand_count(cli) > 0)) {
+        return cli_say(CLI_USAGE, "wait: say either tasks, --all or --queue");
+    }
+    return CLI_OK;
+}
+
+static int run(struct cli *cli)
+{
+    drover_task_ref *tasks = NULL;
+    size_t count = 0;
+    int code = check(cli);
+    if (code == CLI_OK) {
+        code = target_operands(cli, 0, &tasks, &count);
+    }
+    if (code == CLI_OK) {
+        code = cli_connect(cli);
+    }
+    if (code == CLI_OK) {
+        struct deadline deadline = deadline_in(cli_duration(cli, "timeout"));
+        code = count > 0 ? wait_named(cli, tasks, count, deadline) : wait_active(cli, deadline);
+    }
+    free(tasks);
+    return code;
+}
+
+const struct cli_command cmd_wait = {
+    .name = "wait",
+    .summary = "wait for the end of tasks",
+    .usage = "ID|ID.N...|--all|--queue QUEUE [--timeout TIME]",
+    .about = "Prints each task and its state as it ends. Exit code 1 when one of them did not\n"
+             "succeed. --all and --queue go on until nothing is active, new tasks included.",
+    .options = options,
+    .option_count = DRV_ARRAY_LEN(options),
+    .operand_max = SIZE_MAX,
+    .run = run,
+};

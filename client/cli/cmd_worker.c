@@ -1,0 +1,238 @@
+/* cmd_worker.c: worker ls, show, drain, resume. */
+#include "command.h"
+
+#include "check.h"
+#include "doc.h"
+#include "grid.h"
+#include "human.h"
+#include "overview.h"
+#include "print.h"
+#include "target.h"
+
+#include <string.h>
+
+static int failed(const struct cli *cli, drover_status status, const char *worker)
+{
+    return status == DROVER_UNKNOWN ? cli_say(CLI_FAILED, "there is no worker '%s'", worker)
+                                    : cli_failed(cli, status, worker);
+}
+
+/* ---- ls ---------------------------------------------------------------------------------- */
+
+/* Appends the workers of one page to list. */
+static int append_page(const drover_value *page, drover_value *list)
+{
+    drover_value *workers = doc_get(page, "workers");
+    drover_value *item = NULL;
+    drover_value_iter iter;
+    drover_status status = DROVER_OK;
+    if (workers != NULL) {
+        drover_value_iter_init(&iter, workers);
+        while (status == DROVER_OK && drover_value_iter_next(&iter, NULL, &item) == DROVER_OK) {
+            status = drover_value_array_append(list, &item);
+        }
+    }
+    drover_value_destroy(&workers);
+    return status == DROVER_OK ? CLI_OK : cli_no_memory();
+}
+
+static int collect(const struct cli *cli, drover_value *list)
+{
+    drover_cursor cursor = DROVER_CURSOR_INIT;
+    int code = CLI_OK;
+    do {
+        drover_value *page = NULL;
+        drover_status status = drover_worker_list(cli->client, 0, &cursor, CLI_ASK_MS, &page);
+        if (status != DROVER_OK) {
+            return cli_failed(cli, status, "worker ls");
+        }
+        code = append_page(page, list);
+        drover_value_destroy(&page);
+    } while (code == CLI_OK && cursor.len > 0);
+    return code;
+}
+
+static int print_list_json(drover_value **list)
+{
+    drover_value *document = NULL;
+    drover_status status = drover_value_map_new(&document);
+    if (status == DROVER_OK) {
+        status = drover_value_map_set(document, "workers", list);
+    }
+    int code = status == DROVER_OK ? print_document(document) : cli_no_memory();
+    drover_value_destroy(&document);
+    return code;
+}
+
+static int list(struct cli *cli)
+{
+    drover_value *workers = NULL;
+    int code = cli_connect(cli);
+    if (code != CLI_OK) {
+        return code;
+    }
+    if (drover_value_array_new(&workers) != DROVER_OK) {
+        return cli_no_memory();
+    }
+    code = collect(cli, workers);
+    if (code == CLI_OK) {
+        code = cli->json ? print_list_json(&workers) : overview_workers(workers);
+    }
+    drover_value_destroy(&workers);
+    return code;
+}
+
+const struct cli_command cmd_worker_list = {
+    .group = "worker", .name = "ls", .summary = "list the workers", .usage = "", .run = list};
+
+/* ---- show -------------------------------------------------------------------------------- */
+
+static void lease_row(struct grid *grid, const drover_value *lease)
+{
+    char text[DOC_TEXT_MAX];
+    drover_task_ref task;
+    if (!doc_task(lease, &task)) {
+        return;
+    }
+    target_format(&task.id, task.index, text);
+    grid_row(grid);
+    grid_text(grid, text);
+    grid_text(grid, doc_text(lease, "type", text, sizeof(text)));
+    grid_int(grid, doc_int(lease, "attempt"));
+    grid_text(grid, doc_bool(lease, "started") ? "running" : "assigned");
+    grid_age(grid, doc_int(lease, "age_ms"));
+}
+
+static int print_leases(const drover_value *worker)
+{
+    static const struct grid_column columns[] = {{.name = "TASK"},
+                                                 {.name = "TYPE"},
+                                                 {.name = "ATTEMPT", .right = true},
+                                                 {.name = "STATE"},
+                                                 {.name = "AGE", .right = true}};
+    struct grid grid;
+    drover_value *leases = doc_get(worker, "leases");
+    drover_value *item = NULL;
+    drover_value_iter iter;
+    grid_open(&grid, columns, DRV_ARRAY_LEN(columns));
+    if (leases != NULL) {
+        drover_value_iter_init(&iter, leases);
+        while (drover_value_iter_next(&iter, NULL, &item) == DROVER_OK) {
+            lease_row(&grid, item);
+            drover_value_destroy(&item);
+        }
+    }
+    drover_value_destroy(&leases);
+    return grid_print(&grid);
+}
+
+static void print_fields(const drover_value *worker)
+{
+    static const char *const plain[] = {"id",    "name",    "host",     "pid",        "state",
+                                        "slots", "running", "assigned", "tasks_done", "model"};
+    static const char *const lists[] = {"types", "queues", "labels"};
+    char text[4096];
+    char age[HUMAN_TEXT_MAX];
+    for (size_t i = 0; i < DRV_ARRAY_LEN(plain); i++) {
+        (void)printf("%-12s %s\n", plain[i], doc_text(worker, plain[i], text, sizeof(text)));
+    }
+    for (size_t i = 0; i < DRV_ARRAY_LEN(lists); i++) {
+        (void)printf("%-12s %s\n", lists[i], doc_join(worker, lists[i], text, sizeof(text)));
+    }
+    (void)printf("%-12s %s ago\n", "heard",
+                 human_age(doc_int(worker, "heartbeat_age_ms"), age));
+}
+
+static int show(struct cli *cli)
+{
+    const char *name = cli_operand(cli, 0);
+    drover_value *worker = NULL;
+    int code = cli_connect(cli);
+    if (code != CLI_OK) {
+        return code;
+    }
+    drover_status status = drover_worker_show(cli->client, name, CLI_ASK_MS, &worker);
+    if (status != DROVER_OK) {
+        return failed(cli, status, name);
+    }
+    if (cli->json) {
+        code = print_document(worker);
+    } else {
+        print_fields(worker);
+        (void)putchar('\n');
+        code = print_leases(worker);
+    }
+    drover_value_destroy(&worker);
+    return code;
+}
+
+const struct cli_command cmd_worker_show = {
+    .group = "worker",
+    .name = "show",
+    .summary = "one worker and what it runs",
+    .usage = "WORKER",
+    .operand_min = 1,
+    .operand_max = 1,
+    .first = CLI_WORD_WORKER,
+    .run = show,
+};
+
+/* ---- drain, resume ----------------------------------------------------------------------- */
+
+typedef drover_status (*change_fn)(drover_client *client, const char *worker,
+                                   int64_t timeout_ms);
+
+static int change(struct cli *cli, change_fn function, const char *state)
+{
+    struct json_out json;
+    int worst = cli_connect(cli);
+    for (size_t i = 0; cli->client != NULL && i < cli_operand_count(cli); i++) {
+        const char *worker = cli_operand(cli, i);
+        drover_status status = function(cli->client, worker, CLI_ASK_MS);
+        if (status != DROVER_OK) {
+            worst = cli_worse(worst, failed(cli, status, worker));
+        } else if (cli->json) {
+            json_begin(&json);
+            json_key_text(&json, "worker", worker);
+            json_key_text(&json, "state", state);
+            worst = cli_worse(worst, json_print(&json));
+        } else {
+            (void)printf("%s %s\n", worker, state);
+        }
+    }
+    return worst;
+}
+
+static int drain(struct cli *cli)
+{
+    return change(cli, drover_worker_drain, "draining");
+}
+
+static int resume(struct cli *cli)
+{
+    return change(cli, drover_worker_resume, "connected");
+}
+
+const struct cli_command cmd_worker_drain = {
+    .group = "worker",
+    .name = "drain",
+    .summary = "give workers no new tasks, let them finish what runs",
+    .usage = "WORKER...",
+    .operand_min = 1,
+    .operand_max = SIZE_MAX,
+    .first = CLI_WORD_WORKER,
+    .rest = CLI_WORD_WORKER,
+    .run = drain,
+};
+
+const struct cli_command cmd_worker_resume = {
+    .group = "worker",
+    .name = "resume",
+    .summary = "end of a drain",
+    .usage = "WORKER...",
+    .operand_min = 1,
+    .operand_max = SIZE_MAX,
+    .first = CLI_WORD_WORKER,
+    .rest = CLI_WORD_WORKER,
+    .run = resume,
+};

@@ -1,0 +1,31 @@
+/*
+ * doc.h: reading the broker's documents, which are maps that may lack keys.
+ *
+ * What is missing or of another type is 0, "" or NULL; nothing here fails but for memory, which
+ * looks the same.
+ */
+#ifndef CLI_DOC_H
+#define CLI_DOC_H
+
+#include "cli.h"
+
+/* The item under key as a new value, or NULL. */
+drover_value *doc_get(const drover_value *map, const char *key);
+
+bool doc_has(const drover_value *map, const char *key);
+int64_t doc_int(const drover_value *map, const char *key);
+double doc_double(const drover_value *map, const char *key);
+bool doc_bool(const drover_value *map, const char *key);
+
+#define DOC_TEXT_MAX 256
+
+/* The text under key, or a scalar as text, escaped and cut to size; returns out_text. */
+char *doc_text(const drover_value *map, const char *key, char *out_text, size_t size);
+
+/* The same for a list of texts ("a, b") or a map of them ("a=1, b=2"). */
+char *doc_join(const drover_value *map, const char *key, char *out_text, size_t size);
+
+/* Which task a row is about. False when it has no id. */
+bool doc_task(const drover_value *map, drover_task_ref *out_task);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * print.h: values, outcomes and documents on stdout and stderr.
+ */
+#ifndef CLI_PRINT_H
+#define CLI_PRINT_H
+
+#include "cli.h"
+
+#include "json_out.h"
+
+/*
+ * A value as a person or a pipe wants it: JSON and a newline; bytes with a content type of
+ * their own, and with `raw` binary and strings too, as they are. CLI_OK, or says why not.
+ */
+int print_value(const drover_value *value, bool raw);
+
+/* A document as JSON: indented on a terminal, else one line. CLI_OK, or says why not. */
+int print_document(const drover_value *document);
+
+/* Bytes to stdout. CLI_OK, or says why not. */
+int print_bytes(const void *bytes, size_t len);
+
+/* The error of an outcome that did not succeed, as the key "error" of json. */
+void print_error_json(struct json_out *json, const drover_outcome *outcome);
+
+/* id, index?, state, attempt, value? and content_type?, error?: without the braces. */
+void print_outcome_json(struct json_out *json, const drover_outcome *outcome);
+
+/* Says "task ID failed: KIND: text" on stderr; returns CLI_FAILED. */
+int print_outcome_error(const drover_outcome *outcome);
+
+/*
+ * "KIND: text" of an outcome that did not succeed, or what refused it, for a message. Not
+ * escaped.
+ */
+void print_error_text(const drover_outcome *outcome, char *out_text, size_t size);
+
+#endif

@@ -1,0 +1,43 @@
+/* tasks.c: see tasks.h. */
+#include "tasks.h"
+
+#include "doc.h"
+
+static int walk_page(const drover_value *document, uint64_t *left, tasks_row_fn row,
+                     void *context)
+{
+    int code = CLI_OK;
+    drover_value *rows = doc_get(document, "tasks");
+    drover_value *item = NULL;
+    drover_value_iter iter;
+    if (rows == NULL) {
+        return CLI_OK;
+    }
+    drover_value_iter_init(&iter, rows);
+    while (code == CLI_OK && *left > 0 &&
+           drover_value_iter_next(&iter, NULL, &item) == DROVER_OK) {
+        code = row(context, item);
+        drover_value_destroy(&item);
+        (*left)--;
+    }
+    drover_value_destroy(&rows);
+    return code;
+}
+
+int tasks_walk(const struct cli *cli, const drover_task_filter *filter, uint64_t max,
+               tasks_row_fn row, void *context)
+{
+    drover_cursor cursor = DROVER_CURSOR_INIT;
+    int code = CLI_OK;
+    do {
+        drover_value *document = NULL;
+        drover_status status = drover_task_list(cli->client, filter, &cursor, CLI_ASK_MS,
+                                                &document);
+        if (status != DROVER_OK) {
+            return cli_failed(cli, status, "list of tasks");
+        }
+        code = walk_page(document, &max, row, context);
+        drover_value_destroy(&document);
+    } while (code == CLI_OK && max > 0 && cursor.len > 0);
+    return code;
+}
