@@ -186,7 +186,7 @@ static void test_message_with_large_values_survives_the_round_trip(void **state)
     size_t chunked = 0;
     bench->source.entries_max = 3;
     bench->source.value_max = 400000;
-    for (size_t round = 0; round < 60; round++) {
+    for (size_t round = 0; round < 5000 && chunked < 20; round++) {
         random_message(&bench->source, kinds[round % 9], &bench->message);
         drover_status status = encode(bench);
         if (status == DROVER_OK) {
@@ -199,7 +199,7 @@ static void test_message_with_large_values_survives_the_round_trip(void **state)
         }
         clear(bench);
     }
-    assert_true(chunked > 0);
+    assert_true(chunked >= 20);
 }
 
 /* ---- what cannot be encoded -------------------------------------------------------------- */
