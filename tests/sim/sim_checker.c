@@ -1,0 +1,522 @@
+/*
+ * sim_checker.c: the records of the core against the model.
+ */
+#include "sim_checker.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "sim_worker.h"
+#include "sim_world.h"
+
+static void accuse(struct sim *sim, uint32_t serial, const char *what)
+{
+    char text[SIM_REASON_MAX / 2];
+    sim_task_describe(sim, serial, text, sizeof text);
+    sim_fail(sim, "%s: %s", what, text);
+}
+
+void sim_task_describe(struct sim *sim, uint32_t serial, char *out_text, size_t len)
+{
+    const struct sim_task *task = sim_model_task(&sim->model, serial);
+    char id[DROVER_ID_TEXT_LEN + 1];
+    drover_id_format(&task->id, id);
+    (void)snprintf(out_text, len,
+                   "task %u (%s.%d, %s in %s, priority %d) state %s attempt %u hold %d by %u "
+                   "started %d submit %d epoch %llu failures %u losses %u cancel %d/%d",
+                   serial, id, (int)task->index, sim_type_name(task->spec.type),
+                   sim_queue_name(task->spec.queue), task->spec.priority,
+                   drover_state_name((drover_state)task->state), task->attempt, task->hold,
+                   task->holder, task->started, task->submit, (unsigned long long)task->epoch,
+                   task->failures, task->losses, task->cancel_asked, task->cancel_acked);
+}
+
+/* ---- lines: order of arrival
+ * ------------------------------------------------------------------- */
+
+static unsigned priority_slot(int32_t priority)
+{
+    return priority < 0 ? 0 : priority == 0 ? 1 : priority < 100 ? 2 : 3;
+}
+
+static struct sim_line *line_of(struct sim *sim, const struct sim_task *task)
+{
+    return &sim->checker
+                .lines[task->spec.queue][task->spec.type][priority_slot(task->spec.priority)];
+}
+
+static void line_push(struct sim *sim, uint32_t serial)
+{
+    struct sim_task *task = sim_model_task(&sim->model, serial);
+    struct sim_line *line = line_of(sim, task);
+    task->in_line = true;
+    task->next_waiting = SIM_NO_TASK;
+    if (line->first == SIM_NO_TASK) {
+        line->first = serial;
+    } else {
+        sim_model_task(&sim->model, line->last)->next_waiting = serial;
+    }
+    line->last = serial;
+}
+
+/* The first that still waits for its first lease. */
+static uint32_t line_head(struct sim *sim, struct sim_line *line)
+{
+    while (line->first != SIM_NO_TASK && !sim_model_task(&sim->model, line->first)->in_line) {
+        line->first = sim_model_task(&sim->model, line->first)->next_waiting;
+    }
+    return line->first;
+}
+
+static void check_order(struct sim *sim, uint32_t serial)
+{
+    const struct sim_task *task = sim_model_task(&sim->model, serial);
+    if (task->in_line && line_head(sim, line_of(sim, task)) != serial) {
+        accuse(sim, serial, "leased before one that came earlier");
+        return;
+    }
+    unsigned slot = priority_slot(task->spec.priority);
+    for (unsigned i = slot + 1; i < SIM_PRIORITIES; i++) {
+        struct sim_line *line = &sim->checker.lines[task->spec.queue][task->spec.type][i];
+        if (line_head(sim, line) != SIM_NO_TASK) {
+            accuse(sim, serial, "leased before one of higher priority");
+            return;
+        }
+    }
+}
+
+/* ---- states
+ * ------------------------------------------------------------------------------------- */
+
+static bool is_counted(const struct sim_task *task)
+{
+    return task->elements == 0; /* an array counts by its elements */
+}
+
+static void set_state(struct sim *sim, struct sim_task *task, uint32_t state)
+{
+    struct sim_checker *checker = &sim->checker;
+    if (is_counted(task)) {
+        checker->by_state[task->state] -= task->state != 0;
+        checker->by_state[state]++;
+        bool was = task->state == DROVER_STATE_QUEUED || task->state == DROVER_STATE_DELAYED;
+        bool is = state == DROVER_STATE_QUEUED || state == DROVER_STATE_DELAYED;
+        checker->depth[task->spec.queue] += is;
+        checker->depth[task->spec.queue] -= was;
+    }
+    task->state = state;
+}
+
+/* The lease is over: the worker's seat has one less. */
+static void release_hold(struct sim *sim, struct sim_task *task, enum sim_hold how)
+{
+    if (task->hold == SIM_HOLD_LIVE) {
+        sim->checker.seats[task->holder].live--;
+    }
+    task->hold = how;
+    task->started = false;
+}
+
+/* ---- one handler per record
+ * ----------------------------------------------------------------------- */
+
+static void check_limits(struct sim *sim, uint32_t serial)
+{
+    const struct sim_task *task = sim_model_task(&sim->model, serial);
+    const struct core_config *core = &sim->profile.core;
+    uint64_t limit = core->queue_count_max;
+    if (task->spec.queue == SIM_TIGHT && sim->checker.limit_set) {
+        return;
+    }
+    if (sim->checker.depth[task->spec.queue] > limit) {
+        accuse(sim, serial, "taken into a queue beyond its limit");
+    }
+}
+
+static void on_submit(struct sim *sim, uint32_t serial, const struct core_record *record)
+{
+    struct sim_task *task = sim_model_task(&sim->model, serial);
+    if (task->known && task->epoch == sim->broker.epoch && !task->forgotten) {
+        accuse(sim, serial, "submitted twice");
+        return;
+    }
+    sim_model_begin(task, sim->broker.epoch);
+    task->arrival = sim->checker.next_arrival++;
+    task->submitted_us = sim->now_us;
+    task->due_us = sim->now_us + (int64_t)task->spec.delay_ms * 1000;
+    set_state(sim, task, record->state);
+    if (!is_counted(task)) {
+        return;
+    }
+    sim->checker.submitted++;
+    sim_count(sim,
+              record->state == DROVER_STATE_DELAYED ? SIM_TO_DELAYED_SEEN : SIM_TO_QUEUED_SEEN);
+    check_limits(sim, serial);
+    if (record->state == DROVER_STATE_QUEUED) {
+        line_push(sim, serial);
+    }
+}
+
+static void on_lease(struct sim *sim, uint32_t serial, const struct core_record *record)
+{
+    struct sim_task *task = sim_model_task(&sim->model, serial);
+    struct sim_peer *worker = sim_peer_of_session(sim, &record->session);
+    if (worker == NULL) {
+        accuse(sim, serial, "leased to a session that is over");
+        return;
+    }
+    struct sim_seat *seat = &sim->checker.seats[worker->number];
+    if (task->hold == SIM_HOLD_LIVE) {
+        accuse(sim, serial, "leased while another lease is live");
+    } else if (record->attempt <= task->attempt) {
+        accuse(sim, serial, "leased under an attempt number that was used");
+    } else if (sim_state_is_terminal(task->state)) {
+        accuse(sim, serial, "leased after it ended");
+    } else if (task->cancel_acked) {
+        accuse(sim, serial, "leased after its cancel was acknowledged");
+    } else if (sim->checker.paused[task->spec.queue]) {
+        accuse(sim, serial, "leased from a paused queue");
+    } else if (seat->live + 1 > seat->credit) {
+        accuse(sim, serial, "leased beyond the worker's credit");
+    } else {
+        check_order(sim, serial);
+    }
+    sim_count(sim, task->due_us > task->submitted_us && task->attempt == 0 ? SIM_DUE_SEEN
+                                                                           : SIM_ASSIGNED_SEEN);
+    sim->checker.leases[task->spec.queue][task->spec.type]++;
+    seat->live++;
+    task->in_line = false;
+    task->attempt = record->attempt;
+    task->hold = SIM_HOLD_LIVE;
+    task->holder = worker->number;
+    task->holder_session = worker->session_number;
+    task->leased_us = sim->now_us;
+    task->started = false;
+    set_state(sim, task, DROVER_STATE_QUEUED);
+}
+
+static bool is_of_live_attempt(struct sim *sim, uint32_t serial,
+                               const struct core_record *record)
+{
+    const struct sim_task *task = sim_model_task(&sim->model, serial);
+    if (task->hold != SIM_HOLD_LIVE || task->attempt != record->attempt) {
+        accuse(sim, serial, "a change to an attempt that is not live");
+        return false;
+    }
+    return true;
+}
+
+static void on_started(struct sim *sim, uint32_t serial, const struct core_record *record)
+{
+    struct sim_task *task = sim_model_task(&sim->model, serial);
+    if (!is_of_live_attempt(sim, serial, record)) {
+        return;
+    }
+    if (task->told_attempt < record->attempt && task->reported_attempt < record->attempt) {
+        accuse(sim, serial, "recorded as started, which its worker never said");
+    }
+    sim_count(sim, SIM_STARTED_SEEN);
+    task->started = true;
+    task->ever_started = true;
+    set_state(sim, task, DROVER_STATE_RUNNING);
+}
+
+static void on_returned(struct sim *sim, uint32_t serial, const struct core_record *record)
+{
+    struct sim_task *task = sim_model_task(&sim->model, serial);
+    if (!is_of_live_attempt(sim, serial, record)) {
+        return;
+    }
+    if (task->returned_attempt < record->attempt) {
+        accuse(sim, serial, "taken back before its worker gave it back");
+    }
+    sim_count(sim, SIM_RETURNED_SEEN);
+    release_hold(sim, task, SIM_HOLD_RETURNED);
+    set_state(sim, task, DROVER_STATE_QUEUED);
+}
+
+static void on_retry(struct sim *sim, uint32_t serial)
+{
+    struct sim_task *task = sim_model_task(&sim->model, serial);
+    if (task->reported_attempt != task->attempt ||
+        task->reported_outcome == DRV_OUTCOME_SUCCEEDED) {
+        accuse(sim, serial, "retried without a failure");
+    }
+    task->failures++;
+    if (task->failures > task->spec.retries) {
+        accuse(sim, serial, "retried too often");
+    }
+    if (task->cancel_acked) {
+        accuse(sim, serial, "retried after its cancel was acknowledged");
+    }
+    sim_count(sim, SIM_RETRIED_SEEN);
+    /* Back-off at its longest, jitter included. */
+    task->due_us = sim->now_us + (int64_t)task->spec.backoff_ms * 8000;
+    release_hold(sim, task, SIM_HOLD_FAILED);
+    set_state(sim, task, DROVER_STATE_DELAYED);
+}
+
+/* Why a lease may be taken from its worker. */
+static bool worker_is_lost(struct sim *sim, const struct sim_task *task)
+{
+    const struct sim_peer *peer = &sim->peers[task->holder];
+    const struct sim_seat *seat = &sim->checker.seats[task->holder];
+    const struct core_config *core = &sim->profile.core;
+    bool over = peer->session_number != task->holder_session || peer->state == SIM_DEAD ||
+                seat->said_goodbye;
+    bool silent = sim->now_us - seat->heard_us >= core->lease_us;
+    bool away = seat->gone_us != INT64_MAX &&
+                sim->now_us - seat->gone_us >= core->reconnect_grace_us;
+    bool unlisted = task->leased_us <= seat->hello_us && task->listed_conn != seat->conn;
+    return over || silent || away || unlisted;
+}
+
+static void on_loss(struct sim *sim, uint32_t serial, const struct core_record *record)
+{
+    struct sim_task *task = sim_model_task(&sim->model, serial);
+    if (!worker_is_lost(sim, task)) {
+        accuse(sim, serial, "taken from a worker that is there and holds it");
+    } else if (record->charged != task->started) {
+        accuse(sim, serial,
+               record->charged ? "charged although it had not started"
+                               : "not charged although it had started");
+    }
+    task->losses += record->charged;
+    sim_count(sim, record->charged ? SIM_CHARGED_SEEN : SIM_RELEASED_SEEN);
+    release_hold(sim, task, SIM_HOLD_LOST);
+    set_state(sim, task, DROVER_STATE_QUEUED);
+}
+
+static void on_requeued(struct sim *sim, uint32_t serial, const struct core_record *record)
+{
+    if (!is_of_live_attempt(sim, serial, record)) {
+        return;
+    }
+    if (record->state == DROVER_STATE_DELAYED) {
+        on_retry(sim, serial);
+    } else {
+        on_loss(sim, serial, record);
+    }
+}
+
+/* ---- ends
+ * --------------------------------------------------------------------------------------- */
+
+static void check_succeeded(struct sim *sim, uint32_t serial)
+{
+    const struct sim_task *task = sim_model_task(&sim->model, serial);
+    if (task->hold != SIM_HOLD_LIVE || task->reported_attempt != task->attempt ||
+        task->reported_outcome != DRV_OUTCOME_SUCCEEDED || task->reported_by != task->holder) {
+        accuse(sim, serial, "succeeded without a result of its present attempt");
+    }
+    sim_count(sim, SIM_SUCCEEDED_SEEN);
+}
+
+static void check_failed(struct sim *sim, uint32_t serial)
+{
+    const struct sim_task *task = sim_model_task(&sim->model, serial);
+    if (task->hold == SIM_HOLD_LOST) {
+        if ((int64_t)task->losses <= task->spec.loss_budget) {
+            accuse(sim, serial, "failed within its loss budget");
+        }
+        sim_count(sim, SIM_FAILED_LOST_SEEN);
+        return;
+    }
+    bool reported = task->hold == SIM_HOLD_LIVE && task->reported_attempt == task->attempt &&
+                    task->reported_outcome != DRV_OUTCOME_SUCCEEDED &&
+                    task->reported_by == task->holder;
+    if (!reported) {
+        accuse(sim, serial, "failed without a failure of its present attempt");
+    } else if (task->failures < task->spec.retries && !task->reported_permanent) {
+        accuse(sim, serial, "failed although retries were left");
+    }
+    sim_count(sim, SIM_FAILED_SEEN);
+}
+
+static bool has_reason_to_be_cancelled(struct sim *sim, const struct sim_task *task)
+{
+    const struct sim_task *whole = task->array == SIM_NO_TASK
+                                       ? task
+                                       : sim_model_task(&sim->model, task->array);
+    bool session_over = (task->spec.flags & DRV_SPEC_CANCEL_WITH_SESSION) != 0 ||
+                        (whole->elements > 0 && !whole->sealed_acked);
+    return task->cancel_asked || whole->cancel_asked || session_over ||
+           sim->checker.purged[task->spec.queue];
+}
+
+static void check_cancelled(struct sim *sim, uint32_t serial)
+{
+    const struct sim_task *task = sim_model_task(&sim->model, serial);
+    if (!has_reason_to_be_cancelled(sim, task)) {
+        accuse(sim, serial, "cancelled without being asked");
+    }
+    if (task->hold != SIM_HOLD_LIVE) {
+        sim_count(sim, task->hold == SIM_HOLD_RETURNED       ? SIM_CANCELLED_ASSIGNED_SEEN
+                       : task->state == DROVER_STATE_DELAYED ? SIM_CANCELLED_DELAYED_SEEN
+                                                             : SIM_CANCELLED_QUEUED_SEEN);
+        return;
+    }
+    sim_count(sim, SIM_CANCELLED_RUNNING_SEEN);
+    if (task->reported_attempt != task->attempt && !worker_is_lost(sim, task)) {
+        accuse(sim, serial, "cancelled while its worker may still run it");
+    }
+}
+
+static void check_expired(struct sim *sim, uint32_t serial)
+{
+    const struct sim_task *task = sim_model_task(&sim->model, serial);
+    int64_t due = task->submitted_us + (int64_t)task->spec.expire_ms * 1000;
+    if (task->spec.expire_ms == 0 || sim->now_us < due) {
+        accuse(sim, serial, "expired before its time");
+    } else if (task->ever_started) {
+        accuse(sim, serial, "expired although it had started");
+    } else if (task->hold == SIM_HOLD_LIVE && !worker_is_lost(sim, task)) {
+        accuse(sim, serial, "expired while its worker may still start it");
+    }
+    sim_count(sim, task->state == DROVER_STATE_DELAYED ? SIM_EXPIRED_DELAYED_SEEN
+                                                       : SIM_EXPIRED_QUEUED_SEEN);
+}
+
+static void on_ended(struct sim *sim, uint32_t serial, const struct core_record *record)
+{
+    struct sim_task *task = sim_model_task(&sim->model, serial);
+    if (sim_state_is_terminal(task->state)) {
+        accuse(sim, serial, "ended twice");
+        return;
+    }
+    if (record->attempt != task->attempt && is_counted(task)) {
+        accuse(sim, serial, "ended by another attempt");
+    }
+    if (is_counted(task)) {
+        switch (record->state) {
+        case DROVER_STATE_SUCCEEDED:
+            check_succeeded(sim, serial);
+            break;
+        case DROVER_STATE_FAILED:
+            check_failed(sim, serial);
+            break;
+        case DROVER_STATE_CANCELLED:
+            check_cancelled(sim, serial);
+            break;
+        case DROVER_STATE_EXPIRED:
+            check_expired(sim, serial);
+            break;
+        default:
+            accuse(sim, serial, "ended in a state that is no end");
+            break;
+        }
+    }
+    task->in_line = false;
+    if (task->hold == SIM_HOLD_LIVE) {
+        release_hold(sim, task, worker_is_lost(sim, task) ? SIM_HOLD_LOST : SIM_HOLD_ENDED);
+    }
+    task->ended_us = sim->now_us;
+    task->ended_attempt = record->attempt;
+    set_state(sim, task, record->state);
+}
+
+static void on_forgotten(struct sim *sim, uint32_t serial)
+{
+    struct sim_task *task = sim_model_task(&sim->model, serial);
+    const struct core_config *core = &sim->profile.core;
+    if (!sim_state_is_terminal(task->state)) {
+        accuse(sim, serial, "forgotten before it ended");
+        return;
+    }
+    int64_t keep = task->state == DROVER_STATE_FAILED ? core->keep_failed_us : core->keep_us;
+    bool asked = task->forget_asked || (task->spec.flags & DRV_SPEC_RELEASE) != 0;
+    bool kept = sim->now_us - task->ended_us < (keep < core->keep_us ? keep : core->keep_us);
+    /* Retention auto: until the submitting client has acknowledged the result. */
+    bool settled = task->seen || (task->spec.flags & DRV_SPEC_WATCH) != 0;
+    if (!asked && kept && !settled && !sim->profile.tight) {
+        accuse(sim, serial, "forgotten before its time");
+    }
+    sim_count(sim, SIM_FORGOTTEN_SEEN);
+    for (uint32_t i = 0; i <= task->elements; i++) {
+        sim_model_task(&sim->model, serial + i)->forgotten = true;
+    }
+}
+
+/* ---- requests
+ * --------------------------------------------------------------------------------------- */
+
+/* A request has one reply; what is sent again is answered from the books. */
+static void on_reply_recorded(struct sim *sim, const struct core_record *record)
+{
+    struct sim_peer *peer = sim_peer_of_session(sim, &record->session);
+    if (peer == NULL || record->req >= SIM_REQUEST_BITS) {
+        return;
+    }
+    struct sim_seat *seat = &sim->checker.seats[peer->number];
+    if (seat->effects_session != peer->session_number) {
+        seat->effects_session = peer->session_number;
+        memset(seat->effects, 0, sizeof seat->effects);
+    }
+    uint8_t bit = (uint8_t)(1u << (record->req % 8));
+    if ((seat->effects[record->req / 8] & bit) != 0) {
+        sim_fail(sim, "request %llu of client %u took effect twice",
+                 (unsigned long long)record->req, peer->number);
+    }
+    seat->effects[record->req / 8] |= bit;
+}
+
+static void on_task_record(struct sim *sim, uint32_t serial, const struct core_record *record)
+{
+    switch ((unsigned)record->kind) {
+    case CORE_RECORD_SUBMIT:
+        on_submit(sim, serial, record);
+        break;
+    case CORE_RECORD_LEASE:
+        on_lease(sim, serial, record);
+        break;
+    case CORE_RECORD_STARTED:
+        on_started(sim, serial, record);
+        break;
+    case CORE_RECORD_RETURNED:
+        on_returned(sim, serial, record);
+        break;
+    case CORE_RECORD_REQUEUED:
+        on_requeued(sim, serial, record);
+        break;
+    case CORE_RECORD_ENDED:
+        on_ended(sim, serial, record);
+        break;
+    case CORE_RECORD_FORGOTTEN:
+        on_forgotten(sim, serial);
+        break;
+    default:
+        break; /* CANCEL, ARRAY_SEALED: followed by what they lead to */
+    }
+}
+
+void sim_checker_on_record(struct sim *sim, const struct core_record *record)
+{
+    switch (record->kind) {
+    case CORE_RECORD_REPLY:
+        on_reply_recorded(sim, record);
+        break;
+    case CORE_RECORD_SESSION:
+    case CORE_RECORD_SESSION_END:
+    case CORE_RECORD_KV:
+    case CORE_RECORD_QUEUE:
+        break;
+    case CORE_RECORD_SUBMIT:
+    case CORE_RECORD_LEASE:
+    case CORE_RECORD_STARTED:
+    case CORE_RECORD_RETURNED:
+    case CORE_RECORD_REQUEUED:
+    case CORE_RECORD_ENDED:
+    case CORE_RECORD_FORGOTTEN:
+    case CORE_RECORD_ARRAY_SEALED:
+    case CORE_RECORD_CANCEL: {
+        uint32_t serial = sim_model_find(&sim->model, &record->id, record->index);
+        sim_trace(sim, "record", record->kind, serial, record->state);
+        if (serial == SIM_NO_TASK) {
+            sim_fail(sim, "a record about a task that nobody submitted");
+        } else {
+            on_task_record(sim, serial, record);
+        }
+        break;
+    }
+    }
+}

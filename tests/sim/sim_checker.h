@@ -1,0 +1,123 @@
+/*
+ * sim_checker.h: watches everything and compares it with what must be true.
+ *
+ *   records of the core ──┐
+ *   messages it sends ────┼── model of every task ── first contradiction: sim_fail
+ *   what workers start ───┤
+ *   what clients are told ┘
+ *
+ * Checked here: tasks that were promised exist and end; one end per task, backed by what the
+ * worker of that very attempt said; attempts grow; one live lease per task; nothing starts
+ * after an acknowledged cancel or after it was given back; leases are taken away only for a
+ * reason; charges only for what had started; order of arrival and of priorities; credit;
+ * limits of queues and memory; requests take effect once; counters agree with the history;
+ * whatever can run does.
+ */
+#ifndef SIM_CHECKER_H
+#define SIM_CHECKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core.h"
+#include "sim_client.h"
+#include "sim_model.h"
+#include "sim_plan.h"
+
+struct sim;
+struct sim_peer;
+struct sim_conn;
+
+enum {
+    SIM_PRIORITIES = 4,
+    SIM_SEATS = 16,          /* peers */
+    SIM_REQUEST_BITS = 4096, /* requests of a session whose effect is counted */
+    SIM_SWAPS_MAX = 1024,
+};
+
+struct sim_line { /* tasks that have not been leased yet, in the order of their arrival */
+    uint32_t first, last; /* SIM_NO_TASK: empty */
+};
+
+struct sim_seat {     /* a peer as the broker sees it */
+    int64_t heard_us; /* last message that reached the broker */
+    int64_t gone_us;  /* its connection was seen to be gone; INT64_MAX: it is not */
+    int64_t hello_us;
+    uint32_t conn;   /* connection of its last HELLO */
+    uint64_t credit; /* last told */
+    uint32_t live;   /* leases it holds by the records */
+    bool said_goodbye;
+    uint8_t effects[SIM_REQUEST_BITS / 8]; /* requests that took effect */
+    uint32_t effects_session;
+};
+
+struct sim_stuck {    /* work that could run and does not */
+    int64_t since_us; /* INT64_MAX: is not stuck */
+    uint64_t leases;  /* given so far when it began */
+};
+
+struct sim_checker {
+    struct sim_line lines[SIM_QUEUE_COUNT][SIM_TYPE_COUNT][SIM_PRIORITIES];
+    struct sim_seat seats[SIM_SEATS];
+    struct sim_stuck stuck[SIM_QUEUE_COUNT][SIM_TYPE_COUNT];
+    uint64_t leases[SIM_QUEUE_COUNT][SIM_TYPE_COUNT]; /* LEASE records */
+    uint64_t next_arrival;
+    uint64_t submitted; /* of this epoch, by the records */
+    uint64_t by_state[DROVER_STATE_LOST + 1];
+    uint64_t depth[SIM_QUEUE_COUNT];
+    bool paused[SIM_QUEUE_COUNT];
+    bool purged[SIM_QUEUE_COUNT]; /* ever */
+    bool limit_set;               /* the limit of the tight queue was changed */
+    int64_t increments[SIM_COUNTERS], increments_unknown[SIM_COUNTERS];
+    uint64_t swapped[SIM_SWAPS_MAX]; /* versions that were replaced */
+    uint32_t swapped_count;
+};
+
+/* ---- the broker ---- */
+void sim_checker_on_broker_start(struct sim *sim);
+void sim_checker_on_heard(struct sim *sim, const struct sim_conn *conn,
+                          const struct drv_message *message);
+void sim_checker_on_gone(struct sim *sim, const struct sim_conn *conn);
+void sim_checker_on_record(struct sim *sim, const struct core_record *record);
+void sim_checker_on_send(struct sim *sim, const struct sim_conn *conn,
+                         const struct drv_message *message);
+void sim_checker_after_step(struct sim *sim);
+void sim_checker_after_turn(struct sim *sim);
+
+/* ---- workers ---- */
+void sim_checker_on_lease(struct sim *sim, struct sim_peer *peer, const struct drv_ref *ref,
+                          uint32_t payload);
+void sim_checker_on_start(struct sim *sim, struct sim_peer *peer, const struct drv_ref *ref);
+void sim_checker_on_told_started(struct sim *sim, struct sim_peer *peer,
+                                 const struct drv_ref *ref);
+void sim_checker_on_told_returned(struct sim *sim, struct sim_peer *peer,
+                                  const struct drv_ref *ref);
+void sim_checker_on_told_result(struct sim *sim, struct sim_peer *peer,
+                                const struct drv_ref *ref, uint32_t outcome, bool permanent);
+void sim_checker_on_attach(struct sim *sim, struct sim_peer *peer, const struct drv_ref *ref,
+                           uint32_t state);
+void sim_checker_on_shared(struct sim *sim, const struct drv_shared *shared);
+/* Leases in its book that are its own by the records. */
+uint64_t sim_checker_held(struct sim *sim, const struct sim_peer *peer);
+/* Some attempt that another worker holds. */
+bool sim_checker_pick_foreign_lease(struct sim *sim, struct sim_peer *peer,
+                                    struct drv_ref *out_ref);
+
+/* ---- clients ---- */
+void sim_checker_on_promise(struct sim *sim, struct sim_task *task);
+void sim_checker_on_outcome(struct sim *sim, struct sim_peer *peer, uint32_t serial,
+                            const struct drv_outcome *entry);
+void sim_checker_on_increment(struct sim *sim, struct sim_peer *peer, unsigned key,
+                              int64_t number, int64_t value);
+void sim_checker_on_increment_unknown(struct sim *sim, struct sim_peer *peer, unsigned key,
+                                      int64_t number);
+void sim_checker_on_swap(struct sim *sim, struct sim_peer *peer, uint64_t expected);
+
+/* ---- the whole ---- */
+void sim_checker_probe(struct sim *sim);
+/* Every task the broker knows has ended. */
+bool sim_checker_all_ended(struct sim *sim);
+void sim_checker_final(struct sim *sim);
+void sim_task_describe(struct sim *sim, uint32_t serial, char *out_text, size_t len);
+
+#endif

@@ -1,0 +1,316 @@
+/*
+ * sim_probe.c: the state of the whole: counters, limits, stuck work, the end.
+ */
+#include <string.h>
+
+#include "sim_checker.h"
+#include "sim_worker.h"
+#include "sim_world.h"
+
+enum {
+    STUCK_US = 1000000,
+    MEMORY_SLACK = 2 << 20, /* one message beyond the limit */
+    EMPTY_MEMORY = 64 << 10,
+};
+
+/* ---- the broker's side of the peers
+ * ------------------------------------------------------------- */
+
+void sim_checker_on_broker_start(struct sim *sim)
+{
+    struct sim_checker *checker = &sim->checker;
+    uint64_t arrival = checker->next_arrival;
+    memset(checker, 0, sizeof *checker);
+    checker->next_arrival = arrival;
+    for (unsigned queue = 0; queue < SIM_QUEUE_COUNT; queue++) {
+        for (unsigned type = 0; type < SIM_TYPE_COUNT; type++) {
+            checker->stuck[queue][type].since_us = INT64_MAX;
+            for (unsigned i = 0; i < SIM_PRIORITIES; i++) {
+                checker->lines[queue][type][i] = (struct sim_line){.first = SIM_NO_TASK,
+                                                                   .last = SIM_NO_TASK};
+            }
+        }
+    }
+    for (unsigned i = 0; i < SIM_SEATS; i++) {
+        checker->seats[i].gone_us = INT64_MAX;
+        checker->seats[i].conn = UINT32_MAX;
+        checker->seats[i].heard_us = sim->now_us;
+    }
+    for (uint32_t i = 0; i < sim->model.count; i++) {
+        sim_model_task(&sim->model, i)->hold = SIM_HOLD_NONE;
+        sim_model_task(&sim->model, i)->in_line = false;
+    }
+}
+
+static void on_queue_heard(struct sim *sim, const struct drv_queue_request *request)
+{
+    for (unsigned queue = 0; queue < SIM_QUEUE_COUNT; queue++) {
+        const char *name = sim_queue_name(queue);
+        if (request->queue.len != strlen(name) ||
+            memcmp(request->queue.ptr, name, request->queue.len) != 0) {
+            continue;
+        }
+        if (request->op == DRV_QUEUE_RESUME) {
+            sim->checker.paused[queue] = false;
+        } else if (request->op == DRV_QUEUE_PURGE) {
+            sim->checker.purged[queue] = true;
+        } else if (request->op == DRV_QUEUE_SET) {
+            sim->checker.limit_set = true;
+        }
+    }
+}
+
+void sim_checker_on_heard(struct sim *sim, const struct sim_conn *conn,
+                          const struct drv_message *message)
+{
+    struct sim_seat *seat = &sim->checker.seats[conn->peer];
+    if (message->kind == DRV_QUEUE) {
+        on_queue_heard(sim, &message->queue);
+    }
+    if (message->kind == DRV_HELLO) {
+        seat->conn = conn->id;
+        seat->hello_us = sim->now_us;
+        seat->gone_us = INT64_MAX;
+        seat->credit = message->hello.credit_items;
+        seat->said_goodbye = false;
+    }
+    if (conn->id != seat->conn) {
+        return; /* of a connection that was replaced */
+    }
+    seat->heard_us = sim->now_us;
+    if (message->kind == DRV_CREDIT) {
+        seat->credit = message->credit.items;
+    } else if (message->kind == DRV_GOODBYE) {
+        seat->said_goodbye = true;
+    }
+}
+
+void sim_checker_on_gone(struct sim *sim, const struct sim_conn *conn)
+{
+    struct sim_seat *seat = &sim->checker.seats[conn->peer];
+    if (conn->id == seat->conn) {
+        seat->gone_us = sim->now_us;
+    }
+}
+
+/* ---- what the broker says
+ * -------------------------------------------------------------------------- */
+
+static void on_cancel_reply(struct sim *sim, const struct sim_request *request,
+                            const struct drv_reply *reply)
+{
+    for (uint32_t i = 0; i < request->count && reply->code == DROVER_OK; i++) {
+        bool noted = false;
+        for (size_t j = 0; j < reply->note_count; j++) {
+            noted = noted || reply->notes[j].position == i;
+        }
+        uint32_t serial = request->targets[i];
+        uint32_t elements = sim_model_task(&sim->model, serial)->elements;
+        for (uint32_t j = 0; j <= elements && !noted; j++) {
+            sim_model_task(&sim->model, serial + j)->cancel_acked = true;
+        }
+    }
+}
+
+/* A pause counts from its first answer, the end of a pause from when it is heard of. */
+static void on_queue_reply(struct sim *sim, struct sim_request *request,
+                           const struct drv_reply *reply)
+{
+    if (reply->code == DROVER_OK && request->op == DRV_QUEUE_PAUSE && !request->was_answered) {
+        sim->checker.paused[request->queue] = true;
+    }
+    request->was_answered = true;
+}
+
+void sim_checker_on_send(struct sim *sim, const struct sim_conn *conn,
+                         const struct drv_message *message)
+{
+    struct sim_peer *peer = &sim->peers[conn->peer];
+    if (message->kind != DRV_REPLY || peer->role != SIM_CLIENT || peer->conn != conn->id) {
+        return;
+    }
+    for (size_t i = 0; i < message->reply.reply_count; i++) {
+        const struct drv_reply *reply = &message->reply.replies[i];
+        struct sim_request *request = sim_request_find(peer->client, reply->req);
+        if (request != NULL && request->kind == DRV_CANCEL) {
+            on_cancel_reply(sim, request, reply);
+        } else if (request != NULL && request->kind == DRV_QUEUE) {
+            on_queue_reply(sim, request, reply);
+        }
+    }
+}
+
+/* ---- counters
+ * ----------------------------------------------------------------------------------------- */
+
+void sim_checker_after_step(struct sim *sim)
+{
+    struct core_counters c;
+    core_counters_get(sim->broker.core, &c);
+    uint64_t sum = c.waiting + c.delayed + c.queued + c.running + c.succeeded + c.failed +
+                   c.cancelled + c.expired + c.lost_at_restart;
+    if (c.submitted != sum) {
+        sim_fail(sim, "conservation law: submitted %llu, the states make %llu",
+                 (unsigned long long)c.submitted, (unsigned long long)sum);
+    }
+    if (sim->broker.steps % sim->config.check_every == 0) {
+        const char *broken = core_check(sim->broker.core);
+        if (broken != NULL) {
+            sim_fail(sim, "core_check: %s", broken);
+        }
+    }
+}
+
+static void check_count(struct sim *sim, const char *name, uint64_t counted, uint64_t recorded)
+{
+    if (counted != recorded) {
+        sim_fail(sim, "counter %s is %llu, the records make %llu", name,
+                 (unsigned long long)counted, (unsigned long long)recorded);
+    }
+}
+
+void sim_checker_after_turn(struct sim *sim)
+{
+    const uint64_t *by_state = sim->checker.by_state;
+    struct core_counters c;
+    core_counters_get(sim->broker.core, &c);
+    check_count(sim, "submitted", c.submitted - c.lost_at_restart, sim->checker.submitted);
+    check_count(sim, "waiting, delayed, queued", c.waiting + c.delayed + c.queued,
+                by_state[DROVER_STATE_WAITING] + by_state[DROVER_STATE_DELAYED] +
+                    by_state[DROVER_STATE_QUEUED]);
+    check_count(sim, "running", c.running, by_state[DROVER_STATE_RUNNING]);
+    check_count(sim, "succeeded", c.succeeded, by_state[DROVER_STATE_SUCCEEDED]);
+    check_count(sim, "failed", c.failed, by_state[DROVER_STATE_FAILED]);
+    check_count(sim, "cancelled", c.cancelled, by_state[DROVER_STATE_CANCELLED]);
+    check_count(sim, "expired", c.expired, by_state[DROVER_STATE_EXPIRED]);
+    uint64_t memory = core_memory_bytes(sim->broker.core);
+    if (memory > sim->profile.core.memory_max + MEMORY_SLACK) {
+        sim_fail(sim, "memory is %llu, its limit %llu", (unsigned long long)memory,
+                 (unsigned long long)sim->profile.core.memory_max);
+    }
+}
+
+/* ---- stuck work
+ * --------------------------------------------------------------------------------------- */
+
+static bool peer_is_well(struct sim *sim, const struct sim_peer *peer)
+{
+    const struct sim_seat *seat = &sim->checker.seats[peer->number];
+    return peer->state == SIM_READY && peer->conn == seat->conn && !peer->stopped &&
+           !peer->deaf && !peer->cut_in && !peer->cut_out && !peer->worker->leaving &&
+           !peer->worker->drained && sim->now_us >= peer->held_until_us;
+}
+
+static bool peer_takes(struct sim *sim, const struct sim_peer *peer, unsigned queue,
+                       unsigned type)
+{
+    const struct sim_worker *worker = peer->worker;
+    const struct sim_seat *seat = &sim->checker.seats[peer->number];
+    return (worker->types & 1u << type) != 0 &&
+           (worker->queues == 0 || (worker->queues & 1u << queue) != 0) &&
+           seat->live < worker->slots && seat->live < seat->credit &&
+           worker->running < worker->slots;
+}
+
+static bool slot_is_free(struct sim *sim, unsigned queue, unsigned type)
+{
+    for (uint32_t i = 0; i < sim->worker_count; i++) {
+        const struct sim_peer *peer = sim_worker_at(sim, i);
+        if (peer_is_well(sim, peer) && peer_takes(sim, peer, queue, type)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Assigned and not started, behind a busy slot of a worker that could answer a recall. */
+static bool is_stuck_behind(struct sim *sim, const struct sim_task *task)
+{
+    const struct sim_peer *peer = &sim->peers[task->holder];
+    return peer->role == SIM_WORKER && peer_is_well(sim, peer) && !task->started &&
+           task->told_attempt < task->attempt && task->reported_attempt < task->attempt;
+}
+
+static bool is_runnable(struct sim *sim, const struct sim_task *task)
+{
+    if (!task->known || task->epoch != sim->broker.epoch || task->elements > 0 ||
+        sim_state_is_terminal(task->state) || task->cancel_asked ||
+        sim->now_us < task->due_us) {
+        return false;
+    }
+    return task->hold == SIM_HOLD_LIVE ? is_stuck_behind(sim, task) : true;
+}
+
+static void probe_class(struct sim *sim, unsigned queue, unsigned type, bool runnable)
+{
+    struct sim_checker *checker = &sim->checker;
+    struct sim_stuck *stuck = &checker->stuck[queue][type];
+    bool stands = runnable && !checker->paused[queue] && !sim->broker.draining &&
+                  slot_is_free(sim, queue, type);
+    if (!stands || stuck->leases != checker->leases[queue][type]) {
+        stuck->since_us = INT64_MAX;
+        stuck->leases = checker->leases[queue][type];
+    }
+    if (!stands) {
+        return;
+    }
+    if (stuck->since_us == INT64_MAX) {
+        stuck->since_us = sim->now_us;
+    } else if (sim->now_us - stuck->since_us > STUCK_US) {
+        sim_fail(sim, "work of type %s in queue %s stands still although a slot is free",
+                 sim_type_name(type), sim_queue_name(queue));
+    }
+}
+
+void sim_checker_probe(struct sim *sim)
+{
+    bool runnable[SIM_QUEUE_COUNT][SIM_TYPE_COUNT] = {{false}};
+    if (sim->broker.core == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < sim->model.count; i++) {
+        const struct sim_task *task = sim_model_task(&sim->model, i);
+        if (is_runnable(sim, task)) {
+            runnable[task->spec.queue][task->spec.type] = true;
+        }
+    }
+    for (unsigned queue = 0; queue < SIM_QUEUE_COUNT; queue++) {
+        for (unsigned type = 0; type < SIM_TYPE_COUNT; type++) {
+            probe_class(sim, queue, type, runnable[queue][type]);
+        }
+    }
+}
+
+/* ---- the end
+ * -------------------------------------------------------------------------------------------
+ */
+
+static bool has_ended(struct sim *sim, const struct sim_task *task)
+{
+    return !task->known || task->epoch != sim->broker.epoch ||
+           sim_state_is_terminal(task->state);
+}
+
+bool sim_checker_all_ended(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->model.count; i++) {
+        if (!has_ended(sim, sim_model_task(&sim->model, i))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void sim_checker_final(struct sim *sim)
+{
+    for (unsigned i = 0; i < SIM_SEATS; i++) {
+        if (sim->checker.seats[i].live != 0) {
+            sim_fail(sim, "peer %u still holds %u leases at the end", i,
+                     sim->checker.seats[i].live);
+        }
+    }
+    uint64_t memory = core_memory_bytes(sim->broker.core);
+    if (memory > EMPTY_MEMORY) {
+        sim_fail(sim, "an empty broker accounts %llu bytes", (unsigned long long)memory);
+    }
+}

@@ -1,0 +1,326 @@
+/*
+ * sim_reply.c: what a client makes of an answer.
+ */
+#include "check.h"
+#include "sim_client.h"
+#include "sim_world.h"
+
+enum { RETRY_MIN_US = 5000, RETRY_MAX_US = 200000 };
+
+/* The code for each target: that of the reply, or of its note. */
+static drover_status code_of(const struct drv_reply *reply, uint32_t position)
+{
+    if (reply->code != DROVER_OK) {
+        return (drover_status)reply->code;
+    }
+    for (size_t i = 0; i < reply->note_count; i++) {
+        if (reply->notes[i].position == position) {
+            return (drover_status)reply->notes[i].code;
+        }
+    }
+    return DROVER_OK;
+}
+
+static void reply_surprise(struct sim *sim, const struct sim_request *request,
+                           uint32_t position, drover_status code)
+{
+    sim_fail(sim, "%s %llu: target %u (task %u) was answered %s", drv_kind_name(request->kind),
+             (unsigned long long)request->req, position,
+             position < request->count ? request->targets[position] : SIM_NO_TASK,
+             drover_status_name(code));
+}
+
+/* ---- submits
+ * ---------------------------------------------------------------------------------- */
+
+static void try_later(struct sim *sim, struct sim_peer *peer, uint32_t serial)
+{
+    sim_model_task(&sim->model, serial)->submit = SIM_SUBMIT_NEW;
+    sim_schedule(sim, SIM_EVENT_RESUBMIT, sim_between(sim, RETRY_MIN_US, RETRY_MAX_US),
+                 peer->number, serial);
+}
+
+static void task_refused(struct sim *sim, const struct sim_request *request, uint32_t position,
+                         drover_status code)
+{
+    struct sim_task *task = sim_model_task(&sim->model, request->targets[position]);
+    bool level = task->spec.durability > DROVER_DURABILITY_MEMORY;
+    bool strict = (task->spec.flags & DRV_SPEC_STRICT) != 0;
+    if (code != DROVER_REFUSED || !(level || strict)) {
+        reply_surprise(sim, request, position, code);
+        return;
+    }
+    sim_count(sim, level ? SIM_REFUSED_LEVEL_SEEN : SIM_REFUSED_TYPE_SEEN);
+    task->submit = SIM_SUBMIT_REFUSED;
+}
+
+static void task_acked(struct sim *sim, struct sim_peer *peer, struct sim_task *task,
+                       uint32_t level)
+{
+    task->submit = SIM_SUBMIT_ACKED;
+    task->acked_epoch = peer->epoch;
+    task->level = level;
+    if ((task->spec.flags & DRV_SPEC_WATCH) != 0) {
+        task->watched_by = peer->session_number;
+    }
+    sim_checker_on_promise(sim, task);
+}
+
+static void submit_answered(struct sim *sim, struct sim_peer *peer,
+                            const struct sim_request *request, uint32_t position,
+                            drover_status code, uint32_t level)
+{
+    uint32_t serial = request->targets[position];
+    struct sim_task *task = sim_model_task(&sim->model, serial);
+    if (request->again) {
+        bool right = request->other_content ? code == DROVER_CONFLICT : code == DROVER_OK;
+        if (!right && code != DROVER_DRAINING) {
+            reply_surprise(sim, request, position, code);
+        }
+        sim_count_if(sim, code == DROVER_CONFLICT, SIM_CONFLICT_SEEN);
+    } else if (code == DROVER_OK) {
+        task_acked(sim, peer, task, level);
+    } else if (code == DROVER_BUSY || code == DROVER_DRAINING) {
+        sim_count(sim, code == DROVER_BUSY ? SIM_BUSY_SEEN : SIM_DRAINING_SEEN);
+        try_later(sim, peer, serial);
+    } else {
+        task_refused(sim, request, position, code);
+    }
+}
+
+static void array_open_answered(struct sim *sim, struct sim_peer *peer, uint32_t array,
+                                const struct sim_request *request, drover_status code,
+                                uint32_t level)
+{
+    submit_answered(sim, peer, request, 0, code, level);
+    struct sim_task *whole = sim_model_task(&sim->model, array);
+    if (whole->submit == SIM_SUBMIT_REFUSED) {
+        for (uint32_t i = 0; i < whole->elements; i++) {
+            sim_model_task(&sim->model, array + 1 + i)->submit = SIM_SUBMIT_REFUSED;
+        }
+    }
+    sim_deed_grow(sim, peer, array);
+}
+
+/* An array that was cancelled meanwhile takes no more elements. */
+static void item_answered(struct sim *sim, struct sim_peer *peer,
+                          const struct sim_request *request, uint32_t position,
+                          drover_status code)
+{
+    uint32_t serial = request->targets[position];
+    struct sim_task *element = sim_model_task(&sim->model, serial);
+    const struct sim_task *whole = sim_model_task(&sim->model, element->array);
+    if (code == DROVER_OK) {
+        task_acked(sim, peer, element, whole->level);
+    } else if (code == DROVER_BUSY || code == DROVER_DRAINING) {
+        sim_count(sim, code == DROVER_BUSY ? SIM_BUSY_SEEN : SIM_DRAINING_SEEN);
+        try_later(sim, peer, serial);
+    } else if (whole->cancel_asked || whole->forget_asked) {
+        element->submit = SIM_SUBMIT_REFUSED;
+    } else {
+        reply_surprise(sim, request, position, code);
+    }
+}
+
+static void seal_answered(struct sim *sim, struct sim_peer *peer,
+                          const struct sim_request *request, drover_status code)
+{
+    struct sim_task *whole = sim_model_task(&sim->model, request->targets[0]);
+    if (code == DROVER_OK) {
+        whole->sealed_acked = true;
+        sim_count(sim, SIM_ARRAY_SEALED_SEEN);
+    } else if (code == DROVER_BUSY || code == DROVER_DRAINING) {
+        whole->seal_asked = false;
+    } else if (!whole->cancel_asked && !whole->forget_asked) {
+        reply_surprise(sim, request, 0, code);
+    }
+    (void)peer;
+}
+
+/* ---- requests about tasks
+ * ------------------------------------------------------------------------ */
+
+/* A task that was promised under this epoch and not forgotten is known. */
+static bool task_may_be_unknown(struct sim *sim, const struct sim_peer *peer, uint32_t serial)
+{
+    const struct sim_task *task = sim_model_task(&sim->model, serial);
+    bool promised = task->submit == SIM_SUBMIT_ACKED && task->acked_epoch == peer->epoch;
+    bool element_gone = task->array != SIM_NO_TASK &&
+                        sim_model_task(&sim->model, task->array)->forgotten;
+    return !promised || task->forgotten || element_gone || !task->known;
+}
+
+static void watch_answered(struct sim *sim, struct sim_peer *peer,
+                           const struct sim_request *request, uint32_t position,
+                           drover_status code)
+{
+    uint32_t serial = request->targets[position];
+    struct sim_task *task = sim_model_task(&sim->model, serial);
+    bool lost = task->submit == SIM_SUBMIT_ACKED && task->acked_epoch < peer->epoch;
+    if (code == DROVER_OK) {
+        return;
+    }
+    if (code == DROVER_BUSY || code == DROVER_DRAINING) {
+        task->watched_by = 0;
+        return;
+    }
+    if (code != DROVER_UNKNOWN || lost || !task_may_be_unknown(sim, peer, serial)) {
+        reply_surprise(sim, request, position, code);
+        return;
+    }
+    task->resolved = true;
+    for (uint32_t i = 0; i < task->elements; i++) {
+        sim_model_task(&sim->model, serial + 1 + i)->resolved = true;
+    }
+}
+
+static void cancel_answered(struct sim *sim, struct sim_peer *peer,
+                            const struct sim_request *request, uint32_t position,
+                            drover_status code)
+{
+    if (code == DROVER_OK) {
+        sim_count(sim, SIM_CANCEL_ANSWERED_SEEN);
+    } else if (code == DROVER_TIMEOUT) {
+        sim_count_if(sim, position == 0, SIM_REQUEST_TIMEOUT_SEEN);
+        if (request->budget_ms == 0) {
+            reply_surprise(sim, request, position, code);
+        }
+    } else if (code != DROVER_UNKNOWN ||
+               !task_may_be_unknown(sim, peer, request->targets[position])) {
+        reply_surprise(sim, request, position, code);
+    }
+}
+
+static void retry_answered(struct sim *sim, struct sim_peer *peer,
+                           const struct sim_request *request, uint32_t position,
+                           drover_status code, uint32_t level)
+{
+    struct sim_task *task = sim_model_task(&sim->model, request->first_new + position);
+    if (code == DROVER_OK) {
+        sim_count(sim, SIM_RETRY_SEEN);
+        task_acked(sim, peer, task, level != 0 ? level : DROVER_DURABILITY_MEMORY);
+        task->watched_by = 0;
+        return;
+    }
+    task->submit = SIM_SUBMIT_REFUSED;
+    bool fair = code == DROVER_BUSY || code == DROVER_DRAINING ||
+                (code == DROVER_UNKNOWN &&
+                 task_may_be_unknown(sim, peer, request->targets[position]));
+    if (!fair) {
+        reply_surprise(sim, request, position, code);
+    }
+}
+
+static void forget_answered(struct sim *sim, struct sim_peer *peer,
+                            const struct sim_request *request, uint32_t position,
+                            drover_status code)
+{
+    if (code == DROVER_OK) {
+        sim_count(sim, SIM_FORGET_SEEN);
+    } else if (code != DROVER_UNKNOWN ||
+               !task_may_be_unknown(sim, peer, request->targets[position])) {
+        reply_surprise(sim, request, position, code);
+    }
+}
+
+static void targets_answered(struct sim *sim, struct sim_peer *peer,
+                             const struct sim_request *request, const struct drv_reply *reply)
+{
+    for (uint32_t i = 0; i < request->count && !sim->failed; i++) {
+        drover_status code = code_of(reply, i);
+        switch ((unsigned)request->kind) {
+        case DRV_SUBMIT:
+            submit_answered(sim, peer, request, i, code, (uint32_t)reply->number);
+            break;
+        case DRV_ARRAY_ITEMS:
+            item_answered(sim, peer, request, i, code);
+            break;
+        case DRV_WATCH:
+            watch_answered(sim, peer, request, i, code);
+            break;
+        case DRV_CANCEL:
+            cancel_answered(sim, peer, request, i, code);
+            break;
+        case DRV_RETRY:
+            retry_answered(sim, peer, request, i, code, (uint32_t)reply->number);
+            break;
+        case DRV_FORGET:
+            forget_answered(sim, peer, request, i, code);
+            break;
+        default:
+            break; /* UNWATCH */
+        }
+    }
+}
+
+/* ---- the rest
+ * -------------------------------------------------------------------------------------- */
+
+static void kv_answered(struct sim *sim, struct sim_peer *peer,
+                        const struct sim_request *request, const struct drv_reply *reply)
+{
+    struct sim_client *client = peer->client;
+    if (request->op == DRV_KV_INCREMENT && reply->code == DROVER_OK) {
+        sim_count(sim, SIM_KV_INCREMENT_SEEN);
+        sim_checker_on_increment(sim, peer, request->key, request->number, reply->number);
+    } else if (request->op == DRV_KV_CAS && reply->code == DROVER_OK) {
+        sim_count(sim, SIM_KV_SWAPPED_SEEN);
+        sim_checker_on_swap(sim, peer, (uint64_t)request->number);
+        client->swap_version = (uint64_t)reply->number;
+    } else if (request->op == DRV_KV_CAS && reply->code == DROVER_CONFLICT) {
+        sim_count(sim, SIM_KV_CONFLICT_SEEN);
+        client->swap_version = (uint64_t)reply->number;
+    } else if (reply->code == DROVER_BUSY) {
+        sim_count(sim, SIM_BUSY_SEEN);
+    } else if (request->op != DRV_KV_DELETE ||
+               (reply->code != DROVER_OK && reply->code != DROVER_UNKNOWN)) {
+        reply_surprise(sim, request, 0, (drover_status)reply->code);
+    }
+}
+
+static void control_answered(struct sim *sim, const struct sim_request *request,
+                             const struct drv_reply *reply)
+{
+    bool fine = reply->code == DROVER_OK ||
+                (request->kind == DRV_WORKER && reply->code == DROVER_UNKNOWN);
+    if (!fine) {
+        reply_surprise(sim, request, 0, (drover_status)reply->code);
+    }
+    if (request->kind == DRV_QUEUE && reply->code == DROVER_OK) {
+        sim_count_if(sim, request->op == DRV_QUEUE_PAUSE, SIM_PAUSED_SEEN);
+        sim_count_if(sim, request->op == DRV_QUEUE_PURGE && reply->number > 0, SIM_PURGED_SEEN);
+    }
+}
+
+void sim_reply_take(struct sim *sim, struct sim_peer *peer, const struct drv_reply *reply)
+{
+    struct sim_request *open = sim_request_find(peer->client, reply->req);
+    sim_trace(sim, "client.reply", peer->number, reply->req, reply->code);
+    if (open == NULL) {
+        return; /* answered before */
+    }
+    struct sim_request request = *open;
+    sim_request_remove(peer->client, open);
+    switch ((unsigned)request.kind) {
+    case DRV_ARRAY_OPEN:
+        array_open_answered(sim, peer, request.targets[0], &request, code_of(reply, 0),
+                            (uint32_t)reply->number);
+        break;
+    case DRV_ARRAY_SEAL:
+        seal_answered(sim, peer, &request, code_of(reply, 0));
+        break;
+    case DRV_KV:
+        kv_answered(sim, peer, &request, reply);
+        break;
+    case DRV_QUEUE:
+    case DRV_WORKER:
+        control_answered(sim, &request, reply);
+        break;
+    default:
+        targets_answered(sim, peer, &request, reply);
+        if (request.kind == DRV_ARRAY_ITEMS) {
+            sim_deed_grow(sim, peer, sim_model_task(&sim->model, request.targets[0])->array);
+        }
+        break;
+    }
+}

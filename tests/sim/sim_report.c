@@ -1,0 +1,161 @@
+/*
+ * sim_report.c: what a worker tells: started, returned, results.
+ */
+#include "buffer.h"
+#include "check.h"
+#include "sim_book.h"
+#include "sim_world.h"
+
+enum { RESULTS_PER_REPORT = 12, RETRY_US = 5000 };
+
+void sim_report_flush_soon(struct sim *sim, struct sim_peer *peer, int64_t delay_us)
+{
+    if (peer->state != SIM_READY) {
+        return; /* WELCOME will */
+    }
+    /* An earlier flush may be scheduled; what comes too late finds nothing to send. */
+    sim_peer_timer(sim, peer, SIM_EVENT_FLUSH, delay_us, 0);
+}
+
+void sim_report_started(struct sim *sim, struct sim_peer *peer, const struct drv_ref *ref)
+{
+    struct sim_worker *worker = peer->worker;
+    if (peer->state == SIM_READY && worker->started_count < SIM_OUT_MAX) {
+        worker->started[worker->started_count++] = *ref;
+    }
+    (void)sim;
+}
+
+void sim_report_returned(struct sim *sim, struct sim_peer *peer, const struct drv_ref *ref,
+                         enum drv_return_reason reason)
+{
+    struct sim_worker *worker = peer->worker;
+    if (peer->state != SIM_READY) {
+        return; /* not listed in ATTACH: the same */
+    }
+    DRV_ASSERT(worker->returned_count < DRV_ARRAY_LEN(worker->returned));
+    worker->returned[worker->returned_count++] = (struct drv_returned){.ref = *ref,
+                                                                       .reason = reason};
+    sim_report_flush_soon(sim, peer, sim_between(sim, 0, 300));
+}
+
+bool sim_report_is_empty(const struct sim_worker *worker)
+{
+    return worker->started_count == 0 && worker->returned_count == 0;
+}
+
+static void result_fill(struct sim *sim, struct sim_peer *peer, const struct sim_lease *lease,
+                        struct drv_buffer *bytes, struct drv_result *out_result)
+{
+    *out_result = (struct drv_result){
+        .ref = lease->ref,
+        .outcome = lease->outcome,
+        .val = {.is_nil = true},
+        .run_us = (uint64_t)(sim->now_us - lease->began_us),
+        .has_usage = true,
+        .usage = {.user_us = 5, .system_us = 1, .peak_rss_bytes = 4096, .pid = 77},
+    };
+    if (lease->outcome == DRV_OUTCOME_SUCCEEDED) {
+        uint32_t name = sim_name_hash(&lease->ref.id, lease->ref.index);
+        sim_result_write(bytes, name, lease->ref.attempt);
+        out_result->val = (struct drv_val){.bytes = bytes->bytes, .len = bytes->len};
+        return;
+    }
+    out_result->error = (struct drv_error){
+        .kind = lease->error_kind,
+        .code = drv_str_of("code"),
+        .text = drv_str_of("the handler said no"),
+        .exit_code = -1,
+        .signal = lease->error_kind == DROVER_ERROR_CRASH ? 11 : 0,
+        .flags = lease->permanent ? DRV_ERROR_PERMANENT : 0,
+    };
+    (void)peer;
+}
+
+struct draft { /* one report being put together */
+    struct drv_result results[RESULTS_PER_REPORT];
+    struct drv_buffer bytes[RESULTS_PER_REPORT];
+    struct sim_lease *leases[RESULTS_PER_REPORT];
+    size_t count;
+};
+
+static void draft_collect(struct sim *sim, struct sim_peer *peer, struct draft *draft)
+{
+    struct sim_worker *worker = peer->worker;
+    draft->count = 0;
+    for (uint32_t i = 0; i < worker->book_count && draft->count < RESULTS_PER_REPORT; i++) {
+        struct sim_lease *lease = &worker->book[i];
+        if (lease->state == SIM_DONE && lease->token == 0) {
+            drv_buffer_init(&draft->bytes[draft->count]);
+            result_fill(sim, peer, lease, &draft->bytes[draft->count],
+                        &draft->results[draft->count]);
+            draft->leases[draft->count++] = lease;
+        }
+    }
+}
+
+static void draft_sent(struct sim *sim, struct sim_peer *peer, const struct draft *draft)
+{
+    struct sim_worker *worker = peer->worker;
+    for (size_t i = 0; i < draft->count; i++) {
+        sim_count_if(sim, draft->leases[i]->sent_before, SIM_RESULT_REPEATED_SEEN);
+        draft->leases[i]->token = worker->next_token;
+        sim_checker_on_told_result(sim, peer, &draft->leases[i]->ref, draft->leases[i]->outcome,
+                                   draft->leases[i]->permanent);
+    }
+    for (uint32_t i = 0; i < worker->started_count; i++) {
+        sim_checker_on_told_started(sim, peer, &worker->started[i]);
+    }
+    for (uint32_t i = 0; i < worker->returned_count; i++) {
+        sim_checker_on_told_returned(sim, peer, &worker->returned[i].ref);
+    }
+    worker->started_count = 0;
+    worker->returned_count = 0;
+}
+
+static void draft_free(struct draft *draft)
+{
+    for (size_t i = 0; i < draft->count; i++) {
+        drv_buffer_fini(&draft->bytes[i]);
+    }
+}
+
+void sim_report_flush(struct sim *sim, struct sim_peer *peer)
+{
+    struct sim_worker *worker = peer->worker;
+    struct draft draft;
+    bool sent = true;
+    while (sent && peer->state == SIM_READY) {
+        draft_collect(sim, peer, &draft);
+        if (draft.count == 0 && sim_report_is_empty(worker)) {
+            return;
+        }
+        struct drv_progress progress = {.permille = 500, .text = drv_str_of("half way")};
+        bool has_progress = worker->started_count > 0 && sim_once_in(sim, 8);
+        if (has_progress) {
+            progress.ref = worker->started[0];
+        }
+        struct drv_message message = {
+            .kind = DRV_REPORT,
+            .report = {.started = worker->started,
+                       .started_count = worker->started_count,
+                       .results = draft.results,
+                       .result_count = draft.count,
+                       .returned = worker->returned,
+                       .returned_count = worker->returned_count,
+                       .progress = has_progress ? &progress : NULL,
+                       .progress_count = has_progress ? 1 : 0},
+        };
+        worker->next_token++;
+        sent = sim_peer_send(sim, peer, &message, worker->next_token);
+        if (sent) {
+            sim_trace(sim, "worker.report", peer->number,
+                      message.report.started_count * 1000 + message.report.returned_count,
+                      draft.count);
+            draft_sent(sim, peer, &draft);
+        } else {
+            sim_report_flush_soon(sim, peer, RETRY_US);
+        }
+        draft_free(&draft);
+    }
+}

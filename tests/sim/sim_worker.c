@@ -1,0 +1,399 @@
+/*
+ * sim_worker.c: the life of a worker: greeting, messages, crash, leave.
+ */
+#include "sim_worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "sim_book.h"
+#include "sim_world.h"
+
+enum {
+    ATTACH_BATCH = 5, /* leases per ATTACH: several messages now and then */
+    REVIVE_MIN_US = 200000,
+    REVIVE_MAX_US = 1500000,
+    SMALL_WINDOW = 4096,
+};
+
+struct sim_worker *sim_worker_new(struct sim *sim, bool offers_all)
+{
+    struct sim_worker *worker = calloc(1, sizeof *worker);
+    DRV_ASSERT(worker != NULL);
+    worker->slots = (uint32_t)sim_between(sim, 1, 4);
+    worker->types = offers_all ? 7 : (uint32_t)sim_between(sim, 1, 7);
+    worker->queues = !offers_all && sim_once_in(sim, 3) ? (uint32_t)sim_between(sim, 1, 7) : 0;
+    worker->credit_items = worker->slots + (uint64_t)sim_between(sim, 0, 8);
+    worker->credit_high = worker->credit_items;
+    worker->credit_bytes = sim->profile.small_window ? SMALL_WINDOW : 1u << 20;
+    return worker;
+}
+
+void sim_worker_destroy(struct sim_worker **worker)
+{
+    free(*worker);
+    *worker = NULL;
+}
+
+/* ---- greeting ------------------------------------------------------------------------------
+ */
+
+static uint32_t worker_listed(const struct sim_worker *worker)
+{
+    uint32_t listed = 0;
+    for (uint32_t i = 0; i < worker->book_count; i++) {
+        listed += worker->book[i].state != SIM_ZOMBIE;
+    }
+    return listed;
+}
+
+static void worker_attach(struct sim *sim, struct sim_peer *peer)
+{
+    struct sim_worker *worker = peer->worker;
+    struct drv_attached list[ATTACH_BATCH];
+    struct drv_message message = {.kind = DRV_ATTACH, .attach = {.leases = list}};
+    size_t count = 0;
+    for (uint32_t i = 0; i < worker->book_count; i++) {
+        const struct sim_lease *lease = &worker->book[i];
+        if (lease->state == SIM_ZOMBIE) {
+            continue;
+        }
+        uint32_t state = lease->state == SIM_DONE ? 3 : lease->state == SIM_RUNNING ? 2 : 1;
+        list[count++] = (struct drv_attached){.id = lease->ref.id,
+                                              .index = lease->ref.index,
+                                              .attempt = lease->ref.attempt,
+                                              .state = state};
+        sim_count(sim, SIM_ATTACHED_SEEN);
+        sim_checker_on_attach(sim, peer, &lease->ref, state);
+        if (count == ATTACH_BATCH) {
+            message.attach.lease_count = count;
+            (void)sim_peer_send(sim, peer, &message, 0);
+            count = 0;
+        }
+    }
+    if (count > 0) {
+        message.attach.lease_count = count;
+        (void)sim_peer_send(sim, peer, &message, 0);
+    }
+}
+
+static void worker_drop_without_contact(struct sim *sim, struct sim_peer *peer)
+{
+    bool out = peer->lease_us > 0 && sim->now_us - peer->last_contact_us > peer->lease_us;
+    if (out && peer->worker->book_count > 0) {
+        sim_count(sim, SIM_NO_CONTACT_SEEN);
+        sim_book_return_all(sim, peer, DRV_RETURN_NO_CONTACT, false);
+    }
+}
+
+static size_t names_of(uint32_t bits, unsigned count, const char *(*name)(unsigned),
+                       struct drv_str *out_names)
+{
+    size_t named = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if ((bits & 1u << i) != 0) {
+            out_names[named++] = drv_str_of(name(i));
+        }
+    }
+    return named;
+}
+
+void sim_worker_greet(struct sim *sim, struct sim_peer *peer)
+{
+    struct sim_worker *worker = peer->worker;
+    worker_drop_without_contact(sim, peer);
+    struct drv_str type_names[SIM_TYPE_COUNT], queues[SIM_QUEUE_COUNT];
+    struct drv_offer types[SIM_TYPE_COUNT] = {{.model = 0}};
+    size_t type_count = names_of(worker->types, SIM_TYPE_COUNT, sim_type_name, type_names);
+    for (size_t i = 0; i < type_count; i++) {
+        types[i].name = type_names[i];
+    }
+    size_t queue_count = names_of(worker->queues, SIM_QUEUE_COUNT, sim_queue_name, queues);
+    struct drv_message message = {
+        .kind = DRV_HELLO,
+        .hello = {.version_min = 1,
+                  .version_max = 1,
+                  .role = DRV_ROLE_WORKER,
+                  .session = peer->session,
+                  .resume = peer->resume,
+                  .name = drv_str_of("worker"),
+                  .software = drv_str_of("sim"),
+                  .credit_items = worker->leaving ? 0 : worker->credit_items,
+                  .credit_bytes = worker->credit_bytes,
+                  .has_worker = true,
+                  .worker = {.slots = worker->slots,
+                             .pid = 100 + peer->number,
+                             .host = drv_str_of("host"),
+                             .types = types,
+                             .type_count = type_count,
+                             .queues = queues,
+                             .queue_count = queue_count,
+                             .lease_count = worker_listed(worker),
+                             .model = DRV_MODEL_PREFORK}},
+    };
+    worker->credit_high = worker->credit_items;
+    (void)sim_peer_send(sim, peer, &message, 0);
+    worker_attach(sim, peer);
+}
+
+void sim_worker_on_welcome(struct sim *sim, struct sim_peer *peer, bool resumed)
+{
+    struct sim_worker *worker = peer->worker;
+    worker->drained = false; /* the broker says so again if it still is */
+    if (!resumed) {
+        worker->shared_count = 0;
+    } else {
+        sim_count(sim, SIM_RESUMED_WORKER_SEEN);
+    }
+    for (uint32_t i = 0; i < worker->book_count; i++) {
+        struct sim_lease *lease = &worker->book[i];
+        lease->token = 0;
+        if (lease->state == SIM_ASKING) {
+            sim_report_started(sim, peer, &lease->ref); /* its GO may have been lost */
+        }
+    }
+    sim_report_flush_soon(sim, peer, 0);
+    sim_book_start(sim, peer);
+}
+
+void sim_worker_on_disconnect(struct sim *sim, struct sim_peer *peer)
+{
+    struct sim_worker *worker = peer->worker;
+    for (uint32_t i = 0; i < worker->book_count; i++) {
+        struct sim_lease *lease = &worker->book[i];
+        lease->sent_before = lease->sent_before || lease->token != 0;
+        lease->token = 0;
+    }
+    worker->started_count = 0;
+    worker->returned_count = 0;
+    (void)sim;
+}
+
+/* ---- leaving -------------------------------------------------------------------------------
+ */
+
+static void worker_reset(struct sim_worker *worker)
+{
+    worker->book_count = 0;
+    worker->running = 0;
+    worker->drained = false;
+    worker->leaving = false;
+    worker->started_count = 0;
+    worker->returned_count = 0;
+    worker->shared_count = 0;
+    worker->gone_next = 0;
+}
+
+static void worker_die(struct sim *sim, struct sim_peer *peer, bool told)
+{
+    sim_peer_disconnect(sim, peer, told);
+    peer->state = SIM_DEAD;
+    peer->lease_us = 0;
+    worker_reset(peer->worker);
+    sim_schedule(sim, SIM_EVENT_REVIVE, sim_between(sim, REVIVE_MIN_US, REVIVE_MAX_US),
+                 peer->number, 0);
+}
+
+void sim_worker_crash(struct sim *sim, struct sim_peer *peer, bool told)
+{
+    struct sim_worker *worker = peer->worker;
+    bool started = false, unstarted = false;
+    for (uint32_t i = 0; i < worker->book_count; i++) {
+        started = started || worker->book[i].state == SIM_RUNNING;
+        unstarted = unstarted || worker->book[i].state == SIM_UNSTARTED;
+    }
+    sim_count(sim, SIM_FAULT_WORKER_CRASH_SEEN);
+    sim_count_if(sim, started, SIM_FAULT_WORKER_CRASH_STARTED_SEEN);
+    sim_count_if(sim, unstarted, SIM_FAULT_WORKER_CRASH_UNSTARTED_SEEN);
+    sim_trace(sim, "worker.crash", peer->number, started, unstarted);
+    worker_die(sim, peer, told);
+}
+
+static void worker_leave_if_done(struct sim *sim, struct sim_peer *peer)
+{
+    struct sim_worker *worker = peer->worker;
+    if (!worker->leaving || worker->book_count > 0 || peer->state != SIM_READY ||
+        !sim_report_is_empty(worker)) {
+        return;
+    }
+    sim_trace(sim, "worker.bye", peer->number, 0, 0);
+    sim_peer_goodbye(sim, peer);
+    if (sim->phase >= SIM_LEAVING) {
+        sim_peer_disconnect(sim, peer, false);
+        peer->state = SIM_FINISHED;
+    } else {
+        worker_die(sim, peer, false);
+    }
+}
+
+static void worker_send_credit(struct sim *sim, struct sim_peer *peer, uint64_t items)
+{
+    struct drv_message message = {
+        .kind = DRV_CREDIT, .credit = {.items = items, .bytes = peer->worker->credit_bytes}};
+    (void)sim_peer_send(sim, peer, &message, 0);
+}
+
+void sim_worker_leave(struct sim *sim, struct sim_peer *peer)
+{
+    if (peer->worker->leaving || peer->state == SIM_DEAD) {
+        return;
+    }
+    peer->worker->leaving = true;
+    sim_book_return_all(sim, peer, DRV_RETURN_DRAINING, true);
+    worker_send_credit(sim, peer, 0);
+    worker_leave_if_done(sim, peer);
+}
+
+void sim_worker_set_credit(struct sim *sim, struct sim_peer *peer, uint64_t items)
+{
+    struct sim_worker *worker = peer->worker;
+    if (peer->state != SIM_READY || worker->leaving) {
+        return;
+    }
+    worker->credit_items = items;
+    if (items > worker->credit_high) {
+        worker->credit_high = items; /* what was on its way under the old level may come */
+    }
+    sim_count(sim, SIM_CREDIT_CHANGED_SEEN);
+    worker_send_credit(sim, peer, items);
+}
+
+void sim_worker_forge(struct sim *sim, struct sim_peer *peer)
+{
+    struct drv_ref ref;
+    if (peer->state != SIM_READY || !sim_checker_pick_foreign_lease(sim, peer, &ref)) {
+        return;
+    }
+    sim_count(sim, SIM_FAULT_FORGED_SEEN);
+    sim_trace(sim, "worker.forge", peer->number, ref.attempt, 0);
+    struct drv_result result = {.ref = ref,
+                                .outcome = DRV_OUTCOME_SUCCEEDED,
+                                .val = {.bytes = (const uint8_t *)"false", .len = 5}};
+    struct drv_message message = {.kind = DRV_REPORT,
+                                  .report = {.results = &result, .result_count = 1}};
+    (void)sim_peer_send(sim, peer, &message, 0);
+}
+
+/* ---- messages and timers --------------------------------------------------------------------
+ */
+
+static void worker_on_notes(struct sim *sim, const struct drv_ack *ack)
+{
+    for (size_t i = 0; i < ack->note_count; i++) {
+        uint32_t code = ack->notes[i].code;
+        sim_count_if(sim, code == DROVER_STALE, SIM_RESULT_STALE_SEEN);
+        sim_count_if(sim, code == DROVER_UNKNOWN, SIM_RESULT_UNKNOWN_SEEN);
+        sim_count_if(sim, code == DROVER_DENIED, SIM_RESULT_DENIED_SEEN);
+    }
+}
+
+static void worker_on_shared(struct sim *sim, struct sim_peer *peer,
+                             const struct drv_shared *shared)
+{
+    struct sim_worker *worker = peer->worker;
+    uint32_t at = 0;
+    while (at < worker->shared_count && !drover_id_equal(&worker->shared[at], &shared->id)) {
+        at++;
+    }
+    if (shared->val.is_nil) {
+        if (at < worker->shared_count) {
+            worker->shared[at] = worker->shared[--worker->shared_count];
+        }
+        return;
+    }
+    sim_checker_on_shared(sim, shared);
+    sim_count(sim, SIM_SHARED_SEEN);
+    if (at == worker->shared_count && at < SIM_OUT_MAX) {
+        worker->shared[worker->shared_count++] = shared->id;
+    }
+}
+
+static void worker_on_drain(struct sim *sim, struct sim_peer *peer, bool on)
+{
+    peer->worker->drained = on;
+    if (on) {
+        sim_count(sim, SIM_WORKER_DRAINED_SEEN);
+        sim_book_return_all(sim, peer, DRV_RETURN_DRAINING, true);
+    }
+}
+
+void sim_worker_on_message(struct sim *sim, struct sim_peer *peer,
+                           const struct drv_message *message)
+{
+    switch ((unsigned)message->kind) {
+    case DRV_LEASE:
+        sim_book_take(sim, peer, &message->lease);
+        break;
+    case DRV_RECALL:
+        sim_book_recall(sim, peer, &message->leases);
+        break;
+    case DRV_ABORT:
+        sim_book_abort(sim, peer, &message->abort);
+        break;
+    case DRV_GO:
+        sim_book_go(sim, peer, &message->leases);
+        break;
+    case DRV_SHARED:
+        worker_on_shared(sim, peer, &message->shared);
+        break;
+    case DRV_DRAIN:
+        worker_on_drain(sim, peer, message->drain.on);
+        break;
+    case DRV_ACK:
+        worker_on_notes(sim, &message->ack_notes);
+        break;
+    case DRV_HEARTBEAT:
+        break;
+    default:
+        sim_fail(sim, "worker %u got %s", peer->number, drv_kind_name(message->kind));
+        break;
+    }
+    worker_leave_if_done(sim, peer);
+}
+
+void sim_worker_on_settled(struct sim *sim, struct sim_peer *peer, uint64_t token)
+{
+    struct sim_worker *worker = peer->worker;
+    for (uint32_t i = worker->book_count; i-- > 0;) {
+        struct sim_lease *lease = &worker->book[i];
+        if (lease->state == SIM_DONE && lease->token == token && token != 0) {
+            sim_book_remember(worker, &lease->ref, peer->epoch);
+            sim_book_remove(worker, lease);
+        }
+    }
+    worker_leave_if_done(sim, peer);
+}
+
+void sim_worker_on_event(struct sim *sim, struct sim_peer *peer, const struct sim_event *event)
+{
+    if (event->kind == SIM_EVENT_FLUSH) {
+        sim_report_flush(sim, peer);
+    } else if (event->kind == SIM_EVENT_FINISH) {
+        sim_book_finish(sim, peer, event->arg);
+    }
+    worker_leave_if_done(sim, peer);
+}
+
+void sim_worker_heartbeat(struct sim *sim, struct sim_peer *peer)
+{
+    struct sim_worker *worker = peer->worker;
+    struct drv_running running[SIM_BOOK_MAX];
+    size_t count = 0;
+    for (uint32_t i = 0; i < worker->book_count; i++) {
+        const struct sim_lease *lease = &worker->book[i];
+        if (lease->state == SIM_RUNNING) {
+            uint64_t elapsed_ms = (uint64_t)(sim->now_us - lease->began_us) / 1000;
+            running[count++] = (struct drv_running){.ref = lease->ref,
+                                                    .elapsed_ms = elapsed_ms};
+        }
+    }
+    struct drv_message message = {
+        .kind = DRV_HEARTBEAT,
+        .heartbeat = {.running = running,
+                      .running_count = count,
+                      .has_host = true,
+                      .host = {.cpu_percent = 12.5, .memory_percent = 40, .cpu_count = 4}}};
+    (void)sim_peer_send(sim, peer, &message, 0);
+    sim_book_start(sim, peer);
+}
