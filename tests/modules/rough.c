@@ -1,0 +1,212 @@
+/*
+ * rough.c: handlers that misbehave, for the tests of what holds them.
+ */
+#include <drover/worker.h>
+
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static _Noreturn void wait_for_ever(void)
+{
+    for (;;) {
+        (void)pause();
+    }
+}
+
+/* Says who it is, and then sees no flag; dies of SIGTERM. */
+static drover_status deaf(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    char text[64];
+    (void)in;
+    (void)out_result;
+    (void)snprintf(text, sizeof(text), "%ld", (long)getpid());
+    drover_job_progress(job, 1, text);
+    wait_for_ever();
+}
+
+/* The same, and ignores SIGTERM. */
+static drover_status stubborn(drover_job *job, const drover_value *in,
+                              drover_value **out_result)
+{
+    (void)signal(SIGTERM, SIG_IGN);
+    return deaf(job, in, out_result);
+}
+
+/* A child in its group, one in a session of its own, and one whose parent has gone. Their pids
+ * and its own are the text of its progress. */
+static void spread(drover_job *job)
+{
+    char text[128];
+    int link[2];
+    pid_t orphan = 0;
+    if (pipe(link) != 0) {
+        abort();
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        wait_for_ever();
+    }
+    pid_t stranger = fork();
+    if (stranger == 0) {
+        (void)setsid();
+        (void)signal(SIGTERM, SIG_IGN);
+        wait_for_ever();
+    }
+    pid_t between = fork();
+    if (between == 0) {
+        (void)setsid();
+        pid_t last = fork();
+        if (last == 0) {
+            wait_for_ever();
+        }
+        (void)!write(link[1], &last, sizeof(last));
+        _exit(0);
+    }
+    if (read(link[0], &orphan, sizeof(orphan)) != (ssize_t)sizeof(orphan)) {
+        abort();
+    }
+    (void)snprintf(text, sizeof(text), "%ld %ld %ld %ld", (long)getpid(), (long)child,
+                   (long)stranger, (long)orphan);
+    drover_job_progress(job, 1, text);
+}
+
+static drover_status tree(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    (void)in;
+    (void)out_result;
+    spread(job);
+    wait_for_ever();
+}
+
+/* Stops when asked to, but leaves its family behind. */
+static drover_status careless(drover_job *job, const drover_value *in,
+                              drover_value **out_result)
+{
+    (void)in;
+    (void)out_result;
+    spread(job);
+    return drover_job_sleep_ms(job, INT32_MAX);
+}
+
+/* exit(3) with its payload. */
+static drover_status leave(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    int64_t code = 0;
+    (void)out_result;
+    if (drover_value_get_int(in, &code)) {
+        return drover_job_fail(job, "bad-arg", "integer wanted");
+    }
+    (void)fputs("leaving now\n", stderr);
+    _exit((int)code);
+}
+
+/* Overwrites every page that it shares with someone, ring and claims included, then goes on. */
+static drover_status scribble(drover_job *job, const drover_value *in,
+                              drover_value **out_result)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[512];
+    (void)job;
+    (void)in;
+    while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
+        unsigned long from;
+        unsigned long to;
+        if (strstr(line, "drover-lane") != NULL &&
+            sscanf(line, "%lx-%lx rw-s", &from, &to) == 2) {
+            memset((void *)(uintptr_t)from, 0xee, (size_t)(to - from));
+        }
+    }
+    if (maps != NULL) {
+        (void)fclose(maps);
+    }
+    return drover_value_new_nil(out_result);
+}
+
+/* The shared value of its array, and how many bytes of metadata it has. */
+static drover_status shared(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    size_t meta_len;
+    drover_value *copy = NULL;
+    (void)in;
+    const void *meta = drover_job_meta(job, &meta_len);
+    if (meta_len > 0 && ((const char *)meta)[0] != 'm') {
+        return drover_job_fail(job, "meta", "not what was sent");
+    }
+    if (drover_job_shared(job) == NULL) {
+        return drover_value_new_int((int64_t)meta_len, out_result);
+    }
+    drover_status status = drover_value_copy(drover_job_shared(job), &copy);
+    *out_result = copy;
+    return status;
+}
+
+/* That many bytes, raw. */
+static drover_status bulk(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    int64_t len;
+    if (drover_value_get_int(in, &len) || len < 0) {
+        return drover_job_fail(job, "bad-arg", "length wanted");
+    }
+    char *bytes = malloc((size_t)len + 1);
+    if (bytes == NULL) {
+        return DROVER_NOMEM;
+    }
+    memset(bytes, 'b', (size_t)len);
+    drover_status status = drover_value_new_raw(bytes, (size_t)len, "application/x-bulk",
+                                                out_result);
+    free(bytes);
+    return status;
+}
+
+/* More reports than anyone wants to read. */
+static drover_status chatter(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    int64_t count;
+    if (drover_value_get_int(in, &count)) {
+        return drover_job_fail(job, "bad-arg", "count wanted");
+    }
+    for (int64_t i = 0; i < count; i++) {
+        drover_job_progress(job, (unsigned)(i * 1000 / count), "still at it");
+        drover_job_log(job, "line %lld", (long long)i);
+    }
+    return drover_value_new_int(count, out_result);
+}
+
+/* Writes once, conditionally: {"expected": version}; the version found or made. */
+static drover_status compare(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    drover_value *value = NULL;
+    int64_t expected;
+    int64_t version = -1;
+    if (drover_value_get_int(in, &expected) || drover_value_new_int(1, &value)) {
+        return drover_job_fail(job, "bad-arg", "version wanted");
+    }
+    drover_status status = drover_job_kv_cas(job, "key", value, expected, 0, 10 * 1000,
+                                             &version);
+    drover_value_destroy(&value);
+    if (status == DROVER_CONFLICT) {
+        return drover_value_new_int(-version, out_result);
+    }
+    return status ? status : drover_value_new_int(version, out_result);
+}
+
+/* Deletes a key within the milliseconds of its payload. */
+static drover_status forget(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    int64_t ms;
+    (void)out_result;
+    if (drover_value_get_int(in, &ms)) {
+        return drover_job_fail(job, "bad-arg", "milliseconds wanted");
+    }
+    return drover_job_kv_del(job, "key", (uint64_t)ms);
+}
+
+DROVER_MODULE("rough", "1", {"deaf", deaf, 0}, {"stubborn", stubborn, 0}, {"tree", tree, 0},
+              {"careless", careless, 0}, {"leave", leave, 0}, {"scribble", scribble, 0},
+              {"shared", shared, 0}, {"bulk", bulk, 0}, {"chatter", chatter, 0},
+              {"compare", compare, 0}, {"forget", forget, 0});
