@@ -1,11 +1,10 @@
 #include "agent.h"
 
+#include "bridge.h"
 #include "check.h"
 #include "clock.h"
 #include "connection.h"
-#include "data.h"
 #include "notify.h"
-#include "pool.h"
 #include "session.h"
 #include "stat/host.h"
 
@@ -24,30 +23,22 @@ enum {
     AGENT_WAIT_MAX_MS = 60 * 1000,
 };
 
-/* What the pool answered while effects were applied; told to the session afterwards. */
-struct agent_echo {
-    uint64_t key;
-    drover_status refused; /* OK: given back */
-};
-
 struct worker_agent {
     const struct worker_settings *settings; /* borrowed */
     const struct drv_log *log;              /* borrowed */
-    struct pool *pool;                      /* owned */
+    struct worker_bridge bridge;            /* to the pool */
     struct worker_session *session;         /* owned */
     struct stat_host *host;                 /* owned */
     struct drv_offer *types;                /* owned */
     void *context;                          /* owned, ZeroMQ */
     struct worker_connection *connection;   /* owned; NULL: none */
     struct drv_arena arena;                 /* the message being read */
-    struct agent_echo *echoes;              /* owned */
-    size_t echo_count, echo_capacity;
     char host_name[DRV_NAME_MAX + 1];
     drover_id id; /* of the session */
     int signal_fd;
     int64_t lost_logged_at_us;
     const char *broken; /* why the connection cannot be used; NULL: it can */
-    bool was_ready, was_connected, is_pool_gone, is_stopped;
+    bool was_ready, was_connected, is_stopped;
     drover_status status; /* what run returns */
     struct drv_problem problem;
 };
@@ -90,18 +81,18 @@ static drover_status open_pool(struct worker_agent *agent, struct drv_problem *p
         .slots = settings->slots,
         .log = agent->log,
     };
-    return pool_new(&config, problem, &agent->pool);
+    return pool_new(&config, problem, &agent->bridge.pool);
 }
 
 static drover_status list_types(struct worker_agent *agent, struct drv_problem *problem)
 {
-    size_t count = pool_type_count(agent->pool);
+    size_t count = pool_type_count(agent->bridge.pool);
     agent->types = calloc(count + 1, sizeof *agent->types);
     if (agent->types == NULL) {
         return drv_problem_set(problem, DROVER_NOMEM, "out of memory");
     }
     for (size_t i = 0; i < count; i++) {
-        struct pool_type type = pool_type_at(agent->pool, i);
+        struct pool_type type = pool_type_at(agent->bridge.pool, i);
         agent->types[i].name = drv_str_of(type.name);
         agent->types[i].model = (uint32_t)type.model;
     }
@@ -127,7 +118,7 @@ static drover_status open_session(struct worker_agent *agent, struct drv_problem
     config.prefetch = settings->prefetch;
     config.run_max = settings->slots + settings->prefetch; /* the pool places them */
     config.types = agent->types;
-    config.type_count = pool_type_count(agent->pool);
+    config.type_count = pool_type_count(agent->bridge.pool);
     config.queues = settings->queues;
     config.queue_count = settings->queue_count;
     config.labels = settings->labels;
@@ -157,6 +148,7 @@ static drover_status open_all(struct worker_agent *agent, struct drv_problem *pr
     if (status == DROVER_OK) {
         status = open_session(agent, problem);
     }
+    agent->bridge.session = agent->session;
     if (status == DROVER_OK && agent->settings->host_stats) {
         status = stat_host_new(&agent->host);
     }
@@ -180,6 +172,7 @@ drover_status worker_agent_new(const struct worker_settings *settings,
     }
     agent->settings = settings;
     agent->log = log;
+    agent->bridge.log = log;
     agent->signal_fd = -1;
     drv_arena_init(&agent->arena, 1 << 20);
     if (gethostname(agent->host_name, sizeof agent->host_name - 1) != 0) {
@@ -201,7 +194,7 @@ void worker_agent_destroy(struct worker_agent **agent)
     if (gone == NULL) {
         return;
     }
-    pool_close(&gone->pool);
+    worker_bridge_fini(&gone->bridge);
     worker_connection_destroy(&gone->connection, false);
     if (gone->context != NULL) {
         (void)zmq_ctx_term(gone->context);
@@ -213,7 +206,6 @@ void worker_agent_destroy(struct worker_agent **agent)
         (void)close(gone->signal_fd);
     }
     free(gone->types);
-    free(gone->echoes);
     free(gone);
 }
 
@@ -295,179 +287,6 @@ static bool read_broker(struct worker_agent *agent, int64_t now_us)
     return more;
 }
 
-/* ---- from the pool --------------------------------------------------------------------------
- */
-
-static struct drv_str text_of(struct drv_view view)
-{
-    return (struct drv_str){(const char *)view.bytes, view.len};
-}
-
-static struct drv_val val_of(const struct pool_value *value)
-{
-    if (value->data == NULL) {
-        return (struct drv_val){.is_nil = true};
-    }
-    struct drv_val val = {
-        .bytes = value->view.bytes, .len = value->view.len, .data = value->data};
-    if (value->content_type.len > 0) {
-        val.content_type = text_of(value->content_type);
-    }
-    return val;
-}
-
-static void on_finished(struct worker_agent *agent, const struct pool_event *event,
-                        int64_t now_us)
-{
-    struct drv_result result = {
-        .outcome = (uint32_t)event->finished.outcome,
-        .val = val_of(&event->finished.value),
-        .error = {.kind = (uint32_t)event->finished.error_kind,
-                  .code = text_of(event->finished.code),
-                  .text = text_of(event->finished.text),
-                  .exit_code = event->finished.exit_code,
-                  .signal = event->finished.signal,
-                  .flags = event->finished.permanent ? DRV_ERROR_PERMANENT : 0,
-                  .stderr_tail = text_of(event->finished.stderr_tail)},
-        .run_us = event->finished.run_us,
-        .has_usage = event->finished.has_usage,
-        .usage = {.user_us = event->finished.usage.user_us,
-                  .system_us = event->finished.usage.system_us,
-                  .peak_rss_bytes = event->finished.usage.peak_rss_bytes,
-                  .pid = event->finished.usage.pid},
-    };
-    worker_session_task_finished(agent->session, event->token, &result, now_us);
-}
-
-static void on_kv(struct worker_agent *agent, const struct pool_event *event, int64_t now_us)
-{
-    const struct drv_kv kv = {
-        .op = (uint32_t)event->kv.op,
-        .key = text_of(event->kv.key),
-        .val = val_of(&event->kv.value),
-        .number = event->kv.number,
-        .ttl_ms = event->kv.ttl_ms,
-    };
-    worker_session_task_kv(agent->session, event->token, event->kv.request, &kv,
-                           event->kv.timeout_ms, now_us);
-}
-
-struct pool_visit {
-    struct worker_agent *agent;
-    int64_t now_us;
-};
-
-static void on_pool_event(void *context, const struct pool_event *event)
-{
-    const struct pool_visit *visit = context;
-    struct worker_agent *agent = visit->agent;
-    switch (event->kind) {
-    case POOL_STARTED:
-        worker_session_task_started(agent->session, event->token, visit->now_us);
-        return;
-    case POOL_FINISHED:
-        on_finished(agent, event, visit->now_us);
-        return;
-    case POOL_PROGRESS:
-        worker_session_task_progress(agent->session, event->token, event->progress.permille,
-                                     text_of(event->progress.text));
-        return;
-    case POOL_KV:
-        on_kv(agent, event, visit->now_us);
-        return;
-    case POOL_LOG:
-        return; /* the pool has logged it; this version streams no logs */
-    }
-}
-
-static void read_pool(struct worker_agent *agent, int64_t now_us)
-{
-    struct pool_visit visit = {agent, now_us};
-    if (agent->is_pool_gone ||
-        pool_poll(agent->pool, now_us, on_pool_event, &visit) == DROVER_OK) {
-        return;
-    }
-    /* Its leases have all been reported as crashed. What they came to is told to the broker
-     * before the end. */
-    drv_log_error(agent->log, "the executors are gone");
-    agent->is_pool_gone = true;
-    worker_session_drain(agent->session, now_us);
-    worker_session_drain(agent->session, now_us);
-}
-
-/* ---- to the pool ----------------------------------------------------------------------------
- */
-
-static void echo(struct worker_agent *agent, uint64_t key, drover_status refused)
-{
-    if (agent->echo_count == agent->echo_capacity) {
-        size_t capacity = agent->echo_capacity == 0 ? 64 : agent->echo_capacity * 2;
-        struct agent_echo *echoes = realloc(agent->echoes, capacity * sizeof *echoes);
-        if (echoes == NULL) {
-            stop(agent, DROVER_NOMEM, drv_str_of("out of memory"));
-            return;
-        }
-        agent->echoes = echoes;
-        agent->echo_capacity = capacity;
-    }
-    agent->echoes[agent->echo_count++] = (struct agent_echo){key, refused};
-}
-
-static struct pool_value value_of(const struct drv_val *val)
-{
-    struct pool_value value = {0};
-    if (!val->is_nil) {
-        DRV_ASSERT(val->data != NULL);
-        value.data = val->data;
-        value.view = drv_view_of(val->bytes, val->len);
-        value.content_type = drv_view_of(val->content_type.ptr, val->content_type.len);
-    }
-    return value;
-}
-
-static void run(struct worker_agent *agent, const struct worker_task *task, int64_t now_us)
-{
-    const struct pool_attempt attempt = {
-        .token = task->key,
-        .id = task->ref.id,
-        .index = task->ref.index,
-        .attempt = task->ref.attempt,
-        .type = drv_view_of(task->type.ptr, task->type.len),
-        .meta = drv_view_of(task->meta.ptr, task->meta.len),
-        .payload = value_of(&task->val),
-        .shared = value_of(&task->shared),
-        .timeout_ms = task->timeout_ms,
-        .term_ms = task->term_ms,
-        .kill_ms = task->kill_ms,
-    };
-    drover_status status = agent->is_pool_gone ? DROVER_CLOSED
-                                               : pool_submit(agent->pool, &attempt, now_us);
-    if (status != DROVER_OK) {
-        echo(agent, task->key, status);
-    }
-}
-
-static void answer(struct worker_agent *agent, const struct worker_answer *answer)
-{
-    struct pool_value value = {0};
-    struct drv_data *copy = NULL;
-    drover_status status = (drover_status)answer->code;
-    if (!answer->val.is_nil && answer->val.data == NULL) {
-        if (drv_data_copy(answer->val.bytes, answer->val.len, &copy) == DROVER_OK) {
-            value.data = copy;
-            value.view = drv_data_view(copy);
-            value.content_type = drv_view_of(answer->val.content_type.ptr,
-                                             answer->val.content_type.len);
-        } else {
-            status = DROVER_NOMEM;
-        }
-    } else {
-        value = value_of(&answer->val);
-    }
-    pool_kv_reply(agent->pool, answer->call, status, &value, answer->number);
-    drv_data_unref(&copy);
-}
-
 /* ---- the connection -------------------------------------------------------------------------
  */
 
@@ -512,8 +331,8 @@ static void print_ready(struct worker_agent *agent, struct drv_str name)
     char id[DROVER_ID_TEXT_LEN + 1];
     drover_id_format(&agent->id, id);
     (void)printf("ready worker=%s name=%.*s types=", id, (int)name.len, name.ptr);
-    for (size_t i = 0; i < pool_type_count(agent->pool); i++) {
-        (void)printf("%s%s", i == 0 ? "" : ",", pool_type_at(agent->pool, i).name);
+    for (size_t i = 0; i < pool_type_count(agent->bridge.pool); i++) {
+        (void)printf("%s%s", i == 0 ? "" : ",", pool_type_at(agent->bridge.pool, i).name);
     }
     (void)printf("\n");
     (void)fflush(stdout);
@@ -572,22 +391,10 @@ static void apply(struct worker_agent *agent, const struct worker_effect *effect
         }
         return;
     case WORKER_RUN:
-        run(agent, effect->task, now_us);
-        return;
     case WORKER_REVOKE:
-        /* BUSY: it has started, which the pool says by itself. */
-        if (pool_recall(agent->pool, effect->key, now_us) == DROVER_OK) {
-            echo(agent, effect->key, DROVER_OK);
-        }
-        return;
     case WORKER_CANCEL:
-        if (pool_abort(agent->pool, effect->key, effect->term_ms, effect->kill_ms, now_us) !=
-            DROVER_OK) {
-            drv_log_debug(agent->log, "nothing to cancel", drv_log_uint("key", effect->key));
-        }
-        return;
     case WORKER_ANSWER:
-        answer(agent, effect->answer);
+        worker_bridge_apply(&agent->bridge, effect, now_us);
         return;
     case WORKER_WELCOMED:
         on_welcomed(agent, effect);
@@ -604,26 +411,6 @@ static void apply(struct worker_agent *agent, const struct worker_effect *effect
         stop(agent, effect->status, effect->text);
         return;
     }
-}
-
-static void tell_echoes(struct worker_agent *agent, int64_t now_us)
-{
-    for (size_t i = 0; i < agent->echo_count; i++) {
-        const struct agent_echo *one = &agent->echoes[i];
-        if (one->refused == DROVER_OK) {
-            worker_session_task_returned(agent->session, one->key, now_us);
-            continue;
-        }
-        const struct drv_result result = {
-            .outcome = DRV_OUTCOME_FAILED,
-            .val = {.is_nil = true},
-            .error = {.kind = DROVER_ERROR_REFUSED,
-                      .code = drv_str_of(drover_status_name(one->refused)),
-                      .text = drv_str_of("the worker could not run it"),
-                      .exit_code = -1}};
-        worker_session_task_finished(agent->session, one->key, &result, now_us);
-    }
-    agent->echo_count = 0;
 }
 
 /* Ticks and applies until the session has nothing more to say; returns its deadline. What the
@@ -643,14 +430,13 @@ static int64_t advance(struct worker_agent *agent, int64_t now_us)
             apply(agent, &effects[i], now_us);
         }
         worker_session_effects_clear(agent->session);
-        again = agent->echo_count > 0 || agent->broken != NULL;
-        tell_echoes(agent, now_us);
+        again = worker_bridge_tell(&agent->bridge, now_us) || agent->broken != NULL;
         if (agent->broken != NULL) {
             worker_session_broken(agent->session, agent->broken, now_us);
             agent->broken = NULL;
         }
     }
-    if (worker_session_is_broke(agent->session)) {
+    if (worker_session_is_broke(agent->session) || agent->bridge.is_broke) {
         stop(agent, DROVER_NOMEM, drv_str_of("out of memory"));
     }
     return next_us;
@@ -669,7 +455,7 @@ static int64_t turn(struct worker_agent *agent)
 {
     int64_t now_us = clock_now_us();
     bool more = read_broker(agent, now_us);
-    read_pool(agent, now_us);
+    worker_bridge_poll(&agent->bridge, now_us);
     if (agent->host != NULL && worker_session_wants_host(agent->session, now_us)) {
         struct drv_host numbers;
         stat_host_read(agent->host, &numbers);
@@ -681,8 +467,8 @@ static int64_t turn(struct worker_agent *agent)
         worker_connection_send(agent->connection);
         next_us = earlier(next_us, drv_link_deadline_us(agent->connection->link));
     }
-    if (!agent->is_pool_gone) {
-        next_us = earlier(next_us, pool_deadline_us(agent->pool));
+    if (!agent->bridge.is_gone) {
+        next_us = earlier(next_us, pool_deadline_us(agent->bridge.pool));
     }
     return more ? now_us : next_us;
 }
@@ -708,8 +494,9 @@ static bool wait_for_input(struct worker_agent *agent, int64_t next_us)
     int64_t wait_ms = AGENT_WAIT_MAX_MS;
     int count = 1;
     zmq_pollitem_t items[4] = {{.fd = agent->signal_fd, .events = ZMQ_POLLIN}};
-    if (!agent->is_pool_gone) {
-        items[count++] = (zmq_pollitem_t){.fd = pool_fd(agent->pool), .events = ZMQ_POLLIN};
+    if (!agent->bridge.is_gone) {
+        items[count++] = (zmq_pollitem_t){.fd = pool_fd(agent->bridge.pool),
+                                          .events = ZMQ_POLLIN};
     }
     if (agent->connection != NULL) {
         items[count++] = (zmq_pollitem_t){.socket = agent->connection->monitor,
@@ -742,7 +529,7 @@ drover_status worker_agent_run(struct worker_agent *agent, struct drv_problem *p
             stop(agent, DROVER_IO, drv_str_of("polling failed"));
         }
     }
-    if (agent->is_pool_gone && agent->status == DROVER_OK) {
+    if (agent->bridge.is_gone && agent->status == DROVER_OK) {
         agent->status = DROVER_IO;
         (void)drv_problem_set(&agent->problem, DROVER_IO, "the executors are gone");
     }

@@ -3,6 +3,8 @@
  */
 #include "session_state.h"
 
+#include <string.h>
+
 /* ---- WELCOME, ERROR, GOODBYE, MOVED ---------------------------------------------------------
  */
 
@@ -68,6 +70,24 @@ static bool is_fatal(uint32_t code)
     return code == DROVER_WRONG_ENDPOINT || code == DROVER_VERSION || code == DROVER_DENIED;
 }
 
+/* "text; connect to endpoint", for as long as the effects live. */
+static struct drv_str refusal(struct worker_session *session, const struct drv_failure *failure)
+{
+    static const char before[] = "; connect to ";
+    size_t len = failure->text.len + sizeof before - 1 + failure->endpoint.len;
+    char *text = failure->endpoint.len == 0 ? NULL
+                                            : worker_effects_alloc(&session->effects, len, 1);
+    if (text == NULL) {
+        return failure->text;
+    }
+    if (failure->text.len > 0) {
+        memcpy(text, failure->text.ptr, failure->text.len);
+    }
+    memcpy(text + failure->text.len, before, sizeof before - 1);
+    memcpy(text + len - failure->endpoint.len, failure->endpoint.ptr, failure->endpoint.len);
+    return (struct drv_str){text, len};
+}
+
 /* Errors after which the connection is of no use. */
 static bool is_breaking(uint32_t code)
 {
@@ -84,7 +104,7 @@ static void on_error(struct worker_session *session, const struct drv_message *m
         session->was_welcomed = false;
     }
     if (session->state == WORKER_SESSION_GREETING && is_fatal(failure->code)) {
-        worker_session_stop(session, (drover_status)failure->code, failure->text);
+        worker_session_stop(session, (drover_status)failure->code, refusal(session, failure));
     } else if (session->state == WORKER_SESSION_GREETING || is_breaking(failure->code)) {
         worker_session_break(session, failure->text, failure->retry_after_ms, now_us);
     } else {
