@@ -41,8 +41,10 @@ DROVER_API drover_status drover_outcome_status(const drover_outcome *outcome);
 
 /*
  * The result, borrowed from the outcome: never NULL when the task succeeded (a nil value when
- * the handler returned nothing, or when only states were asked for), else NULL. Bytes that
- * claim to be msgpack and are not come as a raw value of type application/octet-stream.
+ * the handler returned nothing, or when only states were asked for), else NULL unless the
+ * attempt left a value beside its error, as a command does that ran and did not exit with 0.
+ * Bytes that claim to be msgpack and are not come as a raw value of type
+ * application/octet-stream.
  */
 DROVER_API const drover_value *drover_outcome_value(const drover_outcome *outcome);
 

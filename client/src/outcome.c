@@ -1,0 +1,262 @@
+#include "outcome.h"
+
+#include "check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define OUTCOME_RAW_TYPE "application/octet-stream"
+
+drover_status drv_state_status(drover_state state)
+{
+    switch (state) {
+    case DROVER_STATE_SUCCEEDED:
+        return DROVER_OK;
+    case DROVER_STATE_FAILED:
+        return DROVER_FAILED;
+    case DROVER_STATE_CANCELLED:
+        return DROVER_CANCELLED;
+    case DROVER_STATE_EXPIRED:
+        return DROVER_EXPIRED;
+    case DROVER_STATE_LOST:
+        return DROVER_LOST;
+    case DROVER_STATE_WAITING:
+    case DROVER_STATE_DELAYED:
+    case DROVER_STATE_QUEUED:
+    case DROVER_STATE_RUNNING:
+        return DROVER_NOT_READY;
+    }
+    return DROVER_PROTOCOL;
+}
+
+static drover_status value_from_raw(const struct drv_val *val, drover_value **out_value)
+{
+    char type[DROVER_CONTENT_TYPE_MAX + 1];
+    const struct drv_str *given = &val->content_type;
+    if (given->ptr != NULL && given->len > 0 && given->len < sizeof(type)) {
+        memcpy(type, given->ptr, given->len);
+        type[given->len] = '\0';
+        drover_status status = drover_value_new_raw(val->bytes, val->len, type, out_value);
+        if (status != DROVER_INVALID) {
+            return status;
+        }
+    }
+    return drover_value_new_raw(val->bytes, val->len, OUTCOME_RAW_TYPE, out_value);
+}
+
+drover_status drv_value_from_val(const struct drv_val *val, drover_value **out_value)
+{
+    if (val->is_nil) {
+        return drover_value_new_nil(out_value);
+    }
+    if (val->content_type.ptr == NULL) {
+        drover_status status = drover_value_from_msgpack(val->bytes, val->len, out_value);
+        if (status != DROVER_MALFORMED && status != DROVER_LIMIT) {
+            return status;
+        }
+    }
+    return value_from_raw(val, out_value);
+}
+
+static char *put(char **at, const char *bytes, size_t len)
+{
+    char *start = *at;
+    if (len > 0) {
+        memcpy(start, bytes, len);
+    }
+    start[len] = '\0';
+    *at = start + len + 1;
+    return start;
+}
+
+static drover_outcome *outcome_alloc(const struct drv_error *error)
+{
+    size_t len = error->code.len + error->text.len + error->stderr_tail.len + 3;
+    drover_outcome *outcome = malloc(sizeof(*outcome) + len);
+    if (outcome == NULL) {
+        return NULL;
+    }
+    memset(outcome, 0, sizeof(*outcome));
+    atomic_init(&outcome->references, 1);
+    char *at = outcome->bytes;
+    outcome->code = put(&at, error->code.ptr, error->code.len);
+    outcome->text = put(&at, error->text.ptr, error->text.len);
+    outcome->stderr_tail = put(&at, error->stderr_tail.ptr, error->stderr_tail.len);
+    outcome->stderr_len = error->stderr_tail.len;
+    outcome->exit_code = error->exit_code;
+    outcome->signal = error->signal;
+    outcome->flags = error->flags;
+    outcome->cost = sizeof(*outcome) + len;
+    return outcome;
+}
+
+/* The kind that goes with a state when the broker gave none. */
+static drover_error_kind kind_of(const struct drv_outcome *entry)
+{
+    if (entry->error.kind != 0) {
+        return (drover_error_kind)entry->error.kind;
+    }
+    switch ((drover_state)entry->state) {
+    case DROVER_STATE_FAILED:
+        return DROVER_ERROR_HANDLER;
+    case DROVER_STATE_CANCELLED:
+        return DROVER_ERROR_CANCELLED;
+    case DROVER_STATE_EXPIRED:
+        return DROVER_ERROR_EXPIRED;
+    case DROVER_STATE_LOST:
+        return DROVER_ERROR_LOST;
+    case DROVER_STATE_WAITING:
+    case DROVER_STATE_DELAYED:
+    case DROVER_STATE_QUEUED:
+    case DROVER_STATE_RUNNING:
+    case DROVER_STATE_SUCCEEDED:
+        break;
+    }
+    return DROVER_ERROR_NONE;
+}
+
+drover_status drv_outcome_new(const struct drv_outcome *entry, drover_outcome **out_outcome)
+{
+    struct drv_error error = entry->error;
+    if (error.kind == 0) {
+        error.exit_code = -1;
+        if (entry->state == DROVER_STATE_LOST) {
+            error.text = drv_str_of("the broker restarted and had not kept this task");
+        }
+    }
+    drover_outcome *outcome = outcome_alloc(&error);
+    if (outcome == NULL) {
+        return DROVER_NOMEM;
+    }
+    outcome->id = entry->id;
+    outcome->index = entry->index;
+    outcome->state = (drover_state)entry->state;
+    outcome->attempt = entry->attempt;
+    outcome->status = drv_state_status(outcome->state);
+    outcome->kind = kind_of(entry);
+    if (outcome->status == DROVER_OK || !entry->val.is_nil) {
+        drover_status status = drv_value_from_val(&entry->val, &outcome->value);
+        if (status != DROVER_OK) {
+            drover_outcome_destroy(&outcome);
+            return status;
+        }
+        outcome->cost += entry->val.len;
+    }
+    *out_outcome = outcome;
+    return DROVER_OK;
+}
+
+drover_status drv_outcome_new_refused(const drover_id *id, uint32_t index, drover_status status,
+                                      const char *text, drover_outcome **out_outcome)
+{
+    struct drv_error error = {.exit_code = -1, .text = drv_str_of(text)};
+    drover_outcome *outcome = outcome_alloc(&error);
+    if (outcome == NULL) {
+        return DROVER_NOMEM;
+    }
+    outcome->id = *id;
+    outcome->index = index;
+    outcome->status = status;
+    bool lost = status == DROVER_LOST || status == DROVER_OUTCOME_UNKNOWN;
+    outcome->state = status == DROVER_LOST        ? DROVER_STATE_LOST
+                     : status == DROVER_CANCELLED ? DROVER_STATE_CANCELLED
+                                                  : DROVER_STATE_FAILED;
+    outcome->kind = lost                         ? DROVER_ERROR_LOST
+                    : status == DROVER_CANCELLED ? DROVER_ERROR_CANCELLED
+                                                 : DROVER_ERROR_REFUSED;
+    *out_outcome = outcome;
+    return DROVER_OK;
+}
+
+drover_outcome *drv_outcome_ref(drover_outcome *outcome)
+{
+    if (outcome != NULL) {
+        atomic_fetch_add_explicit(&outcome->references, 1, memory_order_relaxed);
+    }
+    return outcome;
+}
+
+void drover_outcome_destroy(drover_outcome **outcome)
+{
+    if (outcome == NULL || *outcome == NULL) {
+        return;
+    }
+    drover_outcome *last = *outcome;
+    *outcome = NULL;
+    if (atomic_fetch_sub_explicit(&last->references, 1, memory_order_acq_rel) == 1) {
+        drover_value_destroy(&last->value);
+        free(last);
+    }
+}
+
+drover_id drover_outcome_id(const drover_outcome *outcome)
+{
+    return outcome->id;
+}
+
+uint32_t drover_outcome_index(const drover_outcome *outcome)
+{
+    return outcome->index;
+}
+
+drover_state drover_outcome_state(const drover_outcome *outcome)
+{
+    return outcome->state;
+}
+
+uint32_t drover_outcome_attempt(const drover_outcome *outcome)
+{
+    return outcome->attempt;
+}
+
+drover_status drover_outcome_status(const drover_outcome *outcome)
+{
+    return outcome->status;
+}
+
+const drover_value *drover_outcome_value(const drover_outcome *outcome)
+{
+    return outcome->value;
+}
+
+drover_error_kind drover_outcome_error_kind(const drover_outcome *outcome)
+{
+    return outcome->kind;
+}
+
+const char *drover_outcome_error_code(const drover_outcome *outcome)
+{
+    return outcome->code;
+}
+
+const char *drover_outcome_error_text(const drover_outcome *outcome)
+{
+    return outcome->text;
+}
+
+int drover_outcome_exit_code(const drover_outcome *outcome)
+{
+    return outcome->exit_code;
+}
+
+int drover_outcome_signal(const drover_outcome *outcome)
+{
+    return (int)outcome->signal;
+}
+
+bool drover_outcome_is_permanent(const drover_outcome *outcome)
+{
+    return (outcome->flags & DRV_ERROR_PERMANENT) != 0;
+}
+
+bool drover_outcome_is_unconfirmed(const drover_outcome *outcome)
+{
+    return (outcome->flags & DRV_ERROR_UNCONFIRMED) != 0;
+}
+
+void drover_outcome_stderr(const drover_outcome *outcome, const void **out_bytes,
+                           size_t *out_len)
+{
+    *out_bytes = outcome->stderr_tail;
+    *out_len = outcome->stderr_len;
+}

@@ -1,0 +1,56 @@
+/*
+ * outcome.h: the object behind drover_outcome, shared by reference.
+ *
+ * Built once from an entry of RESULTS, or from a status when a task never came to be; never
+ * changed afterwards. Strings live in the same allocation.
+ */
+#ifndef DRV_CLIENT_OUTCOME_H
+#define DRV_CLIENT_OUTCOME_H
+
+#include "message.h"
+
+#include <drover/outcome.h>
+
+#include <stdatomic.h>
+
+struct drover_outcome {
+    atomic_uint references;
+    drover_id id;
+    uint32_t index;
+    drover_state state;
+    uint32_t attempt;
+    drover_status status;
+    drover_error_kind kind;
+    int32_t exit_code;
+    uint32_t signal;
+    uint32_t flags;          /* DRV_ERROR_* */
+    drover_value *value;     /* owned; NULL when there is none */
+    const char *code;        /* in `bytes`, NUL-terminated */
+    const char *text;        /* in `bytes`, NUL-terminated */
+    const char *stderr_tail; /* in `bytes` */
+    size_t stderr_len;
+    size_t cost; /* bytes of all of it, for the bound on unread results */
+    char bytes[];
+};
+
+/* From what the broker pushed. OK or NOMEM. */
+DROVER_MUST_USE drover_status drv_outcome_new(const struct drv_outcome *entry,
+                                              drover_outcome **out_outcome);
+
+/* For a task that was never taken: state FAILED, kind REFUSED (LOST when the status is), the
+ * given status and text. OK or NOMEM. */
+DROVER_MUST_USE drover_status drv_outcome_new_refused(const drover_id *id, uint32_t index,
+                                                      drover_status status, const char *text,
+                                                      drover_outcome **out_outcome);
+
+drover_outcome *drv_outcome_ref(drover_outcome *outcome);
+
+/* A terminal state as a status. */
+drover_status drv_state_status(drover_state state);
+
+/* A value that came in a message as an object of its own: nil for no value, raw for bytes that
+ * are no msgpack. OK or NOMEM. */
+DROVER_MUST_USE drover_status drv_value_from_val(const struct drv_val *val,
+                                                 drover_value **out_value);
+
+#endif

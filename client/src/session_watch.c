@@ -1,0 +1,388 @@
+/*
+ * Watches of a session: which tasks are awaited, by whom, and what the broker knows of it.
+ *
+ *   watch_new (with a submit) ──taken──┐
+ *                                      v            RESULTS
+ *   watch ──> dirty ──flush: WATCH──> asked ───────────────────> watchers told, gone
+ *               ^                      │   └── note: unknown ──> watchers told, gone
+ *               └── fresh session ─────┘   └── no watcher left ─> gone, UNWATCH
+ */
+#include "session_state.h"
+
+#include "check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct watch_ask { /* one WATCH or UNWATCH message */
+    struct drv_pending pending;
+    struct drv_session *session;
+    struct drv_target targets[];
+};
+
+void drv_watcher_init(struct drv_watcher *watcher)
+{
+    memset(watcher, 0, sizeof(*watcher));
+    drv_list_init(&watcher->link);
+}
+
+static uint64_t hash_of(const struct drv_session *session, const drover_id *id, uint32_t index)
+{
+    uint8_t key[sizeof(*id) + sizeof(index)];
+    memcpy(key, id, sizeof(*id));
+    memcpy(key + sizeof(*id), &index, sizeof(index));
+    return drv_table_hash(&session->watches, key, sizeof(key));
+}
+
+static struct drv_watch *find(const struct drv_session *session, const drover_id *id,
+                              uint32_t index)
+{
+    struct drv_watch key = {.id = *id, .index = index};
+    return drv_table_find(&session->watches, hash_of(session, id, index), &key);
+}
+
+static void mark_dirty(struct drv_session *session, struct drv_watch *watch)
+{
+    watch->is_asked = false;
+    if (!drv_list_is_linked(&watch->dirty)) {
+        drv_list_push_back(&session->dirty, &watch->dirty);
+    }
+}
+
+static drover_status ensure(struct drv_session *session, const drover_id *id, uint32_t index,
+                            struct drv_watch **out_watch)
+{
+    struct drv_watch *watch = find(session, id, index);
+    if (watch != NULL) {
+        *out_watch = watch;
+        return DROVER_OK;
+    }
+    watch = calloc(1, sizeof(*watch));
+    if (watch == NULL) {
+        return DROVER_NOMEM;
+    }
+    watch->id = *id;
+    watch->index = index;
+    watch->release = true;
+    watch->hash = hash_of(session, id, index);
+    drv_list_init(&watch->dirty);
+    drv_list_init(&watch->watchers);
+    drover_status status = drv_table_insert(&session->watches, watch->hash, watch);
+    if (status != DROVER_OK) {
+        free(watch);
+        return status;
+    }
+    *out_watch = watch;
+    return DROVER_OK;
+}
+
+static void join(struct drv_watch *watch, struct drv_watcher *watcher, bool release)
+{
+    watcher->watch = watch;
+    watch->release = watch->release && release;
+    drv_list_push_back(&watch->watchers, &watcher->link);
+}
+
+drover_status drv_session_watch(struct drv_session *session, struct drv_watcher *watcher,
+                                const drover_id *id, uint32_t index, bool release)
+{
+    struct drv_watch *watch;
+    drover_status status = ensure(session, id, index, &watch);
+    if (status != DROVER_OK) {
+        return status;
+    }
+    bool more = watcher->wants_value && !watch->wants_value;
+    watch->was_states = watch->was_states || (watch->is_asked && more);
+    watch->wants_value = watch->wants_value || watcher->wants_value;
+    join(watch, watcher, release);
+    if (!watch->is_new && (!watch->is_asked || more)) {
+        mark_dirty(session, watch);
+    }
+    return DROVER_OK;
+}
+
+drover_status drv_session_watch_new(struct drv_session *session, struct drv_watcher *watcher,
+                                    const drover_id *id, bool release)
+{
+    struct drv_watch *watch;
+    drover_status status = ensure(session, id, DROVER_INDEX_NONE, &watch);
+    if (status != DROVER_OK) {
+        return status;
+    }
+    if (drv_list_is_empty(&watch->watchers)) {
+        watch->is_new = true;
+        watch->is_asked = true;
+        watch->wants_value = watcher->wants_value;
+    }
+    join(watch, watcher, release);
+    return DROVER_OK;
+}
+
+void drv_session_watch_taken(struct drv_session *session, struct drv_watcher *watcher,
+                             uint32_t level)
+{
+    struct drv_watch *watch = watcher->watch;
+    if (watch != NULL) {
+        watch->is_new = false;
+        watch->epoch = session->epoch;
+        watch->level = level;
+    }
+}
+
+static void drop(struct drv_session *session, struct drv_watch *watch)
+{
+    drv_list_remove(&watch->dirty);
+    drv_table_remove_entry(&session->watches, watch->hash, watch);
+}
+
+void drv_session_watch_refused(struct drv_session *session, struct drv_watcher *watcher)
+{
+    struct drv_watch *watch = watcher->watch;
+    if (watch == NULL) {
+        return;
+    }
+    drv_list_remove(&watcher->link);
+    watcher->watch = NULL;
+    if (drv_list_is_empty(&watch->watchers)) {
+        drop(session, watch);
+        free(watch);
+    } else {
+        watch->is_new = false;
+        mark_dirty(session, watch);
+    }
+}
+
+void drv_session_unwatch(struct drv_session *session, struct drv_watcher *watcher)
+{
+    struct drv_watch *watch = watcher->watch;
+    if (watch == NULL) {
+        return;
+    }
+    drv_list_remove(&watcher->link);
+    watcher->watch = NULL;
+    if (!drv_list_is_empty(&watch->watchers)) {
+        return;
+    }
+    drop(session, watch);
+    if (watch->is_asked && !watch->is_new && session->state == SESSION_UP) {
+        drv_list_push_back(&session->unwatched, &watch->dirty);
+    } else {
+        free(watch);
+    }
+}
+
+/* Tells all watchers and forgets the watch. */
+static void end(struct drv_session *session, struct drv_watch *watch, drover_status status,
+                drover_outcome *outcome)
+{
+    struct drv_list watchers;
+    drop(session, watch);
+    drv_list_init(&watchers);
+    drv_list_splice_back(&watchers, &watch->watchers);
+    DRV_LIST_EACH(link, &watchers)
+    {
+        DRV_LIST_ITEM(link, struct drv_watcher, link)->watch = NULL;
+    }
+    free(watch);
+    struct drv_list *link;
+    while ((link = drv_list_pop_front(&watchers)) != NULL) {
+        struct drv_watcher *watcher = DRV_LIST_ITEM(link, struct drv_watcher, link);
+        watcher->on_end(watcher, status, outcome);
+    }
+}
+
+/* ---- asking ------------------------------------------------------------------------------ */
+
+/* A watch that was refused by the answer to its WATCH. */
+static void refused(struct drv_session *session, const struct drv_target *target,
+                    drover_status status)
+{
+    struct drv_watch *watch = find(session, &target->id, target->index);
+    if (watch == NULL || !watch->is_asked || watch->is_new) {
+        return; /* ended or changed meanwhile */
+    }
+    if (drover_status_is_retryable(status)) {
+        mark_dirty(session, watch);
+    } else {
+        end(session, watch, status, NULL);
+    }
+}
+
+static void on_watch_answer(struct drv_pending *pending, const struct drv_answer *answer)
+{
+    struct watch_ask *ask = DRV_CONTAINER_OF(pending, struct watch_ask, pending);
+    size_t count = pending->message.targets.target_count;
+    bool wanted = pending->message.kind == DRV_WATCH;
+    if (wanted && answer->status != DROVER_OK) {
+        for (size_t i = 0; i < count; i++) {
+            refused(ask->session, &ask->targets[i], answer->status);
+        }
+    } else if (wanted && answer->reply != NULL) {
+        for (size_t i = 0; i < answer->reply->note_count; i++) {
+            const struct drv_note *note = &answer->reply->notes[i];
+            if (note->position < count && note->code != DROVER_OK) {
+                refused(ask->session, &ask->targets[note->position], (drover_status)note->code);
+            }
+        }
+    } else {
+        /* nobody waits for the answer to UNWATCH */
+    }
+    free(ask);
+}
+
+static uint32_t flags_of(const struct drv_watch *watch)
+{
+    return (watch->wants_value ? 0U : DRV_WATCH_STATES) |
+           (watch->release ? DRV_WATCH_RELEASE : 0U);
+}
+
+static struct drv_watch *watch_of(struct drv_list *link)
+{
+    return DRV_LIST_ITEM(link, struct drv_watch, dirty);
+}
+
+/* How many at the front of the list have the same flags. */
+static size_t run_of(const struct drv_list *head, bool any_flags)
+{
+    size_t count = 0;
+    uint32_t flags = flags_of(watch_of(head->next));
+    DRV_LIST_EACH(link, head)
+    {
+        if (count == DRV_BATCH_MAX || (!any_flags && flags_of(watch_of(link)) != flags)) {
+            break;
+        }
+        count++;
+    }
+    return count;
+}
+
+/* Moves a run of the list into one message; false when out of memory. */
+static bool ask_run(struct drv_session *session, enum drv_kind kind, struct drv_list *head)
+{
+    size_t count = run_of(head, kind == DRV_UNWATCH);
+    struct watch_ask *ask = malloc(sizeof(*ask) + count * sizeof(ask->targets[0]));
+    if (ask == NULL) {
+        return false;
+    }
+    drv_pending_init(&ask->pending, kind, on_watch_answer);
+    ask->session = session;
+    ask->pending.message.targets.flags = kind == DRV_WATCH ? flags_of(watch_of(head->next)) : 0;
+    ask->pending.message.targets.targets = ask->targets;
+    ask->pending.message.targets.target_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct drv_watch *watch = watch_of(drv_list_pop_front(head));
+        ask->targets[i] = (struct drv_target){.id = watch->id,
+                                              .index = watch->index,
+                                              .epoch = watch->epoch,
+                                              .level = watch->level};
+        watch->is_asked = true;
+        if (kind == DRV_UNWATCH) {
+            free(watch);
+        }
+    }
+    drv_session_ask(session, &ask->pending);
+    return true;
+}
+
+void session_flush_watches(struct drv_session *session)
+{
+    while (!drv_list_is_empty(&session->unwatched)) {
+        if (!ask_run(session, DRV_UNWATCH, &session->unwatched)) {
+            return;
+        }
+    }
+    while (!drv_list_is_empty(&session->dirty)) {
+        if (!ask_run(session, DRV_WATCH, &session->dirty)) {
+            return;
+        }
+    }
+}
+
+void session_unwatched_drop(struct drv_session *session)
+{
+    struct drv_list *link;
+    while ((link = drv_list_pop_front(&session->unwatched)) != NULL) {
+        free(watch_of(link));
+    }
+}
+
+void session_watches_rewind(struct drv_session *session)
+{
+    session_unwatched_drop(session);
+    struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
+    struct drv_watch *watch;
+    while ((watch = drv_table_next(&session->watches, &cursor)) != NULL) {
+        if (!watch->is_new) {
+            watch->was_states = false;
+            mark_dirty(session, watch);
+        }
+    }
+}
+
+void session_watches_end(struct drv_session *session, drover_status status)
+{
+    session_unwatched_drop(session);
+    struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
+    struct drv_watch *watch;
+    while ((watch = drv_table_next(&session->watches, &cursor)) != NULL) {
+        end(session, watch, status, NULL);
+    }
+}
+
+/* ---- results ----------------------------------------------------------------------------- */
+
+/* Whether the nil that came may stand for a value that was not asked for at first. */
+static bool must_ask_again(struct drv_watch *watch, const struct drv_outcome *entry)
+{
+    return watch->was_states && watch->wants_value && entry->val.is_nil &&
+           entry->state == DROVER_STATE_SUCCEEDED;
+}
+
+static void give_element(struct drv_watch *array, drover_outcome *outcome)
+{
+    DRV_LIST_EACH_SAFE(link, &array->watchers)
+    {
+        struct drv_watcher *watcher = DRV_LIST_ITEM(link, struct drv_watcher, link);
+        if (watcher->on_element != NULL) {
+            watcher->on_element(watcher, outcome);
+        }
+    }
+}
+
+static void take(struct drv_session *session, const struct drv_outcome *entry)
+{
+    struct drv_watch *watch = find(session, &entry->id, entry->index);
+    struct drv_watch *array = entry->index == DROVER_INDEX_NONE
+                                  ? NULL
+                                  : find(session, &entry->id, DROVER_INDEX_NONE);
+    if (watch != NULL && must_ask_again(watch, entry)) {
+        watch->was_states = false;
+        mark_dirty(session, watch);
+        watch = NULL;
+    }
+    if (watch == NULL && array == NULL) {
+        return;
+    }
+    drover_outcome *outcome = NULL;
+    drover_status status = drv_outcome_new(entry, &outcome);
+    if (array != NULL && status == DROVER_OK) {
+        give_element(array, outcome);
+    } else if (array != NULL) {
+        end(session, array, status, NULL);
+    } else {
+        /* a plain task */
+    }
+    if (watch != NULL) {
+        end(session, watch, status, outcome);
+    }
+    drover_outcome_destroy(&outcome);
+}
+
+void session_on_results(struct drv_session *session, const struct drv_results *results)
+{
+    for (size_t i = 0; i < results->entry_count; i++) {
+        if (drover_state_is_terminal((drover_state)results->entries[i].state)) {
+            take(session, &results->entries[i]);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+#include "socket.h"
+
+#include "check.h"
+#include "data.h"
+#include "message.h"
+#include "tsan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SOCKET_HWM 64
+#define SOCKET_HANDSHAKE_MS 10000
+#define SOCKET_PING_MS 10000
+#define SOCKET_PING_TIMEOUT_MS 30000
+#define SOCKET_EVENTS                                                                   \
+    (ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | \
+     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+
+drover_status drv_socket_init(struct drv_socket *socket)
+{
+    memset(socket, 0, sizeof(*socket));
+    socket->fd = -1;
+    socket->monitor_fd = -1;
+    socket->context = zmq_ctx_new();
+    return socket->context != NULL ? DROVER_OK : DROVER_LIMIT;
+}
+
+void drv_socket_fini(struct drv_socket *socket)
+{
+    drv_socket_disconnect(socket, 0);
+    if (socket->context != NULL) {
+        while (zmq_ctx_term(socket->context) != 0 && errno == EINTR) {
+        }
+        socket->context = NULL;
+    }
+}
+
+static bool set_options(void *socket)
+{
+    static const struct {
+        int option;
+        int value;
+    } OPTIONS[] = {
+        {ZMQ_SNDHWM, SOCKET_HWM},
+        {ZMQ_RCVHWM, SOCKET_HWM},
+        {ZMQ_LINGER, 0},
+        {ZMQ_IPV6, 1},
+        {ZMQ_RECONNECT_IVL, -1},
+        {ZMQ_HANDSHAKE_IVL, SOCKET_HANDSHAKE_MS},
+        {ZMQ_HEARTBEAT_IVL, SOCKET_PING_MS},
+        {ZMQ_HEARTBEAT_TIMEOUT, SOCKET_PING_TIMEOUT_MS},
+        {ZMQ_HEARTBEAT_TTL, 2 * SOCKET_PING_TIMEOUT_MS},
+    };
+    for (size_t i = 0; i < DRV_ARRAY_LEN(OPTIONS); i++) {
+        int value = OPTIONS[i].value;
+        if (zmq_setsockopt(socket, OPTIONS[i].option, &value, sizeof(value)) != 0) {
+            return false;
+        }
+    }
+    int64_t max = DRV_BLOB_MAX;
+    return zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof(max)) == 0;
+}
+
+static bool get_fd(void *socket, int *out_fd)
+{
+    size_t len = sizeof(*out_fd);
+    return zmq_getsockopt(socket, ZMQ_FD, out_fd, &len) == 0;
+}
+
+static bool open_monitor(struct drv_socket *socket)
+{
+    char name[64];
+    int linger = 0;
+    (void)snprintf(name, sizeof(name), "inproc://drover-monitor-%llu",
+                   (unsigned long long)++socket->monitors);
+    if (zmq_socket_monitor(socket->socket, name, SOCKET_EVENTS) != 0) {
+        return false;
+    }
+    socket->monitor = zmq_socket(socket->context, ZMQ_PAIR);
+    return socket->monitor != NULL &&
+           zmq_setsockopt(socket->monitor, ZMQ_LINGER, &linger, sizeof(linger)) == 0 &&
+           zmq_connect(socket->monitor, name) == 0;
+}
+
+drover_status drv_socket_connect(struct drv_socket *socket, const char *endpoint,
+                                 uint64_t number)
+{
+    drover_status status = DROVER_LIMIT;
+    DRV_ASSERT(socket->socket == NULL);
+    socket->number = number;
+    socket->socket = zmq_socket(socket->context, ZMQ_DEALER);
+    if (socket->socket == NULL || !set_options(socket->socket) || !open_monitor(socket) ||
+        !get_fd(socket->socket, &socket->fd) || !get_fd(socket->monitor, &socket->monitor_fd)) {
+        goto out;
+    }
+    if (zmq_connect(socket->socket, endpoint) != 0) {
+        status = errno == EINVAL || errno == EPROTONOSUPPORT ? DROVER_INVALID : DROVER_LIMIT;
+        goto out;
+    }
+    status = DROVER_OK;
+out:
+    if (status != DROVER_OK) {
+        drv_socket_disconnect(socket, 0);
+        socket->number = number; /* it was tried */
+    }
+    return status;
+}
+
+void drv_socket_disconnect(struct drv_socket *socket, int linger_ms)
+{
+    if (socket->socket != NULL) {
+        (void)zmq_setsockopt(socket->socket, ZMQ_LINGER, &linger_ms, sizeof(linger_ms));
+        (void)zmq_socket_monitor(socket->socket, NULL, 0);
+        (void)zmq_close(socket->socket);
+    }
+    if (socket->monitor != NULL) {
+        (void)zmq_close(socket->monitor);
+    }
+    socket->socket = NULL;
+    socket->monitor = NULL;
+    socket->fd = -1;
+    socket->monitor_fd = -1;
+    socket->number = 0;
+}
+
+static void free_data(void *bytes, void *hint)
+{
+    (void)bytes;
+    struct drv_data *data = hint;
+    DRV_TSAN_ACQUIRE(data);
+    drv_data_unref(&data);
+}
+
+/* Hands bytes over by reference; 0 or an errno. */
+static int send_part(void *socket, struct drv_data *data, size_t offset, size_t len, int flags)
+{
+    zmq_msg_t part;
+    if (len == 0) {
+        return zmq_send(socket, "", 0, flags) < 0 ? errno : 0;
+    }
+    DRV_TSAN_RELEASE(data);
+    if (zmq_msg_init_data(&part, data->bytes + offset, len, free_data, data) != 0) {
+        return ENOMEM;
+    }
+    (void)drv_data_ref(data); /* given up by free_data, whatever becomes of the message */
+    if (zmq_msg_send(&part, socket, flags) < 0) {
+        int error = errno;
+        (void)zmq_msg_close(&part);
+        return error;
+    }
+    return 0;
+}
+
+int drv_socket_send(struct drv_socket *socket, struct drv_frames *frames)
+{
+    int error = send_part(socket->socket, frames->head, 0, frames->head->len,
+                          ZMQ_DONTWAIT | ZMQ_SNDMORE);
+    if (error != 0) {
+        return error;
+    }
+    error = send_part(socket->socket, frames->blob, frames->blob_offset, frames->blob_len,
+                      ZMQ_DONTWAIT);
+    drv_data_unref(&frames->head);
+    drv_data_unref(&frames->blob);
+    return error == EAGAIN ? EPIPE : error; /* half a message has left */
+}
+
+static bool has_more(zmq_msg_t *part)
+{
+    return zmq_msg_more(part) != 0;
+}
+
+/* A message with another number of frames: takes it off the socket. */
+static int drain(void *socket, zmq_msg_t *part)
+{
+    while (has_more(part)) {
+        if (zmq_msg_recv(part, socket, ZMQ_DONTWAIT) < 0) {
+            break;
+        }
+    }
+    return EPROTO;
+}
+
+static int copy_blob(zmq_msg_t *part, struct drv_packet *packet)
+{
+    packet->blob_len = zmq_msg_size(part);
+    if (packet->blob_len == 0) {
+        return 0;
+    }
+    return drv_data_copy(zmq_msg_data(part), packet->blob_len, &packet->blob) == DROVER_OK
+               ? 0
+               : ENOMEM;
+}
+
+int drv_socket_receive(struct drv_socket *socket, struct drv_packet *out_packet)
+{
+    memset(out_packet, 0, sizeof(*out_packet));
+    zmq_msg_t blob;
+    (void)zmq_msg_init(&out_packet->head);
+    (void)zmq_msg_init(&blob);
+    int error = 0;
+    if (zmq_msg_recv(&out_packet->head, socket->socket, ZMQ_DONTWAIT) < 0) {
+        error = errno;
+    } else if (!has_more(&out_packet->head)) {
+        error = EPROTO;
+    } else if (zmq_msg_recv(&blob, socket->socket, ZMQ_DONTWAIT) < 0) {
+        error = EPIPE;
+    } else if (has_more(&blob)) {
+        error = drain(socket->socket, &blob);
+    } else {
+        error = copy_blob(&blob, out_packet);
+    }
+    (void)zmq_msg_close(&blob);
+    if (error != 0) {
+        drv_packet_fini(out_packet);
+    }
+    return error == EINTR ? EAGAIN : error;
+}
+
+void drv_packet_fini(struct drv_packet *packet)
+{
+    (void)zmq_msg_close(&packet->head);
+    drv_data_unref(&packet->blob);
+}
+
+bool drv_socket_is_readable(const struct drv_socket *socket)
+{
+    int events = 0;
+    size_t len = sizeof(events);
+    return socket->socket != NULL &&
+           zmq_getsockopt(socket->socket, ZMQ_EVENTS, &events, &len) == 0 &&
+           (events & ZMQ_POLLIN) != 0;
+}
+
+const char *drv_socket_lost(struct drv_socket *socket)
+{
+    const char *why = NULL;
+    zmq_msg_t part;
+    (void)zmq_msg_init(&part);
+    while (socket->monitor != NULL && zmq_msg_recv(&part, socket->monitor, ZMQ_DONTWAIT) >= 0) {
+        uint16_t event = 0;
+        if (zmq_msg_size(&part) >= sizeof(event)) {
+            memcpy(&event, zmq_msg_data(&part), sizeof(event));
+        }
+        if (has_more(&part)) { /* the address */
+            (void)drain(socket->monitor, &part);
+        }
+        why = event == ZMQ_EVENT_CLOSED         ? "the connection cannot be made"
+              : event == ZMQ_EVENT_DISCONNECTED ? "the connection broke"
+              : event == ZMQ_EVENT_MONITOR_STOPPED
+                  ? why
+                  : "the other side does not speak ZeroMQ as expected";
+    }
+    (void)zmq_msg_close(&part);
+    return why;
+}
