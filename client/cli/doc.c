@@ -57,11 +57,14 @@ bool doc_bool(const drover_value *map, const char *key)
 static void scalar(const drover_value *item, char *out_text, size_t size)
 {
     const char *text = NULL;
+    const void *bytes = NULL;
     size_t len = 0;
     int64_t number = 0;
     out_text[0] = '\0';
     if (drover_value_get_string(item, &text, &len) == DROVER_OK) {
         (void)drv_escape(drv_view_of(text, len), out_text, size);
+    } else if (drover_value_get_binary(item, &bytes, &len) == DROVER_OK) {
+        (void)drv_escape(drv_view_of(bytes, len), out_text, size);
     } else if (drover_value_get_int(item, &number) == DROVER_OK) {
         (void)snprintf(out_text, size, "%" PRId64, number);
     } else {
