@@ -194,6 +194,13 @@ void drv_get_id(struct drv_decode *decode, drover_id *out_id)
 
 uint32_t drv_get_index(struct drv_decode *decode)
 {
+    /* The task itself, which is what most messages speak of: one byte. */
+    if (decode->left != 0 && decode->cursor.at != decode->cursor.end &&
+        *decode->cursor.at == 0xff) {
+        decode->left--;
+        decode->cursor.at++;
+        return DROVER_INDEX_NONE;
+    }
     int64_t index = drv_get_int(decode, -1, DRV_ARRAY_MAX - 1, -1);
     return index < 0 ? DROVER_INDEX_NONE : (uint32_t)index;
 }

@@ -131,6 +131,28 @@ static uint64_t token_children(const struct token *token)
 
 /* ---- validation -------------------------------------------------------------------------- */
 
+/*
+ * The size of a value at `at` (not the end) that has nothing inside which needs a look, and so
+ * most values: numbers, nil, booleans, short bins. 0: anything else.
+ */
+static inline size_t plain_size(const uint8_t *at, const uint8_t *end)
+{
+    static const uint8_t sizes[32] = {
+        [0x00] = 1, [0x02] = 1, [0x03] = 1,             /* nil, false, true */
+        [0x0a] = 5, [0x0b] = 9,                         /* floats */
+        [0x0c] = 2, [0x0d] = 3, [0x0e] = 5, [0x0f] = 9, /* unsigned */
+        [0x10] = 2, [0x11] = 3, [0x12] = 5, [0x13] = 9, /* signed */
+    };
+    uint8_t lead = *at;
+    if (lead < 0x80 || lead >= 0xe0) {
+        return 1;
+    }
+    if (lead == 0xc4 && end - at > 1) {
+        return 2 + (size_t)at[1];
+    }
+    return (lead & 0xe0) == 0xc0 ? sizes[lead & 0x1f] : 0;
+}
+
 drover_status drv_validate(const uint8_t *bytes, size_t len,
                            const struct drv_validate_limits *limits)
 {
@@ -149,12 +171,17 @@ drover_status drv_validate(const uint8_t *bytes, size_t len,
             depth--;
         }
         left[depth]--;
+        size_t plain = at == end ? 0 : plain_size(at, end);
         struct token token;
-        if (!token_read(&at, end, &token)) {
+        if (plain > (size_t)(end - at) || (plain == 0 && !token_read(&at, end, &token))) {
             return DROVER_MALFORMED;
         }
         if (++nodes > limits->nodes) {
             return DROVER_LIMIT;
+        }
+        if (plain != 0) {
+            at += plain;
+            continue;
         }
         if (token.type == DRV_TYPE_STR) {
             if (!drv_utf8_is_valid(token.body, (size_t)token.number)) {
@@ -213,6 +240,15 @@ uint32_t drv_cursor_map(struct drv_cursor *cursor)
 
 uint64_t drv_cursor_uint_slow(struct drv_cursor *cursor)
 {
+    /* 0xcc to 0xcf: one, two, four or eight bytes follow. */
+    if (cursor->at != cursor->end && (*cursor->at & 0xfc) == 0xcc) {
+        unsigned width = 1U << (*cursor->at & 3);
+        if (cursor->end - cursor->at > (ptrdiff_t)width) {
+            uint64_t number = big_endian(cursor->at + 1, width);
+            cursor->at += 1 + width;
+            return number;
+        }
+    }
     struct token token;
     if (!cursor_read(cursor, DRV_TYPE_INT, &token)) {
         return 0;
