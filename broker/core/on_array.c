@@ -1,0 +1,235 @@
+/*
+ * on_array.c: ARRAY_OPEN, ARRAY_ITEMS, ARRAY_SEAL.
+ */
+#include "admit.h"
+#include "broker.h"
+#include "handlers.h"
+
+static drover_status open_new(struct core *core, struct session *session,
+                              const struct drv_array_open *open, struct spec *spec)
+{
+    struct task *task = task_new(core, &open->id, spec);
+    if (task == NULL) {
+        return DROVER_NOMEM;
+    }
+    if (array_open(core, task, &open->with)) {
+        task_free(core, task);
+        return DROVER_NOMEM;
+    }
+    watch_own(core, task, session, open->spec.flags & ~(uint32_t)DRV_SPEC_WATCH);
+    drv_list_push_back(&session->arrays, &task->array->open_link);
+    struct core_record record = {.kind = CORE_RECORD_SUBMIT,
+                                 .id = task->id,
+                                 .index = DROVER_INDEX_NONE,
+                                 .state = task->unit.state,
+                                 .session = session->id};
+    effects_record(core, &record);
+    bool is_tied = open->spec.flags & DRV_SPEC_CANCEL_WITH_SESSION;
+    if (is_tied && !unit_tie(core, task, session)) {
+        task_forget(core, task);
+        return DROVER_NOMEM;
+    }
+    return DROVER_OK;
+}
+
+static drover_status open_watch(struct core *core, struct session *session,
+                                const struct drv_array_open *open)
+{
+    uint32_t flags = open->spec.flags;
+    if (!(flags & DRV_SPEC_WATCH)) {
+        return DROVER_OK;
+    }
+    struct item item = item_of_task(task_find(core, &open->id));
+    uint32_t watch = (flags & DRV_SPEC_WATCH_STATES ? (uint32_t)WATCH_STATES : 0) |
+                     (flags & DRV_SPEC_RELEASE ? (uint32_t)WATCH_RELEASE : 0);
+    return watch_add(core, session, &item, (uint8_t)watch);
+}
+
+static drover_status open_checked(struct core *core, struct session *session,
+                                  const struct drv_array_open *open, struct spec *spec,
+                                  const char **out_text)
+{
+    struct task *task = task_find(core, &open->id);
+    if (task != NULL) {
+        if (!task_is_array(task) || task->spec != spec ||
+            !body_equals(task->array->with, &open->with)) {
+            *out_text = "there is another task with this id";
+            return DROVER_CONFLICT;
+        }
+        return open_watch(core, session, open);
+    }
+    if (open->spec.flags & DRV_SPEC_STRICT && !line_is_offered(spec->line)) {
+        *out_text = "no connected worker offers this type";
+        return DROVER_REFUSED;
+    }
+    struct admission admission = {0};
+    drover_status status =
+        admit(core, &admission, session, spec->line, open->with.len, out_text);
+    if (status == DROVER_OK) {
+        status = open_new(core, session, open, spec);
+    }
+    return status ? status : open_watch(core, session, open);
+}
+
+void on_array_open(struct core *core, struct peer *peer, const struct drv_message *message,
+                   struct reply *reply)
+{
+    const struct drv_array_open *open = &message->array_open;
+    struct spec *spec = NULL;
+    const char *text = NULL;
+    drover_status status = spec_check(core, &open->spec, &text);
+    if (status == DROVER_OK && drover_id_is_zero(&open->id)) {
+        status = DROVER_INVALID;
+        text = "the array has no id";
+    }
+    if (status == DROVER_OK) {
+        status = spec_ensure(core, &open->spec, &spec);
+    }
+    if (status == DROVER_OK) {
+        reply->number = spec->numbers.level;
+        status = open_checked(core, peer->session, open, spec, &text);
+    }
+    if (status) {
+        core->counters.refused++;
+        reply->retry_after_ms = drover_status_is_retryable(status) ? RETRY_AFTER_MS : 0;
+    }
+    spec_release(core, &spec);
+    reply_fail(core, reply, status, text);
+}
+
+/* --- items ------------------------------------------------------------------------------- */
+
+/* The array that a request names; the reply is answered when there is none. */
+static struct array *named_array(struct core *core, struct reply *reply, const drover_id *id)
+{
+    struct task *task = task_find(core, id);
+    if (task == NULL || !task_is_array(task)) {
+        reply_fail(core, reply, DROVER_UNKNOWN, "no such array");
+        return NULL;
+    }
+    return task->array;
+}
+
+static drover_status item_verdict(struct core *core, struct admission *admission,
+                                  const struct session *session, const struct array *array,
+                                  uint32_t index, const struct drv_val *val,
+                                  const char **out_text)
+{
+    *out_text = NULL;
+    if (index >= DRV_ARRAY_MAX) {
+        *out_text = "the array would be too large";
+        return DROVER_LIMIT;
+    }
+    if (array_element(array, index) != NULL) {
+        bool is_same = array_has_same(core, array, index, val);
+        *out_text = is_same ? NULL : "this element has another value";
+        return is_same ? DROVER_OK : DROVER_CONFLICT;
+    }
+    if (array->is_cancelled) {
+        *out_text = "the array was cancelled";
+        return DROVER_CANCELLED;
+    }
+    if (array->is_sealed) {
+        *out_text = "the array is sealed";
+        return DROVER_CONFLICT;
+    }
+    return admit(core, admission, session, array->task->spec->line, val->len, out_text);
+}
+
+/* Adds items[begin..end) where `take` says so, in as few runs as there are stretches. */
+static drover_status add_stretches(struct core *core, struct array *array,
+                                   const struct drv_array_items *items, const bool *take)
+{
+    size_t at = 0;
+    while (at < items->item_count) {
+        size_t end = at;
+        while (end < items->item_count && take[end]) {
+            end++;
+        }
+        if (end > at && array_add(core, array, items->first + (uint32_t)at, items->items + at,
+                                  (uint32_t)(end - at))) {
+            return DROVER_NOMEM;
+        }
+        at = end + 1;
+    }
+    return DROVER_OK;
+}
+
+static void add_items(struct core *core, struct reply *reply, struct array *array,
+                      const struct drv_array_items *items)
+{
+    bool *take = effects_alloc(core, items->item_count, sizeof *take);
+    struct admission admission = {0};
+    if (take == NULL) {
+        reply_fail(core, reply, DROVER_NOMEM, NULL);
+        return;
+    }
+    uint64_t bytes = 0, count = 0;
+    struct queue *queue = array->task->spec->line->queue;
+    for (size_t i = 0; i < items->item_count; i++) {
+        const char *text;
+        uint32_t index = items->first + (uint32_t)i;
+        bool is_new = index < DRV_ARRAY_MAX && array_element(array, index) == NULL;
+        if (is_new && queue_count(queue) + count >= queue->max_count &&
+            !core->config.defects.grow_unbounded) {
+            admission.is_busy = true;
+        }
+        drover_status status = item_verdict(core, &admission, reply->session, array, index,
+                                            &items->items[i], &text);
+        take[i] = is_new && status == DROVER_OK;
+        count += take[i];
+        bytes += take[i] ? items->items[i].len : 0;
+        if (status) {
+            core->counters.refused++;
+            reply_note(reply, i, status, text,
+                       drover_status_is_retryable(status) ? RETRY_AFTER_MS : 0);
+        }
+        if (bytes > 0 && queue->bytes + bytes > queue->max_bytes &&
+            !core->config.defects.grow_unbounded) {
+            admission.is_busy = true;
+        }
+    }
+    drover_status status = add_stretches(core, array, items, take);
+    reply_fail(core, reply, status, NULL);
+}
+
+void on_array_items(struct core *core, struct peer *peer, const struct drv_message *message,
+                    struct reply *reply)
+{
+    (void)peer;
+    const struct drv_array_items *items = &message->array_items;
+    struct array *array = named_array(core, reply, &items->id);
+    if (array == NULL) {
+        return;
+    }
+    if (items->first >= DRV_ARRAY_MAX) {
+        reply_fail(core, reply, DROVER_LIMIT, "the array would be too large");
+        return;
+    }
+    add_items(core, reply, array, items);
+}
+
+/* --- seal -------------------------------------------------------------------------------- */
+
+void on_array_seal(struct core *core, struct peer *peer, const struct drv_message *message,
+                   struct reply *reply)
+{
+    (void)peer;
+    const struct drv_array_seal *seal = &message->array_seal;
+    struct array *array = named_array(core, reply, &seal->id);
+    if (array == NULL) {
+        return;
+    }
+    if (array->is_cancelled) {
+        reply_answer(core, reply);
+    } else if (array->is_sealed) {
+        bool is_same = array->seal == seal->count;
+        reply_fail(core, reply, is_same ? DROVER_OK : DROVER_CONFLICT,
+                   is_same ? NULL : "sealed with another count");
+    } else if (array->count != seal->count || array->index_end != seal->count) {
+        reply_fail(core, reply, DROVER_INVALID, "elements are missing, or beyond the count");
+    } else {
+        array_seal(core, array, seal->count);
+        reply_answer(core, reply);
+    }
+}
