@@ -210,7 +210,7 @@ drover_status pool_new(const struct pool_config *config, struct drv_problem *pro
     pool->log = config->log;
     pool->slots = config->slots;
     pool->epoll_fd = pool->call_fd = pool->zygote.control = -1;
-    pool->retry_at_us = INT64_MAX;
+    pool->retry_at_us = pool->look_at_us = INT64_MAX;
     drv_rng_init(&pool->rng, drv_clock_now_us() ^ (uint64_t)getpid() << 32);
     drv_table_init(&pool->runs, 0, run_has_token);
     drv_heap_init(&pool->timers, is_due_before);
@@ -315,7 +315,8 @@ int64_t pool_deadline_us(const struct pool *pool)
     if (pool->has_work) {
         return 0;
     }
-    int64_t due_us = pool->retry_at_us;
+    int64_t due_us = pool->retry_at_us < pool->look_at_us ? pool->retry_at_us
+                                                          : pool->look_at_us;
     const struct drv_heap_node *node = drv_heap_min(&pool->timers);
     if (node != NULL) {
         const struct run *run = DRV_CONTAINER_OF((struct drv_heap_node *)(uintptr_t)node,
@@ -414,6 +415,7 @@ drover_status pool_poll(struct pool *pool, int64_t now_us, pool_event_fn on_even
     retry(pool, now_us);
     pool_place(pool, now_us);
     arm_seats(pool);
+    pool->look_at_us = pool->busy_count > 0 ? now_us + POOL_LOOK_US : INT64_MAX;
     return DROVER_OK;
 }
 

@@ -27,6 +27,7 @@ enum {
     POOL_WATCH_US = 1000,     /* a run that takes longer is reported STARTED */
     POOL_BACKLOG_US = 2000,   /* expected run time that may be placed in one executor */
     POOL_RETRY_US = 1000,     /* until something that could not be sent is tried again */
+    POOL_LOOK_US = 200000,    /* progress and logs do not always call; they are looked for */
     POOL_RECORDS_MAX = 256,   /* records read from one executor in one poll */
     POOL_LOOKS_MAX = 8,       /* busy seats that are asked whether they take one more */
     POOL_LINE_MAX = 1024,     /* bytes of a line of output in the log */
@@ -143,6 +144,7 @@ struct pool {
     int epoll_fd, call_fd;
     bool has_work;       /* poll again at once */
     int64_t retry_at_us; /* INT64_MAX: nothing to be sent again */
+    int64_t look_at_us;  /* INT64_MAX: nothing runs */
     struct drv_rng rng;
     struct drv_buffer record;
 
