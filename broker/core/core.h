@@ -75,6 +75,7 @@ struct core_config {
                                     submits are busy */
     uint64_t kv_count_max, kv_bytes_max;
     uint32_t sessions_max;
+    uint64_t credit_bytes; /* byte window offered to peers in WELCOME: 16 MiB */
     uint32_t prefetch_max; /* leases per worker beyond its slots */
     int64_t
         prefetch_run_us; /* types whose mean run time is longer are never prefetched: 10 ms */

@@ -63,8 +63,8 @@ static drover_status open_checked(struct core *core, struct session *session,
         return DROVER_REFUSED;
     }
     struct admission admission = {0};
-    drover_status status =
-        admit(core, &admission, session, spec->line, open->with.len, out_text);
+    drover_status status = admit(core, &admission, session, spec->line, open->with.len,
+                                 out_text);
     if (status == DROVER_OK) {
         status = open_new(core, session, open, spec);
     }

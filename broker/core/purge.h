@@ -1,9 +1,9 @@
 /*
  * purge.h: cancels all that waits in a queue, in slices.
  *
- * What runs goes on. What a worker holds and has not reported as started is asked back; who waits
- * for the purge waits for these answers, too. What comes into the queue after the purge was
- * asked for stays.
+ * What runs goes on. What a worker holds and has not reported as started is asked back; who
+ * waits for the purge waits for these answers, too. What comes into the queue after the purge
+ * was asked for stays.
  */
 #ifndef CORE_PURGE_H
 #define CORE_PURGE_H
@@ -15,7 +15,8 @@ struct reply;
 /* Purges of one queue that may go on at the same time. */
 enum { PURGES_MAX = 8 };
 
-/* Begin. The reply is answered at the end with the number of tasks; `busy` when too many go on. */
+/* Begin. The reply is answered at the end with the number of tasks; `busy` when too many go on.
+ */
 void queue_purge(struct core *core, struct queue *queue, struct reply *reply);
 
 #endif

@@ -1,0 +1,52 @@
+#include "admit.h"
+
+#include "broker.h"
+
+static const char *reason_against(const struct core *core, const struct session *session,
+                                  const struct line *line, uint64_t bytes)
+{
+    const struct queue *queue = line->queue;
+    if (queue_count(queue) >= queue->max_count) {
+        return "the queue is full";
+    }
+    if (bytes > 0 && queue->bytes + bytes > queue->max_bytes) {
+        return "the queue holds too many bytes";
+    }
+    if (session->unfinished_bytes > 0 &&
+        session->unfinished_bytes + bytes > core->config.client_bytes_max) {
+        return "too many bytes of this client are unfinished";
+    }
+    if (session->unread > core->config.client_results_max) {
+        return "too many results of this client are unread";
+    }
+    if (!core_has_memory(core, bytes + sizeof(struct task))) {
+        return "the broker has no memory left";
+    }
+    return NULL;
+}
+
+drover_status admit(struct core *core, struct admission *admission,
+                    const struct session *session, const struct line *line, uint64_t bytes,
+                    const char **out_text)
+{
+    if (core->is_draining) {
+        *out_text = "the broker is going down";
+        return DROVER_DRAINING;
+    }
+    if (core->config.defects.grow_unbounded) {
+        return DROVER_OK; /* defect: no limit counts */
+    }
+    const char *reason = admission->is_busy ? "an earlier entry was refused"
+                                            : reason_against(core, session, line, bytes);
+    if (reason == NULL) {
+        return DROVER_OK;
+    }
+    admission->is_busy = true;
+    *out_text = reason;
+    return DROVER_BUSY;
+}
+
+bool line_is_offered(const struct line *line)
+{
+    return !drv_list_is_empty(&line->fits);
+}

@@ -1,0 +1,23 @@
+/*
+ * admit.h: limits that new work must stay within.
+ */
+#ifndef CORE_ADMIT_H
+#define CORE_ADMIT_H
+
+#include "queue.h"
+#include "session.h"
+
+struct admission {  /* of one message */
+    bool is_busy;   /* something was refused as busy: so is all behind it */
+    uint32_t flags; /* DRV_SPEC_* of the group at hand */
+};
+
+/* Whether one more task with this payload may come. OK, BUSY or DRAINING with a static text. */
+drover_status admit(struct core *core, struct admission *admission,
+                    const struct session *session, const struct line *line, uint64_t bytes,
+                    const char **out_text);
+
+/* Whether some connected worker could run what stands in this line. */
+bool line_is_offered(const struct line *line);
+
+#endif

@@ -1,0 +1,358 @@
+#include "array.h"
+
+#include "broker.h"
+#include "cancel.h"
+#include "check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Elements that are taken apart at once; larger arrays go in slices. */
+enum { DISMANTLE_AT_ONCE = 8 * ARRAY_PAGE };
+
+static void array_sweep(struct core *core, struct sweep *sweep, uint32_t budget);
+
+drover_status array_open(struct core *core, struct task *task, const struct drv_val *with)
+{
+    struct array *array = core_alloc(core, sizeof *array);
+    if (array == NULL) {
+        return DROVER_NOMEM;
+    }
+    if (body_new(core, with, &array->with)) {
+        core_free(core, array, sizeof *array);
+        return DROVER_NOMEM;
+    }
+    array->task = task;
+    drv_list_init(&array->shares);
+    drv_list_init(&array->watches);
+    drv_list_init(&array->open_link);
+    sweep_init(&array->sweep, array_sweep);
+    task->array = array;
+    task->flags |= TASK_IS_ARRAY;
+    task->payload_len = (uint32_t)body_len(array->with);
+    task->unit.state = DROVER_STATE_QUEUED;
+    return DROVER_OK;
+}
+
+/* --- access ------------------------------------------------------------------------------ */
+
+static struct element *element_slot(const struct array *array, uint32_t index)
+{
+    uint32_t page = index / ARRAY_PAGE;
+    if (page >= array->page_count || array->pages[page] == NULL) {
+        return NULL;
+    }
+    return &array->pages[page][index % ARRAY_PAGE];
+}
+
+struct element *array_element(const struct array *array, uint32_t index)
+{
+    struct element *element = element_slot(array, index);
+    return element == NULL || element->unit.state == 0 ? NULL : element;
+}
+
+struct item array_item(struct array *array, uint32_t index)
+{
+    struct element *element = array_element(array, index);
+    DRV_ASSERT(element != NULL);
+    return (struct item){.task = array->task, .unit = &element->unit, .index = index};
+}
+
+uint32_t array_ended_at(const struct array *array, uint32_t position)
+{
+    DRV_ASSERT(position < array->ended);
+    return array->order[position / ARRAY_PAGE][position % ARRAY_PAGE];
+}
+
+int64_t element_since_us(const struct array *array, const struct element *element)
+{
+    return array->runs[element->run]->arrived_us;
+}
+
+enum drover_state array_state(const struct array *array)
+{
+    if (unit_is_terminal(&array->task->unit)) {
+        return (enum drover_state)array->task->unit.state;
+    }
+    if (array->states[DROVER_STATE_RUNNING] > 0 || array->ended > 0) {
+        return DROVER_STATE_RUNNING;
+    }
+    if (array->states[DROVER_STATE_QUEUED] == 0 && array->states[DROVER_STATE_DELAYED] > 0) {
+        return DROVER_STATE_DELAYED;
+    }
+    return DROVER_STATE_QUEUED;
+}
+
+/* --- the end of elements and of the array ------------------------------------------------ */
+
+static enum drover_state array_outcome(const struct array *array)
+{
+    if (array->is_cancelled || array->states[DROVER_STATE_CANCELLED] > 0) {
+        return DROVER_STATE_CANCELLED;
+    }
+    return array->states[DROVER_STATE_SUCCEEDED] == array->seal ? DROVER_STATE_SUCCEEDED
+                                                                : DROVER_STATE_FAILED;
+}
+
+static void array_check_end(struct core *core, struct array *array)
+{
+    if (!array->is_sealed || array->ended < array->seal ||
+        unit_is_terminal(&array->task->unit)) {
+        return;
+    }
+    shared_drop_array(core, array);
+    struct item item = item_of_task(array->task);
+    enum drover_state state = array_outcome(array);
+    struct failure *error = NULL;
+    if (state != DROVER_STATE_SUCCEEDED) {
+        char text[96];
+        (void)snprintf(text, sizeof text, "%u of %u elements did not succeed",
+                       array->seal - array->states[DROVER_STATE_SUCCEEDED], array->seal);
+        error = failure_of(core,
+                           state == DROVER_STATE_CANCELLED ? DROVER_ERROR_CANCELLED
+                                                           : DROVER_ERROR_HANDLER,
+                           0, text);
+    }
+    item_end(core, &item, state, NULL, &error);
+}
+
+static void run_skip_taken(struct run *run)
+{
+    const struct array *array = run->task->array;
+    while (run->next < run->first + run->count &&
+           element_slot(array, run->next)->flags & ELEMENT_TAKEN) {
+        run->next++;
+        run->place.arrival++;
+    }
+}
+
+/* The element does not wait in its run any more. */
+void element_mark_taken(struct core *core, struct array *array, struct element *element)
+{
+    if (element->flags & ELEMENT_TAKEN) {
+        return;
+    }
+    struct run *run = array->runs[element->run];
+    element->flags |= ELEMENT_TAKEN;
+    run_skip_taken(run);
+    if (--run->waiting == 0) {
+        line_remove(array->task->spec->line, &run->place);
+        timer_disarm(core, &run->timer);
+    }
+}
+
+void element_release_payload(struct core *core, struct array *array, struct element *element)
+{
+    struct run *run = array->runs[element->run];
+    if (element->flags & ELEMENT_FREED) {
+        return;
+    }
+    struct drv_val val = element_payload(array, element);
+    uint32_t hash = (uint32_t)drv_table_hash(&core->tasks, val.bytes, val.len);
+    if (element->flags & ELEMENT_LARGE) {
+        body_release(core, &run->large[element->offset]);
+    }
+    element->flags |= ELEMENT_FREED;
+    element->offset = hash;
+    if (--run->live == 0) {
+        body_release(core, &run->data);
+    }
+}
+
+void array_note_end(struct core *core, struct array *array, uint32_t index)
+{
+    struct item item = array_item(array, index);
+    struct element *element = element_slot(array, index);
+    element_mark_taken(core, array, element);
+    if (item.unit->state == DROVER_STATE_SUCCEEDED) {
+        element_release_payload(core, array, element);
+    }
+    array->order[array->ended / ARRAY_PAGE][array->ended % ARRAY_PAGE] = index;
+    array->ended++;
+    array->result_bytes += body_len(item.unit->result);
+    watch_ended(core, &item);
+    watch_array(core, array);
+    array_check_end(core, array);
+}
+
+void element_drop_result(struct core *core, struct array *array, uint32_t index)
+{
+    struct unit *unit = array_item(array, index).unit;
+    uint64_t bytes = body_len(unit->result);
+    struct more *more = array->task->unit.more;
+    array->result_bytes -= bytes;
+    if (more != NULL && drv_list_is_linked(&more->kept)) {
+        core->kept_bytes -= bytes;
+    }
+    body_release(core, &unit->result);
+    unit->flags |= UNIT_DROPPED;
+}
+
+/* --- sealing and cancelling -------------------------------------------------------------- */
+
+void array_seal(struct core *core, struct array *array, uint32_t count)
+{
+    array->is_sealed = true;
+    array->seal = count;
+    drv_list_remove(&array->open_link);
+    struct core_record record = {
+        .kind = CORE_RECORD_ARRAY_SEALED, .id = array->task->id, .index = count};
+    effects_record(core, &record);
+    array_check_end(core, array);
+}
+
+void array_cancel(struct core *core, struct array *array, const char *text)
+{
+    if (unit_is_terminal(&array->task->unit)) {
+        return;
+    }
+    array->is_cancelled = true;
+    array->cancel_text = text;
+    sweep_start(core, &array->sweep);
+    if (!array->is_sealed) {
+        array_seal(core, array, array->count);
+    }
+}
+
+/* Everybody who waits for the sweep also waits for this worker's answer. */
+static bool array_wait_for(struct core *core, struct array *array, struct lease *lease)
+{
+    DRV_LIST_EACH(link, &array->sweep.waiters)
+    {
+        struct waiter *waiter = DRV_LIST_ITEM(link, struct waiter, in_cause);
+        if (!reply_wait(core, waiter->reply, &lease->waiters)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void array_cancel_step(struct core *core, struct array *array, uint32_t budget)
+{
+    struct sweep *sweep = &array->sweep;
+    for (; budget > 0 && sweep->at < array->index_end; budget--) {
+        uint32_t index = (uint32_t)sweep->at;
+        if (element_slot(array, index) == NULL) {
+            sweep->at = (uint64_t)(index / ARRAY_PAGE + 1) * ARRAY_PAGE;
+            continue;
+        }
+        struct element *element = array_element(array, index);
+        if (element != NULL && !unit_is_terminal(&element->unit)) {
+            struct item item = array_item(array, index);
+            if (cancel_item(core, &item, array->cancel_text) == CANCEL_ASSIGNED &&
+                !array_wait_for(core, array, item.unit->lease)) {
+                return; /* out of memory: again in the next tick */
+            }
+        }
+        sweep->at++;
+        if (!sweep_is_running(sweep)) {
+            return; /* the last one ended the array */
+        }
+    }
+    if (sweep->at >= array->index_end) {
+        sweep_done(core, sweep);
+    }
+}
+
+void run_cancel(struct core *core, struct run *run)
+{
+    struct array *array = run->task->array;
+    while (run->waiting > 0) {
+        struct item item = array_item(array, run->next);
+        item_cancel(core, &item, array->cancel_text);
+    }
+}
+
+/* --- taking apart ------------------------------------------------------------------------ */
+
+static void element_discard(struct core *core, struct array *array, struct element *element)
+{
+    struct unit *unit = &element->unit;
+    if (unit->state == 0) {
+        return;
+    }
+    watch_drop_unit(core, unit);
+    if (unit_is_terminal(unit)) {
+        body_release(core, &unit->result);
+    } else if (unit->lease != NULL) {
+        line_remove(array->task->spec->line, &unit->lease->place);
+        lease_free(core, unit->lease);
+    }
+    unit_drop_more(core, unit);
+}
+
+static void page_free(struct core *core, struct array *array, uint32_t page)
+{
+    struct element *elements = array->pages[page];
+    if (elements == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < ARRAY_PAGE; i++) {
+        element_discard(core, array, &elements[i]);
+    }
+    core_free(core, elements, ARRAY_PAGE * sizeof *elements);
+    array->pages[page] = NULL;
+}
+
+/* Frees up to `budget` elements or runs; true when nothing is left. */
+static bool array_free_step(struct core *core, struct array *array, uint32_t budget)
+{
+    struct sweep *sweep = &array->sweep;
+    for (; sweep->at < array->page_count; sweep->at++) {
+        if (budget < ARRAY_PAGE) {
+            return false;
+        }
+        page_free(core, array, (uint32_t)sweep->at);
+        budget -= ARRAY_PAGE;
+    }
+    for (; array->run_count > 0; array->run_count--) {
+        if (budget-- == 0) {
+            return false;
+        }
+        run_free(core, array->runs[array->run_count - 1]);
+    }
+    for (; array->order_count > 0; array->order_count--) {
+        core_free(core, array->order[array->order_count - 1], ARRAY_PAGE * sizeof(uint32_t));
+    }
+    return true;
+}
+
+static void array_free(struct core *core, struct array *array)
+{
+    shared_drop_array(core, array);
+    drv_list_remove(&array->open_link);
+    sweep_done(core, &array->sweep);
+    body_release(core, &array->with);
+    core_free(core, array->pages, array->page_count * sizeof(struct element *));
+    core_free(core, array->runs, array->run_capacity * sizeof(struct run *));
+    free(array->order);
+    core_free(core, array, sizeof *array);
+}
+
+bool array_dismantle(struct core *core, struct array *array)
+{
+    if (!array->is_dismantled) {
+        array->is_dismantled = true;
+        sweep_done(core, &array->sweep);
+        array->sweep.at = 0;
+        if (array->count > DISMANTLE_AT_ONCE) {
+            sweep_start(core, &array->sweep);
+            return false;
+        }
+    }
+    while (!array_free_step(core, array, UINT32_MAX)) {
+    }
+    array_free(core, array);
+    return true;
+}
+
+static void array_sweep(struct core *core, struct sweep *sweep, uint32_t budget)
+{
+    struct array *array = DRV_CONTAINER_OF(sweep, struct array, sweep);
+    if (!array->is_dismantled) {
+        array_cancel_step(core, array, budget);
+    } else if (array_free_step(core, array, budget)) {
+        task_dismantle(core, array->task);
+    }
+}

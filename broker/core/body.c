@@ -1,0 +1,141 @@
+#include "body.h"
+
+#include "broker.h"
+#include "check.h"
+#include "data.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Values that came as chunks and are at least this long are not copied. */
+enum { BODY_SHARE_MIN = 4096 };
+
+static struct drv_data *body_data(const struct body *body)
+{
+    struct drv_data *data;
+    memcpy(&data, body->bytes, sizeof data);
+    return data;
+}
+
+static size_t body_type_offset(const struct body *body)
+{
+    return body->is_shared ? sizeof(struct drv_data *) : body->len;
+}
+
+uint64_t body_cost(const struct body *body)
+{
+    if (body == NULL) {
+        return 0;
+    }
+    return sizeof *body + body_type_offset(body) + body->type_len +
+           (body->is_shared ? body->len : 0);
+}
+
+static bool val_is_shareable(const struct drv_val *val)
+{
+    return val->data != NULL && val->len >= BODY_SHARE_MIN && val->bytes == val->data->bytes &&
+           val->len == val->data->len;
+}
+
+drover_status body_new(struct core *core, const struct drv_val *val, struct body **out_body)
+{
+    if (val->is_nil) {
+        *out_body = NULL;
+        return DROVER_OK;
+    }
+    bool share = val_is_shareable(val);
+    size_t kept = share ? sizeof(struct drv_data *) : val->len;
+    size_t type_len = val->content_type.ptr == NULL ? 0 : val->content_type.len;
+    struct body *body = malloc(sizeof *body + kept + type_len);
+    if (body == NULL) {
+        return DROVER_NOMEM;
+    }
+    body->next_dead = NULL;
+    body->len = (uint32_t)val->len;
+    body->references = 1;
+    body->type_len = (uint8_t)type_len;
+    body->is_shared = share;
+    if (share) {
+        struct drv_data *data = drv_data_ref(val->data);
+        memcpy(body->bytes, &data, sizeof data);
+    } else if (val->len > 0) {
+        memcpy(body->bytes, val->bytes, val->len);
+    }
+    if (type_len > 0) {
+        memcpy(body->bytes + kept, val->content_type.ptr, type_len);
+    }
+    core->memory_bytes += body_cost(body);
+    *out_body = body;
+    return DROVER_OK;
+}
+
+struct body *body_new_room(struct core *core, size_t len)
+{
+    struct body *body = calloc(1, sizeof *body + len);
+    if (body == NULL) {
+        return NULL;
+    }
+    body->len = (uint32_t)len;
+    body->references = 1;
+    core->memory_bytes += body_cost(body);
+    return body;
+}
+
+struct body *body_ref(struct body *body)
+{
+    if (body != NULL) {
+        body->references++;
+    }
+    return body;
+}
+
+void body_release(struct core *core, struct body **body)
+{
+    struct body *released = *body;
+    *body = NULL;
+    if (released == NULL || --released->references > 0) {
+        return;
+    }
+    core->memory_bytes -= body_cost(released);
+    released->next_dead = core->dead_bodies;
+    core->dead_bodies = released;
+}
+
+struct drv_val body_val(const struct body *body)
+{
+    struct drv_val val = {.is_nil = body == NULL};
+    if (body == NULL) {
+        return val;
+    }
+    if (body->is_shared) {
+        val.data = body_data(body);
+        val.bytes = val.data->bytes;
+    } else {
+        val.bytes = body->bytes;
+    }
+    val.len = body->len;
+    if (body->type_len > 0) {
+        val.content_type.ptr = (const char *)body->bytes + body_type_offset(body);
+        val.content_type.len = body->type_len;
+    }
+    return val;
+}
+
+bool body_equals(const struct body *body, const struct drv_val *val)
+{
+    struct drv_val kept = body_val(body);
+    return val_equals(&kept, val);
+}
+
+void bodies_bury(struct core *core)
+{
+    while (core->dead_bodies != NULL) {
+        struct body *body = core->dead_bodies;
+        core->dead_bodies = body->next_dead;
+        if (body->is_shared) {
+            struct drv_data *data = body_data(body);
+            drv_data_unref(&data);
+        }
+        free(body);
+    }
+}

@@ -1,0 +1,427 @@
+#include "broker.h"
+
+#include "check.h"
+#include "handlers.h"
+
+#include <stdlib.h>
+
+/* --- configuration ----------------------------------------------------------------------- */
+
+void core_config_init(struct core_config *config)
+{
+    const int64_t second = 1000 * 1000;
+    *config = (struct core_config){
+        .epoch = 1,
+        .software = "",
+        .store_name = "memory",
+        .durability_max = DROVER_DURABILITY_MEMORY,
+        .heartbeat_us = second,
+        .lease_us = 10 * second,
+        .reconnect_grace_us = 3 * second,
+        .reattach_us = 15 * second,
+        .session_us = 3600 * second,
+        .keep_us = 3600 * second,
+        .keep_failed_us = 7 * 24 * 3600 * second,
+        .keep_bytes_max = (uint64_t)1 << 30,
+        .keep_count_max = 1000000,
+        .cancel_term_us = 2 * second,
+        .cancel_kill_us = 5 * second,
+        .memory_max = (uint64_t)4 << 30,
+        .queue_count_max = 10000000,
+        .queue_bytes_max = (uint64_t)2 << 30,
+        .client_bytes_max = (uint64_t)1 << 30,
+        .client_results_max = 1000000,
+        .kv_count_max = 100000,
+        .kv_bytes_max = (uint64_t)256 << 20,
+        .sessions_max = 100000,
+        .credit_bytes = (uint64_t)16 << 20,
+        .prefetch_max = 4096,
+        .prefetch_run_us = 10 * 1000,
+    };
+}
+
+/* --- life -------------------------------------------------------------------------------- */
+
+static void core_init_lists(struct core *core)
+{
+    struct drv_list *lists[] = {
+        &core->sweeps,       &core->classes,       &core->workers,
+        &core->tombs_by_age, &core->dirty_classes, &core->loaded,
+        &core->kept,         &core->dirty_workers, &core->dirty_clients,
+    };
+    for (size_t i = 0; i < DRV_ARRAY_LEN(lists); i++) {
+        drv_list_init(lists[i]);
+    }
+}
+
+static void core_init_parts(struct core *core)
+{
+    core_init_lists(core);
+    drv_rng_init(&core->rng, core->config.seed);
+    drv_buffer_init(&core->scratch);
+    effects_init(&core->effects);
+    timers_init(&core->timers);
+    task_table_init(core);
+    spec_table_init(core);
+    queue_tables_init(core);
+    session_table_init(core);
+    roster_table_init(core);
+    kv_table_init(core);
+    park_tables_init(core);
+    slab_init(&core->task_slab, sizeof(struct task));
+    slab_init(&core->more_slab, sizeof(struct more));
+    slab_init(&core->lease_slab, sizeof(struct lease));
+    slab_init(&core->watch_slab, sizeof(struct watch));
+}
+
+drover_status core_new(const struct core_config *config, int64_t now_us, struct core **out_core)
+{
+    struct core *core = calloc(1, sizeof *core);
+    if (core == NULL) {
+        return DROVER_NOMEM;
+    }
+    core->config = *config;
+    core->now_us = now_us;
+    core->started_us = now_us;
+    core_init_parts(core);
+    if (!timer_init(core, &core->reattach_timer, TIMER_REATTACH)) {
+        core_destroy(&core);
+        return DROVER_NOMEM;
+    }
+    core->is_reattach_open = true;
+    timer_arm(core, &core->reattach_timer, now_us + config->reattach_us);
+    *out_core = core;
+    return DROVER_OK;
+}
+
+static void core_free_tasks(struct core *core)
+{
+    struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
+    struct task *task;
+    while ((task = drv_table_next(&core->tasks, &cursor)) != NULL) {
+        watch_drop_task(core, task);
+        task_unretain(core, task);
+        task_free(core, task);
+    }
+    while (sweeps_run(core)) {
+    }
+}
+
+static void core_free_queues(struct core *core)
+{
+    struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
+    struct queue *queue;
+    while ((queue = drv_table_next(&core->queues, &cursor)) != NULL) {
+        queue_keep(core, queue, false);
+    }
+}
+
+void core_destroy(struct core **core_owned)
+{
+    struct core *core = *core_owned;
+    *core_owned = NULL;
+    if (core == NULL) {
+        return;
+    }
+    peers_fini(core);
+    sessions_fini(core);
+    core_free_tasks(core);
+    core_free_queues(core);
+    kv_fini(core);
+    park_fini(core);
+    leases_fini(core);
+    timer_fini(core, &core->reattach_timer);
+    timers_fini(&core->timers);
+    core_effects_clear(core);
+    effects_fini(&core->effects);
+    DRV_ASSERT(drv_list_is_empty(&core->classes));
+    struct drv_table *tables[] = {&core->tasks,          &core->specs, &core->queues,
+                                  &core->types,          &core->lines, &core->sessions_by_id,
+                                  &core->workers_by_name};
+    for (size_t i = 0; i < DRV_ARRAY_LEN(tables); i++) {
+        DRV_ASSERT(drv_table_count(tables[i]) == 0);
+        drv_table_fini(tables[i]);
+    }
+    slab_fini(&core->task_slab);
+    slab_fini(&core->more_slab);
+    slab_fini(&core->lease_slab);
+    slab_fini(&core->watch_slab);
+    drv_buffer_fini(&core->scratch);
+    DRV_ASSERT(core->memory_bytes == 0);
+    free(core);
+}
+
+void *core_alloc(struct core *core, size_t size)
+{
+    void *block = calloc(1, size > 0 ? size : 1);
+    if (block != NULL) {
+        core->memory_bytes += size;
+    }
+    return block;
+}
+
+void core_free(struct core *core, void *block, size_t size)
+{
+    if (block != NULL) {
+        core->memory_bytes -= size;
+        free(block);
+    }
+}
+
+/* --- timers ------------------------------------------------------------------------------ */
+
+static void session_due(struct core *core, struct timer *timer)
+{
+    session_end(core, DRV_CONTAINER_OF(timer, struct session, timer));
+}
+
+static void kv_due(struct core *core, struct timer *timer)
+{
+    kv_delete(core, DRV_CONTAINER_OF(timer, struct kv_entry, timer));
+}
+
+void timer_fire(struct core *core, struct timer *timer)
+{
+    switch (timer_kind_of(timer)) {
+    case TIMER_TASK:
+        task_due(core, DRV_CONTAINER_OF(timer, struct task, timer));
+        break;
+    case TIMER_LEASE:
+        lease_due(core, DRV_CONTAINER_OF(timer, struct lease, timer));
+        break;
+    case TIMER_RUN:
+        run_due(core, DRV_CONTAINER_OF(timer, struct run, timer));
+        break;
+    case TIMER_SESSION:
+        session_due(core, timer);
+        break;
+    case TIMER_WORKER:
+        worker_due(core, DRV_CONTAINER_OF(timer, struct worker, timer));
+        break;
+    case TIMER_REPLY:
+        reply_timeout(core, DRV_CONTAINER_OF(timer, struct reply, timer));
+        break;
+    case TIMER_KV:
+        kv_due(core, timer);
+        break;
+    case TIMER_REATTACH:
+        park_close(core);
+        break;
+    case TIMER_KINDS:
+        DRV_UNREACHABLE();
+    }
+}
+
+/* --- messages ---------------------------------------------------------------------------- */
+
+typedef void (*handle_fn)(struct core *core, struct peer *peer,
+                          const struct drv_message *message);
+typedef void (*request_fn)(struct core *core, struct peer *peer,
+                           const struct drv_message *message, struct reply *reply);
+
+enum { CLIENTS = 1, WORKERS = 2, ANYONE = 3, EARLY = 4 };
+
+struct handler {
+    uint8_t who;     /* roles that may send it; EARLY: before WELCOME */
+    handle_fn plain; /* one of the two */
+    request_fn request;
+};
+
+static void on_nothing(struct core *core, struct peer *peer, const struct drv_message *message)
+{
+    (void)core;
+    (void)peer;
+    (void)message;
+}
+
+static void on_reserved(struct core *core, struct peer *peer, const struct drv_message *message,
+                        struct reply *reply)
+{
+    (void)peer;
+    (void)message;
+    reply_fail(core, reply, DROVER_UNSUPPORTED, "this broker does not serve that");
+}
+
+static const struct handler HANDLERS[] = {
+    [DRV_HELLO] = {ANYONE | EARLY, on_hello, NULL},
+    [DRV_GOODBYE] = {ANYONE | EARLY, on_goodbye, NULL},
+    [DRV_ERROR] = {ANYONE | EARLY, on_error, NULL},
+    [DRV_CREDIT] = {ANYONE, on_credit, NULL},
+    [DRV_ACK] = {ANYONE, on_nothing, NULL},
+    [DRV_HEARTBEAT] = {ANYONE, on_heartbeat, NULL},
+    [DRV_ATTACH] = {WORKERS | EARLY, on_attach, NULL},
+    [DRV_SUBMIT] = {ANYONE, NULL, on_submit},
+    [DRV_ARRAY_OPEN] = {ANYONE, NULL, on_array_open},
+    [DRV_ARRAY_ITEMS] = {ANYONE, NULL, on_array_items},
+    [DRV_ARRAY_SEAL] = {ANYONE, NULL, on_array_seal},
+    [DRV_CANCEL] = {ANYONE, NULL, on_cancel},
+    [DRV_RETRY] = {ANYONE, NULL, on_retry},
+    [DRV_KV] = {ANYONE, NULL, on_kv},
+    [DRV_QUEUE] = {ANYONE, NULL, on_queue},
+    [DRV_WORKER] = {ANYONE, NULL, on_worker},
+    [DRV_FORGET] = {ANYONE, NULL, on_forget},
+    [DRV_GRAPH] = {ANYONE, NULL, on_reserved},
+    [DRV_SCHEDULE] = {ANYONE, NULL, on_reserved},
+    [DRV_ALERT] = {ANYONE, NULL, on_reserved},
+    [DRV_WATCH] = {ANYONE, on_watch, NULL},
+    [DRV_UNWATCH] = {ANYONE, on_unwatch, NULL},
+    [DRV_REPORT] = {WORKERS, on_report, NULL},
+};
+
+static const struct handler *handler_of(enum drv_kind kind)
+{
+    if ((size_t)kind >= DRV_ARRAY_LEN(HANDLERS)) {
+        return NULL;
+    }
+    const struct handler *handler = &HANDLERS[kind];
+    return handler->plain == NULL && handler->request == NULL ? NULL : handler;
+}
+
+static void peer_complain(struct core *core, struct peer *peer, const struct drv_message *about,
+                          drover_status code, const char *text)
+{
+    struct drv_message *message = effects_message(core, DRV_ERROR);
+    if (message != NULL) {
+        message->failure = (struct drv_failure){.code = (uint32_t)code,
+                                                .text = drv_str_of(text),
+                                                .about_kind = (uint32_t)about->kind,
+                                                .about_seq = about->seq};
+    }
+    effects_send(core, peer, message, 0);
+}
+
+/* Whether the peer may send this now; it is told when not. */
+static bool message_is_in_turn(struct core *core, struct peer *peer,
+                               const struct drv_message *message, const struct handler *handler)
+{
+    bool is_open = peer->state == PEER_OPEN;
+    if (!is_open && (handler == NULL || !(handler->who & EARLY))) {
+        peer_refuse(core, peer, DROVER_PROTOCOL, "HELLO comes first");
+        return false;
+    }
+    if (is_open && message->epoch != core->config.epoch && message->kind != DRV_HELLO) {
+        return false; /* meant for another life of the broker */
+    }
+    if (handler == NULL) {
+        peer_complain(core, peer, message, DROVER_UNSUPPORTED,
+                      "this broker does not take messages of this kind");
+        return false;
+    }
+    if (is_open && !(handler->who & (1u << (peer->session->role - 1)))) {
+        peer_complain(core, peer, message, DROVER_DENIED, "not for peers of this role");
+        return false;
+    }
+    return true;
+}
+
+static void step_message(struct core *core, const struct core_event *event)
+{
+    const struct drv_message *message = event->message;
+    struct peer *peer = peer_ensure(core, event->peer, event->port);
+    if (peer == NULL || peer->state == PEER_DEAD) {
+        return;
+    }
+    peer->seq = message->seq > peer->seq ? message->seq : peer->seq;
+    peer_touch(core, peer);
+    const struct handler *handler = handler_of(message->kind);
+    if (!message_is_in_turn(core, peer, message, handler)) {
+        return;
+    }
+    if (peer->session != NULL && peer->session->worker != NULL) {
+        worker_heard(core, peer->session->worker);
+    }
+    if (handler->plain != NULL) {
+        handler->plain(core, peer, message);
+        return;
+    }
+    struct reply *reply = request_begin(core, peer, message);
+    if (reply != NULL) {
+        handler->request(core, peer, message, reply);
+    }
+}
+
+static void step_unblocked(struct core *core, struct peer *peer)
+{
+    peer->is_blocked = false;
+    peer_touch(core, peer);
+    if (peer->session != NULL && peer->session->worker != NULL) {
+        worker_update(core, peer->session->worker);
+    }
+}
+
+static void step_blocked(struct core *core, struct peer *peer)
+{
+    peer->is_blocked = true;
+    if (peer->session != NULL && peer->session->worker != NULL) {
+        worker_update(core, peer->session->worker);
+    }
+}
+
+void core_step(struct core *core, const struct core_event *event, int64_t now_us)
+{
+    core->now_us = now_us > core->now_us ? now_us : core->now_us;
+    if (event->kind == CORE_EVENT_MESSAGE) {
+        step_message(core, event);
+        return;
+    }
+    if (event->kind == CORE_EVENT_SELF) {
+        core->self = event->self;
+        return;
+    }
+    struct peer *peer = peer_find(core, event->peer);
+    if (peer == NULL) {
+        return;
+    }
+    switch (event->kind) {
+    case CORE_EVENT_GONE:
+        peer_gone(core, peer);
+        break;
+    case CORE_EVENT_SETTLED:
+        peer_settled(core, peer, event->token);
+        break;
+    case CORE_EVENT_BLOCKED:
+        step_blocked(core, peer);
+        break;
+    case CORE_EVENT_UNBLOCKED:
+        step_unblocked(core, peer);
+        break;
+    case CORE_EVENT_MESSAGE:
+    case CORE_EVENT_SELF:
+        break;
+    }
+}
+
+/* --- ticks ------------------------------------------------------------------------------- */
+
+int64_t core_tick(struct core *core, int64_t now_us)
+{
+    core->now_us = now_us > core->now_us ? now_us : core->now_us;
+    core->wants_tick = timers_run(core);
+    core->wants_tick |= sweeps_run(core);
+    sched_dispatch(core);
+    int64_t recall_at_us = sched_recall(core);
+    retention_enforce(core);
+    peers_flush(core);
+    if (core->wants_tick) {
+        return core->now_us;
+    }
+    int64_t deadline_us = timers_deadline_us(core);
+    return recall_at_us < deadline_us ? recall_at_us : deadline_us;
+}
+
+/* --- small questions --------------------------------------------------------------------- */
+
+void core_counters_get(const struct core *core, struct core_counters *out_counters)
+{
+    *out_counters = core->counters;
+}
+
+void core_count_malformed(struct core *core)
+{
+    core->counters.malformed++;
+}
+
+uint64_t core_memory_bytes(const struct core *core)
+{
+    return core->memory_bytes;
+}

@@ -1,0 +1,103 @@
+/*
+ * broker.h: the whole state of a core, for the modules inside.
+ */
+#ifndef CORE_BROKER_H
+#define CORE_BROKER_H
+
+#include "array.h"
+#include "body.h"
+#include "class.h"
+#include "core.h"
+#include "effects.h"
+#include "kv.h"
+#include "lease.h"
+#include "pack.h"
+#include "park.h"
+#include "queue.h"
+#include "request.h"
+#include "rng.h"
+#include "roster.h"
+#include "sched.h"
+#include "session.h"
+#include "slab.h"
+#include "spec.h"
+#include "sweep.h"
+#include "table.h"
+#include "task.h"
+#include "text.h"
+#include "timer.h"
+#include "watch.h"
+
+/* Time after which a busy peer should try again. */
+enum { RETRY_AFTER_MS = 100 };
+
+struct core {
+    struct core_config config;
+    int64_t now_us;
+    int64_t started_us;
+    struct drv_rng rng;
+    struct effects effects;
+    struct corpse *dead;       /* freed when the turn is over */
+    struct body *dead_bodies;  /* the same */
+    struct drv_buffer scratch; /* documents and canonical texts are made here */
+    uint64_t memory_bytes;     /* accounted */
+    struct core_counters counters;
+    struct core_self self;
+
+    struct timers timers;
+    struct timer reattach_timer;
+    bool is_reattach_open;
+    bool is_draining;
+    struct drv_list sweeps;
+
+    /* registries */
+    struct drv_table tasks, specs, queues, types, lines, sessions_by_id, workers_by_name, kv,
+        parked, tombs;
+    struct slab task_slab, more_slab, lease_slab, watch_slab;
+    struct peers peers;
+    struct sessions sessions;
+    struct leases leases;
+    struct drv_list classes;
+    struct drv_list workers; /* struct worker.link */
+    struct drv_list tombs_by_age;
+
+    /* scheduling */
+    uint64_t arrival; /* last arrival number given */
+    uint64_t turn;    /* of workers that got work */
+    struct drv_list dirty_classes;
+    struct drv_list loaded;
+    int64_t recall_at_us;
+
+    /* retention */
+    struct drv_list kept; /* struct more.kept, oldest first */
+    uint64_t kept_count, kept_bytes;
+
+    uint64_t kv_version, kv_bytes;
+
+    /* flushing */
+    struct drv_list dirty_workers, dirty_clients; /* struct peer.link */
+    bool wants_tick; /* something bounded was left over: call again at once */
+};
+
+/* Accounted memory, zeroed; NULL when out of memory. */
+void *core_alloc(struct core *core, size_t size);
+void core_free(struct core *core, void *block, size_t size);
+
+/* Whether so much more may be taken into the books. */
+static inline bool core_has_memory(const struct core *core, uint64_t bytes)
+{
+    return core->memory_bytes + bytes <= core->config.memory_max;
+}
+
+void timer_fire(struct core *core, struct timer *timer);
+
+/* The hash tables of the modules. */
+void task_table_init(struct core *core);
+void spec_table_init(struct core *core);
+void queue_tables_init(struct core *core);
+void session_table_init(struct core *core);
+void roster_table_init(struct core *core);
+void kv_table_init(struct core *core);
+void park_tables_init(struct core *core);
+
+#endif

@@ -1,0 +1,118 @@
+/*
+ * class.h: workers that are alike, and what fits them.
+ *
+ *   class (types, queues, labels) ── share per queue ── heap of fits ── line
+ *                                └── heap of workers, the freest first
+ *
+ * All workers that offer the same types, queues and labels form a class. A class knows, per
+ * queue, the lines with work that fit it, ordered by (priority, arrival of the head). The order
+ * is lazy: a head that leaves makes keys only worse, which is repaired when the fit comes to
+ * the top; a head that comes back or work in an empty line is announced at once. So what a
+ * dispatch costs does not grow with the depth of queues or the number of workers.
+ */
+#ifndef CORE_CLASS_H
+#define CORE_CLASS_H
+
+#include "heap.h"
+#include "list.h"
+#include "message.h"
+
+#include "queue.h"
+
+struct core;
+struct worker;
+
+/* A type offered by a class. */
+struct offer {
+    struct class *class;
+    struct type *type; /* referenced */
+    struct drv_list in_type;
+    uint32_t model;        /* enum drv_model */
+    uint32_t concurrency;  /* of one worker, 0: no limit but its slots */
+    uint32_t limited;      /* number among the offers with a limit */
+    struct drv_list rooms; /* struct room: workers with room for this type; limited ones only */
+};
+
+/* What a worker has left of a limited offer. */
+struct room {
+    struct worker *worker;
+    struct offer *offer;
+    uint32_t used;
+    struct drv_list link; /* in offer->rooms while used < concurrency */
+};
+
+/* The part of a class that one queue takes. */
+struct share {
+    struct class *class;
+    struct queue *queue;
+    struct drv_list in_queue;
+    struct drv_list in_class;
+    struct drv_list ring; /* in class->ring while it has work and the queue is not paused */
+    struct drv_list fits; /* struct fit.in_share: all lines of the queue that fit */
+    size_t fit_count;
+    struct drv_heap heap; /* those with work */
+    uint32_t deficit;     /* tasks that the queue may still start in this round */
+};
+
+/* A line that fits a class. */
+struct fit {
+    struct share *share;
+    struct offer *offer;
+    struct line *line;
+    struct drv_list in_line;
+    struct drv_list in_share;
+    struct drv_heap_node node; /* in share->heap while the line has work */
+    struct drv_list parked;    /* in class->parked: no worker has room for the type */
+    uint64_t arrival;          /* of the head when last looked at */
+};
+
+struct class
+{
+    uint32_t references;   /* workers */
+    struct drv_list link;  /* in core->classes */
+    struct drv_list dirty; /* in core->dirty_classes: look for work */
+    struct offer *offers;  /* owned, by name */
+    size_t offer_count;
+    size_t limited_count;
+    struct drv_str *queues; /* into key: sorted; none: all */
+    size_t queue_count;
+    struct drv_pair *labels; /* into key: sorted */
+    size_t label_count;
+    struct drv_list shares; /* struct share.in_class */
+    struct drv_list ring;   /* shares with work, in turn */
+    size_t ring_count;
+    struct drv_list parked;  /* fits that wait for room of their type */
+    struct drv_heap workers; /* those that may get work, the freest first */
+    uint64_t idle;           /* free slots of the workers in the heap */
+    uint64_t hash;
+    uint32_t model;
+    uint32_t key_len;
+    char key[]; /* canonical text of everything above */
+};
+
+/* The class of such a worker, with a reference; NULL when out of memory. */
+struct class *class_ensure(struct core *core, const struct drv_worker_hello *hello);
+void class_release(struct core *core, struct class *class);
+
+struct offer *class_offer(const struct class *class, const struct type *type);
+bool class_has_queue(const struct class *class, struct drv_str queue);
+bool class_has_labels(const struct class *class, const struct line *line);
+bool class_fits(const struct class *class, const struct line *line);
+
+/* A new line: make the fits. False when out of memory; the line then has none. */
+bool line_fit(struct core *core, struct line *line);
+void line_unfit(struct core *core, struct line *line);
+/* The line has got work, or a better head. */
+void line_wake(struct core *core, struct line *line);
+
+/* The best fit of a share with its key up to date, NULL when there is no work. */
+struct fit *share_best(struct core *core, struct share *share);
+void share_rest(struct share *share); /* out of the ring */
+void share_wake(struct core *core, struct share *share);
+
+/* Look for work at the end of the turn. */
+void class_touch(struct core *core, struct class *class);
+void fit_park(struct fit *fit);
+void class_unpark(struct core *core, struct class *class);
+
+#endif

@@ -1,0 +1,151 @@
+#include "effects.h"
+
+#include "broker.h"
+#include "check.h"
+
+#include <stdlib.h>
+
+/* Arena bytes that survive a turn. */
+enum { EFFECTS_ARENA_KEEP = 1024 * 1024, EFFECTS_KEEP = 8192 };
+
+void effects_init(struct effects *effects)
+{
+    *effects = (struct effects){0};
+    drv_arena_init(&effects->arena, EFFECTS_ARENA_KEEP);
+}
+
+void effects_fini(struct effects *effects)
+{
+    drv_arena_fini(&effects->arena);
+    free(effects->items);
+}
+
+void *effects_alloc(struct core *core, size_t count, size_t size)
+{
+    return drv_arena_alloc(&core->effects.arena, count, size);
+}
+
+struct drv_str effects_text(struct core *core, struct drv_str text)
+{
+    if (text.ptr == NULL) {
+        return text;
+    }
+    const char *copy = drv_arena_copy(&core->effects.arena, text.ptr, text.len);
+    return str_of(copy, copy == NULL ? 0 : text.len);
+}
+
+struct drv_message *effects_message(struct core *core, enum drv_kind kind)
+{
+    struct drv_message *message = effects_alloc(core, 1, sizeof *message);
+    if (message != NULL) {
+        message->kind = kind;
+        message->epoch = core->config.epoch;
+    }
+    return message;
+}
+
+static struct core_effect *effects_add(struct core *core, enum core_effect_kind kind)
+{
+    struct effects *effects = &core->effects;
+    if (effects->count == effects->capacity) {
+        size_t capacity = effects->capacity == 0 ? 256 : effects->capacity * 2;
+        struct core_effect *items = realloc(effects->items, capacity * sizeof *items);
+        if (items == NULL) {
+            return NULL;
+        }
+        effects->items = items;
+        effects->capacity = capacity;
+    }
+    struct core_effect *effect = &effects->items[effects->count++];
+    *effect = (struct core_effect){.kind = kind};
+    return effect;
+}
+
+void effects_send(struct core *core, struct peer *peer, const struct drv_message *message,
+                  uint64_t token)
+{
+    struct core_effect *effect = message == NULL ? NULL : effects_add(core, CORE_SEND);
+    if (effect == NULL) {
+        peer->is_broken = true;
+        peer_touch(core, peer);
+        return;
+    }
+    effect->peer = peer->number;
+    effect->message = message;
+    effect->token = token;
+}
+
+void effects_close(struct core *core, struct peer *peer)
+{
+    struct core_effect *effect = effects_add(core, CORE_CLOSE);
+    if (effect == NULL) {
+        peer->is_broken = true;
+        return;
+    }
+    peer->is_broken = false;
+    effect->peer = peer->number;
+}
+
+void effects_settle(struct core *core, struct peer *peer, uint64_t seq)
+{
+    struct core_effect *effect = effects_add(core, CORE_SETTLE);
+    if (effect != NULL) {
+        effect->peer = peer->number;
+        effect->seq = seq;
+        peer->settled = seq;
+    }
+}
+
+void effects_record(struct core *core, const struct core_record *record)
+{
+    struct core_effect *effect = effects_add(core, CORE_RECORD);
+    if (effect != NULL) {
+        effect->record = *record;
+    }
+}
+
+void effects_record_item(struct core *core, enum core_record_kind kind, const struct item *item,
+                         const drover_id *session)
+{
+    struct core_record record = {
+        .kind = kind,
+        .id = item->task->id,
+        .index = item->index,
+        .attempt = item->unit->attempt,
+        .state = item->unit->state,
+    };
+    if (session != NULL) {
+        record.session = *session;
+    }
+    effects_record(core, &record);
+}
+
+void effects_bury(struct core *core, struct corpse *corpse)
+{
+    corpse->next = core->dead;
+    core->dead = corpse;
+}
+
+const struct core_effect *core_effects(const struct core *core, size_t *out_count)
+{
+    *out_count = core->effects.count;
+    return core->effects.items;
+}
+
+void core_effects_clear(struct core *core)
+{
+    struct effects *effects = &core->effects;
+    effects->count = 0;
+    if (effects->capacity > EFFECTS_KEEP) {
+        free(effects->items);
+        effects->items = NULL;
+        effects->capacity = 0;
+    }
+    drv_arena_reset(&effects->arena);
+    bodies_bury(core);
+    while (core->dead != NULL) {
+        struct corpse *corpse = core->dead;
+        core->dead = corpse->next;
+        free(corpse);
+    }
+}

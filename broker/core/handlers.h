@@ -1,0 +1,42 @@
+/*
+ * handlers.h: one handler per message kind. The file on_<kind>.c holds it.
+ */
+#ifndef CORE_HANDLERS_H
+#define CORE_HANDLERS_H
+
+#include "message.h"
+#include "request.h"
+
+void on_hello(struct core *core, struct peer *peer, const struct drv_message *message);
+void on_attach(struct core *core, struct peer *peer, const struct drv_message *message);
+void on_goodbye(struct core *core, struct peer *peer, const struct drv_message *message);
+void on_error(struct core *core, struct peer *peer, const struct drv_message *message);
+void on_credit(struct core *core, struct peer *peer, const struct drv_message *message);
+void on_heartbeat(struct core *core, struct peer *peer, const struct drv_message *message);
+void on_report(struct core *core, struct peer *peer, const struct drv_message *message);
+void on_watch(struct core *core, struct peer *peer, const struct drv_message *message);
+void on_unwatch(struct core *core, struct peer *peer, const struct drv_message *message);
+
+/* Requests: recorded, answered once. */
+void on_submit(struct core *core, struct peer *peer, const struct drv_message *message,
+               struct reply *reply);
+void on_array_open(struct core *core, struct peer *peer, const struct drv_message *message,
+                   struct reply *reply);
+void on_array_items(struct core *core, struct peer *peer, const struct drv_message *message,
+                    struct reply *reply);
+void on_array_seal(struct core *core, struct peer *peer, const struct drv_message *message,
+                   struct reply *reply);
+void on_cancel(struct core *core, struct peer *peer, const struct drv_message *message,
+               struct reply *reply);
+void on_retry(struct core *core, struct peer *peer, const struct drv_message *message,
+              struct reply *reply);
+void on_kv(struct core *core, struct peer *peer, const struct drv_message *message,
+           struct reply *reply);
+void on_queue(struct core *core, struct peer *peer, const struct drv_message *message,
+              struct reply *reply);
+void on_worker(struct core *core, struct peer *peer, const struct drv_message *message,
+               struct reply *reply);
+void on_forget(struct core *core, struct peer *peer, const struct drv_message *message,
+               struct reply *reply);
+
+#endif

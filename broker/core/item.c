@@ -1,0 +1,238 @@
+/*
+ * item.c: how attempts and tasks end.
+ */
+#include "array.h"
+#include "backoff.h"
+#include "broker.h"
+#include "check.h"
+
+static uint32_t payload_hash(const struct core *core, const struct drv_val *val)
+{
+    return (uint32_t)drv_table_hash(&core->tasks, val->bytes, val->len);
+}
+
+bool task_payload_equals(const struct core *core, const struct task *task,
+                         const struct drv_val *val)
+{
+    if (task->unit.state != DROVER_STATE_SUCCEEDED) {
+        return body_equals(task->payload, val);
+    }
+    return task->payload_len == val->len && task->payload_hash == payload_hash(core, val);
+}
+
+/* A succeeded task is never run again: a hash of its payload is enough to tell conflicts. */
+static void task_give_up_payload(struct core *core, struct task *task)
+{
+    struct drv_val val = body_val(task->payload);
+    task->payload_hash = payload_hash(core, &val);
+    body_release(core, &task->payload);
+}
+
+static void item_store(struct core *core, const struct item *item, struct body **result,
+                       struct failure **error)
+{
+    item->unit->result = result == NULL ? NULL : *result;
+    if (result != NULL) {
+        *result = NULL;
+    }
+    bool is_element = item->index != DROVER_INDEX_NONE;
+    bool has_error = error != NULL && *error != NULL;
+    if (is_element && !has_error && item->unit->more == NULL) {
+        return; /* an element that just succeeded stays small */
+    }
+    struct more *more = unit_more(core, item->unit);
+    if (more == NULL) {
+        if (has_error) {
+            failure_free(core, error);
+        }
+        return;
+    }
+    more->ended_us = core->now_us;
+    if (has_error) {
+        more->error = *error;
+        *error = NULL;
+    }
+}
+
+void item_end(struct core *core, const struct item *item, enum drover_state state,
+              struct body **result, struct failure **error)
+{
+    DRV_ASSERT(!unit_is_terminal(item->unit));
+    item_unplace(core, item);
+    struct lease *lease = item->unit->lease;
+    if (lease != NULL) {
+        lease_free(core, lease);
+    }
+    item_store(core, item, result, error);
+    item_set_state(core, item, state);
+    item->unit->flags &= (uint8_t) ~(UNIT_SUSPECT | UNIT_CANCELLING);
+    effects_record_item(core, CORE_RECORD_ENDED, item, NULL);
+    if (item->index != DROVER_INDEX_NONE) {
+        array_note_end(core, item->task->array, item->index);
+        return;
+    }
+    if (!task_is_array(item->task) && state == DROVER_STATE_SUCCEEDED) {
+        task_give_up_payload(core, item->task);
+    }
+    unit_untie(core, item->unit);
+    watch_ended(core, item);
+    task_retain(core, item->task);
+}
+
+void item_end_with(struct core *core, const struct item *item, enum drover_state state,
+                   enum drover_error_kind kind, uint32_t flags, const char *text)
+{
+    struct failure *error = failure_of(core, kind, flags, text);
+    item_end(core, item, state, NULL, &error);
+}
+
+void item_cancel(struct core *core, const struct item *item, const char *text)
+{
+    item_end_with(core, item, DROVER_STATE_CANCELLED, DROVER_ERROR_CANCELLED, 0, text);
+}
+
+void item_expire(struct core *core, const struct item *item)
+{
+    item_end_with(core, item, DROVER_STATE_EXPIRED, DROVER_ERROR_EXPIRED, 0,
+                  "did not start in time");
+}
+
+/* --- attempts ---------------------------------------------------------------------------- */
+
+static void remember_attempt(struct core *core, const struct item *item,
+                             const struct drv_result *result, struct who *who, bool was_started)
+{
+    struct attempt attempt = {
+        .who = who,
+        .ended_us = core->now_us,
+        .attempt = item->unit->attempt,
+        .exit_code = -1,
+        .outcome = OUTCOME_LOST,
+        .was_started = was_started,
+    };
+    if (result != NULL) {
+        attempt.outcome = (uint8_t)result->outcome;
+        attempt.run_us = result->run_us;
+        attempt.exit_code = result->error.kind == 0 ? -1 : result->error.exit_code;
+        attempt.signal = result->error.signal;
+        attempt.has_usage = result->has_usage;
+        attempt.user_us = result->usage.user_us;
+        attempt.system_us = result->usage.system_us;
+        attempt.peak_rss_bytes = result->usage.peak_rss_bytes;
+    }
+    history_add(core, item->unit, &attempt);
+}
+
+static void item_end_cancelled(struct core *core, const struct item *item,
+                               const struct drv_result *result)
+{
+    struct drv_error error = result->error;
+    error.kind = DROVER_ERROR_CANCELLED;
+    error.flags = 0;
+    if (error.text.len == 0) {
+        error.text = drv_str_of("cancelled while it ran");
+    }
+    if (result->error.kind == 0) {
+        error.exit_code = -1;
+    }
+    struct failure *failure = failure_new(core, &error);
+    item_end(core, item, DROVER_STATE_CANCELLED, NULL, &failure);
+}
+
+static void item_retry_later(struct core *core, const struct item *item)
+{
+    const struct spec_numbers *numbers = &item->task->spec->numbers;
+    struct drv_backoff backoff = {.base_ms = numbers->backoff_ms,
+                                  .max_ms = numbers->backoff_max_ms};
+    uint64_t delay_ms = drv_backoff_delay_ms(&backoff, item->unit->failures, &core->rng);
+    if (item->unit->failures < UINT16_MAX) {
+        item->unit->failures++;
+    }
+    core->counters.retried++;
+    item_delay(core, item, core->now_us + us_of_ms(delay_ms));
+    struct core_record record = {
+        .kind = CORE_RECORD_REQUEUED,
+        .id = item->task->id,
+        .index = item->index,
+        .attempt = item->unit->attempt,
+        .state = item->unit->state,
+        .charged = true,
+    };
+    effects_record(core, &record);
+}
+
+static void item_failed(struct core *core, const struct item *item,
+                        const struct drv_result *result)
+{
+    struct drv_error error = result->error;
+    if (error.kind == DROVER_ERROR_NONE || error.kind > DROVER_ERROR_EXPIRED) {
+        error.kind = DROVER_ERROR_HANDLER;
+    }
+    bool may_retry = item->unit->failures < item->task->spec->numbers.retries &&
+                     !(error.flags & DRV_ERROR_PERMANENT);
+    if (may_retry) {
+        item_retry_later(core, item);
+        return;
+    }
+    struct failure *failure = failure_new(core, &error);
+    item_end(core, item, DROVER_STATE_FAILED, NULL, &failure);
+}
+
+void item_result(struct core *core, const struct item *item, const struct drv_result *result,
+                 struct body **val, struct who *who)
+{
+    struct unit *unit = item->unit;
+    unit->flags |= UNIT_REPORTED;
+    unit->flags &= (uint8_t)~UNIT_SUSPECT;
+    unit->run_us = result->run_us > UINT32_MAX ? UINT32_MAX : (uint32_t)result->run_us;
+    bool is_plain = item->index != DROVER_INDEX_NONE && unit->attempt == 1 &&
+                    result->outcome == DRV_OUTCOME_SUCCEEDED;
+    if (!is_plain) {
+        remember_attempt(core, item, result, who, true);
+    }
+    if (unit->flags & UNIT_CANCELLING) {
+        item_end_cancelled(core, item, result);
+    } else if (result->outcome == DRV_OUTCOME_SUCCEEDED) {
+        item_end(core, item, DROVER_STATE_SUCCEEDED, val, NULL);
+    } else {
+        item_failed(core, item, result);
+    }
+}
+
+void item_lost(struct core *core, const struct item *item, bool was_started, struct who *who)
+{
+    struct unit *unit = item->unit;
+    remember_attempt(core, item, NULL, who, was_started);
+    if (unit->flags & UNIT_CANCELLING) {
+        item_end_with(core, item, DROVER_STATE_CANCELLED, DROVER_ERROR_CANCELLED,
+                      DRV_ERROR_UNCONFIRMED, "cancelled; the worker that held it was lost");
+        return;
+    }
+    if (core->config.defects.forget_on_requeue) {
+        return; /* defect: in no line, so it never runs */
+    }
+    bool charged = was_started || core->config.defects.charge_unstarted; /* defect */
+    if (charged) {
+        unit->losses++;
+        core->counters.charged++;
+    } else {
+        unit->flags |= UNIT_SUSPECT;
+        core->counters.requeued_free++;
+    }
+    struct core_record record = {
+        .kind = CORE_RECORD_REQUEUED,
+        .id = item->task->id,
+        .index = item->index,
+        .attempt = unit->attempt,
+        .state = DROVER_STATE_QUEUED,
+        .charged = charged,
+        .session = who->session,
+    };
+    effects_record(core, &record);
+    if (charged && unit->losses > item->task->spec->numbers.loss_budget) {
+        item_end_with(core, item, DROVER_STATE_FAILED, DROVER_ERROR_LOST, 0,
+                      "the worker was lost while it ran, once too often");
+        return;
+    }
+    item_queue(core, item, true);
+}

@@ -1,0 +1,272 @@
+#include "lease.h"
+
+#include "broker.h"
+#include "check.h"
+
+#include <stdlib.h>
+
+enum { NO_SLOT = UINT32_MAX };
+
+/* --- slots ------------------------------------------------------------------------------- */
+
+static bool leases_grow(struct leases *leases)
+{
+    uint32_t capacity = leases->capacity == 0 ? 256 : leases->capacity * 2;
+    struct lease_slot *slots = realloc(leases->slots, capacity * sizeof *slots);
+    if (slots == NULL) {
+        return false;
+    }
+    leases->slots = slots;
+    leases->capacity = capacity;
+    return true;
+}
+
+static bool lease_enter(struct leases *leases, struct lease *lease)
+{
+    if (leases->capacity == 0) {
+        leases->first_free = NO_SLOT;
+    }
+    if (leases->first_free == NO_SLOT && leases->used == leases->capacity &&
+        !leases_grow(leases)) {
+        return false;
+    }
+    struct lease_slot *slot;
+    if (leases->first_free != NO_SLOT) {
+        lease->slot = leases->first_free;
+        slot = &leases->slots[lease->slot];
+        leases->first_free = slot->next_free;
+    } else {
+        lease->slot = leases->used++;
+        slot = &leases->slots[lease->slot];
+        slot->generation = 0;
+    }
+    slot->lease = lease;
+    lease->generation = ++slot->generation;
+    leases->count++;
+    return true;
+}
+
+static void lease_leave(struct leases *leases, struct lease *lease)
+{
+    struct lease_slot *slot = &leases->slots[lease->slot];
+    slot->lease = NULL;
+    slot->next_free = leases->first_free;
+    leases->first_free = lease->slot;
+    leases->count--;
+}
+
+struct lease *lease_by_handle(const struct core *core, uint64_t handle)
+{
+    uint32_t slot = (uint32_t)handle;
+    if (slot >= core->leases.used) {
+        return NULL;
+    }
+    struct lease *lease = core->leases.slots[slot].lease;
+    return lease != NULL && lease->generation == handle >> 32 ? lease : NULL;
+}
+
+void leases_fini(struct core *core)
+{
+    DRV_ASSERT(core->leases.count == 0);
+    free(core->leases.slots);
+}
+
+/* --- life -------------------------------------------------------------------------------- */
+
+struct lease *lease_new(struct core *core, const struct item *item)
+{
+    DRV_ASSERT(item->unit->lease == NULL);
+    struct lease *lease = slab_alloc(&core->lease_slab);
+    if (lease == NULL) {
+        return NULL;
+    }
+    if (!timer_init(core, &lease->timer, TIMER_LEASE)) {
+        slab_free(&core->lease_slab, lease);
+        return NULL;
+    }
+    if (!lease_enter(&core->leases, lease)) {
+        timer_fini(core, &lease->timer);
+        slab_free(&core->lease_slab, lease);
+        return NULL;
+    }
+    lease->task = item->task;
+    lease->unit = item->unit;
+    lease->index = item->index;
+    drv_list_init(&lease->in_worker);
+    drv_list_init(&lease->link);
+    drv_list_init(&lease->waiters);
+    place_init(&lease->place, PLACE_LEASE);
+    item->unit->lease = lease;
+    core->memory_bytes += sizeof *lease;
+    return lease;
+}
+
+void lease_free(struct core *core, struct lease *lease)
+{
+    DRV_ASSERT(lease->worker == NULL && !place_is_in(&lease->place));
+    waiters_release(core, &lease->waiters);
+    timer_fini(core, &lease->timer);
+    lease_leave(&core->leases, lease);
+    lease->unit->lease = NULL;
+    slab_free(&core->lease_slab, lease);
+    core->memory_bytes -= sizeof *lease;
+}
+
+struct item lease_item(const struct lease *lease)
+{
+    return (struct item){.task = lease->task, .unit = lease->unit, .index = lease->index};
+}
+
+struct drv_ref lease_ref(const struct lease *lease)
+{
+    return (struct drv_ref){
+        .handle = lease_handle(lease),
+        .id = lease->task->id,
+        .index = lease->index,
+        .attempt = lease->unit->attempt,
+    };
+}
+
+struct lease *lease_find(const struct core *core, const struct drv_ref *ref)
+{
+    struct lease *lease = lease_by_handle(core, ref->handle);
+    if (lease == NULL || lease->index != ref->index ||
+        !drover_id_equal(&lease->task->id, &ref->id)) {
+        struct item item;
+        if (!item_find(core, &ref->id, ref->index, &item)) {
+            return NULL;
+        }
+        lease = unit_lease(item.unit);
+    }
+    if (lease == NULL || lease->worker == NULL || lease->unit->attempt != ref->attempt) {
+        return NULL;
+    }
+    return lease;
+}
+
+void lease_give(struct core *core, struct lease *lease, struct worker *worker)
+{
+    struct type *type = lease->task->spec->line->type;
+    bool keep_attempt = core->config.defects.reuse_attempt && lease->unit->attempt > 0;
+    lease->unit->attempt += keep_attempt ? 0 : 1; /* defect: the token does not change */
+    lease->unit->flags &= (uint8_t)~UNIT_REPORTED;
+    lease->worker = worker;
+    lease->flags = sched_is_short(core, type) ? 0 : LEASE_LONG;
+    lease->notices = 0;
+    lease->since_us = core->now_us;
+    lease->started_us = 0;
+    if (lease->unit->flags & UNIT_SUSPECT) {
+        lease->flags |= LEASE_CONFIRM;
+    }
+    drv_list_push_back(&worker->leases, &lease->in_worker);
+    worker->held++;
+    worker->long_held += (lease->flags & LEASE_LONG) != 0;
+}
+
+void lease_use_room(struct lease *lease, struct offer *offer)
+{
+    struct room *room = worker_room(lease->worker, offer);
+    lease->flags |= LEASE_ROOM;
+    if (++room->used >= offer->concurrency) {
+        drv_list_remove(&room->link);
+    }
+}
+
+static void lease_give_room_back(struct lease *lease)
+{
+    if ((lease->flags & LEASE_ROOM) == 0) {
+        return;
+    }
+    struct offer *offer = class_offer(lease->worker->class, lease->task->spec->line->type);
+    struct room *room = worker_room(lease->worker, offer);
+    DRV_ASSERT(room != NULL && room->used > 0);
+    if (--room->used < offer->concurrency && !drv_list_is_linked(&room->link)) {
+        drv_list_push_back(&offer->rooms, &room->link);
+    }
+    lease->flags &= (uint8_t)~LEASE_ROOM;
+}
+
+void lease_take(struct core *core, struct lease *lease)
+{
+    struct worker *worker = lease->worker;
+    DRV_ASSERT(worker != NULL);
+    lease_give_room_back(lease);
+    drv_list_remove(&lease->in_worker);
+    drv_list_remove(&lease->link);
+    worker->held--;
+    worker->long_held -= (lease->flags & LEASE_LONG) != 0;
+    worker->started -= (lease->flags & LEASE_STARTED) != 0;
+    if (task_is_array(lease->task)) {
+        shared_unuse(core, worker, lease->task->array);
+    }
+    lease->worker = NULL;
+    lease->flags = 0;
+    lease->notices = 0;
+    waiters_release(core, &lease->waiters);
+    worker_update(core, worker);
+}
+
+/* --- what happens to it ------------------------------------------------------------------ */
+
+void lease_start(struct core *core, struct lease *lease)
+{
+    if (lease->flags & LEASE_STARTED) {
+        return;
+    }
+    struct item item = lease_item(lease);
+    lease->flags |= LEASE_STARTED;
+    lease->flags &= (uint8_t)~LEASE_RECALLED;
+    lease->started_us = core->now_us;
+    lease->worker->started++;
+    lease->unit->flags |= UNIT_STARTED;
+    item_set_state(core, &item, DROVER_STATE_RUNNING);
+    effects_record_item(core, CORE_RECORD_STARTED, &item, &lease->worker->session->id);
+    waiters_release(core, &lease->waiters);
+    if (lease->flags & LEASE_CONFIRM && !(lease->unit->flags & UNIT_CANCELLING)) {
+        lease_notify(core, lease, NOTICE_GO);
+    }
+}
+
+void lease_return(struct core *core, struct lease *lease)
+{
+    struct item item = lease_item(lease);
+    effects_record_item(core, CORE_RECORD_RETURNED, &item, &lease->worker->session->id);
+    core->counters.requeued_free++;
+    if (lease->unit->flags & UNIT_CANCELLING) {
+        lease_take(core, lease);
+        item_end_with(core, &item, DROVER_STATE_CANCELLED, DROVER_ERROR_CANCELLED, 0,
+                      "cancelled before it started");
+        return;
+    }
+    lease_take(core, lease);
+    item_queue(core, &item, true);
+}
+
+void lease_lose(struct core *core, struct lease *lease)
+{
+    struct item item = lease_item(lease);
+    struct who *who = lease->worker->who;
+    bool was_started = (lease->flags & LEASE_STARTED) != 0;
+    who->references++;
+    lease_take(core, lease);
+    item_lost(core, &item, was_started, who);
+    who_release(core, &who);
+}
+
+void lease_notify(struct core *core, struct lease *lease, uint8_t notice)
+{
+    struct worker *worker = lease->worker;
+    lease->notices |= notice;
+    if (!drv_list_is_linked(&lease->link)) {
+        drv_list_push_back(&worker->notices, &lease->link);
+    }
+    session_touch(core, worker->session);
+}
+
+void lease_abort(struct core *core, struct lease *lease)
+{
+    lease->unit->flags |= UNIT_CANCELLING;
+    lease->flags &= (uint8_t)~LEASE_RECALLED;
+    lease->notices &= (uint8_t) ~(NOTICE_RECALL | NOTICE_GO);
+    lease_notify(core, lease, NOTICE_ABORT);
+}

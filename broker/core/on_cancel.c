@@ -1,0 +1,74 @@
+/*
+ * on_cancel.c: CANCEL and FORGET.
+ *
+ * The reply to a cancel says that nothing of it starts any more: it waits until every worker
+ * that had a target in hand but had not reported it as started has said what became of it.
+ */
+#include "broker.h"
+#include "cancel.h"
+#include "handlers.h"
+
+static const char CANCELLED_BY_REQUEST[] = "cancelled by request";
+
+/* False when the reply cannot wait as it must: out of memory. */
+static bool cancel_target(struct core *core, struct reply *reply, const struct item *item)
+{
+    bool is_array = task_is_array(item->task) && item->index == DROVER_INDEX_NONE;
+    enum cancel_verdict verdict = cancel_item(core, item, CANCELLED_BY_REQUEST);
+    if (verdict == CANCEL_ENDED_BEFORE) {
+        reply->number++;
+        return true;
+    }
+    if (is_array) {
+        struct sweep *sweep = &item->task->array->sweep;
+        return !sweep_is_running(sweep) || reply_wait(core, reply, &sweep->waiters);
+    }
+    return verdict != CANCEL_ASSIGNED || reply_wait(core, reply, &item->unit->lease->waiters);
+}
+
+void on_cancel(struct core *core, struct peer *peer, const struct drv_message *message,
+               struct reply *reply)
+{
+    (void)peer;
+    const struct drv_targets *targets = &message->targets;
+    reply->is_gathering = true;
+    for (size_t i = 0; i < targets->target_count; i++) {
+        const struct drv_target *target = &targets->targets[i];
+        struct item item;
+        if (!item_find(core, &target->id, target->index, &item)) {
+            reply_note(reply, i, DROVER_UNKNOWN, "no such task", 0);
+        } else if (!cancel_target(core, reply, &item)) {
+            reply->code = DROVER_NOMEM;
+        }
+    }
+    reply->is_gathering = false;
+    reply_answer(core, reply);
+}
+
+static void forget_target(struct core *core, struct reply *reply, size_t position,
+                          const struct item *item)
+{
+    if (!unit_is_terminal(item->unit)) {
+        reply_note(reply, position, DROVER_NOT_READY, "the task has not ended", 0);
+    } else if (item->index == DROVER_INDEX_NONE) {
+        task_forget(core, item->task);
+    } else {
+        element_drop_result(core, item->task->array, item->index);
+    }
+}
+
+void on_forget(struct core *core, struct peer *peer, const struct drv_message *message,
+               struct reply *reply)
+{
+    (void)peer;
+    const struct drv_targets *targets = &message->targets;
+    for (size_t i = 0; i < targets->target_count; i++) {
+        struct item item;
+        if (item_find(core, &targets->targets[i].id, targets->targets[i].index, &item)) {
+            forget_target(core, reply, i, &item);
+        } else {
+            reply_note(reply, i, DROVER_UNKNOWN, "no such task", 0);
+        }
+    }
+    reply_answer(core, reply);
+}

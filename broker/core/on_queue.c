@@ -1,0 +1,99 @@
+/*
+ * on_queue.c: pause, resume, purge and settings of a queue.
+ *
+ * A purge cancels what stood in line when it was asked for, in slices; its reply tells how
+ * many.
+ */
+#include "broker.h"
+#include "check.h"
+#include "handlers.h"
+#include "purge.h"
+
+static bool queue_is_special(const struct core *core, const struct queue *queue)
+{
+    return queue->is_paused || queue->weight != 1 ||
+           queue->max_count != core->config.queue_count_max ||
+           queue->max_bytes != core->config.queue_bytes_max;
+}
+
+static void apply_limit(int64_t asked, uint64_t *limit)
+{
+    if (asked >= 0) {
+        *limit = asked == 0 ? UINT64_MAX : (uint64_t)asked;
+    }
+}
+
+static drover_status queue_set(struct queue *queue, const struct drv_queue_settings *settings,
+                               const char **out_text)
+{
+    if (settings->rate > 0 || settings->concurrency > 0 || settings->per_key > 0) {
+        *out_text = "rate and concurrency limits are not served";
+        return DROVER_UNSUPPORTED;
+    }
+    if (settings->weight > 1000000) {
+        *out_text = "the weight is too large";
+        return DROVER_INVALID;
+    }
+    if (settings->weight >= 0) {
+        queue->weight = settings->weight == 0 ? 1 : (uint32_t)settings->weight;
+    }
+    apply_limit(settings->max_count, &queue->max_count);
+    apply_limit(settings->max_bytes, &queue->max_bytes);
+    return DROVER_OK;
+}
+
+static void queue_record(struct core *core, const struct reply *reply)
+{
+    struct core_record record = {.kind = CORE_RECORD_QUEUE, .session = reply->session->id};
+    effects_record(core, &record);
+}
+
+static void queue_apply(struct core *core, struct reply *reply, struct queue *queue,
+                        const struct drv_queue_request *request)
+{
+    const char *text = NULL;
+    drover_status status = DROVER_OK;
+    switch ((enum drv_queue_op)request->op) {
+    case DRV_QUEUE_PAUSE:
+    case DRV_QUEUE_RESUME:
+        queue_pause(core, queue, request->op == DRV_QUEUE_PAUSE);
+        break;
+    case DRV_QUEUE_SET:
+        status = request->has_settings ? queue_set(queue, &request->settings, &text)
+                                       : DROVER_INVALID;
+        break;
+    case DRV_QUEUE_PURGE:
+        DRV_UNREACHABLE();
+    }
+    if (status == DROVER_OK) {
+        queue_record(core, reply);
+    }
+    reply_fail(core, reply, status, text);
+}
+
+void on_queue(struct core *core, struct peer *peer, const struct drv_message *message,
+              struct reply *reply)
+{
+    (void)peer;
+    const struct drv_queue_request *request = &message->queue;
+    if (request->op < DRV_QUEUE_PAUSE || request->op > DRV_QUEUE_SET) {
+        reply_fail(core, reply, DROVER_INVALID, "no such operation");
+        return;
+    }
+    if (!core_has_memory(core, sizeof(struct queue))) {
+        reply_fail(core, reply, DROVER_BUSY, "the broker has no memory left");
+        return;
+    }
+    struct queue *queue = queue_ensure(core, request->queue);
+    if (queue == NULL) {
+        reply_fail(core, reply, DROVER_NOMEM, NULL);
+        return;
+    }
+    if (request->op == DRV_QUEUE_PURGE) {
+        queue_purge(core, queue, reply);
+    } else {
+        queue_apply(core, reply, queue, request);
+        queue_keep(core, queue, queue_is_special(core, queue));
+    }
+    queue_release(core, queue);
+}

@@ -1,0 +1,166 @@
+/*
+ * on_report.c: what workers say about their leases.
+ *
+ * A result counts only when it comes from the session that holds the lease, with the attempt of
+ * that lease. Everything else changes nothing and is answered with a note.
+ */
+#include "broker.h"
+#include "handlers.h"
+
+/* The lease that this worker holds and means; NULL when it does not hold it. */
+static struct lease *held_lease(const struct core *core, const struct peer *peer,
+                                const struct drv_ref *ref)
+{
+    struct lease *lease = lease_find(core, ref);
+    return lease != NULL && lease->worker == peer->session->worker ? lease : NULL;
+}
+
+static void report_started(struct core *core, struct peer *peer, const struct drv_ref *ref)
+{
+    struct lease *lease = held_lease(core, peer, ref);
+    if (lease != NULL) {
+        lease_start(core, lease);
+        return;
+    }
+    struct parked *parked = park_find(core, &ref->id, ref->index);
+    if (parked != NULL && parked->worker == peer->session->worker) {
+        parked->is_started = true;
+    }
+}
+
+static void report_returned(struct core *core, struct peer *peer,
+                            const struct drv_returned *returned)
+{
+    struct lease *lease = held_lease(core, peer, &returned->ref);
+    if (lease != NULL && !(lease->flags & LEASE_STARTED)) {
+        lease_return(core, lease);
+        return;
+    }
+    struct parked *parked = park_find(core, &returned->ref.id, returned->ref.index);
+    if (lease == NULL && parked != NULL && parked->worker == peer->session->worker) {
+        park_lose(core, parked);
+    }
+}
+
+static void report_progress(struct core *core, struct peer *peer,
+                            const struct drv_progress *progress)
+{
+    struct lease *lease = held_lease(core, peer, &progress->ref);
+    if (lease != NULL) {
+        progress_set(core, lease->unit, progress->permille, progress->text);
+    }
+}
+
+/* Why a result is not taken: OK when it was taken before. */
+static drover_status result_verdict(struct core *core, struct peer *peer,
+                                    const struct drv_ref *ref)
+{
+    struct item item;
+    struct parked *parked = park_find(core, &ref->id, ref->index);
+    if (parked != NULL && parked->worker == peer->session->worker) {
+        park_lose(core, parked);
+    }
+    if (!item_find(core, &ref->id, ref->index, &item)) {
+        core->counters.unknown_results++;
+        return DROVER_UNKNOWN;
+    }
+    if (item.unit->attempt == ref->attempt && item.unit->flags & UNIT_REPORTED) {
+        core->counters.duplicate_results++;
+        return DROVER_OK;
+    }
+    core->counters.stale_results++;
+    struct lease *lease = unit_lease(item.unit);
+    bool is_forged = lease != NULL && lease->worker != NULL &&
+                     item.unit->attempt == ref->attempt;
+    return is_forged ? DROVER_DENIED : DROVER_STALE;
+}
+
+/* Defects that take a result which does not count. True: taken. */
+static bool take_by_defect(struct core *core, const struct drv_result *result)
+{
+    struct item item;
+    if (!item_find(core, &result->ref.id, result->ref.index, &item)) {
+        return false;
+    }
+    if (core->config.defects.accept_stale_result && !unit_is_terminal(item.unit) &&
+        item.unit->lease != NULL && item.unit->lease->worker != NULL) {
+        /* defect: an earlier attempt decides */
+        struct lease *lease = item.unit->lease;
+        struct who *who = lease->worker->who;
+        struct body *val = NULL;
+        item.unit->attempt = result->ref.attempt;
+        lease_take(core, lease);
+        if (body_new(core, &result->val, &val) == DROVER_OK) {
+            item_result(core, &item, result, &val, who);
+        }
+        body_release(core, &val);
+        return true;
+    }
+    if (core->config.defects.result_changes && unit_is_terminal(item.unit) &&
+        item.index == DROVER_INDEX_NONE) {
+        /* defect: a result that comes later overwrites the state */
+        enum drover_state state = result->outcome == DRV_OUTCOME_SUCCEEDED
+                                      ? DROVER_STATE_SUCCEEDED
+                                      : DROVER_STATE_FAILED;
+        item_overwrite_state(core, &item, state);
+        effects_record_item(core, CORE_RECORD_ENDED, &item, NULL);
+        return true;
+    }
+    return false;
+}
+
+/* False: out of memory; the worker keeps it and sends it again. */
+static bool report_result(struct core *core, struct peer *peer,
+                          const struct drv_message *message, size_t position)
+{
+    const struct drv_result *result = &message->report.results[position];
+    struct lease *lease = held_lease(core, peer, &result->ref);
+    if (lease == NULL) {
+        if (take_by_defect(core, result)) {
+            return true;
+        }
+        drover_status verdict = result_verdict(core, peer, &result->ref);
+        if (verdict) {
+            peer_note(core, peer, message->seq, (uint32_t)position, verdict);
+        }
+        return true;
+    }
+    struct body *val = NULL;
+    if (result->outcome == DRV_OUTCOME_SUCCEEDED && body_new(core, &result->val, &val)) {
+        return false;
+    }
+    struct item item = lease_item(lease);
+    struct worker *worker = lease->worker;
+    struct who *who = worker->who;
+    lease_start(core, lease);
+    type_measure(item.task->spec->line->type, result->run_us);
+    worker->tasks_done++;
+    lease_take(core, lease);
+    item_result(core, &item, result, &val, who);
+    body_release(core, &val);
+    return true;
+}
+
+void on_report(struct core *core, struct peer *peer, const struct drv_message *message)
+{
+    const struct drv_report *report = &message->report;
+    if (peer->session->worker == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < report->started_count; i++) {
+        report_started(core, peer, &report->started[i]);
+    }
+    for (size_t i = 0; i < report->result_count; i++) {
+        if (!report_result(core, peer, message, i)) {
+            peer->seq--; /* not settled: it comes again over the next connection */
+            peer_refuse(core, peer, DROVER_NOMEM, "out of memory");
+            return;
+        }
+    }
+    for (size_t i = 0; i < report->returned_count; i++) {
+        report_returned(core, peer, &report->returned[i]);
+    }
+    for (size_t i = 0; i < report->progress_count; i++) {
+        report_progress(core, peer, &report->progress[i]);
+    }
+}

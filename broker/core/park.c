@@ -1,0 +1,191 @@
+#include "park.h"
+
+#include "broker.h"
+#include "check.h"
+
+struct park_key {
+    drover_id id;
+    uint32_t index;
+};
+
+static bool parked_is(const void *entry, const void *key)
+{
+    const struct parked *parked = entry;
+    const struct park_key *wanted = key;
+    return parked->index == wanted->index && drover_id_equal(&parked->id, &wanted->id);
+}
+
+static bool tomb_is(const void *entry, const void *key)
+{
+    const struct tomb *tomb = entry;
+    const struct park_key *wanted = key;
+    return tomb->index == wanted->index && drover_id_equal(&tomb->id, &wanted->id);
+}
+
+void park_tables_init(struct core *core)
+{
+    drv_table_init(&core->parked, core->config.seed, parked_is);
+    drv_table_init(&core->tombs, core->config.seed, tomb_is);
+}
+
+static uint64_t park_hash(const struct core *core, const struct park_key *key)
+{
+    return drv_table_hash(&core->parked, key->id.bytes, sizeof key->id.bytes) + key->index;
+}
+
+/* --- parked leases ----------------------------------------------------------------------- */
+
+bool park_is_open(const struct core *core)
+{
+    return core->is_reattach_open;
+}
+
+struct parked *park_find(const struct core *core, const drover_id *id, uint32_t index)
+{
+    struct park_key key = {*id, index};
+    return drv_table_find(&core->parked, park_hash(core, &key), &key);
+}
+
+bool park_add(struct core *core, struct worker *worker, const struct drv_attached *attached)
+{
+    if (!park_is_open(core) || attached->state > 2) {
+        return false;
+    }
+    struct park_key key = {attached->id, attached->index};
+    struct parked *parked = park_find(core, &key.id, key.index);
+    if (parked != NULL) {
+        if (parked->worker == worker && parked->attempt == attached->attempt) {
+            return true; /* the same worker again */
+        }
+        return false;
+    }
+    parked = core_alloc(core, sizeof *parked);
+    if (parked == NULL) {
+        return false;
+    }
+    parked->id = attached->id;
+    parked->index = attached->index;
+    parked->attempt = attached->attempt;
+    parked->is_started = attached->state == 2;
+    parked->worker = worker;
+    if (drv_table_insert(&core->parked, park_hash(core, &key), parked)) {
+        core_free(core, parked, sizeof *parked);
+        return false;
+    }
+    drv_list_push_back(&worker->parked, &parked->in_worker);
+    worker->held++;
+    worker->long_held++; /* nobody knows how long it runs */
+    return true;
+}
+
+void park_free(struct core *core, struct parked *parked)
+{
+    struct worker *worker = parked->worker;
+    struct park_key key = {parked->id, parked->index};
+    drv_table_remove_entry(&core->parked, park_hash(core, &key), parked);
+    drv_list_remove(&parked->in_worker);
+    worker->held--;
+    worker->long_held--;
+    core_free(core, parked, sizeof *parked);
+    worker_update(core, worker);
+}
+
+bool park_adopt(struct core *core, const struct item *item)
+{
+    struct parked *parked = park_find(core, &item->task->id, item->index);
+    if (parked == NULL || lease_new(core, item) == NULL) {
+        return false;
+    }
+    struct worker *worker = parked->worker;
+    struct lease *lease = item->unit->lease;
+    bool is_started = parked->is_started;
+    uint32_t attempt = parked->attempt;
+    park_free(core, parked);
+    if (item->index != DROVER_INDEX_NONE) {
+        struct element *element = array_element(item->task->array, item->index);
+        lease->place.arrival = ++core->arrival;
+        element_mark_taken(core, item->task->array, element);
+    } else {
+        item->task->place.arrival = ++core->arrival;
+    }
+    item_set_state(core, item, DROVER_STATE_QUEUED);
+    lease_give(core, lease, worker);
+    lease->unit->attempt = attempt;
+    lease->flags |= LEASE_GONE_OUT;
+    effects_record_item(core, CORE_RECORD_LEASE, item, &worker->session->id);
+    if (is_started) {
+        lease_start(core, lease);
+    }
+    worker_update(core, worker);
+    return true;
+}
+
+void park_lose(struct core *core, struct parked *parked)
+{
+    drover_id id = parked->id;
+    uint32_t index = parked->index;
+    park_free(core, parked);
+    tomb_add(core, &id, index);
+}
+
+void park_close(struct core *core)
+{
+    core->is_reattach_open = false;
+    DRV_LIST_EACH(link, &core->workers)
+    {
+        struct worker *worker = DRV_LIST_ITEM(link, struct worker, link);
+        worker_abort_parked(core, worker);
+    }
+}
+
+/* --- tombstones -------------------------------------------------------------------------- */
+
+static void tomb_free(struct core *core, struct tomb *tomb)
+{
+    struct park_key key = {tomb->id, tomb->index};
+    drv_table_remove_entry(&core->tombs, park_hash(core, &key), tomb);
+    drv_list_remove(&tomb->link);
+    core_free(core, tomb, sizeof *tomb);
+}
+
+bool tomb_has(const struct core *core, const drover_id *id, uint32_t index)
+{
+    struct park_key key = {*id, index};
+    return drv_table_find(&core->tombs, park_hash(core, &key), &key) != NULL;
+}
+
+void tomb_add(struct core *core, const drover_id *id, uint32_t index)
+{
+    struct park_key key = {*id, index};
+    uint64_t hash = park_hash(core, &key);
+    if (drv_table_find(&core->tombs, hash, &key) != NULL) {
+        return;
+    }
+    core->counters.submitted++;
+    core->counters.lost_at_restart++;
+    if (drv_table_count(&core->tombs) >= TOMBS_MAX) {
+        tomb_free(core, DRV_LIST_ITEM(drv_list_first(&core->tombs_by_age), struct tomb, link));
+    }
+    struct tomb *tomb = core_alloc(core, sizeof *tomb);
+    if (tomb == NULL) {
+        return;
+    }
+    tomb->id = *id;
+    tomb->index = index;
+    if (drv_table_insert(&core->tombs, hash, tomb)) {
+        core_free(core, tomb, sizeof *tomb);
+        return;
+    }
+    drv_list_push_back(&core->tombs_by_age, &tomb->link);
+}
+
+void park_fini(struct core *core)
+{
+    struct drv_list *link;
+    while ((link = drv_list_first(&core->tombs_by_age)) != NULL) {
+        tomb_free(core, DRV_LIST_ITEM(link, struct tomb, link));
+    }
+    DRV_ASSERT(drv_table_count(&core->parked) == 0);
+    drv_table_fini(&core->tombs);
+    drv_table_fini(&core->parked);
+}

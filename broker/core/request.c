@@ -1,0 +1,355 @@
+#include "request.h"
+
+#include "broker.h"
+#include "check.h"
+
+#include <stdlib.h>
+
+/* Bounds of one REPLY message beside those of the protocol. */
+enum { REPLY_HEAD_BYTES = 48, NOTE_HEAD_BYTES = 64 };
+
+/* --- replies ----------------------------------------------------------------------------- */
+
+static struct reply *reply_new(struct core *core, struct session *session, uint64_t req)
+{
+    struct reply *reply = core_alloc(core, sizeof *reply);
+    if (reply == NULL) {
+        return NULL;
+    }
+    if (!timer_init(core, &reply->timer, TIMER_REPLY)) {
+        core_free(core, reply, sizeof *reply);
+        return NULL;
+    }
+    reply->session = session;
+    reply->req = req;
+    reply->is_open = true;
+    drv_list_init(&reply->link);
+    drv_list_init(&reply->due);
+    drv_list_init(&reply->waiting);
+    return reply;
+}
+
+static void waiter_free(struct core *core, struct waiter *waiter)
+{
+    drv_list_remove(&waiter->in_reply);
+    drv_list_remove(&waiter->in_cause);
+    core_free(core, waiter, sizeof *waiter);
+}
+
+static void reply_drop_waiters(struct core *core, struct reply *reply)
+{
+    struct drv_list *link;
+    while ((link = drv_list_first(&reply->waiting)) != NULL) {
+        waiter_free(core, DRV_LIST_ITEM(link, struct waiter, in_reply));
+    }
+    reply->waiting_count = 0;
+}
+
+void reply_free(struct core *core, struct reply *reply)
+{
+    struct session *session = reply->session;
+    reply_drop_waiters(core, reply);
+    timer_fini(core, &reply->timer);
+    drv_list_remove(&reply->due);
+    drv_list_remove(&reply->link);
+    if (reply->is_kept) {
+        session->reply_count--;
+        session->reply_bytes -= reply->cost;
+    }
+    body_release(core, &reply->val);
+    free(reply->notes);
+    core->memory_bytes -= reply->cost;
+    core_free(core, reply, sizeof *reply);
+}
+
+void reply_note(struct reply *reply, size_t position, drover_status code, const char *text,
+                uint64_t retry_after_ms)
+{
+    if (reply->note_count == reply->note_capacity) {
+        size_t capacity = reply->note_capacity == 0 ? 8 : reply->note_capacity * 2;
+        struct reply_note *notes = realloc(reply->notes, capacity * sizeof *notes);
+        if (notes == NULL) {
+            reply->code = DROVER_NOMEM;
+            return;
+        }
+        reply->notes = notes;
+        reply->note_capacity = capacity;
+    }
+    reply->notes[reply->note_count++] = (struct reply_note){
+        .position = (uint32_t)position,
+        .code = (uint32_t)code,
+        .retry_after_ms = (uint32_t)retry_after_ms,
+        .text = text,
+    };
+}
+
+/* The answer is complete: into the books of the session, and out. */
+static void reply_finish(struct core *core, struct reply *reply)
+{
+    struct session *session = reply->session;
+    reply->is_open = false;
+    timer_disarm(core, &reply->timer);
+    reply->cost = reply->note_capacity * sizeof *reply->notes + body_len(reply->val);
+    core->memory_bytes += reply->cost;
+    if (reply->is_kept) {
+        session->reply_bytes += reply->cost;
+        struct core_record record = {
+            .kind = CORE_RECORD_REPLY, .session = session->id, .req = reply->req};
+        effects_record(core, &record);
+    }
+    if (session->peer == NULL) {
+        if (!reply->is_kept) {
+            reply_free(core, reply);
+        }
+        return;
+    }
+    drv_list_push_back(&session->due, &reply->due);
+    session_touch(core, session);
+}
+
+void reply_answer(struct core *core, struct reply *reply)
+{
+    if (reply->waiting_count == 0) {
+        reply_finish(core, reply);
+    }
+}
+
+void reply_fail(struct core *core, struct reply *reply, drover_status code, const char *text)
+{
+    reply->code = (uint32_t)code;
+    reply->text = text;
+    reply_answer(core, reply);
+}
+
+bool reply_wait(struct core *core, struct reply *reply, struct drv_list *cause)
+{
+    struct waiter *waiter = core_alloc(core, sizeof *waiter);
+    if (waiter == NULL) {
+        return false;
+    }
+    waiter->reply = reply;
+    drv_list_push_back(&reply->waiting, &waiter->in_reply);
+    drv_list_push_back(cause, &waiter->in_cause);
+    reply->waiting_count++;
+    return true;
+}
+
+void waiters_release(struct core *core, struct drv_list *cause)
+{
+    struct drv_list *link;
+    while ((link = drv_list_first(cause)) != NULL) {
+        struct waiter *waiter = DRV_LIST_ITEM(link, struct waiter, in_cause);
+        struct reply *reply = waiter->reply;
+        waiter_free(core, waiter);
+        if (--reply->waiting_count == 0 && !reply->is_gathering) {
+            reply_finish(core, reply);
+        }
+    }
+}
+
+void reply_timeout(struct core *core, struct reply *reply)
+{
+    reply_drop_waiters(core, reply);
+    reply->code = DROVER_TIMEOUT;
+    reply->text = "the time for the request was used up";
+    reply_finish(core, reply);
+}
+
+/* --- requests ---------------------------------------------------------------------------- */
+
+static void replies_release_below(struct core *core, struct session *session, uint64_t floor)
+{
+    session->floor = floor;
+    struct drv_list *link;
+    while ((link = drv_list_first(&session->replies)) != NULL) {
+        struct reply *reply = DRV_LIST_ITEM(link, struct reply, link);
+        if (reply->req >= floor) {
+            break;
+        }
+        reply_free(core, reply);
+    }
+}
+
+/* Where the reply to `req` is, or behind which it belongs. */
+static struct drv_list *reply_before(const struct session *session, uint64_t req)
+{
+    struct drv_list *link = session->replies.prev;
+    while (link != &session->replies && DRV_LIST_ITEM(link, struct reply, link)->req > req) {
+        link = link->prev;
+    }
+    return link;
+}
+
+static void reply_busy(struct core *core, struct session *session, uint64_t req)
+{
+    struct reply *reply = reply_new(core, session, req);
+    if (reply == NULL) {
+        session->peer->is_broken = true;
+        peer_touch(core, session->peer);
+        return;
+    }
+    reply->code = DROVER_BUSY;
+    reply->text = "too many requests of this session are not released";
+    reply->retry_after_ms = RETRY_AFTER_MS;
+    reply_finish(core, reply);
+}
+
+static struct reply *request_open(struct core *core, struct session *session,
+                                  const struct drv_request *request, struct drv_list *before)
+{
+    if (session->reply_count >= DRV_REQUESTS_MAX || session->reply_bytes > REPLY_BYTES_MAX) {
+        reply_busy(core, session, request->req);
+        return NULL;
+    }
+    struct reply *reply = reply_new(core, session, request->req);
+    if (reply == NULL) {
+        session->peer->is_broken = true;
+        peer_touch(core, session->peer);
+        return NULL;
+    }
+    reply->is_kept = true;
+    session->reply_count++;
+    drv_list_insert_after(before, &reply->link);
+    if (request->budget_ms > 0) {
+        timer_arm(core, &reply->timer, core->now_us + us_of_ms(request->budget_ms));
+    }
+    return reply;
+}
+
+struct reply *request_begin(struct core *core, struct peer *peer,
+                            const struct drv_message *message)
+{
+    struct session *session = peer->session;
+    const struct drv_request *request = &message->request;
+    if (request->req == 0) {
+        peer_refuse(core, peer, DROVER_PROTOCOL, "requests are numbered from 1");
+        return NULL;
+    }
+    if (request->floor > session->floor) {
+        replies_release_below(core, session, request->floor);
+    }
+    if (request->req < session->floor) {
+        return NULL;
+    }
+    struct drv_list *before = reply_before(session, request->req);
+    struct reply *known = before == &session->replies
+                              ? NULL
+                              : DRV_LIST_ITEM(before, struct reply, link);
+    bool is_repeated = known != NULL && known->req == request->req;
+    if (is_repeated && core->config.defects.repeat_request && !known->is_open) {
+        reply_free(core, known); /* defect: takes effect again */
+        return request_begin(core, peer, message);
+    }
+    if (is_repeated) {
+        if (!known->is_open && !drv_list_is_linked(&known->due)) {
+            drv_list_push_back(&session->due, &known->due);
+            peer_touch(core, peer);
+        }
+        return NULL;
+    }
+    return request_open(core, session, request, before);
+}
+
+struct reply *request_ask(struct core *core, struct peer *peer, uint64_t req)
+{
+    struct reply *reply = reply_new(core, peer->session, req);
+    if (reply == NULL) {
+        peer->is_broken = true;
+        peer_touch(core, peer);
+    }
+    return reply;
+}
+
+void replies_drop_unkept(struct core *core, struct session *session)
+{
+    struct drv_list *link;
+    while ((link = drv_list_pop_front(&session->due)) != NULL) {
+        struct reply *reply = DRV_LIST_ITEM(link, struct reply, due);
+        if (!reply->is_kept) {
+            reply_free(core, reply);
+        }
+    }
+}
+
+/* --- sending ----------------------------------------------------------------------------- */
+
+/* Copied, because the reply may be released before the message is encoded. */
+static bool reply_copy(struct core *core, const struct reply *reply,
+                       struct drv_reply *out_reply)
+{
+    *out_reply = (struct drv_reply){
+        .req = reply->req,
+        .code = reply->code,
+        .number = reply->number,
+        .text = drv_str_of(reply->text),
+        .retry_after_ms = reply->retry_after_ms,
+        .note_count = reply->note_count,
+        .val = body_val(reply->val),
+    };
+    struct drv_note *notes = effects_alloc(core, reply->note_count, sizeof *notes);
+    if (notes == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < reply->note_count; i++) {
+        notes[i] = (struct drv_note){
+            .position = reply->notes[i].position,
+            .code = reply->notes[i].code,
+            .text = drv_str_of(reply->notes[i].text),
+            .retry_after_ms = reply->notes[i].retry_after_ms,
+        };
+    }
+    out_reply->notes = notes;
+    return true;
+}
+
+static bool reply_fits(const struct reply *reply, struct drv_meter *meter, size_t *note_count)
+{
+    struct drv_val val = body_val(reply->val);
+    size_t head_bytes = REPLY_HEAD_BYTES + reply->note_count * NOTE_HEAD_BYTES;
+    if (*note_count > 0 && *note_count + reply->note_count > DRV_BATCH_MAX) {
+        return false;
+    }
+    *note_count += reply->note_count;
+    return drv_meter_fits(meter, head_bytes, &val);
+}
+
+/* One message of what is due. */
+static void replies_send(struct core *core, struct session *session)
+{
+    struct drv_meter meter;
+    drv_meter_reset(&meter);
+    size_t count = 0, note_count = 0;
+    DRV_LIST_EACH(link, &session->due)
+    {
+        if (count == DRV_BATCH_MAX ||
+            !reply_fits(DRV_LIST_ITEM(link, struct reply, due), &meter, &note_count)) {
+            break;
+        }
+        count++;
+    }
+    struct drv_message *message = effects_message(core, DRV_REPLY);
+    struct drv_reply *replies = effects_alloc(core, count, sizeof *replies);
+    bool failed = message == NULL || replies == NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct reply *reply = DRV_LIST_ITEM(drv_list_pop_front(&session->due), struct reply,
+                                            due);
+        failed = failed || !reply_copy(core, reply, &replies[i]);
+        if (!reply->is_kept) {
+            reply_free(core, reply);
+        }
+    }
+    if (failed) {
+        effects_send(core, session->peer, NULL, 0);
+        return;
+    }
+    message->reply.replies = replies;
+    message->reply.reply_count = count;
+    effects_send(core, session->peer, message, 0);
+}
+
+void replies_flush(struct core *core, struct session *session)
+{
+    while (!drv_list_is_empty(&session->due)) {
+        replies_send(core, session);
+    }
+}

@@ -1,0 +1,82 @@
+/*
+ * request.h: requests and the replies that are kept for them.
+ *
+ * A request takes effect once: its reply is kept by number until the floor of the session has
+ * passed it, and a repeated request is answered from there. Most requests are answered in the
+ * step that brings them; CANCEL and purges may wait for workers.
+ */
+#ifndef CORE_REQUEST_H
+#define CORE_REQUEST_H
+
+#include "session.h"
+
+/* Bytes of kept replies of one session; requests beyond are busy. */
+#define REPLY_BYTES_MAX ((uint64_t)8 * 1024 * 1024)
+
+struct reply_note {
+    uint32_t position;
+    uint32_t code;
+    uint32_t retry_after_ms;
+    const char *text; /* static */
+};
+
+struct reply {
+    struct drv_list link; /* in session->replies, by req */
+    struct drv_list due;  /* in session->due while it has to be sent */
+    struct session *session;
+    uint64_t req;
+    bool is_open;      /* not answered yet */
+    bool is_kept;      /* false: freed once it was sent (a question, or refused busy) */
+    bool is_gathering; /* its handler is still at work: not to be finished by a waiter */
+    uint32_t code;     /* drover_status */
+    int64_t number;    /* what it means depends on the request */
+    const char *text;  /* static or NULL */
+    uint32_t retry_after_ms;
+    struct body *val;         /* shared */
+    struct reply_note *notes; /* owned */
+    size_t note_count;
+    size_t note_capacity;
+    struct timer timer;      /* budget, while open */
+    struct drv_list waiting; /* struct waiter: what it waits for, while open */
+    uint32_t waiting_count;
+    uint64_t cost; /* bytes accounted */
+};
+
+/* Something that a request waits for: the answer about one lease, or a sweep. */
+struct waiter {
+    struct drv_list in_reply;
+    struct drv_list in_cause; /* lease->waiters or sweep->waiters */
+    struct reply *reply;
+};
+
+/*
+ * The common beginning of every request: floor, repetition, bounds. Returns the open reply to
+ * be filled and answered, or NULL when there is nothing to do.
+ */
+struct reply *request_begin(struct core *core, struct peer *peer,
+                            const struct drv_message *message);
+/* A question: answered but not kept. NULL when out of memory. */
+struct reply *request_ask(struct core *core, struct peer *peer, uint64_t req);
+
+/* Remark on an entry; dropped when out of memory after marking the whole reply `nomem`. */
+void reply_note(struct reply *reply, size_t position, drover_status code, const char *text,
+                uint64_t retry_after_ms);
+
+/* Answer: now, or when the last waiter is done. */
+void reply_answer(struct core *core, struct reply *reply);
+void reply_fail(struct core *core, struct reply *reply, drover_status code, const char *text);
+
+/* Let the reply wait. False when out of memory. */
+bool reply_wait(struct core *core, struct reply *reply, struct drv_list *cause);
+/* All that wait in this list have waited long enough. */
+void waiters_release(struct core *core, struct drv_list *cause);
+
+void reply_free(struct core *core, struct reply *reply);
+/* The budget of an open request is used up. */
+void reply_timeout(struct core *core, struct reply *reply);
+/* The connection is gone: what was not kept is nobody's. */
+void replies_drop_unkept(struct core *core, struct session *session);
+/* Send what is due to the peer of the session. */
+void replies_flush(struct core *core, struct session *session);
+
+#endif

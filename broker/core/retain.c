@@ -1,0 +1,79 @@
+/*
+ * retain.c: how long ended tasks are kept.
+ *
+ * By time (explicit, or by how it ended), and in all by number and bytes: the oldest go first.
+ * What a client still waits for is passed over.
+ */
+#include "broker.h"
+#include "check.h"
+
+/* Ended tasks looked at in one go for some that may be dropped. */
+enum { RETAIN_LOOK_MAX = 64 };
+
+uint64_t task_result_bytes(const struct task *task)
+{
+    if (!unit_is_terminal(&task->unit)) {
+        return 0;
+    }
+    return task_is_array(task) ? task->array->result_bytes : body_len(task->unit.result);
+}
+
+static int64_t keep_us(const struct core *core, const struct task *task)
+{
+    int64_t asked = task->spec->numbers.keep_us;
+    if (asked > 0) {
+        return asked;
+    }
+    if (asked == 0) {
+        return watch_is_pending(task) ? core->config.keep_us : 0;
+    }
+    return task->unit.state == DROVER_STATE_FAILED ? core->config.keep_failed_us
+                                                   : core->config.keep_us;
+}
+
+void task_retain(struct core *core, struct task *task)
+{
+    if (task->spec->numbers.keep_us == 0) {
+        task->flags |= TASK_RELEASE;
+    }
+    timer_arm(core, &task->timer, core->now_us + keep_us(core, task));
+    struct more *more = unit_more(core, &task->unit);
+    if (more != NULL) {
+        more->task = task;
+        drv_list_push_back(&core->kept, &more->kept);
+        core->kept_count++;
+        core->kept_bytes += task_result_bytes(task);
+    }
+}
+
+void task_unretain(struct core *core, struct task *task)
+{
+    struct more *more = task->unit.more;
+    if (more != NULL && drv_list_is_linked(&more->kept)) {
+        drv_list_remove(&more->kept);
+        core->kept_count--;
+        core->kept_bytes -= task_result_bytes(task);
+    }
+    timer_disarm(core, &task->timer);
+}
+
+void retention_enforce(struct core *core)
+{
+    for (int looked = 0; looked < RETAIN_LOOK_MAX; looked++) {
+        if (core->kept_count <= core->config.keep_count_max &&
+            core->kept_bytes <= core->config.keep_bytes_max) {
+            return;
+        }
+        struct drv_list *link = drv_list_first(&core->kept);
+        if (link == NULL) {
+            return;
+        }
+        struct task *task = DRV_LIST_ITEM(link, struct more, kept)->task;
+        if (watch_is_pending(task)) {
+            drv_list_remove(link);
+            drv_list_push_back(&core->kept, link);
+        } else {
+            task_forget(core, task);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+/*
+ * roster.h: the workers.
+ *
+ *   HELLO (ATTACH...) ──> connected ──connection gone──> away ──HELLO──> connected
+ *                             └──silent for lease_us──> lost <──grace over──┘
+ *
+ * A worker is in the roster from its HELLO until it is lost, says GOODBYE, or its session ends.
+ * Its leases follow its session.
+ */
+#ifndef CORE_ROSTER_H
+#define CORE_ROSTER_H
+
+#include "class.h"
+#include "lease.h"
+#include "session.h"
+
+enum {
+    SHARED_PER_WORKER_MAX = 64, /* shared values kept by a worker, but for those in use */
+    ATTACH_MAX = 65536,         /* leases of one HELLO */
+};
+
+struct worker {
+    struct session *session;
+    struct who *who; /* referenced: name and host */
+    uint32_t slots;
+    uint32_t pid;
+    struct class *class;       /* referenced */
+    struct drv_heap_node node; /* in class->workers while it may get work */
+    uint32_t counted_idle;     /* its part of class->idle */
+    uint32_t free_key;         /* order in the heap: free slots */
+    uint64_t load_key;         /* and work in hand per slot */
+    uint32_t last_suffix;      /* last number given to another worker of this name */
+    uint64_t turn;             /* when it last got work: ties go to who waited longest */
+    struct drv_list link;      /* in core->workers */
+    struct drv_list leases;    /* struct lease.in_worker, oldest first */
+    uint32_t held;             /* leases, those parked included */
+    uint32_t long_held;        /* of types that are not known to be short */
+    uint32_t started;          /* reported as started */
+    struct drv_list fresh;     /* leases to be sent in this turn */
+    uint64_t fresh_bytes;      /* their payloads */
+    struct drv_list notices;   /* leases with something to be told */
+    struct drv_list loaded;    /* in core->loaded while it holds more than its slots */
+    struct drv_list shared;    /* struct shared: values of arrays that it has */
+    uint32_t shared_count;
+    struct drv_list parked;        /* struct parked */
+    struct drv_abort_entry *stale; /* owned: leases that it must stop, to be told */
+    size_t stale_count, stale_capacity;
+    struct room *rooms;   /* owned: limited offers of the class */
+    struct timer timer;   /* silence */
+    int64_t heard_us;     /* last message */
+    bool is_draining;     /* by request */
+    bool drain_due;       /* to be told */
+    bool is_choked;       /* the window is full */
+    uint32_t attach_left; /* leases that it will still list */
+    uint32_t attach_round;
+    uint64_t tasks_done;
+    bool has_host;
+    struct drv_host host;
+    struct body *details; /* further statistics, msgpack */
+};
+
+/* The value of an array at a worker. */
+struct shared {
+    struct drv_list in_worker;
+    struct drv_list in_array;
+    struct worker *worker;
+    struct array *array;
+    uint32_t uses; /* leases of the array at this worker */
+    bool is_sent;
+};
+
+static inline struct drv_str worker_name(const struct worker *worker)
+{
+    return (struct drv_str){.ptr = worker->who->text, .len = worker->who->name_len};
+}
+static inline struct drv_str worker_host(const struct worker *worker)
+{
+    return (struct drv_str){.ptr = worker->who->text + worker->who->name_len,
+                            .len = worker->who->host_len};
+}
+
+/* By name in force, or by the text of its session id. */
+struct worker *worker_find(const struct core *core, struct drv_str name);
+
+/* A HELLO: new worker, or the known one again. OK, NOMEM, BUSY. */
+DROVER_MUST_USE drover_status worker_hello(struct core *core, struct session *session,
+                                           const struct drv_hello *hello);
+/* One ATTACH; entries that are not its own are aborted as stale. */
+void worker_attach(struct core *core, struct worker *worker, const struct drv_attach *attach);
+/* All is listed: what was not listed goes back free. */
+void worker_attached(struct core *core, struct worker *worker);
+
+/* The window after the start is over: what is parked is lost. */
+void worker_abort_parked(struct core *core, struct worker *worker);
+/* Its connection is gone: it has the grace to come back. */
+void worker_away(struct core *core, struct worker *worker);
+/* Nobody knows what it does: its leases are taken. */
+void worker_lose(struct core *core, struct worker *worker);
+/* It leaves in order: what it has not started goes back free. */
+void worker_give_back(struct core *core, struct worker *worker);
+/* The timer of its silence. */
+void worker_due(struct core *core, struct worker *worker);
+void worker_heard(struct core *core, struct worker *worker);
+void worker_drain(struct core *core, struct worker *worker, bool on);
+
+/* Capacity may have changed: where it stands in its class. */
+void worker_update(struct core *core, struct worker *worker);
+/* Free slots; negative: holds more than it has slots. */
+int32_t worker_free_slots(const struct core *core, const struct worker *worker);
+bool worker_may_work(const struct core *core, const struct worker *worker);
+/* Whether another short task may be queued behind its slots. */
+bool worker_may_prefetch(const struct core *core, const struct worker *worker,
+                         const struct type *type);
+bool worker_before(const struct drv_heap_node *a, const struct drv_heap_node *b);
+struct room *worker_room(const struct worker *worker, const struct offer *offer);
+
+/* Everything to be told to workers. */
+void worker_flush(struct core *core, struct worker *worker);
+/* What it knew of shared values is void. */
+void shared_forget_worker(struct core *core, struct worker *worker);
+void shared_drop_worker(struct core *core, struct worker *worker);
+void shared_drop_array(struct core *core, struct array *array);
+/* The value is at the worker, or goes with this turn. False when out of memory. */
+bool shared_use(struct core *core, struct worker *worker, struct array *array);
+/* The value, if the worker has not got it. */
+void shared_send(struct core *core, struct worker *worker, struct array *array);
+void shared_unuse(struct core *core, struct worker *worker, struct array *array);
+
+#endif

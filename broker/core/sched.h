@@ -1,0 +1,23 @@
+/*
+ * sched.h: which work goes to which worker, and back.
+ */
+#ifndef CORE_SCHED_H
+#define CORE_SCHED_H
+
+#include "class.h"
+#include "roster.h"
+
+/* Work that waited so long behind a busy slot is asked back when another slot is free. */
+#define RECALL_AFTER_US ((int64_t)2000)
+/* Prefetch aims at so much work in hand per slot. */
+#define PREFETCH_WORK_US ((int64_t)2000)
+
+/* Leases for all that can run now. */
+void sched_dispatch(struct core *core);
+/* Asks back what stands behind busy slots while others are free. Returns when to look again. */
+int64_t sched_recall(struct core *core);
+
+/* Whether the type is known to be short. */
+bool sched_is_short(const struct core *core, const struct type *type);
+
+#endif

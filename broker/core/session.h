@@ -1,0 +1,151 @@
+/*
+ * session.h: peers (connections) and sessions (what outlives them).
+ *
+ *      peer NEW ──HELLO──> ATTACHING ──last ATTACH──> OPEN ──GONE, takeover, error──> DEAD
+ *                   └────────── no leases ─────────────^
+ *
+ * A session has at most one peer and a peer at most one session; both know it. A session
+ * without a peer ends after session_us. Requests, their replies, watches and leases belong to
+ * the session.
+ */
+#ifndef CORE_SESSION_H
+#define CORE_SESSION_H
+
+#include "core.h"
+#include "list.h"
+#include "timer.h"
+
+struct worker;
+struct body;
+
+enum peer_state { PEER_NEW, PEER_ATTACHING, PEER_OPEN, PEER_DEAD };
+
+/* A charged message that the peer has not settled. */
+struct flight {
+    struct drv_list link; /* in peer->flights, oldest first */
+    uint64_t token;
+    uint64_t bytes;          /* charged against the window */
+    uint64_t items;          /* entries of RESULTS */
+    struct drv_list sent;    /* RESULTS: tasks of this session in it (task->place.link) */
+    struct drv_list watches; /* RESULTS: single targets in it (watch->in_session) */
+    struct drv_list losses;  /* RESULTS: entries about tasks that a restart took */
+    struct drv_list pieces;  /* RESULTS: parts of arrays (struct piece) */
+};
+
+struct peer {
+    uint32_t number; /* the shell's */
+    enum core_port port;
+    enum peer_state state;
+    struct session *session; /* ATTACHING and OPEN */
+    bool is_blocked;
+    bool is_broken;       /* an effect for it was lost to lack of memory */
+    bool is_dirty;        /* to be flushed at the end of the turn */
+    struct drv_list link; /* in core->dirty_workers or dirty_clients */
+    uint64_t seq;         /* last message received */
+    uint64_t settled;     /* told to the shell */
+    uint64_t last_token;
+    struct drv_list flights;
+    uint64_t flight_bytes;
+    struct drv_note *notes; /* owned: for the next ACK */
+    size_t note_count;
+    size_t note_capacity;
+};
+
+/* Names a session without pointing to it. */
+struct handle {
+    uint32_t slot;
+    uint32_t generation; /* 0: nobody */
+};
+
+struct session {
+    drover_id id;
+    struct handle handle;
+    enum drv_role role;
+    struct peer *peer; /* NULL: away */
+    char *name;        /* owned, in force, NUL-terminated */
+    bool is_resumed;   /* was known before its last HELLO */
+    uint64_t credit_items, credit_bytes;
+    struct timer timer;    /* end of a session that is away */
+    struct worker *worker; /* a worker's entry in the roster while it is not lost */
+
+    /* requests (request.h) */
+    uint64_t floor;          /* replies below have been received */
+    uint64_t req_max;        /* highest request seen */
+    struct drv_list replies; /* struct reply, by req */
+    uint32_t reply_count;
+    uint64_t reply_bytes;
+    struct drv_list due; /* replies to go out with the next flush */
+
+    /* what it submitted */
+    uint64_t unfinished_bytes; /* payloads of tasks that have not ended */
+    struct drv_list arrays;    /* arrays that it opened and has not sealed */
+    struct drv_list ties;      /* tasks to be cancelled with it */
+
+    /* results (watch.h) */
+    struct drv_list watches;       /* struct watch: all that it has */
+    struct drv_list ready_tasks;   /* ended tasks of its own (task->place.link) */
+    struct drv_list ready_watches; /* watches with something to hand out */
+    struct drv_list ready_losses;  /* targets that a restart took */
+    uint64_t unread;               /* results that ended and are not settled */
+    uint64_t items_in_flight;      /* unsettled RESULTS entries */
+};
+
+struct peers {
+    struct peer **slots; /* owned, by the shell's number */
+    size_t count;
+};
+
+struct sessions {
+    struct session **slots; /* owned; NULL: free */
+    uint32_t slot_count;
+    uint32_t *free_slots; /* owned */
+    uint32_t free_count;
+    uint32_t generation; /* last one given */
+};
+
+/* --- peers --- */
+struct peer *peer_find(const struct core *core, uint32_t number);
+/* The peer with this number, made when it is new; NULL when out of memory. */
+struct peer *peer_ensure(struct core *core, uint32_t number, enum core_port port);
+/* Connection over: whatever was in flight goes back, the session is away. Frees it. */
+void peer_gone(struct core *core, struct peer *peer);
+/* The connection does not count any more; the number stays until it is gone. */
+void peer_kill(struct core *core, struct peer *peer);
+/* Tell it what was wrong. */
+void peer_error(struct core *core, struct peer *peer, drover_status code, const char *text);
+/* Tell it why and close it; its session is away. */
+void peer_refuse(struct core *core, struct peer *peer, drover_status code, const char *text);
+/* To be flushed at the end of the turn. */
+void peer_touch(struct core *core, struct peer *peer);
+/* Whether messages may be sent to it now. */
+bool peer_is_open(const struct peer *peer);
+/* Whether `bytes` more may be in flight. */
+bool peer_window_has(const struct peer *peer, uint64_t bytes);
+/* A charged message is about to be sent; NULL when out of memory. */
+struct flight *peer_fly(struct core *core, struct peer *peer, uint64_t bytes);
+/* It was settled, or is given up. Its lists are empty. */
+void peer_land(struct core *core, struct peer *peer, struct flight *flight);
+/* All messages up to this token are settled. */
+void peer_settled(struct core *core, struct peer *peer, uint64_t token);
+/* The entry `position` of message `seq` was not taken. */
+void peer_note(struct core *core, struct peer *peer, uint64_t seq, uint32_t position,
+               drover_status code);
+void peers_flush(struct core *core);
+void peers_fini(struct core *core);
+
+/* --- sessions --- */
+struct session *session_find(const struct core *core, const drover_id *id);
+struct session *session_by_handle(const struct core *core, struct handle handle);
+struct session *session_new(struct core *core, const drover_id *id, enum drv_role role);
+void session_bind(struct core *core, struct session *session, struct peer *peer);
+/* The peer is gone: the session waits for another one. */
+void session_unbind(struct core *core, struct session *session);
+/* It says that it is over: what a worker has not started goes back. */
+void session_goodbye(struct core *core, struct session *session);
+/* Everything that belongs to it ends. */
+void session_end(struct core *core, struct session *session);
+void session_touch(struct core *core, struct session *session);
+bool session_set_name(struct core *core, struct session *session, struct drv_str name);
+void sessions_fini(struct core *core);
+
+#endif

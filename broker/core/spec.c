@@ -1,0 +1,251 @@
+#include "spec.h"
+
+#include "broker.h"
+#include "check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct spec_key {
+    const struct spec_numbers *numbers;
+    const uint8_t *tail;
+    size_t tail_len;
+};
+
+static bool spec_is(const void *entry, const void *key)
+{
+    const struct spec *spec = entry;
+    const struct spec_key *wanted = key;
+    return spec->tail_len == wanted->tail_len &&
+           memcmp(&spec->numbers, wanted->numbers, sizeof spec->numbers) == 0 &&
+           memcmp(spec->tail, wanted->tail, wanted->tail_len) == 0;
+}
+
+void spec_table_init(struct core *core)
+{
+    drv_table_init(&core->specs, core->config.seed, spec_is);
+}
+
+static drover_status spec_check_served(const struct drv_spec *spec, const char **out_text)
+{
+    const struct {
+        bool is_asked;
+        const char *text;
+    } options[] = {
+        {spec->key.ptr != NULL || spec->key_window_ms > 0, "unique keys are not served"},
+        {spec->after_count > 0, "dependencies are not served"},
+        {spec->group.ptr != NULL, "groups are not served"},
+        {spec->fairness.ptr != NULL, "fairness keys are not served"},
+        {spec->need_count > 0, "needs are not served"},
+        {spec->limit_memory_bytes > 0 || spec->limit_cpu_ms > 0 || spec->limit_output_bytes > 0,
+         "limits on resources are not served"},
+    };
+    for (size_t i = 0; i < DRV_ARRAY_LEN(options); i++) {
+        if (options[i].is_asked) {
+            *out_text = options[i].text;
+            return DROVER_UNSUPPORTED;
+        }
+    }
+    return DROVER_OK;
+}
+
+drover_status spec_check(const struct core *core, const struct drv_spec *spec,
+                         const char **out_text)
+{
+    if (spec->type.len == 0) {
+        *out_text = "the task has no type";
+        return DROVER_INVALID;
+    }
+    if (spec->priority < -128 || spec->priority > 127) {
+        *out_text = "the priority is not between -128 and 127";
+        return DROVER_INVALID;
+    }
+    if (spec->loss_budget < 0) {
+        *out_text = "the loss budget is negative";
+        return DROVER_INVALID;
+    }
+    if (spec->durability > DROVER_DURABILITY_SYNCED) {
+        *out_text = "no such durability";
+        return DROVER_INVALID;
+    }
+    if (spec->durability > core->config.durability_max) {
+        *out_text = "the store cannot give this durability";
+        return DROVER_REFUSED;
+    }
+    if (spec->meta.len > DRV_META_MAX) {
+        *out_text = "the metadata is too long";
+        return DROVER_TOO_BIG;
+    }
+    return spec_check_served(spec, out_text);
+}
+
+static int pair_compare(const void *left, const void *right)
+{
+    const struct drv_pair *a = left, *b = right;
+    int order = str_compare(a->name, b->name);
+    return order != 0 ? order : str_compare(a->value, b->value);
+}
+
+/* Appends "name\0value\0..." and returns the bytes written; sorted if the order means nothing.
+ */
+static uint32_t tail_pairs(struct drv_buffer *buffer, const struct drv_pair *pairs,
+                           size_t count, bool sort, bool *failed)
+{
+    struct drv_pair sorted[DRV_LABELS_MAX];
+    DRV_ASSERT(count <= DRV_LABELS_MAX);
+    if (count > 0) {
+        memcpy(sorted, pairs, count * sizeof *pairs);
+    }
+    if (sort) {
+        qsort(sorted, count, sizeof *sorted, pair_compare);
+    }
+    size_t before = buffer->len;
+    for (size_t i = 0; i < count; i++) {
+        if (sort && i > 0 && pair_compare(&sorted[i - 1], &sorted[i]) == 0) {
+            continue;
+        }
+        *failed |= drv_buffer_append(buffer, sorted[i].name.ptr, sorted[i].name.len) ||
+                   drv_buffer_append_byte(buffer, 0) ||
+                   drv_buffer_append(buffer, sorted[i].value.ptr, sorted[i].value.len) ||
+                   drv_buffer_append_byte(buffer, 0);
+    }
+    return (uint32_t)(buffer->len - before);
+}
+
+static drover_status spec_tail(struct drv_buffer *tail, const struct drv_spec *spec,
+                               struct drv_str queue, struct spec_numbers *numbers)
+{
+    bool failed = drv_buffer_append(tail, spec->type.ptr, spec->type.len) ||
+                  drv_buffer_append(tail, queue.ptr, queue.len);
+    numbers->type_len = (uint32_t)spec->type.len;
+    numbers->queue_len = (uint32_t)queue.len;
+    numbers->require_len = tail_pairs(tail, spec->require, spec->require_count, true, &failed);
+    numbers->tags_len = tail_pairs(tail, spec->tags, spec->tag_count, false, &failed);
+    numbers->tag_count = (uint32_t)spec->tag_count;
+    if (spec->meta.len > 0) {
+        failed |= drv_buffer_append(tail, spec->meta.ptr, spec->meta.len) != DROVER_OK;
+    }
+    numbers->meta_len = (uint32_t)spec->meta.len;
+    return failed ? DROVER_NOMEM : DROVER_OK;
+}
+
+static struct line *spec_line(struct core *core, const struct spec_numbers *numbers,
+                              const char *tail)
+{
+    struct drv_str type_text = str_of(tail, numbers->type_len);
+    struct drv_str queue_text = str_of(tail + numbers->type_len, numbers->queue_len);
+    struct line_key key = {
+        .queue = queue_ensure(core, queue_text),
+        .type = type_ensure(core, type_text),
+        .priority = numbers->priority,
+        .require = str_of(tail + numbers->type_len + numbers->queue_len, numbers->require_len),
+    };
+    struct line *line = NULL;
+    if (key.queue != NULL && key.type != NULL) {
+        line = line_ensure(core, &key);
+    }
+    if (key.queue != NULL) {
+        queue_release(core, (struct queue *)key.queue);
+    }
+    if (key.type != NULL) {
+        type_release(core, (struct type *)key.type);
+    }
+    return line;
+}
+
+static struct spec *spec_new(struct core *core, const struct spec_key *key, uint64_t hash)
+{
+    struct spec *spec = core_alloc(core, sizeof *spec + key->tail_len);
+    if (spec == NULL) {
+        return NULL;
+    }
+    spec->references = 1;
+    spec->hash = hash;
+    spec->numbers = *key->numbers;
+    spec->tail_len = (uint32_t)key->tail_len;
+    memcpy(spec->tail, key->tail, key->tail_len);
+    spec->line = spec_line(core, &spec->numbers, (const char *)spec->tail);
+    if (spec->line == NULL || drv_table_insert(&core->specs, hash, spec)) {
+        if (spec->line != NULL) {
+            line_release(core, spec->line);
+        }
+        core_free(core, spec, sizeof *spec + key->tail_len);
+        return NULL;
+    }
+    return spec;
+}
+
+drover_status spec_ensure(struct core *core, const struct drv_spec *wanted,
+                          struct spec **out_spec)
+{
+    struct spec_numbers numbers = {
+        .delay_us = us_of_ms(wanted->delay_ms),
+        .expire_us = us_of_ms(wanted->expire_ms),
+        .timeout_ms = wanted->timeout_ms,
+        .backoff_ms = wanted->backoff_ms,
+        .backoff_max_ms = wanted->backoff_max_ms,
+        .keep_us = wanted->keep_ms < 0 ? -1 : us_of_ms((uint64_t)wanted->keep_ms),
+        .retries = wanted->retries,
+        .loss_budget = wanted->loss_budget,
+        .level = wanted->durability == DROVER_DURABILITY_DEFAULT
+                     ? (uint32_t)core->config.durability_max
+                     : wanted->durability,
+        .priority = wanted->priority,
+    };
+    struct drv_str queue = wanted->queue.ptr == NULL ? drv_str_of("default") : wanted->queue;
+    drv_buffer_clear(&core->scratch);
+    if (spec_tail(&core->scratch, wanted, queue, &numbers)) {
+        return DROVER_NOMEM;
+    }
+    struct spec_key key = {&numbers, core->scratch.bytes, core->scratch.len};
+    uint64_t hash = drv_table_hash(&core->specs, key.tail, key.tail_len) ^
+                    drv_table_hash(&core->specs, &numbers, sizeof numbers);
+    struct spec *spec = drv_table_find(&core->specs, hash, &key);
+    spec = spec != NULL ? spec_ref(spec) : spec_new(core, &key, hash);
+    if (spec == NULL) {
+        return DROVER_NOMEM;
+    }
+    *out_spec = spec;
+    return DROVER_OK;
+}
+
+struct spec *spec_ref(struct spec *spec)
+{
+    spec->references++;
+    return spec;
+}
+
+void spec_release(struct core *core, struct spec **spec)
+{
+    struct spec *released = *spec;
+    *spec = NULL;
+    if (released == NULL || --released->references > 0) {
+        return;
+    }
+    drv_table_remove_entry(&core->specs, released->hash, released);
+    line_release(core, released->line);
+    core->memory_bytes -= sizeof *released + released->tail_len;
+    effects_bury(core, &released->corpse); /* a LEASE may show its metadata */
+}
+
+static const char *spec_part(const struct spec *spec, size_t offset)
+{
+    return (const char *)spec->tail + offset;
+}
+
+struct drv_str spec_tags(const struct spec *spec)
+{
+    const struct spec_numbers *numbers = &spec->numbers;
+    size_t offset = (size_t)numbers->type_len + numbers->queue_len + numbers->require_len;
+    return str_of(spec_part(spec, offset), numbers->tags_len);
+}
+
+struct drv_str spec_meta(const struct spec *spec)
+{
+    const struct spec_numbers *numbers = &spec->numbers;
+    if (numbers->meta_len == 0) {
+        return str_of(NULL, 0);
+    }
+    size_t offset = (size_t)spec->tail_len - numbers->meta_len;
+    return str_of(spec_part(spec, offset), numbers->meta_len);
+}

@@ -1,0 +1,261 @@
+/*
+ * worker_flush.c: everything to be told to a worker at the end of a turn.
+ */
+#include "broker.h"
+#include "check.h"
+
+/* Estimated bytes in the head. */
+enum { LEASE_HEAD_BYTES = 64, GROUP_HEAD_BYTES = 320, REF_HEAD_BYTES = 48 };
+
+/* --- leases ------------------------------------------------------------------------------ */
+
+/* One LEASE message being filled; groups and entries grow with what fits. */
+struct load {
+    struct drv_lease_group *groups;
+    struct drv_lease_entry *entries;
+    size_t group_count, entry_count, capacity;
+    struct drv_meter meter;
+    uint64_t bytes;
+    const struct spec *spec; /* of the group being filled */
+    uint32_t flags;
+};
+
+static uint32_t lease_wire_flags(const struct lease *lease)
+{
+    uint32_t flags = lease->flags & LEASE_CONFIRM ? DRV_LEASE_CONFIRM : 0;
+    if (task_is_array(lease->task) && lease->task->array->with != NULL) {
+        flags |= DRV_LEASE_SHARED;
+    }
+    return flags;
+}
+
+static void load_begin_group(struct core *core, struct load *load, const struct spec *spec,
+                             uint32_t flags)
+{
+    struct drv_lease_group *group = &load->groups[load->group_count++];
+    *group = (struct drv_lease_group){
+        .type = type_name(spec->line->type),
+        .queue = queue_name(spec->line->queue),
+        .timeout_ms = spec->numbers.timeout_ms,
+        .term_ms = ms_of_us(core->config.cancel_term_us),
+        .kill_ms = ms_of_us(core->config.cancel_kill_us),
+        .flags = flags,
+        .entries = &load->entries[load->entry_count],
+    };
+    load->spec = spec;
+    load->flags = flags;
+}
+
+static bool group_takes(const struct load *load, const struct spec *spec, uint32_t flags)
+{
+    const struct spec *open = load->spec;
+    return open != NULL && open->line == spec->line && flags == load->flags &&
+           open->numbers.timeout_ms == spec->numbers.timeout_ms;
+}
+
+/* False: the message is full. */
+static bool load_add(struct core *core, struct load *load, struct lease *lease)
+{
+    const struct spec *spec = lease->task->spec;
+    struct item item = lease_item(lease);
+    struct drv_lease_entry entry = {
+        .ref = lease_ref(lease), .val = item_payload(&item), .meta = spec_meta(spec)};
+    uint32_t flags = lease_wire_flags(lease);
+    bool is_new_group = !group_takes(load, spec, flags);
+    size_t head_bytes = LEASE_HEAD_BYTES + entry.meta.len +
+                        (is_new_group ? GROUP_HEAD_BYTES : 0);
+    if (load->entry_count == load->capacity ||
+        !drv_meter_fits(&load->meter, head_bytes, &entry.val)) {
+        return false;
+    }
+    if (is_new_group) {
+        load_begin_group(core, load, spec, flags);
+    }
+    load->entries[load->entry_count++] = entry;
+    load->groups[load->group_count - 1].entry_count++;
+    load->bytes += entry.val.len;
+    return true;
+}
+
+/* Values shared by arrays go before the leases that need them. */
+static void send_shared(struct core *core, struct worker *worker)
+{
+    const struct array *last = NULL;
+    DRV_LIST_EACH(link, &worker->fresh)
+    {
+        struct lease *lease = DRV_LIST_ITEM(link, struct lease, link);
+        if (task_is_array(lease->task) && lease->task->array != last) {
+            last = lease->task->array;
+            shared_send(core, worker, lease->task->array);
+        }
+    }
+}
+
+static size_t list_count(const struct drv_list *list, size_t max)
+{
+    size_t count = 0;
+    DRV_LIST_EACH(link, list)
+    {
+        if (count++ == max) {
+            break;
+        }
+    }
+    return count < max ? count : max;
+}
+
+static void send_load(struct core *core, struct worker *worker)
+{
+    struct peer *peer = worker->session->peer;
+    struct load load = {.capacity = list_count(&worker->fresh, DRV_BATCH_MAX)};
+    drv_meter_reset(&load.meter);
+    load.groups = effects_alloc(core, load.capacity, sizeof *load.groups);
+    load.entries = effects_alloc(core, load.capacity, sizeof *load.entries);
+    struct drv_message *message = effects_message(core, DRV_LEASE);
+    if (load.groups == NULL || load.entries == NULL || message == NULL) {
+        message = NULL;
+        load.capacity = 0;
+    }
+    struct drv_list *link;
+    while ((link = drv_list_first(&worker->fresh)) != NULL) {
+        struct lease *lease = DRV_LIST_ITEM(link, struct lease, link);
+        if (message != NULL && !load_add(core, &load, lease)) {
+            break;
+        }
+        drv_list_remove(link);
+        lease->flags |= LEASE_GONE_OUT;
+    }
+    struct flight *flight = message == NULL ? NULL : peer_fly(core, peer, load.bytes);
+    if (flight == NULL) {
+        effects_send(core, peer, NULL, 0); /* out of memory: the worker connects anew */
+        return;
+    }
+    message->lease.groups = load.groups;
+    message->lease.group_count = load.group_count;
+    effects_send(core, peer, message, flight->token);
+}
+
+/* --- notices ----------------------------------------------------------------------------- */
+
+static void *refs_of(struct core *core, struct worker *worker, uint8_t notice, size_t count)
+{
+    struct drv_ref *refs = effects_alloc(core, count, sizeof *refs);
+    size_t at = 0;
+    DRV_LIST_EACH(link, &worker->notices)
+    {
+        struct lease *lease = DRV_LIST_ITEM(link, struct lease, link);
+        if (refs != NULL && at < count && lease->notices & notice) {
+            lease->notices &= (uint8_t)~notice;
+            refs[at++] = lease_ref(lease);
+        }
+    }
+    return refs;
+}
+
+static size_t notice_count(const struct worker *worker, uint8_t notice)
+{
+    size_t count = 0;
+    DRV_LIST_EACH(link, &worker->notices)
+    {
+        count += (DRV_LIST_ITEM(link, struct lease, link)->notices & notice) != 0;
+    }
+    return count;
+}
+
+/* RECALL or GO, as many messages as it takes. */
+static void send_refs(struct core *core, struct worker *worker, uint8_t notice,
+                      enum drv_kind kind)
+{
+    size_t left = notice_count(worker, notice);
+    while (left > 0) {
+        size_t count = left < DRV_BATCH_MAX ? left : DRV_BATCH_MAX;
+        struct drv_message *message = effects_message(core, kind);
+        struct drv_ref *refs = refs_of(core, worker, notice, count);
+        if (message != NULL && refs != NULL) {
+            message->leases.leases = refs;
+            message->leases.lease_count = count;
+        }
+        effects_send(core, worker->session->peer, refs == NULL ? NULL : message, 0);
+        left -= count;
+    }
+}
+
+static void send_abort_entries(struct core *core, struct worker *worker,
+                               const struct drv_abort_entry *entries, size_t count)
+{
+    for (size_t at = 0; at < count;) {
+        size_t part = count - at < DRV_BATCH_MAX ? count - at : DRV_BATCH_MAX;
+        struct drv_message *message = effects_message(core, DRV_ABORT);
+        if (message != NULL) {
+            message->abort.leases = entries + at;
+            message->abort.lease_count = part;
+        }
+        effects_send(core, worker->session->peer, message, 0);
+        at += part;
+    }
+}
+
+static void send_aborts(struct core *core, struct worker *worker)
+{
+    size_t count = notice_count(worker, NOTICE_ABORT);
+    if (count == 0) {
+        return;
+    }
+    struct drv_ref *refs = refs_of(core, worker, NOTICE_ABORT, count);
+    struct drv_abort_entry *entries = effects_alloc(core, count, sizeof *entries);
+    if (refs == NULL || entries == NULL) {
+        effects_send(core, worker->session->peer, NULL, 0);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        entries[i] = (struct drv_abort_entry){.ref = refs[i], .code = DROVER_CANCELLED};
+    }
+    send_abort_entries(core, worker, entries, count);
+}
+
+static void send_stale(struct core *core, struct worker *worker)
+{
+    size_t count = worker->stale_count;
+    if (count == 0) {
+        return;
+    }
+    struct drv_abort_entry *entries = drv_arena_copy(&core->effects.arena, worker->stale,
+                                                     count * sizeof *worker->stale);
+    if (entries == NULL) {
+        effects_send(core, worker->session->peer, NULL, 0);
+        return;
+    }
+    worker->stale_count = 0;
+    send_abort_entries(core, worker, entries, count);
+}
+
+static void send_drain(struct core *core, struct worker *worker)
+{
+    if (!worker->drain_due) {
+        return;
+    }
+    worker->drain_due = false;
+    struct drv_message *message = effects_message(core, DRV_DRAIN);
+    if (message != NULL) {
+        message->drain.on = worker->is_draining;
+        message->drain.text = drv_str_of("asked to");
+    }
+    effects_send(core, worker->session->peer, message, 0);
+}
+
+void worker_flush(struct core *core, struct worker *worker)
+{
+    send_stale(core, worker);
+    send_drain(core, worker);
+    if (!drv_list_is_empty(&worker->notices)) {
+        send_refs(core, worker, NOTICE_GO, DRV_GO);
+        send_aborts(core, worker);
+        send_refs(core, worker, NOTICE_RECALL, DRV_RECALL);
+        while (drv_list_pop_front(&worker->notices) != NULL) {
+        }
+    }
+    send_shared(core, worker);
+    while (!drv_list_is_empty(&worker->fresh)) {
+        send_load(core, worker);
+    }
+    worker->fresh_bytes = 0;
+}
