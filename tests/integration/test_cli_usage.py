@@ -1,0 +1,216 @@
+"""What `drover` says without a broker: mistakes, help, completion."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+
+from fleet import BIN, SCALE
+
+NOWHERE = {**os.environ, "DROVER_BROKER": "ipc:///nonexistent/drover-nobody"}
+
+
+def drover(*arguments, stdin="", environment=None):
+    return subprocess.run([os.path.join(BIN, "drover"), *arguments], input=stdin, text=True,
+                          capture_output=True, check=False, timeout=20 * SCALE,
+                          env=environment or NOWHERE)
+
+
+class Usage(unittest.TestCase):
+    def assert_mistake(self, *arguments, stdin="", code=64, about=""):
+        """One line on stderr, nothing on stdout, this exit code."""
+        done = drover(*arguments, stdin=stdin)
+        with self.subTest(arguments=arguments):
+            self.assertEqual(done.returncode, code, done.stderr)
+            self.assertEqual(done.stdout, "")
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+            self.assertTrue(done.stderr.startswith("drover: "), done.stderr)
+            self.assertIn(about, done.stderr)
+
+    def test_command_unknown_is_refused(self):
+        self.assert_mistake(about="no command")
+        self.assert_mistake("frobnicate", about="'frobnicate'")
+        self.assert_mistake("queue", "frobnicate", about="'queue frobnicate'")
+        self.assert_mistake("queue", about="queue")
+        self.assert_mistake("\033[31m", about="\\x1b")
+
+    def test_command_of_later_version_is_told(self):
+        for command in ("logs", "events", "ps", "top", "schedule", "alerts", "graph", "keygen",
+                        "doctor", "bench"):
+            self.assert_mistake(command, about="not in this version")
+
+    def test_json_malformed_is_refused(self):
+        self.assert_mistake("submit", "square", "{", about="payload")
+        self.assert_mistake("submit", "square", "1 2", about="payload")
+        self.assert_mistake("submit", "square", "-", stdin="[1,", about="stdin")
+        self.assert_mistake("map", "square", "--with", "nope", about="--with")
+        self.assert_mistake("kv", "set", "k", "'x'", about="payload")
+
+    def test_options_malformed_are_refused(self):
+        for option in (["--delay", "5"], ["--delay", "5 s"], ["--expire", "-1s"],
+                       ["--timeout", "1.5s"], ["--priority", "128"], ["--retries", "many"],
+                       ["--durability", "forever"], ["--tag", "x"], ["--need", "gpu=some"],
+                       ["--queue", "a b"], ["--nonsense"], ["--delay"]):
+            self.assert_mistake("submit", "square", "1", *option, about=option[0])
+        self.assert_mistake("submit", "square", "1", "--after", "nobody", about="nobody")
+        self.assert_mistake("--broker", about="--broker")
+        self.assert_mistake("--nonsense", "submit", about="--nonsense")
+        self.assert_mistake("map", "square", "--batch", "0", about="--batch")
+        self.assert_mistake("task", "ls", "--state", "odd", about="--state")
+        self.assert_mistake("queue", "set", "q", "--rate", "5", about="--rate")
+        self.assert_mistake("queue", "set", "q", about="nothing to set")
+        self.assert_mistake("xargs", "-n", "2", "cp", "x{}", about="{}")
+        self.assert_mistake("status", "--watch", "soon", about="'soon'")
+
+    def test_operands_missing_or_too_many_are_refused(self):
+        for words in (["submit"], ["result"], ["show"], ["kv", "get"], ["kv", "cas", "k"],
+                      ["run"], ["xargs"], ["wait"], ["retry"], ["completion"]):
+            self.assert_mistake(*words)
+        self.assert_mistake("submit", "a", "1", "2", about="'2'")
+        self.assert_mistake("kv", "ls", "a", "b", about="'b'")
+        self.assert_mistake("submit", "square", "1", "--file", "x", about="once")
+        self.assert_mistake("wait", "--all", "01ARZ3NDEKTSV4RRFFQ69G5FAV", about="either")
+
+    def test_tasks_malformed_are_refused(self):
+        for task in ("x", "01ARZ3NDEKTSV4RRFFQ69G5FAV.", "01ARZ3NDEKTSV4RRFFQ69G5FAV.x"):
+            self.assert_mistake("result", task, about=task)
+        self.assert_mistake("cancel", "key:name", about="not in this version")
+        self.assert_mistake("submit", "no such type", about="no type")
+        self.assert_mistake("run", "a b", about="'a b'")
+
+    def test_endpoint_malformed_is_refused(self):
+        self.assert_mistake("--broker", "nonsense", "status")
+
+    def test_file_missing_is_an_io_error(self):
+        self.assert_mistake("submit", "square", "--file", "/nonexistent", code=74,
+                            about="/nonexistent")
+        self.assert_mistake("map", "square", "/nonexistent", code=74, about="/nonexistent")
+
+    def test_no_broker_is_told_after_the_connect_timeout(self):
+        begin = time.monotonic()
+        self.assert_mistake("status", "--connect-timeout", "300ms", code=69, about="no broker")
+        took = time.monotonic() - begin
+        self.assertGreaterEqual(took, 0.3)
+        self.assertLess(took, 5 * SCALE)
+
+    def test_output_that_cannot_be_written_is_an_io_error(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([os.path.join(BIN, "drover"), "help"], stdout=full,
+                                  stderr=subprocess.PIPE, text=True, check=False)
+        self.assertEqual(done.returncode, 74, done.stderr)
+        self.assertIn("stdout", done.stderr)
+
+
+class Help(unittest.TestCase):
+    def assert_help(self, *arguments):
+        done = drover(*arguments)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), arguments)
+        self.assertTrue(done.stdout.startswith("Usage: drover"), done.stdout)
+        return done.stdout
+
+    def test_help_is_asked_for_in_many_ways(self):
+        text = self.assert_help("--help")
+        self.assertIn("  submit ", text)
+        self.assertNotIn("bench", text)
+        self.assert_help("help")
+        self.assertIn("--wait", self.assert_help("help", "submit"))
+        self.assertEqual(self.assert_help("submit", "--help"), self.assert_help("help", "submit"))
+        self.assertIn("queue purge", self.assert_help("queue", "--help"))
+        self.assertIn("--weight", self.assert_help("queue", "set", "-h"))
+
+    def test_every_command_listed_has_help(self):
+        listed = self.assert_help("--help").split("Commands:\n")[1].split("\n\n")[0]
+        for line in listed.splitlines():
+            name = line[2:18].split()
+            self.assertIn("drover " + " ".join(name), self.assert_help(*name, "--help"))
+
+    def test_version_is_told(self):
+        self.assertRegex(drover("--version").stdout, r"^drover \d+\.\d+\.\d+\n$")
+        self.assertEqual(drover("submit", "--version").stdout, drover("--version").stdout)
+
+    def test_command_that_xargs_sends_keeps_its_options(self):
+        done = drover("xargs", "--connect-timeout", "50ms", "sha256sum", "--help")
+        self.assertEqual((done.returncode, done.stdout), (69, ""))
+
+
+class Completion(unittest.TestCase):
+    """The scripts, sourced in the real shells."""
+
+    def run_shell(self, command, script):
+        with tempfile.TemporaryDirectory() as home:
+            environment = {**NOWHERE, "PATH": BIN + ":" + os.environ["PATH"], "HOME": home}
+            done = subprocess.run(command + [script], capture_output=True, text=True, check=False,
+                                  timeout=60 * SCALE, env=environment, cwd=home)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        return done.stdout.splitlines()
+
+    def shell(self, name):
+        path = shutil.which(name)
+        self.assertIsNotNone(path, f"{name} is not installed")
+        return path
+
+    def bash(self, *words, before=""):
+        line = " ".join(words).replace(" = ", "=")
+        quoted = " ".join(f"'{word}'" for word in words)
+        return self.run_shell([self.shell("bash"), "--norc", "-c"], f"""
+            source <(drover completion bash)
+            {before}
+            COMP_WORDS=({quoted}) COMP_CWORD={len(words) - 1}
+            COMP_LINE='{line}' COMP_POINT={len(line)}
+            _drover
+            printf '%s\\n' "${{COMPREPLY[@]}}"
+        """)
+
+    def test_bash_completes_commands_options_and_choices(self):
+        self.assertEqual(self.bash("drover", "sub"), ["submit"])
+        self.assertEqual(self.bash("drover", "queue", "p"), ["pause", "purge"])
+        self.assertEqual(self.bash("drover", "map", "t", "--ba"), ["--batch"])
+        self.assertEqual(self.bash("drover", "submit", "t", "--durability", "w"), ["written"])
+        self.assertEqual(self.bash("drover", "submit", "t", "--file", "/etc/passw"),
+                         ["/etc/passwd", "/etc/passwd-"][:1 + os.path.exists("/etc/passwd-")])
+
+    def test_bash_completes_with_the_helpers_of_bash_completion(self):
+        helpers = "source /usr/share/bash-completion/bash_completion"
+        self.assertEqual(self.bash("drover", "sub", before=helpers), ["submit"])
+        self.assertEqual(self.bash("drover", "submit", "t", "--durability", "=", "s",
+                                   before=helpers), ["synced"])
+
+    def test_zsh_completes_commands_options_and_choices(self):
+        def zsh(*words):
+            quoted = " ".join(f"'{word}'" for word in words)
+            return self.run_shell([self.shell("zsh"), "-f", "-c"], f"""
+                autoload -U compinit; compinit -D -u
+                source <(drover completion zsh)
+                [[ $_comps[drover] == _drover ]] || exit 1
+                _describe() {{ print -l -- ${{(P)@[-1]}} }}
+                _files() {{ print files }}
+                compset() {{ }}
+                words=({quoted}) CURRENT={len(words)}
+                _drover
+            """)
+        self.assertEqual(zsh("drover", "sub"), ["submit:send a task, print its id"])
+        self.assertEqual([line.split(":")[0] for line in zsh("drover", "queue", "p")],
+                         ["pause", "purge"])
+        self.assertEqual(zsh("drover", "submit", "t", "--durability", "w"), ["written:"])
+        self.assertEqual(zsh("drover", "map", "t", ""), ["files"])
+
+    def test_fish_completes_commands_options_and_choices(self):
+        def fish(line):
+            return self.run_shell([self.shell("fish"), "--no-config", "-c"],
+                                  f"drover completion fish | source; complete -C '{line}'")
+        self.assertEqual(fish("drover sub"), ["submit\tsend a task, print its id"])
+        self.assertEqual([line.split("\t")[0] for line in fish("drover queue p")],
+                         ["pause", "purge"])
+        self.assertEqual(fish("drover submit t --durability w"), ["written"])
+        self.assertEqual(fish("drover submit t --durability=w"), ["--durability=written"])
+        self.assertIn("/etc/passwd", fish("drover submit t --file /etc/passw"))
+
+    def test_without_a_broker_names_are_missing_and_nothing_is_said(self):
+        done = drover("__complete", "--", "queue", "pause", "")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+
+if __name__ == "__main__":
+    unittest.main()
