@@ -63,18 +63,19 @@ static struct drv_link_config link_config(const struct server *server)
     };
 }
 
-static struct peer *ensure_peer(struct server *server, enum core_port port,
-                                zmq_msg_t *routing_id, int64_t now_us)
+static struct connection *ensure_peer(struct server *server, enum core_port port,
+                                      zmq_msg_t *routing_id, int64_t now_us)
 {
     const void *bytes = zmq_msg_data(routing_id);
     size_t len = zmq_msg_size(routing_id);
-    struct peer *peer = peers_find(&server->peers, port, bytes, len);
+    struct connection *peer = connections_find(&server->peers, port, bytes, len);
     if (peer != NULL) {
-        peer_heard(&server->peers, peer, now_us);
+        connection_heard(&server->peers, peer, now_us);
         return peer;
     }
     struct drv_link_config config = link_config(server);
-    drover_status status = peers_add(&server->peers, port, bytes, len, &config, now_us, &peer);
+    drover_status status = connections_add(&server->peers, port, bytes, len, &config, now_us,
+                                           &peer);
     if (status != DROVER_OK) {
         drv_log_warn(server->log, "connection refused", drv_log_status("why", status));
         return NULL;
@@ -82,7 +83,7 @@ static struct peer *ensure_peer(struct server *server, enum core_port port,
     return peer;
 }
 
-static void step_settled(struct server *server, struct peer *peer, int64_t now_us)
+static void step_settled(struct server *server, struct connection *peer, int64_t now_us)
 {
     uint64_t token;
     while (drv_link_settled(peer->link, &token)) {
@@ -94,7 +95,7 @@ static void step_settled(struct server *server, struct peer *peer, int64_t now_u
     }
 }
 
-static void step_message(struct server *server, struct peer *peer,
+static void step_message(struct server *server, struct connection *peer,
                          const struct drv_message *message, int64_t now_us)
 {
     if (message->kind == DRV_HELLO) {
@@ -110,7 +111,7 @@ static void step_message(struct server *server, struct peer *peer,
 }
 
 /* The message cannot be used: what becomes of the connection. */
-static void refuse(struct server *server, struct peer *peer, drover_status status,
+static void refuse(struct server *server, struct connection *peer, drover_status status,
                    const char *reason, const struct drv_message *message)
 {
     core_count_malformed(server->core);
@@ -122,10 +123,10 @@ static void refuse(struct server *server, struct peer *peer, drover_status statu
     outlet_refuse(server, peer, status, reason != NULL ? reason : drover_status_text(status),
                   message);
     peer->closing = true;
-    peer_mark_gone(&server->peers, peer);
+    connection_mark_gone(&server->peers, peer);
 }
 
-static void handle(struct server *server, struct peer *peer, struct packet *packet,
+static void handle(struct server *server, struct connection *peer, struct packet *packet,
                    int64_t now_us)
 {
     struct drv_data *blob = NULL;
@@ -149,8 +150,9 @@ static void handle(struct server *server, struct peer *peer, struct packet *pack
     } else if (message.kind != 0) { /* the core answers kinds that it does not know */
         step_message(server, peer, &message, now_us);
     }
-    peer_mark_acking(&server->peers, peer);
-    peer_mark_dirty(&server->peers, peer); /* its acknowledgements may have opened the window */
+    connection_mark_acking(&server->peers, peer);
+    connection_mark_dirty(&server->peers,
+                          peer); /* its acknowledgements may have opened the window */
     drv_data_unref(&blob);
 }
 
@@ -161,7 +163,8 @@ bool intake_drain(struct server *server, enum core_port port, int64_t now_us)
         if (!packet_receive(server->sockets[port], &packet)) {
             return false;
         }
-        struct peer *peer = ensure_peer(server, port, &packet.parts[PART_ROUTING_ID], now_us);
+        struct connection *peer = ensure_peer(server, port, &packet.parts[PART_ROUTING_ID],
+                                              now_us);
         if (peer == NULL || peer->closing) {
             core_count_malformed(server->core);
         } else if (packet.count != PART_COUNT) {

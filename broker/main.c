@@ -7,7 +7,7 @@
  *   server.c     life and loop
  *   intake.c     frames -> link -> core events
  *   outlet.c     core effects -> link -> frames
- *   peer.c       connections
+ *   connection.c who is behind a routing id
  *   self.c       own resource use
  *   notify.c     service manager
  *   core/        every decision, pure

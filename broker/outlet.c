@@ -16,21 +16,21 @@
 #include <string.h>
 #include <zmq.h>
 
-static void drop(struct server *server, struct peer *peer, const char *why)
+static void drop(struct server *server, struct connection *peer, const char *why)
 {
     drv_log_info(server->log, "connection dropped", drv_log_uint("peer", peer->number),
                  drv_log_str("port", peer->port == CORE_PORT_WORKER ? "worker" : "client"),
                  drv_log_str("why", why));
     peer->closing = true;
-    peer_mark_gone(&server->peers, peer);
+    connection_mark_gone(&server->peers, peer);
 }
 
-static void send_message(struct server *server, struct peer *peer,
+static void send_message(struct server *server, struct connection *peer,
                          const struct drv_message *message, uint64_t token)
 {
     drover_status status = drv_link_send(peer->link, message, token);
     if (status == DROVER_OK) {
-        peer_mark_dirty(&server->peers, peer);
+        connection_mark_dirty(&server->peers, peer);
     } else if (status == DROVER_BUSY) {
         drop(server, peer, "does not read");
     } else {
@@ -40,7 +40,7 @@ static void send_message(struct server *server, struct peer *peer,
     }
 }
 
-void outlet_refuse(struct server *server, struct peer *peer, drover_status code,
+void outlet_refuse(struct server *server, struct connection *peer, drover_status code,
                    const char *text, const struct drv_message *about)
 {
     struct drv_message message = {.kind = DRV_ERROR};
@@ -49,14 +49,15 @@ void outlet_refuse(struct server *server, struct peer *peer, drover_status code,
     message.failure.about_kind = (uint32_t)about->kind;
     message.failure.about_seq = about->seq;
     if (drv_link_send(peer->link, &message, 0) == DROVER_OK) {
-        peer_mark_dirty(&server->peers, peer);
+        connection_mark_dirty(&server->peers, peer);
     }
 }
 
 static void apply_one(struct server *server, const struct core_effect *effect, int64_t now_us)
 {
-    struct peer *peer = effect->kind == CORE_RECORD ? NULL
-                                                    : peers_at(&server->peers, effect->peer);
+    struct connection *peer = effect->kind == CORE_RECORD
+                                  ? NULL
+                                  : connections_at(&server->peers, effect->peer);
     switch (effect->kind) {
     case CORE_SEND:
         if (peer != NULL && !peer->closing) {
@@ -66,14 +67,14 @@ static void apply_one(struct server *server, const struct core_effect *effect, i
     case CORE_CLOSE:
         if (peer != NULL) {
             peer->closing = true;
-            peer_mark_gone(&server->peers, peer);
-            peer_mark_dirty(&server->peers, peer);
+            connection_mark_gone(&server->peers, peer);
+            connection_mark_dirty(&server->peers, peer);
         }
         break;
     case CORE_SETTLE:
         if (peer != NULL) {
             drv_link_settle(peer->link, effect->seq, now_us);
-            peer_mark_acking(&server->peers, peer);
+            connection_mark_acking(&server->peers, peer);
         }
         break;
     case CORE_RECORD: {
@@ -128,7 +129,8 @@ static int send_data(void *socket, struct drv_data **data, size_t offset, size_t
 
 /* ROUTER decides on the first frame whether the whole message goes: only that one can be
  * refused. */
-static int send_frames(struct server *server, struct peer *peer, struct drv_frames *frames)
+static int send_frames(struct server *server, struct connection *peer,
+                       struct drv_frames *frames)
 {
     void *socket = server->sockets[peer->port];
     if (zmq_send(socket, peer->routing_id, peer->routing_id_len, ZMQ_DONTWAIT | ZMQ_SNDMORE) <
@@ -143,7 +145,8 @@ static int send_frames(struct server *server, struct peer *peer, struct drv_fram
     return rc < 0 ? EHOSTUNREACH : 0;
 }
 
-static void tell_blocked(struct server *server, struct peer *peer, bool blocked, int64_t now_us)
+static void tell_blocked(struct server *server, struct connection *peer, bool blocked,
+                         int64_t now_us)
 {
     struct core_event event = {.kind = blocked ? CORE_EVENT_BLOCKED : CORE_EVENT_UNBLOCKED,
                                .peer = peer->number,
@@ -151,7 +154,7 @@ static void tell_blocked(struct server *server, struct peer *peer, bool blocked,
     core_step(server->core, &event, now_us);
 }
 
-static void wait_for_socket(struct server *server, struct peer *peer, int64_t now_us)
+static void wait_for_socket(struct server *server, struct connection *peer, int64_t now_us)
 {
     if (!drv_list_is_linked(&peer->waiting)) {
         drv_list_push_back(&server->peers.waiting, &peer->waiting);
@@ -162,7 +165,7 @@ static void wait_for_socket(struct server *server, struct peer *peer, int64_t no
     }
 }
 
-static void flush_peer(struct server *server, struct peer *peer, int64_t now_us)
+static void flush_peer(struct server *server, struct connection *peer, int64_t now_us)
 {
     struct drv_frames frames;
     while (drv_link_next(peer->link, &frames)) {
@@ -192,7 +195,7 @@ static void flush_port(struct server *server, enum core_port port, int64_t now_u
     drv_list_splice_back(&batch, &server->peers.dirty[port]);
     struct drv_list *link;
     while ((link = drv_list_pop_front(&batch)) != NULL) {
-        flush_peer(server, DRV_LIST_ITEM(link, struct peer, dirty), now_us);
+        flush_peer(server, DRV_LIST_ITEM(link, struct connection, dirty), now_us);
     }
 }
 
@@ -200,14 +203,14 @@ static void tick_acks(struct server *server, int64_t now_us)
 {
     struct drv_list *link;
     while ((link = drv_list_first(&server->peers.acking)) != NULL) {
-        struct peer *peer = DRV_LIST_ITEM(link, struct peer, acking);
+        struct connection *peer = DRV_LIST_ITEM(link, struct connection, acking);
         int64_t deadline_us = drv_link_deadline_us(peer->link);
         if (deadline_us != INT64_MAX && deadline_us > now_us) {
             return;
         }
         drv_list_remove(link);
         drv_link_tick(peer->link, now_us);
-        peer_mark_dirty(&server->peers, peer);
+        connection_mark_dirty(&server->peers, peer);
     }
 }
 
@@ -223,7 +226,7 @@ static void probe_port(struct server *server, enum core_port port, int64_t now_u
     struct drv_message message = {.kind = DRV_HEARTBEAT};
     struct drv_list *link;
     while ((link = drv_list_first(&server->peers.quiet[port])) != NULL) {
-        struct peer *peer = DRV_LIST_ITEM(link, struct peer, quiet);
+        struct connection *peer = DRV_LIST_ITEM(link, struct connection, quiet);
         if (now_us - peer->probed_at_us < quiet_us(server, port)) {
             return;
         }
@@ -233,7 +236,7 @@ static void probe_port(struct server *server, enum core_port port, int64_t now_u
         if (drv_link_queued(peer->link) == 0) {
             send_message(server, peer, &message, 0);
         }
-        peer_mark_dirty(&server->peers, peer);
+        connection_mark_dirty(&server->peers, peer);
     }
 }
 
@@ -241,7 +244,7 @@ static void retry_waiting(struct server *server)
 {
     DRV_LIST_EACH(link, &server->peers.waiting)
     {
-        peer_mark_dirty(&server->peers, DRV_LIST_ITEM(link, struct peer, waiting));
+        connection_mark_dirty(&server->peers, DRV_LIST_ITEM(link, struct connection, waiting));
     }
 }
 
@@ -261,7 +264,7 @@ void outlet_goodbye(struct server *server)
     message.goodbye.code = DROVER_DRAINING;
     message.goodbye.text = drv_str_of("the broker is going down");
     for (size_t i = 0; i < server->peers.capacity; i++) {
-        struct peer *peer = server->peers.by_number[i];
+        struct connection *peer = server->peers.by_number[i];
         if (peer != NULL && !peer->closing) {
             send_message(server, peer, &message, 0);
         }
@@ -279,7 +282,7 @@ static int64_t probe_deadline_us(const struct server *server, enum core_port por
     if (link == NULL) {
         return INT64_MAX;
     }
-    return DRV_LIST_ITEM(link, struct peer, quiet)->probed_at_us + quiet_us(server, port);
+    return DRV_LIST_ITEM(link, struct connection, quiet)->probed_at_us + quiet_us(server, port);
 }
 
 int64_t outlet_deadline_us(const struct server *server)
@@ -288,7 +291,7 @@ int64_t outlet_deadline_us(const struct server *server)
                                   probe_deadline_us(server, CORE_PORT_CLIENT));
     const struct drv_list *link = drv_list_first(&server->peers.acking);
     if (link != NULL) {
-        const struct peer *peer = DRV_LIST_ITEM(link, struct peer, acking);
+        const struct connection *peer = DRV_LIST_ITEM(link, struct connection, acking);
         deadline_us = earlier(deadline_us, drv_link_deadline_us(peer->link));
     }
     if (!drv_list_is_empty(&server->peers.gone)) {

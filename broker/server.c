@@ -155,7 +155,7 @@ drover_status server_new(const struct settings *settings, const struct drv_log *
     server->settings = *settings;
     server->signal_fd = -1;
     drv_arena_init(&server->arena, 1 << 20);
-    drover_status status = peers_init(&server->peers, seeds[1], settings->peers_max);
+    drover_status status = connections_init(&server->peers, seeds[1], settings->peers_max);
     if (status == DROVER_OK) {
         status = open_signals(server, problem);
     }
@@ -183,7 +183,7 @@ void server_destroy(struct server **server)
     if (s == NULL) {
         return;
     }
-    peers_fini(&s->peers);
+    connections_fini(&s->peers);
     for (size_t i = 0; i < DRV_ARRAY_LEN(s->sockets); i++) {
         if (s->sockets[i] != NULL) {
             (void)zmq_close(s->sockets[i]);
@@ -205,11 +205,11 @@ static void tell_gone(struct server *server, int64_t now)
 {
     struct drv_list *link;
     while ((link = drv_list_pop_front(&server->peers.gone)) != NULL) {
-        struct peer *peer = DRV_LIST_ITEM(link, struct peer, gone);
+        struct connection *peer = DRV_LIST_ITEM(link, struct connection, gone);
         struct core_event event = {
             .kind = CORE_EVENT_GONE, .peer = peer->number, .port = peer->port};
         core_step(server->core, &event, now);
-        peers_remove(&server->peers, &peer);
+        connections_remove(&server->peers, &peer);
     }
 }
 

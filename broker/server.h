@@ -18,9 +18,9 @@
 #define BROKER_SERVER_H
 
 #include "arena.h"
+#include "connection.h"
 #include "core.h"
 #include "log.h"
-#include "peer.h"
 #include "problem.h"
 #include "self.h"
 #include "settings.h"
@@ -47,7 +47,7 @@ struct server {
     struct settings settings;
     struct core *core;   /* owned */
     struct store *store; /* owned */
-    struct peers peers;
+    struct connections peers;
     struct drv_arena arena;                             /* the message being decoded */
     void *context;                                      /* owned, ZeroMQ */
     void *sockets[CORE_PORT_WORKER + 1];                /* owned, by port */
@@ -78,7 +78,7 @@ bool intake_drain(struct server *server, enum core_port port, int64_t now_us);
 void outlet_apply(struct server *server, int64_t now_us); /* the core's effects */
 void outlet_flush(struct server *server,
                   int64_t now_us); /* links to sockets; probes quiet peers */
-void outlet_refuse(struct server *server, struct peer *peer, drover_status code,
+void outlet_refuse(struct server *server, struct connection *peer, drover_status code,
                    const char *text, const struct drv_message *about); /* one ERROR */
 void outlet_goodbye(struct server *server); /* GOODBYE to all, best effort */
 int64_t outlet_deadline_us(const struct server *server);

@@ -1,5 +1,5 @@
-/* peer.c: see peer.h. */
-#include "peer.h"
+/* connection.c: see connection.h. */
+#include "connection.h"
 
 #include "check.h"
 
@@ -14,13 +14,13 @@ struct routing_key {
 
 static bool has_routing_id(const void *entry, const void *key)
 {
-    const struct peer *peer = entry;
+    const struct connection *peer = entry;
     const struct routing_key *wanted = key;
     return peer->port == wanted->port && peer->routing_id_len == wanted->len &&
            memcmp(peer->routing_id, wanted->bytes, wanted->len) == 0;
 }
 
-drover_status peers_init(struct peers *peers, uint64_t seed, size_t max)
+drover_status connections_init(struct connections *peers, uint64_t seed, size_t max)
 {
     memset(peers, 0, sizeof(*peers));
     drv_table_init(&peers->by_routing_id, seed, has_routing_id);
@@ -35,12 +35,12 @@ drover_status peers_init(struct peers *peers, uint64_t seed, size_t max)
     return DROVER_OK;
 }
 
-void peers_fini(struct peers *peers)
+void connections_fini(struct connections *peers)
 {
     for (size_t i = 0; i < peers->capacity; i++) {
         if (peers->by_number[i] != NULL) {
-            struct peer *peer = peers->by_number[i];
-            peers_remove(peers, &peer);
+            struct connection *peer = peers->by_number[i];
+            connections_remove(peers, &peer);
         }
     }
     drv_table_fini(&peers->by_routing_id);
@@ -49,23 +49,24 @@ void peers_fini(struct peers *peers)
     memset(peers, 0, sizeof(*peers));
 }
 
-struct peer *peers_find(const struct peers *peers, enum core_port port, const void *routing_id,
-                        size_t len)
+struct connection *connections_find(const struct connections *peers, enum core_port port,
+                                    const void *routing_id, size_t len)
 {
     struct routing_key key = {port, routing_id, len};
     uint64_t hash = drv_table_hash(&peers->by_routing_id, routing_id, len);
     return drv_table_find(&peers->by_routing_id, hash, &key);
 }
 
-struct peer *peers_at(const struct peers *peers, uint32_t number)
+struct connection *connections_at(const struct connections *peers, uint32_t number)
 {
     return number < peers->capacity ? peers->by_number[number] : NULL;
 }
 
-static drover_status grow(struct peers *peers)
+static drover_status grow(struct connections *peers)
 {
     size_t capacity = peers->capacity == 0 ? 64 : peers->capacity * 2;
-    struct peer **by_number = realloc(peers->by_number, capacity * sizeof(struct peer *));
+    struct connection **by_number = realloc(peers->by_number,
+                                            capacity * sizeof(struct connection *));
     if (by_number == NULL) {
         return DROVER_NOMEM;
     }
@@ -83,20 +84,21 @@ static drover_status grow(struct peers *peers)
     return DROVER_OK;
 }
 
-drover_status peers_add(struct peers *peers, enum core_port port, const void *routing_id,
-                        size_t len, const struct drv_link_config *config, int64_t now_us,
-                        struct peer **out_peer)
+drover_status connections_add(struct connections *peers, enum core_port port,
+                              const void *routing_id, size_t len,
+                              const struct drv_link_config *config, int64_t now_us,
+                              struct connection **out_peer)
 {
     if (peers->count >= peers->max) {
         return DROVER_LIMIT;
     }
-    if (len == 0 || len > PEER_ROUTING_ID_MAX) {
+    if (len == 0 || len > CONNECTION_ROUTING_ID_MAX) {
         return DROVER_INVALID;
     }
     if (peers->free_count == 0 && grow(peers) != DROVER_OK) {
         return DROVER_NOMEM;
     }
-    struct peer *peer = calloc(1, sizeof(*peer));
+    struct connection *peer = calloc(1, sizeof(*peer));
     if (peer == NULL || drv_link_new(config, &peer->link) != DROVER_OK) {
         free(peer);
         return DROVER_NOMEM;
@@ -118,14 +120,14 @@ drover_status peers_add(struct peers *peers, enum core_port port, const void *ro
     drv_list_init(&peer->waiting);
     drv_list_init(&peer->quiet);
     drv_list_init(&peer->gone);
-    peer_heard(peers, peer, now_us);
+    connection_heard(peers, peer, now_us);
     *out_peer = peer;
     return DROVER_OK;
 }
 
-void peers_remove(struct peers *peers, struct peer **peer)
+void connections_remove(struct connections *peers, struct connection **peer)
 {
-    struct peer *p = *peer;
+    struct connection *p = *peer;
     *peer = NULL;
     uint64_t hash = drv_table_hash(&peers->by_routing_id, p->routing_id, p->routing_id_len);
     drv_table_remove_entry(&peers->by_routing_id, hash, p);
@@ -142,28 +144,28 @@ void peers_remove(struct peers *peers, struct peer **peer)
     free(p);
 }
 
-void peer_mark_dirty(struct peers *peers, struct peer *peer)
+void connection_mark_dirty(struct connections *peers, struct connection *peer)
 {
     if (!drv_list_is_linked(&peer->dirty)) {
         drv_list_push_back(&peers->dirty[peer->port], &peer->dirty);
     }
 }
 
-void peer_mark_gone(struct peers *peers, struct peer *peer)
+void connection_mark_gone(struct connections *peers, struct connection *peer)
 {
     if (!drv_list_is_linked(&peer->gone)) {
         drv_list_push_back(&peers->gone, &peer->gone);
     }
 }
 
-void peer_mark_acking(struct peers *peers, struct peer *peer)
+void connection_mark_acking(struct connections *peers, struct connection *peer)
 {
     if (!drv_list_is_linked(&peer->acking) && drv_link_deadline_us(peer->link) != INT64_MAX) {
         drv_list_push_back(&peers->acking, &peer->acking);
     }
 }
 
-void peer_heard(struct peers *peers, struct peer *peer, int64_t now_us)
+void connection_heard(struct connections *peers, struct connection *peer, int64_t now_us)
 {
     peer->heard_at_us = now_us;
     peer->probed_at_us = now_us;

@@ -1,5 +1,5 @@
 /*
- * peer.h: the connections of the broker: who is behind a routing id.
+ * connection.h: the connections of the broker: who is behind a routing id.
  *
  *      routing id ──hash──> peer ──> link (sequence, window, chunks)
  *      peer number ─array─>  │
@@ -12,8 +12,8 @@
  * number, which is reused only after the core was told that it is gone. Routing ids never leave
  * this module and the socket calls beside it.
  */
-#ifndef BROKER_PEER_H
-#define BROKER_PEER_H
+#ifndef BROKER_CONNECTION_H
+#define BROKER_CONNECTION_H
 
 #include "core.h"
 #include "link.h"
@@ -24,12 +24,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PEER_ROUTING_ID_MAX 32 /* ours has 5 bytes: the socket makes it, never the peer */
+#define CONNECTION_ROUTING_ID_MAX 32 /* ours has 5 bytes: the socket makes it, never the peer \
+                                      */
 
-struct peer {
+struct connection {
     uint32_t number;
     enum core_port port;
-    uint8_t routing_id[PEER_ROUTING_ID_MAX];
+    uint8_t routing_id[CONNECTION_ROUTING_ID_MAX];
     size_t routing_id_len;
     struct drv_link *link;    /* owned */
     struct drv_list dirty;    /* in peers.dirty[port] */
@@ -43,36 +44,38 @@ struct peer {
     bool closing;             /* forget it when its queue is empty */
 };
 
-struct peers {
+struct connections {
     struct drv_table by_routing_id;
-    struct peer **by_number; /* owned; NULL: free */
-    uint32_t *free_numbers;  /* owned */
+    struct connection **by_number; /* owned; NULL: free */
+    uint32_t *free_numbers;        /* owned */
     size_t free_count, capacity, count, max;
     struct drv_list dirty[CORE_PORT_WORKER + 1];
     struct drv_list quiet[CORE_PORT_WORKER + 1];
     struct drv_list acking, waiting, gone;
 };
 
-DROVER_MUST_USE drover_status peers_init(struct peers *peers, uint64_t seed, size_t max);
-void peers_fini(struct peers *peers);
+DROVER_MUST_USE drover_status connections_init(struct connections *peers, uint64_t seed,
+                                               size_t max);
+void connections_fini(struct connections *peers);
 
-struct peer *peers_find(const struct peers *peers, enum core_port port, const void *routing_id,
-                        size_t len);
-struct peer *peers_at(const struct peers *peers, uint32_t number); /* NULL when there is none */
+struct connection *connections_find(const struct connections *peers, enum core_port port,
+                                    const void *routing_id, size_t len);
+struct connection *connections_at(const struct connections *peers,
+                                  uint32_t number); /* NULL when there is none */
 
 /* A new peer with its link. OK, LIMIT (max reached), INVALID (odd routing id), NOMEM. */
-DROVER_MUST_USE drover_status peers_add(struct peers *peers, enum core_port port,
-                                        const void *routing_id, size_t len,
-                                        const struct drv_link_config *config, int64_t now_us,
-                                        struct peer **out_peer);
+DROVER_MUST_USE drover_status connections_add(struct connections *peers, enum core_port port,
+                                              const void *routing_id, size_t len,
+                                              const struct drv_link_config *config,
+                                              int64_t now_us, struct connection **out_peer);
 
 /* Removes and frees it; the core must know. */
-void peers_remove(struct peers *peers, struct peer **peer);
+void connections_remove(struct connections *peers, struct connection **peer);
 
 /* Puts it on a list once. */
-void peer_mark_dirty(struct peers *peers, struct peer *peer);
-void peer_mark_gone(struct peers *peers, struct peer *peer);
-void peer_mark_acking(struct peers *peers, struct peer *peer);
-void peer_heard(struct peers *peers, struct peer *peer, int64_t now_us);
+void connection_mark_dirty(struct connections *peers, struct connection *peer);
+void connection_mark_gone(struct connections *peers, struct connection *peer);
+void connection_mark_acking(struct connections *peers, struct connection *peer);
+void connection_heard(struct connections *peers, struct connection *peer, int64_t now_us);
 
 #endif
