@@ -265,6 +265,7 @@ static const struct handler HANDLERS[] = {
     [DRV_ALERT] = {ANYONE, NULL, on_reserved},
     [DRV_WATCH] = {ANYONE, on_watch, NULL},
     [DRV_UNWATCH] = {ANYONE, on_unwatch, NULL},
+    [DRV_QUERY] = {ANYONE, on_query, NULL},
     [DRV_REPORT] = {WORKERS, on_report, NULL},
 };
 

@@ -1,16 +1,14 @@
+/* kv.c: see kv.h. */
 #include "kv.h"
 
 #include "broker.h"
-#include "check.h"
 
-static struct drv_str kv_key(const struct kv_entry *entry)
-{
-    return str_of(entry->key, entry->key_len);
-}
+#include <stddef.h>
 
 static bool kv_is(const void *entry, const void *key)
 {
-    return str_equals(kv_key(entry), *(const struct drv_str *)key);
+    const struct kv_entry *kv = entry;
+    return str_equals(str_of(kv->key, kv->key_len), *(const struct drv_str *)key);
 }
 
 void kv_table_init(struct core *core)
@@ -18,60 +16,70 @@ void kv_table_init(struct core *core)
     drv_table_init(&core->kv, core->config.seed, kv_is);
 }
 
-static uint64_t kv_hash(const struct core *core, struct drv_str key)
+static uint64_t key_hash(const struct core *core, struct drv_str key)
 {
     return drv_table_hash(&core->kv, key.ptr, key.len);
 }
 
-struct kv_entry *kv_find(const struct core *core, struct drv_str key)
+static uint64_t entry_cost(size_t key_len)
 {
-    return drv_table_find(&core->kv, kv_hash(core, key), &key);
+    return sizeof(struct kv_entry) + key_len;
 }
 
-static struct kv_entry *kv_new(struct core *core, struct drv_str key)
+struct kv_entry *kv_find(const struct core *core, struct drv_str key)
 {
-    struct kv_entry *entry = core_alloc(core, sizeof *entry + key.len);
+    return drv_table_find(&core->kv, key_hash(core, key), &key);
+}
+
+static drover_status entry_new(struct core *core, struct drv_str key,
+                               struct kv_entry **out_entry)
+{
+    if (drv_table_count(&core->kv) >= core->config.kv_count_max) {
+        return DROVER_BUSY;
+    }
+    struct kv_entry *entry = core_alloc(core, entry_cost(key.len));
     if (entry == NULL) {
-        return NULL;
+        return DROVER_NOMEM;
     }
     if (!timer_init(core, &entry->timer, TIMER_KV)) {
-        core_free(core, entry, sizeof *entry + key.len);
-        return NULL;
+        core_free(core, entry, entry_cost(key.len));
+        return DROVER_NOMEM;
     }
     entry->key_len = (uint16_t)key.len;
     memcpy(entry->key, key.ptr, key.len);
-    if (drv_table_insert(&core->kv, kv_hash(core, key), entry)) {
+    if (drv_table_insert(&core->kv, key_hash(core, key), entry) != DROVER_OK) {
         timer_fini(core, &entry->timer);
-        core_free(core, entry, sizeof *entry + key.len);
-        return NULL;
+        core_free(core, entry, entry_cost(key.len));
+        return DROVER_NOMEM;
     }
     core->kv_bytes += key.len;
-    return entry;
+    *out_entry = entry;
+    return DROVER_OK;
 }
 
-static bool kv_has_room(const struct core *core, const struct kv_entry *entry, uint64_t bytes)
+static bool has_room(const struct core *core, const struct kv_entry *entry, struct drv_str key,
+                     const struct body *val)
 {
-    uint64_t freed = entry == NULL ? 0 : body_len(entry->val);
-    bool fits_count = entry != NULL || drv_table_count(&core->kv) < core->config.kv_count_max;
-    return fits_count && core->kv_bytes - freed + bytes <= core->config.kv_bytes_max;
+    uint64_t before = entry == NULL ? 0 : body_len(entry->val) + entry->key_len;
+    return core->kv_bytes - before + key.len + body_len(val) <= core->config.kv_bytes_max;
 }
 
 drover_status kv_set(struct core *core, struct drv_str key, struct body **val, int64_t ttl_us,
                      uint64_t *out_version)
 {
     struct kv_entry *entry = kv_find(core, key);
-    if (!kv_has_room(core, entry, body_len(*val) + key.len)) {
+    drover_status status = DROVER_OK;
+    if (!has_room(core, entry, key, *val)) {
+        status = DROVER_BUSY;
+    } else if (entry == NULL) {
+        status = entry_new(core, key, &entry);
+    }
+    if (status != DROVER_OK) {
         body_release(core, val);
-        return DROVER_BUSY;
+        return status;
     }
-    if (entry == NULL) {
-        entry = kv_new(core, key);
-    }
-    if (entry == NULL) {
-        body_release(core, val);
-        return DROVER_NOMEM;
-    }
-    core->kv_bytes += body_len(*val) - body_len(entry->val);
+    core->kv_bytes += body_len(*val);
+    core->kv_bytes -= body_len(entry->val);
     body_release(core, &entry->val);
     entry->val = *val;
     *val = NULL;
@@ -82,16 +90,21 @@ drover_status kv_set(struct core *core, struct drv_str key, struct body **val, i
         timer_disarm(core, &entry->timer);
     }
     *out_version = entry->version;
+    struct core_record record = {.kind = CORE_RECORD_KV};
+    effects_record(core, &record);
     return DROVER_OK;
 }
 
 void kv_delete(struct core *core, struct kv_entry *entry)
 {
-    core->kv_bytes -= body_len(entry->val) + entry->key_len;
+    struct drv_str key = str_of(entry->key, entry->key_len);
+    struct core_record record = {.kind = CORE_RECORD_KV};
+    drv_table_remove_entry(&core->kv, key_hash(core, key), entry);
+    core->kv_bytes -= entry->key_len + body_len(entry->val);
     body_release(core, &entry->val);
-    drv_table_remove_entry(&core->kv, kv_hash(core, kv_key(entry)), entry);
     timer_fini(core, &entry->timer);
-    core_free(core, entry, sizeof *entry + entry->key_len);
+    core_free(core, entry, entry_cost(entry->key_len));
+    effects_record(core, &record);
 }
 
 void kv_fini(struct core *core)

@@ -1,5 +1,5 @@
 /*
- * on_cancel.c: CANCEL and FORGET.
+ * on_cancel.c: CANCEL.
  *
  * The reply to a cancel says that nothing of it starts any more: it waits until every worker
  * that had a target in hand but had not reported it as started has said what became of it.
@@ -42,33 +42,5 @@ void on_cancel(struct core *core, struct peer *peer, const struct drv_message *m
         }
     }
     reply->is_gathering = false;
-    reply_answer(core, reply);
-}
-
-static void forget_target(struct core *core, struct reply *reply, size_t position,
-                          const struct item *item)
-{
-    if (!unit_is_terminal(item->unit)) {
-        reply_note(reply, position, DROVER_NOT_READY, "the task has not ended", 0);
-    } else if (item->index == DROVER_INDEX_NONE) {
-        task_forget(core, item->task);
-    } else {
-        element_drop_result(core, item->task->array, item->index);
-    }
-}
-
-void on_forget(struct core *core, struct peer *peer, const struct drv_message *message,
-               struct reply *reply)
-{
-    (void)peer;
-    const struct drv_targets *targets = &message->targets;
-    for (size_t i = 0; i < targets->target_count; i++) {
-        struct item item;
-        if (item_find(core, &targets->targets[i].id, targets->targets[i].index, &item)) {
-            forget_target(core, reply, i, &item);
-        } else {
-            reply_note(reply, i, DROVER_UNKNOWN, "no such task", 0);
-        }
-    }
     reply_answer(core, reply);
 }

@@ -1,8 +1,8 @@
 /*
- * sched.h: which work goes to which worker, and back.
+ * dispatch.h: which work goes to which worker, and back.
  */
-#ifndef CORE_SCHED_H
-#define CORE_SCHED_H
+#ifndef CORE_DISPATCH_H
+#define CORE_DISPATCH_H
 
 #include "class.h"
 #include "roster.h"
