@@ -21,6 +21,8 @@
 
 #define TURN_MAX 8
 #define BURST_MAX 64
+/* So many messages left that the session may have held some back for want of room. */
+#define FLUSH_FULL 64
 #define POLL_MAX_MS 60000
 /* How long nobody must have driven before the library's thread takes over what is not urgent.
  */
@@ -114,12 +116,14 @@ static bool reconcile(drover_client *client, int64_t now_us)
     return status == DROVER_OK;
 }
 
-void drv_driver_flush(drover_client *client, int64_t now_us)
+size_t drv_driver_flush(drover_client *client, int64_t now_us)
 {
     struct drv_frames frames;
+    size_t sent = 0;
     while (client->socket.socket != NULL && drv_session_next(client->session, &frames)) {
         int error = drv_socket_send(&client->socket, &frames);
         if (error == 0) {
+            sent++;
             continue;
         }
         if (frames.head != NULL) {
@@ -128,8 +132,9 @@ void drv_driver_flush(drover_client *client, int64_t now_us)
         if (error != EAGAIN && error != EINTR) {
             drv_session_lost(client->session, client->socket.number, strerror(error), now_us);
         }
-        return;
+        break;
     }
+    return sent;
 }
 
 /* Returns when the session wants the next turn. */
@@ -141,7 +146,7 @@ static int64_t turn(drover_client *client)
         bool lost = !more && notice_loss(client, now_us);
         int64_t deadline_us = drv_session_tick(client->session, now_us);
         bool made = reconcile(client, now_us);
-        drv_driver_flush(client, now_us);
+        more = drv_driver_flush(client, now_us) >= FLUSH_FULL || more;
         bool settled = client->socket.number == drv_session_connection(client->session);
         if (!more && !lost && made && settled && !drv_socket_is_readable(&client->socket)) {
             return deadline_us;

@@ -359,7 +359,7 @@ void drover_client_close(drover_client **client)
     (void)pthread_mutex_lock(&c->lock);
     drv_session_end(c->session, DROVER_CLOSED, drv_now_us());
     drv_future_discard_callbacks(c);
-    drv_driver_flush(c, drv_now_us());
+    (void)drv_driver_flush(c, drv_now_us());
     (void)pthread_mutex_unlock(&c->lock);
     drv_socket_disconnect(&c->socket, greeted ? GOODBYE_LINGER_MS : 0);
     drv_socket_fini(&c->socket);

@@ -109,7 +109,7 @@ void drv_client_wake_thread(drover_client *client);
 DROVER_MUST_USE drover_status drv_driver_init(drover_client *client);
 void drv_driver_fini(drover_client *client);
 void drv_driver_stop(drover_client *client); /* all waits end with CLOSED; joins the thread */
-void drv_driver_flush(drover_client *client, int64_t now_us);
+size_t drv_driver_flush(drover_client *client, int64_t now_us);
 void drv_driver_hand_over(drover_client *client);
 
 /* future.c: runs one callback, the lock released meanwhile. */

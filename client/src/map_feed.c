@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ITEM_HEAD_BYTES 32
+#define ITEM_HEAD_BYTES 8
 
 static void feed_free(struct map_feed *feed)
 {

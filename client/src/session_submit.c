@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ENTRY_HEAD_BYTES 64 /* bound of [id, val] without the content type */
+#define ENTRY_HEAD_BYTES 24 /* bound of [id, val] without the val */
 #define GROUP_HEAD_BYTES 16
 
 struct batch { /* one SUBMIT message */
@@ -241,9 +241,7 @@ static void on_submit_answer(struct drv_pending *pending, const struct drv_answe
 
 static size_t entry_head(const struct drv_submission *submission, bool new_group)
 {
-    const char *type = submission->payload.content_type;
-    size_t head = ENTRY_HEAD_BYTES + (type != NULL ? strlen(type) : 0);
-    return new_group ? head + GROUP_HEAD_BYTES + submission->spec->head_bytes : head;
+    return ENTRY_HEAD_BYTES + (new_group ? GROUP_HEAD_BYTES + submission->spec->head_bytes : 0);
 }
 
 /* As many from the front as fit into one message. */
