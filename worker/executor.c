@@ -549,6 +549,7 @@ static _Noreturn void loop(struct executor *executor)
         struct drv_list *link = drv_list_pop_front(&executor->queue);
         if (link != NULL) {
             struct entry *entry = DRV_LIST_ITEM(link, struct entry, link);
+            atomic_store(&executor->lane.shared->taken_at_us, (int64_t)drv_clock_now_us());
             if (lane_claim(&executor->lane, entry->task.claim, entry->task.serial,
                            LANE_TAKEN)) {
                 run(executor, entry);

@@ -32,6 +32,7 @@ enum lane_claim { LANE_PLACED = 1, LANE_TAKEN = 2, LANE_REVOKED = 3 };
 
 struct lane_shared {
     _Alignas(64) _Atomic uint64_t cancel; /* serial of the attempt that must stop; 0: none */
+    _Atomic int64_t taken_at_us;          /* when the executor last began an attempt */
     _Atomic uint64_t cancel_kill_ms;      /* grace from SIGTERM to SIGKILL, for commands */
     _Alignas(64) _Atomic uint64_t claims[POOL_DEPTH_MAX]; /* serial << 2 | enum lane_claim */
 };

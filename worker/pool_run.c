@@ -521,6 +521,11 @@ drover_status pool_abort(struct pool *pool, uint64_t token, uint64_t term_ms, ui
 static void on_started(struct pool *pool, struct seat *seat, struct run *run,
                        const struct pool_sink *sink, int64_t now_us)
 {
+    /* The executor knows best, as far as it can be believed. */
+    int64_t taken_at_us = atomic_load(&seat->lane.shared->taken_at_us);
+    if (taken_at_us > run->started_us && taken_at_us <= now_us) {
+        run->started_us = taken_at_us;
+    }
     run->state = RUN_STARTED;
     drv_list_remove(&seat->watch);
     pool_take_back(pool, seat, now_us);

@@ -36,7 +36,8 @@ static void test_tmpdir_new_is_private(void **state)
 /* Trees of any depth go, names that are used for moving included, without following links. */
 static void test_tmpdir_remove_deep_tree(void **state)
 {
-    enum { DEPTH = 3000 }; /* far deeper than a path may be long */
+    enum { DEPTH = 200 }; /* deeper than a path may be long */
+    static const char DEEPER[] = "a-name-that-makes-the-path-longer-than-it-may-be";
     char path[TMPDIR_PATH_MAX];
     char outside[TMPDIR_PATH_MAX];
     assert_ok(tmpdir_new("/tmp", "drover-test-", outside));
@@ -50,8 +51,8 @@ static void test_tmpdir_remove_deep_tree(void **state)
         make_file(at, "file");
         assert_int_equal(symlinkat(outside, at, "link"), 0);
         assert_int_equal(mkdirat(at, ".drover-0", 0700), 0);
-        assert_int_equal(mkdirat(at, "deeper", 0700), 0);
-        int next = openat(at, "deeper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_int_equal(mkdirat(at, DEEPER, 0700), 0);
+        int next = openat(at, DEEPER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         (void)close(at);
         at = next;
     }
