@@ -20,43 +20,50 @@ static double least(double a, double b)
     return b > 0 && b < a ? b : a;
 }
 
-/* Quota of one group in CPUs; 0: none. Reads either version's files. */
-static double quota_v2(const char *root, const char *directory)
+static bool read_file(const char *root, const char *directory, const char *file, char *out_text,
+                      size_t size)
 {
     char path[PATH_MAX];
-    char text[128];
-    long long quota = 0;
-    long long period = 0;
-    int len = snprintf(path, sizeof path, "%s/cpu.max", directory);
-    if (len < 0 || (size_t)len >= sizeof path ||
-        stat_text_read(root, path, text, sizeof text) != DROVER_OK ||
-        sscanf(text, "%lld %lld", &quota, &period) != 2 || quota <= 0 || period <= 0) {
-        return 0;
-    }
-    return (double)quota / (double)period;
-}
-
-static bool read_number(const char *root, const char *directory, const char *file,
-                        long long *out_number)
-{
-    char path[PATH_MAX];
-    char text[64];
     int len = snprintf(path, sizeof path, "%s/%s", directory, file);
     return len > 0 && (size_t)len < sizeof path &&
-           stat_text_read(root, path, text, sizeof text) == DROVER_OK &&
-           sscanf(text, "%lld", out_number) == 1;
+           stat_text_read(root, path, out_text, size) == DROVER_OK;
 }
 
-static double quota_v1(const char *root, const char *directory)
+/* CPUs, or 0 for nonsense and for no quota. */
+static double ratio(uint64_t quota, uint64_t period)
 {
-    long long quota = 0;
-    long long period = 0;
-    if (!read_number(root, directory, "cpu.cfs_quota_us", &quota) ||
-        !read_number(root, directory, "cpu.cfs_period_us", &period) || quota <= 0 ||
-        period <= 0) {
+    return quota == 0 || period == 0 ? 0 : (double)quota / (double)period;
+}
+
+/* Quota of one group: "QUOTA PERIOD" or "max PERIOD". */
+static double quota_v2(const char *root, const char *directory)
+{
+    char text[128];
+    const char *at = text;
+    uint64_t quota = 0;
+    uint64_t period = 0;
+    if (!read_file(root, directory, "cpu.max", text, sizeof text) ||
+        !stat_text_number(&at, &quota) || !stat_text_number(&at, &period)) {
         return 0;
     }
-    return (double)quota / (double)period;
+    return ratio(quota, period);
+}
+
+static uint64_t read_number(const char *root, const char *directory, const char *file)
+{
+    char text[64];
+    const char *at = text;
+    uint64_t number = 0;
+    return read_file(root, directory, file, text, sizeof text) && stat_text_number(&at, &number)
+               ? number
+               : 0;
+}
+
+/* The same in two files; a quota of -1 is none. */
+static double quota_v1(const char *root, const char *directory)
+{
+    return ratio(read_number(root, directory, "cpu.cfs_quota_us"),
+                 read_number(root, directory, "cpu.cfs_period_us"));
 }
 
 typedef double (*quota_fn)(const char *root, const char *directory);

@@ -2,11 +2,12 @@
 
 #include "stat/text.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { NET_TEXT_MAX = 256 * 1024 };
+
+/* Columns of /proc/net/dev that are read: bytes and packets of either direction. */
+enum { RECEIVED = 0, SENT = 8, FIELDS = 10 };
 
 /* "eth0: bytes packets errs drop fifo frame compressed multicast bytes packets ..." */
 static void add_line(const char *line, struct stat_net *net)
@@ -19,19 +20,17 @@ static void add_line(const char *line, struct stat_net *net)
     if (colon - name == 2 && memcmp(name, "lo", 2) == 0) {
         return;
     }
-    uint64_t in_bytes = 0;
-    uint64_t in_packets = 0;
-    uint64_t out_bytes = 0;
-    uint64_t out_packets = 0;
-    int fields = sscanf(colon + 1,
-                        "%" SCNu64 " %" SCNu64 " %*u %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
-                        &in_bytes, &in_packets, &out_bytes, &out_packets);
-    if (fields == 4) {
-        net->bytes_recv += in_bytes;
-        net->packets_recv += in_packets;
-        net->bytes_sent += out_bytes;
-        net->packets_sent += out_packets;
+    uint64_t fields[FIELDS];
+    const char *at = colon + 1;
+    for (size_t i = 0; i < FIELDS; i++) {
+        if (!stat_text_number(&at, &fields[i])) {
+            return;
+        }
     }
+    net->bytes_recv += fields[RECEIVED];
+    net->packets_recv += fields[RECEIVED + 1];
+    net->bytes_sent += fields[SENT];
+    net->packets_sent += fields[SENT + 1];
 }
 
 void stat_net_parse(const char *text, struct stat_net *out_net)

@@ -41,3 +41,25 @@ drover_status stat_text_read(const char *root, const char *path, char *out_text,
     (void)close(fd);
     return status;
 }
+
+bool stat_text_number(const char **at, uint64_t *out_number)
+{
+    const char *text = *at;
+    uint64_t number = 0;
+    while (*text == ' ' || *text == '\t') {
+        text++;
+    }
+    if (*text < '0' || *text > '9') {
+        return false;
+    }
+    for (; *text >= '0' && *text <= '9'; text++) {
+        uint64_t digit = (uint64_t)(*text - '0');
+        if (number > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        number = number * 10 + digit;
+    }
+    *at = text;
+    *out_number = number;
+    return true;
+}

@@ -6,7 +6,9 @@
 
 #include <drover/status.h>
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * Reads at most size - 1 bytes of root + path into out_text and ends them with a NUL; the rest
@@ -15,5 +17,9 @@
  */
 DROVER_MUST_USE drover_status stat_text_read(const char *root, const char *path, char *out_text,
                                              size_t size);
+
+/* Reads a decimal number behind spaces and moves *at behind it; false, with *at where it was,
+ * when there is none or it is beyond 64 bits. */
+bool stat_text_number(const char **at, uint64_t *out_number);
 
 #endif
