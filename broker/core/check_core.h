@@ -1,0 +1,70 @@
+/*
+ * check_core.h: what the parts of core_check share.
+ *
+ * core_check walks all registries once and counts, per owner, what it finds; then it compares
+ * these tallies with what the owners believe.
+ *
+ *   check_task.c   tasks, elements, arrays, results that are kept
+ *   check_work.c   queues, lines, leases, workers, classes
+ *   check_peer.c   connections, sessions, replies, watches
+ */
+#ifndef CORE_CHECK_CORE_H
+#define CORE_CHECK_CORE_H
+
+#include "broker.h"
+
+/* What was found that belongs to one owner; which fields count depends on the owner. */
+struct tally {
+    const void *owner;
+    uint64_t references;
+    uint64_t delayed, queued, running;
+    uint64_t bytes;
+    uint64_t places; /* lines: what says that it stands there */
+    uint64_t held, long_held, started;
+};
+
+struct tallies {         /* sorted by owner */
+    struct tally *items; /* owned */
+    size_t count;
+};
+
+struct check {
+    const struct core *core;
+    const char *broken; /* static: the first thing that does not hold, NULL so far */
+    bool is_exact;      /* nothing is being taken apart in slices */
+    struct tallies queues, types, lines, specs, sessions, workers;
+    uint64_t states[DROVER_STATE_LOST + 1]; /* tasks and elements */
+    uint64_t leases;
+    uint64_t timers, timers_armed;
+    uint64_t kept_count, kept_bytes;
+};
+
+static inline void expect(struct check *check, bool holds, const char *text)
+{
+    if (!holds && check->broken == NULL) {
+        check->broken = text;
+    }
+}
+
+/* What belongs to an owner; an owner that is in no registry breaks the check and gives a tally
+ * that nobody looks at. */
+struct tally *tally_of(struct check *check, const struct tallies *tallies, const void *owner);
+
+/* An owner's timer: counted, and in the heap where it says. */
+void check_timer(struct check *check, const struct timer *timer, enum timer_kind kind);
+size_t check_list_count(const struct drv_list *list);
+/* Every node knows its position and comes after its parent. */
+void check_heap(struct check *check, const struct drv_heap *heap, const char *text);
+
+void check_tasks(struct check *check);
+void check_kept(struct check *check);
+void check_lines(struct check *check);
+void check_leases(struct check *check);
+void check_workers(struct check *check);
+void check_classes(struct check *check);
+void check_queues(struct check *check);
+void check_parked(struct check *check);
+void check_peers(struct check *check);
+void check_sessions(struct check *check);
+
+#endif

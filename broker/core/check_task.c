@@ -1,0 +1,390 @@
+/*
+ * check_task.c: tasks, elements and arrays: each in exactly one place, with what its state
+ * needs.
+ */
+#include "check_core.h"
+
+/* A unit with what stands for it. */
+struct subject {
+    const struct task *task;
+    const struct unit *unit;
+    uint32_t index;
+    const struct element *element; /* NULL: the task itself */
+    const struct run *run;         /* of the element */
+};
+
+static const struct lease *subject_lease(const struct subject *subject)
+{
+    return unit_lease(subject->unit);
+}
+
+/* Where it stands in line, NULL: nowhere of its own. */
+static const struct place *subject_place(const struct subject *subject)
+{
+    if (subject->element == NULL) {
+        return &subject->task->place;
+    }
+    const struct lease *lease = subject_lease(subject);
+    return lease == NULL ? NULL : &lease->place;
+}
+
+static const struct timer *subject_timer(const struct subject *subject)
+{
+    if (subject->element == NULL) {
+        return &subject->task->timer;
+    }
+    const struct lease *lease = subject_lease(subject);
+    return lease == NULL ? &subject->run->timer : &lease->timer;
+}
+
+static bool waits_in_run(const struct subject *subject)
+{
+    return subject->element != NULL && !(subject->element->flags & ELEMENT_TAKEN);
+}
+
+static bool stands_in_line(const struct subject *subject)
+{
+    const struct place *place = subject_place(subject);
+    if (waits_in_run(subject)) {
+        return place_is_in(&subject->run->place) || subject->task->array->is_cancelled;
+    }
+    return place != NULL && place_is_in(place);
+}
+
+/* --- by state ---------------------------------------------------------------------------- */
+
+static void check_delayed(struct check *check, const struct subject *subject)
+{
+    const struct lease *lease = subject_lease(subject);
+    expect(check, lease == NULL || lease->worker == NULL, "a delayed task is held");
+    expect(check, !stands_in_line(subject) || subject->task->flags & TASK_IS_ARRAY,
+           "a delayed task stands in line");
+    expect(check, timer_is_armed(subject_timer(subject)), "a delayed task is never due");
+}
+
+static void check_queued(struct check *check, const struct subject *subject)
+{
+    const struct lease *lease = subject_lease(subject);
+    bool is_held = lease != NULL && lease->worker != NULL;
+    expect(check, !(is_held && stands_in_line(subject)),
+           "a task is held and stands in line at the same time");
+    expect(check, is_held || stands_in_line(subject), "a queued task is in no line");
+    expect(check, !is_held || !(lease->flags & LEASE_STARTED),
+           "a task that was started counts as queued");
+}
+
+static void check_running(struct check *check, const struct subject *subject)
+{
+    const struct lease *lease = subject_lease(subject);
+    expect(check, !stands_in_line(subject), "a running task stands in line");
+    expect(check, lease != NULL && lease->worker != NULL, "a running task is held by nobody");
+    expect(check, lease == NULL || lease->flags & LEASE_STARTED,
+           "a running task was not started");
+}
+
+static void check_ended(struct check *check, const struct subject *subject)
+{
+    const struct more *more = subject->unit->more;
+    expect(check, !(subject->unit->flags & UNIT_CANCELLING), "an ended task is cancelling");
+    expect(check, more == NULL || more->tie == NULL, "an ended task is tied to a session");
+    if (subject->element == NULL) {
+        bool is_ready = (subject->task->flags & TASK_READY) != 0;
+        expect(check, !place_is_in(&subject->task->place), "an ended task stands in line");
+        expect(check, timer_is_armed(&subject->task->timer), "an ended task is kept for ever");
+        expect(check, !is_ready || drv_list_is_linked(&subject->task->place.link),
+               "a result that is to be handed out is in no list");
+    } else {
+        expect(check, !waits_in_run(subject), "an ended element waits in its run");
+    }
+}
+
+/* --- units ------------------------------------------------------------------------------- */
+
+static void check_lease_link(struct check *check, const struct subject *subject)
+{
+    const struct lease *lease = subject_lease(subject);
+    if (lease == NULL) {
+        return;
+    }
+    check->leases++;
+    expect(check,
+           lease->unit == subject->unit && lease->task == subject->task &&
+               lease->index == subject->index,
+           "a lease is about another task");
+    expect(check, lease_by_handle(check->core, lease_handle(lease)) == lease,
+           "a lease is not found by its handle");
+    check_timer(check, &lease->timer, TIMER_LEASE);
+    bool has_own_place = subject->element != NULL;
+    expect(check,
+           has_own_place || (!place_is_in(&lease->place) && !timer_is_armed(&lease->timer)),
+           "the lease of a task uses the place or timer of an element");
+}
+
+static void check_more(struct check *check, const struct subject *subject)
+{
+    const struct more *more = subject->unit->more;
+    if (more == NULL) {
+        return;
+    }
+    DRV_LIST_EACH(link, &more->watches)
+    {
+        const struct watch *watch = DRV_LIST_ITEM(link, struct watch, in_unit);
+        expect(check, watch->task == subject->task && watch->index == subject->index,
+               "a watch is on another task");
+        expect(check, watch->is_ready == unit_is_terminal(subject->unit),
+               "a watch does not know whether the task has ended");
+    }
+    expect(check, more->history_count <= HISTORY_MAX, "a history is too long");
+    expect(check, more->tie == NULL || more->tie->task == subject->task,
+           "a tie is to another task");
+}
+
+static void check_budgets(struct check *check, const struct subject *subject)
+{
+    const struct unit *unit = subject->unit;
+    const struct spec_numbers *numbers = &subject->task->spec->numbers;
+    expect(check, unit->failures <= numbers->retries, "a task was retried too often");
+    expect(check, (int64_t)unit->losses <= (int64_t)numbers->loss_budget + 1,
+           "a task was lost too often and goes on");
+    const struct lease *lease = subject_lease(subject);
+    bool is_held = lease != NULL && lease->worker != NULL;
+    expect(check, !is_held || unit->attempt >= 1, "a task is held without an attempt");
+}
+
+/* What queue, type and submitter count. */
+static void count_unit(struct check *check, const struct subject *subject)
+{
+    const struct line *line = subject->task->spec->line;
+    struct tally *queue = tally_of(check, &check->queues, line->queue);
+    struct tally *type = tally_of(check, &check->types, line->type);
+    uint8_t state = subject->unit->state;
+    check->states[state]++;
+    if (unit_is_terminal(subject->unit)) {
+        return;
+    }
+    queue->delayed += state == DROVER_STATE_DELAYED;
+    queue->queued += state == DROVER_STATE_QUEUED;
+    queue->running += state == DROVER_STATE_RUNNING;
+    type->queued += state == DROVER_STATE_QUEUED;
+    type->running += state == DROVER_STATE_RUNNING;
+    uint32_t bytes = subject->element != NULL ? subject->element->len
+                                              : subject->task->payload_len;
+    queue->bytes += bytes;
+    const struct session *owner = session_by_handle(check->core, subject->task->owner);
+    if (owner != NULL) {
+        tally_of(check, &check->sessions, owner)->bytes += bytes;
+    }
+}
+
+static void check_unit(struct check *check, const struct subject *subject)
+{
+    uint8_t state = subject->unit->state;
+    expect(check, state >= DROVER_STATE_DELAYED && state <= DROVER_STATE_EXPIRED,
+           "a task is in no state");
+    if (check->broken != NULL) {
+        return;
+    }
+    count_unit(check, subject);
+    check_lease_link(check, subject);
+    check_more(check, subject);
+    check_budgets(check, subject);
+    const struct place *place = subject_place(subject);
+    if (place != NULL && place_is_in(place)) {
+        tally_of(check, &check->lines, subject->task->spec->line)->places++;
+    }
+    if (state == DROVER_STATE_DELAYED) {
+        check_delayed(check, subject);
+    } else if (state == DROVER_STATE_QUEUED) {
+        check_queued(check, subject);
+    } else if (state == DROVER_STATE_RUNNING) {
+        check_running(check, subject);
+    } else {
+        check_ended(check, subject);
+    }
+}
+
+/* --- arrays ------------------------------------------------------------------------------ */
+
+/* What the elements of an array add up to. */
+struct array_sum {
+    uint32_t states[DROVER_STATE_LOST + 1];
+    uint32_t count, ended;
+    uint64_t result_bytes;
+    uint64_t ended_indexes;
+};
+
+static void check_element(struct check *check, const struct array *array, uint32_t index,
+                          struct array_sum *sum)
+{
+    const struct element *element = array_element(array, index);
+    if (element == NULL) {
+        return;
+    }
+    expect(check, element->run < array->run_count, "an element is in no run");
+    if (check->broken != NULL) {
+        return;
+    }
+    struct subject subject = {array->task, &element->unit, index, element,
+                              array->runs[element->run]};
+    check_unit(check, &subject);
+    expect(check,
+           index >= subject.run->first && index < subject.run->first + subject.run->count,
+           "an element is in another run");
+    expect(check, !waits_in_run(&subject) || element->unit.lease == NULL,
+           "an element that was never dispatched has a lease");
+    sum->count++;
+    sum->states[element->unit.state]++;
+    if (unit_is_terminal(&element->unit)) {
+        sum->ended++;
+        sum->ended_indexes += index;
+        sum->result_bytes += body_len(element->unit.result);
+    }
+}
+
+static void check_run(struct check *check, const struct array *array, const struct run *run)
+{
+    uint32_t waiting = 0, live = 0, next = run->first + run->count;
+    for (uint32_t i = 0; i < run->count; i++) {
+        const struct element *element = array_element(array, run->first + i);
+        expect(check, element != NULL, "a run has a hole");
+        if (element == NULL) {
+            return;
+        }
+        bool is_waiting = !(element->flags & ELEMENT_TAKEN);
+        next = is_waiting && waiting == 0 ? run->first + i : next;
+        waiting += is_waiting;
+        live += !(element->flags & ELEMENT_FREED);
+    }
+    expect(check, run->task == array->task, "a run is of another array");
+    expect(check, run->waiting == waiting, "a run miscounts its waiting elements");
+    expect(check, run->live == live, "a run miscounts its payloads");
+    expect(check, waiting == 0 || run->next == next, "a run is not at its first element");
+    bool may_stand = waiting > 0 && !run->is_delayed;
+    expect(check, may_stand || !place_is_in(&run->place), "a run stands in line for nothing");
+    expect(check, !may_stand || place_is_in(&run->place) || array->is_cancelled,
+           "a run with waiting elements is in no line");
+    check_timer(check, &run->timer, TIMER_RUN);
+    if (place_is_in(&run->place)) {
+        tally_of(check, &check->lines, array->task->spec->line)->places++;
+    }
+}
+
+static void check_order(struct check *check, const struct array *array,
+                        const struct array_sum *sum)
+{
+    uint64_t indexes = 0;
+    for (uint32_t i = 0; i < array->ended; i++) {
+        uint32_t index = array_ended_at(array, i);
+        const struct element *element = array_element(array, index);
+        expect(check, element != NULL && unit_is_terminal(&element->unit),
+               "the order of ends names an element that has not ended");
+        indexes += index;
+    }
+    expect(check, indexes == sum->ended_indexes, "the order of ends names an element twice");
+}
+
+static void check_array_watches(struct check *check, const struct array *array)
+{
+    DRV_LIST_EACH(link, &array->watches)
+    {
+        const struct watch *watch = DRV_LIST_ITEM(link, struct watch, in_unit);
+        expect(check, watch->task == array->task && watch->index == DROVER_INDEX_NONE,
+               "a watch is on another array");
+        expect(check, watch->settled <= watch->sent && watch->sent <= array->ended,
+               "more of an array was sent than has ended");
+    }
+}
+
+static void check_array(struct check *check, const struct array *array)
+{
+    struct array_sum sum = {0};
+    bool has_ended = unit_is_terminal(&array->task->unit);
+    for (uint32_t index = 0; index < array->index_end; index++) {
+        check_element(check, array, index, &sum);
+    }
+    for (uint32_t i = 0; i < array->run_count; i++) {
+        expect(check, array->runs[i]->number == i, "a run has the number of another");
+        check_run(check, array, array->runs[i]);
+    }
+    expect(check, memcmp(sum.states, array->states, sizeof sum.states) == 0,
+           "an array miscounts the states of its elements");
+    expect(check, sum.count == array->count && sum.ended == array->ended,
+           "an array miscounts its elements");
+    expect(check, sum.result_bytes == array->result_bytes, "an array miscounts its results");
+    check_order(check, array, &sum);
+    check_array_watches(check, array);
+    expect(check, !array->is_sealed || !drv_list_is_linked(&array->open_link),
+           "a sealed array counts as open");
+    expect(check, !array->is_sealed || array->index_end <= array->seal || array->is_cancelled,
+           "a sealed array has more elements than it was sealed with");
+    expect(check, has_ended == (array->is_sealed && array->ended >= array->seal),
+           "an array and its elements do not end together");
+    expect(check, !has_ended || drv_list_is_empty(&array->shares),
+           "workers keep the value of an array that has ended");
+}
+
+/* --- tasks ------------------------------------------------------------------------------- */
+
+static void check_whole_array(struct check *check, const struct task *task)
+{
+    struct subject subject = {task, &task->unit, DROVER_INDEX_NONE, NULL, NULL};
+    expect(check, task->array->task == task, "an array is of another task");
+    expect(check, !task->array->is_dismantled, "an array that is taken apart can be found");
+    expect(check, !place_is_in(&task->place), "an array stands in line itself");
+    check_more(check, &subject);
+    if (unit_is_terminal(&task->unit)) {
+        check_ended(check, &subject);
+    }
+    check_array(check, task->array);
+}
+
+static void check_task(struct check *check, const struct task *task)
+{
+    tally_of(check, &check->specs, task->spec)->references++;
+    check_timer(check, &task->timer, TIMER_TASK);
+    expect(check, task_find(check->core, &task->id) == task, "a task is not found by its id");
+    if (task_is_array(task)) {
+        check_whole_array(check, task);
+        return;
+    }
+    struct subject subject = {task, &task->unit, DROVER_INDEX_NONE, NULL, NULL};
+    check_unit(check, &subject);
+}
+
+void check_tasks(struct check *check)
+{
+    struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
+    const struct task *task;
+    size_t count = 0;
+    while (check->broken == NULL &&
+           (task = drv_table_next(&check->core->tasks, &cursor)) != NULL) {
+        count++;
+        check_task(check, task);
+        if (unit_is_terminal(&task->unit) && task->unit.more != NULL &&
+            drv_list_is_linked(&task->unit.more->kept)) {
+            check->kept_count++;
+            check->kept_bytes += task_result_bytes(task);
+        }
+    }
+    expect(check, check->broken != NULL || count == drv_table_count(&check->core->tasks),
+           "tasks are miscounted");
+}
+
+void check_kept(struct check *check)
+{
+    const struct core *core = check->core;
+    DRV_LIST_EACH(link, &core->kept)
+    {
+        const struct more *more = DRV_LIST_ITEM(link, struct more, kept);
+        expect(check, more->task != NULL && more->task->unit.more == more,
+               "a kept result is of another task");
+        expect(check, more->task == NULL || unit_is_terminal(&more->task->unit),
+               "a task that has not ended counts as kept");
+    }
+    expect(check,
+           check_list_count(&core->kept) == core->kept_count &&
+               check->kept_count == core->kept_count,
+           "kept results are miscounted");
+    expect(check, check->kept_bytes == core->kept_bytes,
+           "the bytes of kept results are miscounted");
+}
