@@ -75,3 +75,13 @@ drover_status endpoint_check(const char *text, bool insecure, char out_endpoint[
     return drv_problem_set(problem, DROVER_INVALID,
                            "endpoint %s: want tcp://HOST:PORT or ipc://PATH", text);
 }
+
+bool endpoint_is_ipv4(const char *endpoint)
+{
+    if (strncmp(endpoint, "tcp://", 6) != 0) {
+        return false;
+    }
+    const char *host = endpoint + 6;
+    size_t len = strspn(host, "0123456789.");
+    return len > 0 && host[len] == ':';
+}

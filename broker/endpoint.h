@@ -22,4 +22,8 @@ DROVER_MUST_USE drover_status endpoint_check(const char *text, bool insecure,
                                              char out_endpoint[ENDPOINT_MAX],
                                              struct drv_problem *problem);
 
+/* Whether it names an IPv4 address in numbers: a socket for both families would report it as a
+ * mapped IPv6 one. */
+bool endpoint_is_ipv4(const char *endpoint);
+
 #endif

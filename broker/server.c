@@ -39,9 +39,10 @@ static drover_status set_options(void *socket, struct drv_problem *problem)
         int option;
         int value;
     } options[] = {
-        {ZMQ_ROUTER_MANDATORY, 1},  {ZMQ_SNDHWM, SERVER_HWM},   {ZMQ_RCVHWM, SERVER_HWM},
-        {ZMQ_LINGER, 500},          {ZMQ_BACKLOG, 1024},        {ZMQ_IPV6, 1},
-        {ZMQ_HANDSHAKE_IVL, 10000}, {ZMQ_HEARTBEAT_IVL, 10000}, {ZMQ_HEARTBEAT_TIMEOUT, 30000},
+        {ZMQ_ROUTER_MANDATORY, 1},  {ZMQ_SNDHWM, SERVER_HWM},
+        {ZMQ_RCVHWM, SERVER_HWM},   {ZMQ_LINGER, 500},
+        {ZMQ_BACKLOG, 1024},        {ZMQ_HANDSHAKE_IVL, 10000},
+        {ZMQ_HEARTBEAT_IVL, 10000}, {ZMQ_HEARTBEAT_TIMEOUT, 30000},
         {ZMQ_HEARTBEAT_TTL, 60000},
     };
     for (size_t i = 0; i < DRV_ARRAY_LEN(options); i++) {
@@ -67,6 +68,9 @@ static drover_status bind_port(struct server *server, enum core_port port, const
     }
     server->sockets[port] = socket;
     drover_status status = set_options(socket, problem);
+    if (status == DROVER_OK && !endpoint_is_ipv4(endpoint)) {
+        status = set_option(socket, ZMQ_IPV6, 1, problem);
+    }
     if (status != DROVER_OK) {
         return status;
     }

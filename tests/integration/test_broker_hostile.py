@@ -9,7 +9,7 @@ import unittest
 import msgpack
 
 from fleet import Fleet, until
-from rawpeer import (BUSY, CANCEL, CLIENT, ERROR, HEARTBEAT, LEASE, MALFORMED, PROTOCOL, QUERY, REPLY,
+from rawpeer import (BUSY, CLIENT, ERROR, HEARTBEAT, KV, LEASE, MALFORMED, PROTOCOL, QUERY, REPLY,
                      RESULTS, SUBMIT, UNSUPPORTED, VERSION, WORKER, WRONG_ENDPOINT, RawPeer)
 
 SEED = int(os.environ.get("DROVER_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
@@ -71,9 +71,13 @@ class Hostile(unittest.TestCase):
         with Fleet() as fleet:
             fleet.broker()
             fleet.worker()
-            for garbage in (b"\xc1", msgpack.packb([SUBMIT]), b"\xdd\xff\xff\xff\xff\x01"):
+            for garbage in ([SUBMIT, "epoch"], [SUBMIT, None, 2, 1, {}], [KV, None, 2, 1, 1, 1, 0, "op"],
+                            b"\xc1", b"\xdd\xff\xff\xff\xff\x01"):
                 with RawPeer(fleet.endpoint) as peer:
                     peer.hello()
+                    if isinstance(garbage, list):
+                        fields = [peer.epoch if field is None else field for field in garbage]
+                        garbage = msgpack.packb(fields)
                     peer.frames(garbage, b"")
                     head, _ = peer.until(ERROR)
                     self.assertIn(head[4], (MALFORMED, PROTOCOL))
@@ -113,7 +117,9 @@ class Hostile(unittest.TestCase):
     def test_message_before_hello_is_refused(self):
         with Fleet() as fleet:
             fleet.broker()
-            with RawPeer(fleet.endpoint) as peer:
+            with RawPeer(fleet.endpoint) as peer, RawPeer(fleet.endpoint) as other:
+                other.hello()
+                peer.epoch = other.epoch
                 peer.send(HEARTBEAT)
                 head, _ = peer.until(ERROR)
                 self.assertEqual(head[4], PROTOCOL)

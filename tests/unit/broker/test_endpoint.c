@@ -69,11 +69,24 @@ static void test_endpoint_too_long_is_invalid(void **state)
     assert_int_equal(endpoint_check(text, true, endpoint, &problem), DROVER_INVALID);
 }
 
+/* Numbers are IPv4; names, brackets and the wildcard serve both families. */
+static void test_endpoint_ipv4_is_told_from_names_and_ipv6(void **state)
+{
+    (void)state;
+    assert_true(endpoint_is_ipv4("tcp://127.0.0.1:7710"));
+    assert_true(endpoint_is_ipv4("tcp://0.0.0.0:*"));
+    assert_false(endpoint_is_ipv4("tcp://[::1]:7710"));
+    assert_false(endpoint_is_ipv4("tcp://localhost:7710"));
+    assert_false(endpoint_is_ipv4("tcp://*:7710"));
+    assert_false(endpoint_is_ipv4("ipc:///run/x"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_endpoint_table_is_judged_row_by_row),
         cmocka_unit_test(test_endpoint_too_long_is_invalid),
+        cmocka_unit_test(test_endpoint_ipv4_is_told_from_names_and_ipv6),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
