@@ -197,7 +197,7 @@ void array_seal(struct core *core, struct array *array, uint32_t count)
     array->seal = count;
     drv_list_remove(&array->open_link);
     struct core_record record = {
-        .kind = CORE_RECORD_ARRAY_SEALED, .id = array->task->id, .index = count};
+        .kind = CORE_RECORD_ARRAY_SEALED, .id = array->task->id, .index = DROVER_INDEX_NONE};
     effects_record(core, &record);
     array_check_end(core, array);
 }

@@ -1,0 +1,265 @@
+/*
+ * Cancel: its races, each decided both ways.
+ */
+#include "fixture.h"
+
+static void setup_peers(struct bench *bench)
+{
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+}
+
+static struct drv_ref begin(struct bench *bench, uint32_t number)
+{
+    struct drv_spec spec = watched("work");
+    submit(bench, 1, &spec, number);
+    bench_turn(bench);
+    drop_all(bench, 1);
+    return leased(bench, 2);
+}
+
+static void expect_abort(struct bench *bench, uint32_t peer, struct drv_ref ref, uint32_t code)
+{
+    const struct drv_message *message = expect(bench, peer, DRV_ABORT);
+    assert_int_equal(message->abort.lease_count, 1);
+    assert_int_equal(message->abort.leases[0].code, code);
+    assert_int_equal(number_of(message->abort.leases[0].ref.id), number_of(ref.id));
+    assert_int_equal(message->abort.leases[0].ref.attempt, ref.attempt);
+}
+
+/* A task that waits in line ends at once and never runs. */
+static void test_cancel_of_queued_task_ends_it_at_once(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    struct drv_spec spec = watched("work");
+    submit(bench, 1, &spec, 100);
+    bench_turn(bench);
+    drop_all(bench, 1);
+    cancel(bench, 1, 100);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+    const struct drv_outcome *outcome = result(bench, 1);
+    assert_int_equal(outcome->state, DROVER_STATE_CANCELLED);
+    assert_int_equal(outcome->error.kind, DROVER_ERROR_CANCELLED);
+    worker(bench, 2, "work", 1);
+    bench_turn(bench);
+    expect_none(bench, 2, DRV_LEASE);
+}
+
+/* The reply waits for the worker: it had not started, so the task ends without having run. */
+static void test_cancel_of_assigned_task_returned_is_cancelled(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench);
+    struct drv_ref ref = begin(bench, 100);
+    cancel(bench, 1, 100);
+    bench_turn(bench);
+    expect_none(bench, 1, DRV_REPLY);
+    expect_abort(bench, 2, ref, DROVER_CANCELLED);
+    report_returned(bench, 2, ref);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+    assert_int_equal(result(bench, 1)->state, DROVER_STATE_CANCELLED);
+}
+
+/* It had started: the reply comes, the task is cancelled when the worker says that it is gone.
+ */
+static void test_cancel_of_assigned_task_started_is_cancelling(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench);
+    struct drv_ref ref = begin(bench, 100);
+    cancel(bench, 1, 100);
+    bench_turn(bench);
+    report_started(bench, 2, ref);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+    assert_int_equal(counters(bench).running, 1);
+    report_cancelled(bench, 2, ref);
+    bench_turn(bench);
+    assert_int_equal(result(bench, 1)->state, DROVER_STATE_CANCELLED);
+}
+
+/* A running task is told; a result that comes after the cancel does not count. */
+static void test_cancel_before_result_wins(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench);
+    struct drv_ref ref = begin(bench, 100);
+    report_started(bench, 2, ref);
+    cancel(bench, 1, 100);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+    expect_abort(bench, 2, ref, DROVER_CANCELLED);
+    report_done(bench, 2, ref, "too late");
+    bench_turn(bench);
+    const struct drv_outcome *outcome = result(bench, 1);
+    assert_int_equal(outcome->state, DROVER_STATE_CANCELLED);
+    assert_true(outcome->val.is_nil);
+    expect_none(bench, 2, DRV_ACK);
+}
+
+/* A result that was recorded before the cancel stays. */
+static void test_result_before_cancel_wins(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench);
+    struct drv_ref ref = begin(bench, 100);
+    report_done(bench, 2, ref, "in time");
+    cancel(bench, 1, 100);
+    bench_turn(bench);
+    const struct drv_reply *answer = reply(bench, 1);
+    assert_ok(answer->code);
+    assert_int_equal(answer->number, 1); /* had ended already */
+    assert_int_equal(result(bench, 1)->state, DROVER_STATE_SUCCEEDED);
+}
+
+/* A worker that is lost while it should stop leaves the end unconfirmed. */
+static void test_cancel_on_lost_worker_is_unconfirmed(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench);
+    struct drv_ref ref = begin(bench, 100);
+    report_started(bench, 2, ref);
+    cancel(bench, 1, 100);
+    bench_turn(bench);
+    drop_all(bench, 1);
+    gone(bench, 2);
+    bench_pass(bench, 4 * SECOND);
+    const struct drv_outcome *outcome = result(bench, 1);
+    assert_int_equal(outcome->state, DROVER_STATE_CANCELLED);
+    assert_true(outcome->error.flags & DRV_ERROR_UNCONFIRMED);
+}
+
+/* The reply about an assigned task also comes when its worker is lost. */
+static void test_cancel_reply_comes_when_worker_is_lost(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench);
+    (void)begin(bench, 100);
+    cancel(bench, 1, 100);
+    gone(bench, 2);
+    bench_turn(bench);
+    expect_none(bench, 1, DRV_REPLY);
+    bench_pass(bench, 4 * SECOND);
+    expect_ok(bench, 1);
+}
+
+/* Two who cancel the same assigned task both wait for the same answer. */
+static void test_cancel_twice_both_wait(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench);
+    client(bench, 3);
+    struct drv_ref ref = begin(bench, 100);
+    cancel(bench, 1, 100);
+    cancel(bench, 3, 100);
+    bench_turn(bench);
+    expect_none(bench, 1, DRV_REPLY);
+    expect_none(bench, 3, DRV_REPLY);
+    report_returned(bench, 2, ref);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+    expect_ok(bench, 3);
+}
+
+/* A cancel whose time is used up while it waits is answered `timeout`; the cancel stands. */
+static void test_cancel_budget_runs_out(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench);
+    struct drv_ref ref = begin(bench, 100);
+    struct drv_target target = {.id = id_of(100), .index = DROVER_INDEX_NONE};
+    struct drv_message message = request(bench, 1, DRV_CANCEL);
+    message.request.budget_ms = 200;
+    message.targets.targets = &target;
+    message.targets.target_count = 1;
+    send(bench, 1, &message);
+    bench_pass(bench, 199 * MS);
+    expect_none(bench, 1, DRV_REPLY);
+    bench_pass(bench, 2 * MS);
+    assert_int_equal(reply(bench, 1)->code, DROVER_TIMEOUT);
+    report_returned(bench, 2, ref);
+    bench_turn(bench);
+    assert_int_equal(counters(bench).cancelled, 1);
+}
+
+/* What is not known gets a note, the rest is cancelled. */
+static void test_cancel_of_unknown_task_is_noted(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    struct drv_spec spec = spec_of("work");
+    submit(bench, 1, &spec, 100);
+    bench_turn(bench);
+    drop_all(bench, 1);
+    struct drv_target targets[] = {{.id = id_of(1), .index = DROVER_INDEX_NONE},
+                                   {.id = id_of(100), .index = DROVER_INDEX_NONE}};
+    struct drv_message message = request(bench, 1, DRV_CANCEL);
+    message.targets.targets = targets;
+    message.targets.target_count = 2;
+    send(bench, 1, &message);
+    bench_turn(bench);
+    const struct drv_reply *answer = reply(bench, 1);
+    assert_int_equal(answer->note_count, 1);
+    assert_int_equal(answer->notes[0].position, 0);
+    assert_int_equal(answer->notes[0].code, DROVER_UNKNOWN);
+    assert_int_equal(counters(bench).cancelled, 1);
+}
+
+/* A task that waits for its retry is cancelled at once. */
+static void test_cancel_of_task_waiting_for_retry(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench);
+    struct drv_spec spec = watched("work");
+    spec.retries = 3;
+    submit(bench, 1, &spec, 100);
+    bench_turn(bench);
+    report_failed(bench, 2, leased(bench, 2), 0);
+    bench_turn(bench);
+    drop_all(bench, 1);
+    cancel(bench, 1, 100);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+    assert_int_equal(result(bench, 1)->state, DROVER_STATE_CANCELLED);
+}
+
+/* Tasks that are to end with their session do. */
+static void test_cancel_with_session(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    struct drv_spec spec = spec_of("work");
+    spec.flags = DRV_SPEC_CANCEL_WITH_SESSION;
+    submit(bench, 1, &spec, 100);
+    struct drv_spec other = spec_of("work");
+    submit(bench, 1, &other, 101);
+    bench_turn(bench);
+    struct drv_message goodbye = {.kind = DRV_GOODBYE};
+    send(bench, 1, &goodbye);
+    bench_turn(bench);
+    assert_int_equal(counters(bench).cancelled, 1);
+    assert_int_equal(counters(bench).queued, 1);
+    assert_true(bench->boxes[1].is_closed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BENCH_TEST(test_cancel_of_queued_task_ends_it_at_once),
+        BENCH_TEST(test_cancel_of_assigned_task_returned_is_cancelled),
+        BENCH_TEST(test_cancel_of_assigned_task_started_is_cancelling),
+        BENCH_TEST(test_cancel_before_result_wins),
+        BENCH_TEST(test_result_before_cancel_wins),
+        BENCH_TEST(test_cancel_on_lost_worker_is_unconfirmed),
+        BENCH_TEST(test_cancel_reply_comes_when_worker_is_lost),
+        BENCH_TEST(test_cancel_twice_both_wait),
+        BENCH_TEST(test_cancel_budget_runs_out),
+        BENCH_TEST(test_cancel_of_unknown_task_is_noted),
+        BENCH_TEST(test_cancel_of_task_waiting_for_retry),
+        BENCH_TEST(test_cancel_with_session),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
