@@ -112,7 +112,8 @@ struct pool_config {            /* borrowed for pool_new, but for `log` */
 /*
  * Starts the zygote and, through it, the executors. To be called before the process has a
  * ZeroMQ context or a second thread. Loads the modules in the zygote, and waits for that
- * (blocks, 60 s at most). Makes this process a subreaper.
+ * (blocks, 60 s at most). Makes this process a subreaper: children that it has now are left
+ * alone, all that come later are taken for remains of the pool and ended by pool_close.
  *
  * On failure *problem says why in one line: the text of dlerror() for a module that cannot be
  * loaded, both versions when its ABI is another, the name of a type that comes twice.
@@ -168,7 +169,8 @@ struct pool_attempt {
  * Takes an attempt: placed at once when an executor is idle; behind a running one when what
  * runs there is known to be short (up to POOL_DEPTH_MAX, taken back when it turns out not to
  * be); else pending. The pool takes any number; how many is the caller's policy. Returns OK,
- * UNKNOWN (no such type), CONFLICT (token in use), INVALID, TOO_BIG, NOMEM.
+ * UNKNOWN (no such type), CONFLICT (token in use), INVALID, TOO_BIG, CLOSED (the
+ * zygote is gone), NOMEM.
  */
 DROVER_MUST_USE drover_status pool_submit(struct pool *pool, const struct pool_attempt *attempt,
                                           int64_t now_us);
@@ -184,8 +186,9 @@ DROVER_MUST_USE drover_status pool_recall(struct pool *pool, uint64_t token, int
  * Stops an attempt. If it had not started, FINISHED with POOL_CANCELLED comes with the next
  * pool_poll. If it runs: its flag is set now, SIGTERM to its process group follows after
  * term_ms, SIGKILL to all its processes kill_ms later. A command has no flag to look at and
- * gets SIGTERM now. FINISHED follows when all is gone: POOL_CANCELLED, or the real outcome when
- * it ended by itself first. A second abort can only shorten the times. Returns OK, UNKNOWN.
+ * gets SIGTERM now (and an exit with 0 after that is no success). FINISHED follows when all is
+ * gone: POOL_CANCELLED, or the real outcome when it ended by itself first. A second abort can
+ * only shorten the times. Returns OK, UNKNOWN.
  */
 DROVER_MUST_USE drover_status pool_abort(struct pool *pool, uint64_t token, uint64_t term_ms,
                                          uint64_t kill_ms, int64_t now_us);
