@@ -56,7 +56,7 @@ static drover_status grow(struct link_incoming *slot, size_t len)
     if (status) {
         return status;
     }
-    if (slot->received != 0) {
+    if (slot->data != NULL) {
         memcpy(data->bytes, slot->data->bytes, (size_t)slot->received);
     }
     drv_data_unref(&slot->data);

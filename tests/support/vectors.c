@@ -25,19 +25,20 @@ static char *read_document(void)
     return text;
 }
 
-static int nibble(char digit)
+/* 16: no digit. */
+static unsigned nibble(char digit)
 {
     static const char digits[] = "0123456789abcdef";
     const char *at = strchr(digits, digit);
-    return at == NULL || digit == '\0' ? -1 : (int)(at - digits);
+    return at == NULL || digit == '\0' ? 16 : (unsigned)(at - digits);
 }
 
 static void append_hex(struct drv_buffer *buffer, const char *text, const char *name)
 {
     for (; text[0] != '\0'; text += 2) {
-        int high = nibble(text[0]);
-        int low = nibble(text[1]);
-        if (high < 0 || low < 0) {
+        unsigned high = nibble(text[0]);
+        unsigned low = nibble(text[1]);
+        if (high > 15 || low > 15) {
             fail_msg("%s: not hexadecimal: %s", name, text);
         }
         assert_ok(drv_buffer_append_byte(buffer, (uint8_t)(high << 4 | low)));
