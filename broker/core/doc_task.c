@@ -75,6 +75,9 @@ static void put_more(struct document *document, const struct more *more)
     if (more->has_retry_of) {
         document_id(document, "retry_of", &more->retry_of);
     }
+    if (more->has_retried_as) {
+        document_id(document, "retried_as", &more->retried_as);
+    }
     if (more->progress != NULL) {
         document_map(document, "progress");
         document_uint(document, "permille", more->progress->permille);

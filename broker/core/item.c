@@ -161,8 +161,9 @@ static void item_retry_later(struct core *core, const struct item *item)
     effects_record(core, &record);
 }
 
+/* A failure may leave a value too: what a command printed that did not exit with 0. */
 static void item_failed(struct core *core, const struct item *item,
-                        const struct drv_result *result)
+                        const struct drv_result *result, struct body **val)
 {
     struct drv_error error = result->error;
     if (error.kind == DROVER_ERROR_NONE || error.kind > DROVER_ERROR_EXPIRED) {
@@ -175,7 +176,7 @@ static void item_failed(struct core *core, const struct item *item,
         return;
     }
     struct failure *failure = failure_new(core, &error);
-    item_end(core, item, DROVER_STATE_FAILED, NULL, &failure);
+    item_end(core, item, DROVER_STATE_FAILED, val, &failure);
 }
 
 void item_result(struct core *core, const struct item *item, const struct drv_result *result,
@@ -195,7 +196,7 @@ void item_result(struct core *core, const struct item *item, const struct drv_re
     } else if (result->outcome == DRV_OUTCOME_SUCCEEDED) {
         item_end(core, item, DROVER_STATE_SUCCEEDED, val, NULL);
     } else {
-        item_failed(core, item, result);
+        item_failed(core, item, result, val);
     }
 }
 

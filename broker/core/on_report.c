@@ -126,7 +126,7 @@ static bool report_result(struct core *core, struct peer *peer,
         return true;
     }
     struct body *val = NULL;
-    if (result->outcome == DRV_OUTCOME_SUCCEEDED && body_new(core, &result->val, &val)) {
+    if (result->outcome != DRV_OUTCOME_CANCELLED && body_new(core, &result->val, &val)) {
         return false;
     }
     struct item item = lease_item(lease);

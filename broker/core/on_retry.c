@@ -23,6 +23,17 @@ static bool remember_origin(struct core *core, struct task *task, const struct i
     return true;
 }
 
+/* For those who ask for the old one and want the latest result. */
+static void remember_retry(struct core *core, const struct item *origin,
+                           const drover_id *new_id)
+{
+    struct more *more = unit_more(core, origin->unit);
+    if (more != NULL) {
+        more->has_retried_as = true;
+        more->retried_as = *new_id;
+    }
+}
+
 static bool is_retry_of(const struct task *task, const struct item *origin)
 {
     const struct more *more = task->unit.more;
@@ -157,8 +168,12 @@ static drover_status retry_target(struct core *core, struct session *session,
         return status;
     }
     bool is_array = task_is_array(item.task) && item.index == DROVER_INDEX_NONE;
-    return is_array ? retry_array(core, session, &item, &target->new_id)
-                    : retry_single(core, session, &item, &target->new_id);
+    status = is_array ? retry_array(core, session, &item, &target->new_id)
+                      : retry_single(core, session, &item, &target->new_id);
+    if (!status) {
+        remember_retry(core, &item, &target->new_id);
+    }
+    return status;
 }
 
 void on_retry(struct core *core, struct peer *peer, const struct drv_message *message,

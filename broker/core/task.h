@@ -135,8 +135,10 @@ struct more {
     struct tie *tie;           /* owned */
     int64_t ended_us;
     bool has_retry_of;
+    bool has_retried_as;
     uint32_t retry_of_index;
     drover_id retry_of;
+    drover_id retried_as; /* the last retry of this one */
 };
 
 static inline bool unit_is_terminal(const struct unit *unit)
