@@ -368,6 +368,7 @@ static int list(struct cli *cli)
     if (code == CLI_OK && cli->json) {
         code = print_json(&listing);
     }
+    grid_sort(&listing.grid);
     code = cli_worse(code, grid_print(&listing.grid));
     drover_value_destroy(&listing.list);
     return code;

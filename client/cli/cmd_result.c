@@ -9,9 +9,10 @@
 #include "stream.h"
 #include "target.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
-enum { CHAIN_MAX = 1000 };
+enum { CHAIN_MAX = 64 }; /* retries of retries that --latest follows */
 
 static const struct drv_option options[] = {
     {.name = "timeout",
@@ -52,31 +53,112 @@ static int print_plain(const struct cli *cli, const drover_outcome *outcome)
                      : code;
 }
 
+/* ---- arrays ------------------------------------------------------------------------------ */
+
+/*
+ * An array and, with --latest, its retries: each has the elements of the one before that did
+ * not succeed, in their order.
+ */
+struct chain {
+    struct elements elements;
+    drover_map *retries[CHAIN_MAX]; /* owned */
+    size_t count;
+    size_t at;            /* 0: the array itself, else retries[at - 1] is asked next */
+    drover_outcome *held; /* owned; what is printed when no retry has the element */
+};
+
 static int emit(void *context, const drover_outcome *outcome)
 {
-    struct elements *elements = context;
-    return elements_print(elements, outcome);
+    struct chain *chain = context;
+    return elements_print(&chain->elements, outcome);
+}
+
+/* The element's last outcome. */
+static drover_status next_latest(void *context, drover_map *map, int64_t timeout_ms,
+                                 drover_outcome **out_outcome)
+{
+    struct chain *chain = context;
+    for (;;) {
+        drover_outcome *outcome = NULL;
+        drover_status status = drover_map_next(
+            chain->at == 0 ? map : chain->retries[chain->at - 1], timeout_ms, &outcome);
+        if (status == DROVER_OK) {
+            drover_outcome_destroy(&chain->held);
+            chain->held = outcome;
+        } else if (status != DROVER_UNKNOWN || chain->at == 0) {
+            return status;
+        } else {
+            chain->at = chain->count; /* there are no more in that one */
+        }
+        if (drover_outcome_status(chain->held) == DROVER_OK || chain->at == chain->count) {
+            *out_outcome = chain->held;
+            chain->held = NULL;
+            chain->at = 0;
+            return DROVER_OK;
+        }
+        chain->at++;
+    }
+}
+
+/* The task that this one was retried as. UNKNOWN: none. */
+static drover_status find_retry(const struct cli *cli, drover_task_ref *task)
+{
+    char id[DROVER_ID_TEXT_LEN + 2];
+    drover_value *document = NULL;
+    drover_status status = drover_task_show(cli->client, &task->id, task->index, CLI_ASK_MS,
+                                            &document);
+    if (status == DROVER_OK) {
+        (void)doc_text(document, "retried_as", id, sizeof(id));
+        status = drover_id_parse(id, &task->id) == DROVER_OK ? DROVER_OK : DROVER_UNKNOWN;
+        task->index = status == DROVER_OK ? DROVER_INDEX_NONE : task->index;
+    }
+    drover_value_destroy(&document);
+    return status;
+}
+
+static drover_status open_retries(const struct cli *cli, drover_task_ref task,
+                                  struct chain *chain)
+{
+    drover_status status = find_retry(cli, &task);
+    while (status == DROVER_OK && chain->count < CHAIN_MAX) {
+        status = drover_map_attach(cli->client, &task.id, CLI_ASK_MS,
+                                   &chain->retries[chain->count]);
+        if (status == DROVER_OK) {
+            chain->count++;
+            status = find_retry(cli, &task);
+        }
+    }
+    return status == DROVER_UNKNOWN ? DROVER_OK : status;
 }
 
 static int result_of_array(struct cli *cli, const drover_task_ref *task,
                            struct deadline deadline)
 {
     drover_map *map = NULL;
-    struct elements elements = {.json = cli->json};
+    struct chain chain = {.elements = {.json = cli->json}};
     struct stream stream = {.what = "result",
-                            .context = &elements,
+                            .context = &chain,
+                            .next = next_latest,
                             .timeout_ms = deadline_left(deadline),
                             .emit = emit};
     drover_status status = drover_map_attach(cli->client, &task->id, CLI_ASK_MS, &map);
-    if (status != DROVER_OK) {
-        return unknown(task, status, cli);
+    if (status == DROVER_OK && drv_options_flag(cli->options, "latest")) {
+        status = open_retries(cli, *task, &chain);
     }
-    int code = stream_read(cli, &stream, &map);
-    return code == CLI_OK && elements.failed > 0
-               ? cli_say(CLI_FAILED, "%llu elements did not succeed",
-                         (unsigned long long)elements.failed)
+    int code = status == DROVER_OK ? stream_read(cli, &stream, &map)
+                                   : unknown(task, status, cli);
+    for (size_t i = 0; i < chain.count; i++) {
+        drover_map_close(&chain.retries[i]);
+    }
+    drover_map_close(&map);
+    drover_outcome_destroy(&chain.held);
+    return code == CLI_OK && chain.elements.failed > 0
+               ? cli_say(CLI_FAILED, "%" PRIu64 " elements did not succeed",
+                         chain.elements.failed)
                : code;
 }
+
+/* ---- tasks ------------------------------------------------------------------------------- */
 
 static int result_of_task(struct cli *cli, const drover_task_ref *task,
                           struct deadline deadline)
@@ -95,22 +177,11 @@ static int result_of_task(struct cli *cli, const drover_task_ref *task,
 /* Follows the retries; *task becomes the last one. */
 static int follow(struct cli *cli, drover_task_ref *task)
 {
-    char id[DROVER_ID_TEXT_LEN + 2];
-    for (size_t i = 0; i < CHAIN_MAX; i++) {
-        drover_value *document = NULL;
-        drover_status status = drover_task_show(cli->client, &task->id, task->index, CLI_ASK_MS,
-                                                &document);
-        if (status != DROVER_OK) {
-            return unknown(task, status, cli);
-        }
-        (void)doc_text(document, "retried_as", id, sizeof(id));
-        drover_value_destroy(&document);
-        if (drover_id_parse(id, &task->id) != DROVER_OK) {
-            return CLI_OK;
-        }
-        task->index = DROVER_INDEX_NONE;
+    drover_status status = find_retry(cli, task);
+    for (size_t i = 0; status == DROVER_OK && i < CHAIN_MAX; i++) {
+        status = find_retry(cli, task);
     }
-    return cli_say(CLI_FAILED, "more than %d retries in a row", CHAIN_MAX);
+    return status == DROVER_UNKNOWN ? CLI_OK : unknown(task, status, cli);
 }
 
 static bool is_array(struct cli *cli, const drover_task_ref *task)
@@ -128,14 +199,11 @@ static bool is_array(struct cli *cli, const drover_task_ref *task)
 
 static int print_one(struct cli *cli, drover_task_ref task, struct deadline deadline)
 {
-    if (drv_options_flag(cli->options, "latest")) {
-        int code = follow(cli, &task);
-        if (code != CLI_OK) {
-            return code;
-        }
+    if (is_array(cli, &task)) {
+        return result_of_array(cli, &task, deadline);
     }
-    return is_array(cli, &task) ? result_of_array(cli, &task, deadline)
-                                : result_of_task(cli, &task, deadline);
+    int code = drv_options_flag(cli->options, "latest") ? follow(cli, &task) : CLI_OK;
+    return code == CLI_OK ? result_of_task(cli, &task, deadline) : code;
 }
 
 static int run(struct cli *cli)

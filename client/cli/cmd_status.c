@@ -27,7 +27,7 @@ static void print_broker(const drover_value *broker)
     char text[DOC_TEXT_MAX];
     char number[HUMAN_TEXT_MAX];
     (void)printf("broker  %s", doc_text(broker, "endpoint", text, sizeof(text)));
-    (void)printf("  version %s", doc_text(broker, "version", text, sizeof(text)));
+    (void)printf("  %s", doc_text(broker, "version", text, sizeof(text)));
     (void)printf("  up %s", human_age(doc_int(broker, "uptime_ms"), number));
     (void)printf("  store %s", doc_text(broker, "store", text, sizeof(text)));
     (void)printf("  memory %s", human_bytes(doc_int(broker, "rss_bytes"), number));

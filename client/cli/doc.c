@@ -4,7 +4,11 @@
 #include "escape.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
+
+/* Doubles up to here are counted exactly. */
+#define NUMBER_MAX 9007199254740992.0
 
 drover_value *doc_get(const drover_value *map, const char *key)
 {
@@ -24,8 +28,10 @@ int64_t doc_int(const drover_value *map, const char *key)
 {
     int64_t number = 0;
     drover_value *item = doc_get(map, key);
-    if (item == NULL || drover_value_get_int(item, &number) != DROVER_OK) {
-        number = 0;
+    double real = 0;
+    if (item != NULL && drover_value_get_int(item, &number) != DROVER_OK &&
+        drover_value_get_double(item, &real) == DROVER_OK && fabs(real) < NUMBER_MAX) {
+        number = (int64_t)real;
     }
     drover_value_destroy(&item);
     return number;

@@ -13,6 +13,7 @@
 drover_value *doc_get(const drover_value *map, const char *key);
 
 bool doc_has(const drover_value *map, const char *key);
+/* Fractions are cut off. */
 int64_t doc_int(const drover_value *map, const char *key);
 double doc_double(const drover_value *map, const char *key);
 bool doc_bool(const drover_value *map, const char *key);

@@ -106,6 +106,15 @@ void grid_state(struct grid *grid, const char *state)
     grid_text(grid, state);
 }
 
+void grid_sort(struct grid *grid)
+{
+    if (!grid->failed) {
+        struct libscols_column *first = scols_table_get_column(grid->table, 0);
+        (void)scols_column_set_cmpfunc(first, scols_cmpstr_cells, NULL);
+        (void)scols_sort_table(grid->table, first);
+    }
+}
+
 int grid_print(struct grid *grid)
 {
     int code = CLI_OK;

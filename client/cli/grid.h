@@ -42,6 +42,9 @@ void grid_bytes(struct grid *grid, int64_t bytes);
 /* The state of a task, worker or queue in its colour. */
 void grid_state(struct grid *grid, const char *state);
 
+/* Sorts the rows by the text of the first column. */
+void grid_sort(struct grid *grid);
+
 /* Prints and releases it. CLI_OK, or says why not. */
 int grid_print(struct grid *grid);
 

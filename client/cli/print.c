@@ -119,6 +119,14 @@ void print_error_text(const drover_outcome *outcome, char *out_text, size_t size
                    code[0] != '\0' ? " (" : "", code, code[0] != '\0' ? ")" : "");
 }
 
+/* "cancelled: why" in a sentence that has just said cancelled is "why". */
+static const char *without(const char *text, const char *state)
+{
+    size_t len = strlen(state);
+    return strncmp(text, state, len) == 0 && strncmp(text + len, ": ", 2) == 0 ? text + len + 2
+                                                                               : text;
+}
+
 int print_outcome_error(const drover_outcome *outcome)
 {
     char task[TARGET_TEXT_MAX];
@@ -129,5 +137,5 @@ int print_outcome_error(const drover_outcome *outcome)
     const char *state = drover_outcome_state(outcome) == DROVER_STATE_LOST
                             ? "lost"
                             : drover_state_name(drover_outcome_state(outcome));
-    return cli_say(CLI_FAILED, "task %s %s: %s", task, state, text);
+    return cli_say(CLI_FAILED, "task %s %s: %s", task, state, without(text, state));
 }

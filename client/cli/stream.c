@@ -99,7 +99,10 @@ static int turn(struct run *run, int64_t *wait_ms)
 {
     drover_outcome *outcome = NULL;
     drover_map_progress progress;
-    drover_status status = drover_map_next(run->map, *wait_ms, &outcome);
+    const struct stream *stream = run->stream;
+    drover_status status = stream->next != NULL
+                               ? stream->next(stream->context, run->map, *wait_ms, &outcome)
+                               : drover_map_next(run->map, *wait_ms, &outcome);
     drover_map_get_progress(run->map, &progress);
     if (status == DROVER_OK) {
         *wait_ms = FIRST_WAIT_MS;

@@ -13,7 +13,9 @@ struct stream {
     void *context; /* of source and emit */
     const drover_map_options *options;
     const int *source_code; /* the exit code for what source has complained about */
-    int64_t timeout_ms;     /* for all of it; DROVER_FOREVER */
+    drover_status (*next)(void *context, drover_map *map, int64_t timeout_ms,
+                          drover_outcome **out_outcome); /* NULL: drover_map_next */
+    int64_t timeout_ms;                                  /* for all of it; DROVER_FOREVER */
     int (*emit)(void *context, const drover_outcome *outcome); /* prints; an exit code: stop */
 };
 
@@ -26,7 +28,7 @@ int stream_run(struct cli *cli, const struct stream *stream);
 
 /*
  * The same for an array that exists, which is left alone when it ends early; takes *map. Only
- * what, timeout_ms, emit and its context are used of stream.
+ * what, next, timeout_ms, emit and their context are used of stream.
  */
 int stream_read(struct cli *cli, const struct stream *stream, drover_map **map);
 

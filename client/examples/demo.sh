@@ -104,7 +104,7 @@ step() {
 show() {
     local word line=
     for word in "$@"; do
-        if [[ $word =~ ^[A-Za-z0-9_./:,=+\>-]+$ || $word == '{}' ]]; then
+        if [[ $word =~ ^[A-Za-z0-9_./:,=+\>-]+$ ]]; then
             line+=" $word"
         else
             line+=" '$word'"
@@ -154,10 +154,12 @@ calls() {
     expect 0 25 drover submit square 5 --wait
 
     step "square over 0..9, results in the order of the input"
+    show seq 0 9 '>numbers'
     seq 0 9 >numbers
     expect 0 $'0\n1\n4\n9\n16\n25\n36\n49\n64\n81' drover map square numbers
 
     step "20 items in batches of 5"
+    show seq 1 20 '>items'
     seq 1 20 >items
     expect 0 "$(for n in $(seq 1 20); do echo $((n * n)); done)" \
         drover map square --batch 5 items
@@ -175,7 +177,7 @@ failures() {
     id=$output
     until_state "$id" running
     expect 0 "$id cancelled" drover cancel "$id"
-    expect 1 "drover: task $id cancelled: cancelled: *" drover result "$id"
+    expect 1 "drover: task $id cancelled: *" drover result "$id"
 
     step "one that fails, one that crashes, one that takes too long"
     expect 1 'drover: task * failed: handler: no such luck*' \
@@ -187,7 +189,8 @@ failures() {
 checksums() {
     local count
     step "sha256 of every header under /usr/include, on both workers"
-    find /usr/include -type f -name '*.h' | sort >headers
+    show find /usr/include -type f -name '*.h' '>headers'
+    find /usr/include -type f -name '*.h' >headers
     count=$(wc -l <headers)
     ((count > 0)) || die "there are no headers under /usr/include"
     show drover xargs --from headers sha256sum '>fleet.sums'

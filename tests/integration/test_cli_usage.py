@@ -166,10 +166,9 @@ class Completion(unittest.TestCase):
     def test_bash_completes_commands_options_and_choices(self):
         self.assertEqual(self.bash("drover", "sub"), ["submit"])
         self.assertEqual(self.bash("drover", "queue", "p"), ["pause", "purge"])
-        self.assertEqual(self.bash("drover", "map", "t", "--ba"), ["--batch"])
+        self.assertEqual(self.bash("drover", "map", "t", "--bat"), ["--batch"])
         self.assertEqual(self.bash("drover", "submit", "t", "--durability", "w"), ["written"])
-        self.assertEqual(self.bash("drover", "submit", "t", "--file", "/etc/passw"),
-                         ["/etc/passwd", "/etc/passwd-"][:1 + os.path.exists("/etc/passwd-")])
+        self.assertIn("/etc/passwd", self.bash("drover", "submit", "t", "--file", "/etc/passw"))
 
     def test_bash_completes_with_the_helpers_of_bash_completion(self):
         helpers = "source /usr/share/bash-completion/bash_completion"

@@ -1,0 +1,167 @@
+"""Queues, workers, status, shared data and completion against a broker and a worker."""
+
+import json
+import unittest
+
+from fleet import Fleet, until
+
+BROKER = {"id", "version", "uptime_ms", "rss_bytes", "cpu_percent", "store"}
+TASKS = {"submitted", "waiting", "delayed", "queued", "running", "succeeded", "failed",
+         "cancelled", "expired", "lost_at_restart", "retried", "stale_results"}
+QUEUE = {"name", "depth", "running", "oldest_age_ms", "paused"}
+WORKER = {"id", "name", "host", "pid", "state", "slots", "running", "model", "labels",
+          "heartbeat_age_ms", "stats"}
+STATS = {"cpu_percent", "memory_percent", "disk_percent", "process_count", "load1", "bytes_sent",
+         "bytes_recv", "packets_sent", "packets_recv"}
+
+
+class Operate(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.fleet = Fleet()
+        cls.fleet.broker()
+        cls.worker = cls.fleet.worker("--slots", "2", "--name", "one", "--label", "zone=a")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.fleet.__exit__(None, None, None)
+
+    def drover(self, *arguments, code=0, **options):
+        done = self.fleet.drover(*arguments, check=False, **options)
+        self.assertEqual(done.returncode, code, f"{arguments}\n{done.stdout}{done.stderr}")
+        return done
+
+    # ---- status ----
+
+    def test_status_has_its_keys(self):
+        self.drover("submit", "square", "2", "--wait")
+        until(lambda: STATS <= self.fleet.status()["workers"][0]["stats"].keys(),
+              "a heartbeat with the numbers of the host")
+        status = self.fleet.status()
+        self.assertLessEqual(BROKER, status["broker"].keys())
+        self.assertLessEqual(TASKS, status["tasks"].keys())
+        self.assertLessEqual(QUEUE, status["queues"][0].keys())
+        worker = status["workers"][0]
+        self.assertLessEqual(WORKER, worker.keys())
+        self.assertEqual((worker["name"], worker["pid"], worker["slots"], worker["labels"]),
+                         ("one", self.worker.pid, 2, {"zone": "a"}))
+        tasks = status["tasks"]
+        self.assertEqual(tasks["submitted"], sum(
+            tasks[state] for state in TASKS - {"submitted", "retried", "stale_results"}))
+
+    def test_status_is_a_table_for_people(self):
+        self.drover("submit", "square", "2", "--wait")
+        text = self.drover("status").stdout
+        for part in ("broker", "succeeded", "QUEUE", "default", "HOST", "all hosts", "WORKER",
+                     "one", "zone=a"):
+            self.assertIn(part, text)
+        self.assertNotIn("\033", text)
+
+    def test_status_is_watched(self):
+        process = self.fleet.start("drover", "--json", "status", "--watch", "100ms")
+        first, second = (json.loads(process.read_line()) for _ in range(2))
+        self.assertLess(first["broker"]["uptime_ms"], second["broker"]["uptime_ms"])
+        self.assertEqual(process.terminate(), 0)
+
+    # ---- queues ----
+
+    def test_queue_is_paused_purged_and_resumed(self):
+        self.assertEqual(self.drover("queue", "pause", "q1").stdout, "q1 paused\n")
+        task = self.fleet.submit("square", "1", "--queue", "q1")
+        rows = {row["name"]: row for row in self.fleet.json("queues", "ls")["queues"]}
+        self.assertEqual((rows["q1"]["paused"], rows["q1"]["depth"]), (True, 1))
+        self.assertEqual(self.fleet.json("queue", "purge", "q1"), {"queue": "q1", "cancelled": 1})
+        self.assertEqual(self.fleet.state(task), "cancelled")
+        self.drover("queue", "resume", "q1")
+        task = self.fleet.submit("square", "1", "--queue", "q1")
+        self.drover("wait", task)
+
+    def test_queue_limit_makes_submit_busy(self):
+        self.drover("queue", "pause", "small")
+        self.drover("queue", "set", "small", "--max-count", "1")
+        task = self.fleet.submit("square", "1", "--queue", "small")
+        done = self.drover("submit", "square", "1", "--queue", "small", "--busy-timeout", "0",
+                           code=75)
+        self.assertEqual(len(done.stderr.splitlines()), 1)
+        self.drover("submit", "square", "1", "--queue", "small", "--busy-timeout", "50ms", code=75)
+        self.drover("queue", "set", "small", "--max-count", "0", "--weight", "3")
+        self.drover("submit", "square", "1", "--queue", "small")
+        self.drover("queue", "resume", "small")
+        self.drover("wait", "--queue", "small")
+        self.assertEqual(self.fleet.state(task), "succeeded")
+
+    # ---- workers ----
+
+    def test_worker_is_listed_and_shown(self):
+        rows = self.fleet.json("workers", "ls")["workers"]
+        self.assertEqual([row["name"] for row in rows], ["one"])
+        self.assertIn("square", rows[0]["types"])
+        task = self.fleet.submit("sleep", "60000")
+        self.fleet.until_state(task, "running")
+        self.assertEqual([lease["id"] for lease in self.fleet.json("worker", "show", "one")
+                          ["leases"]], [task])
+        self.assertIn(task, self.drover("worker", "show", "one").stdout)
+        self.drover("cancel", task)
+        self.assertIn("one", self.drover("worker", "ls").stdout)
+        self.assertIn("nobody", self.drover("worker", "show", "nobody", code=1).stderr)
+
+    def test_worker_is_drained_and_resumed(self):
+        self.assertEqual(self.drover("worker", "drain", "one").stdout, "one draining\n")
+        task = self.fleet.submit("square", "4")
+        self.assertEqual(self.fleet.state(task), "queued")
+        self.drover("worker", "resume", "one")
+        self.assertEqual(self.drover("result", task).stdout, "16\n")
+
+    # ---- shared data ----
+
+    def test_shared_data_is_set_read_and_deleted(self):
+        first = int(self.drover("kv", "set", "k1", '{"a": [1]}').stdout)
+        self.assertEqual(self.drover("kv", "get", "k1").stdout, '{"a":[1]}\n')
+        self.assertEqual(self.fleet.json("kv", "get", "k1"),
+                         {"key": "k1", "version": first, "value": {"a": [1]}})
+        self.assertGreater(int(self.drover("kv", "set", "k1", "-", stdin="2").stdout), first)
+        self.drover("kv", "del", "k1")
+        self.assertIn("k1", self.drover("kv", "get", "k1", code=1).stderr)
+        self.assertIn("k1", self.drover("kv", "del", "k1", code=1).stderr)
+
+    def test_shared_number_is_counted(self):
+        self.assertEqual(self.drover("kv", "incr", "n").stdout, "1\n")
+        self.assertEqual(self.drover("kv", "incr", "n", "-5").stdout, "-4\n")
+        self.assertEqual(self.fleet.json("kv", "incr", "n", "10"), {"key": "n", "value": 6})
+        self.drover("kv", "set", "text", '"x"')
+        self.drover("kv", "incr", "text", code=1)
+
+    def test_shared_data_is_compared_and_set(self):
+        version = int(self.drover("kv", "cas", "c", "0", "1").stdout)
+        done = self.drover("kv", "cas", "c", "0", "2", code=1)
+        self.assertIn(f"version {version}, not 0", done.stderr)
+        self.drover("kv", "cas", "c", str(version), "2")
+        self.assertEqual(self.drover("kv", "get", "c").stdout, "2\n")
+
+    def test_shared_data_is_listed_by_prefix(self):
+        for key in ("list/a", "list/b", "other"):
+            self.drover("kv", "set", key, "1")
+        entries = self.fleet.json("kv", "ls", "list/")["entries"]
+        self.assertEqual({entry["key"] for entry in entries}, {"list/a", "list/b"})
+        lines = self.drover("kv", "ls", "list/").stdout.splitlines()
+        self.assertEqual([line.split()[0] for line in lines], ["KEY", "list/a", "list/b"])
+
+    def test_shared_data_expires(self):
+        self.drover("kv", "set", "short", "1", "--ttl", "50ms")
+        until(lambda: self.fleet.drover("kv", "get", "short", check=False).returncode == 1,
+              "the entry is gone")
+
+    # ---- completion ----
+
+    def test_completion_knows_names_from_the_broker(self):
+        def offered(*words):
+            return self.drover("__complete", "--", *words).stdout.splitlines()
+        self.drover("submit", "noop", "--wait")
+        self.assertEqual(offered("worker", "drain", ""), ["one"])
+        self.assertIn("default", offered("queue", "pause", "d"))
+        self.assertEqual(offered("submit", "squ"), ["square"])
+        self.assertEqual(offered("submit", "noop", "--queue=defa"), ["--queue=default"])
+
+
+if __name__ == "__main__":
+    unittest.main()
