@@ -203,6 +203,7 @@ static struct seat *pick_seat(struct pool *pool, const struct run *run)
     if (expected_us(pool, run) >= POOL_BACKLOG_US) {
         return NULL;
     }
+    DRV_ASSERT(pool->seat_count > 0); /* or the run had no type */
     size_t looks = pool->seat_count < POOL_LOOKS_MAX ? pool->seat_count : POOL_LOOKS_MAX;
     for (size_t i = 0; i < looks; i++) {
         struct seat *seat = &pool->seats[(pool->next_look + i) % pool->seat_count];

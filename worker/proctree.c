@@ -90,15 +90,11 @@ static long parent_of(const char *pid)
 {
     char path[64];
     char text[1024];
-    (void)snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
+    (void)snprintf(path, sizeof(path), "/proc/%.20s/stat",
+                   pid); /* "PID (NAME) STATE PARENT ..." */
     (void)read_text(path, text, sizeof(text));
     const char *after_name = strrchr(text, ')'); /* the name may hold anything */
-    long parent = 0;
-    char state;
-    if (after_name == NULL || sscanf(after_name + 1, " %c %ld", &state, &parent) != 2) {
-        return 0;
-    }
-    return parent;
+    return after_name == NULL || strlen(after_name) < 4 ? 0 : strtol(after_name + 3, NULL, 10);
 }
 
 static bool find_by_parent(struct found *found)
@@ -119,7 +115,8 @@ static bool find_by_parent(struct found *found)
 
 int proctree_children(pid_t *out_children, size_t max)
 {
-    struct found found = {.pids = out_children, .max = max};
+    struct found found = {.max = max};
+    found.pids = out_children;
     if (find_by_list(&found)) {
         return (int)found.count;
     }

@@ -114,11 +114,10 @@ static drover_status scribble(drover_job *job, const drover_value *in,
     (void)job;
     (void)in;
     while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
-        unsigned long from;
-        unsigned long to;
-        if (strstr(line, "drover-lane") != NULL &&
-            sscanf(line, "%lx-%lx rw-s", &from, &to) == 2) {
-            memset((void *)(uintptr_t)from, 0xee, (size_t)(to - from));
+        char *end;
+        uintptr_t from = strtoul(line, &end, 16); /* FROM-TO ... NAME */
+        if (strstr(line, "drover-lane") != NULL && *end == '-') {
+            memset((void *)from, 0xee, strtoul(end + 1, NULL, 16) - from);
         }
     }
     if (maps != NULL) {

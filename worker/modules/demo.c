@@ -191,7 +191,7 @@ static drover_status kv_put(drover_job *job, const drover_value *in, drover_valu
 {
     drover_value *key = NULL;
     drover_value *value = NULL;
-    const char *text;
+    const char *text = NULL;
     int64_t version = 0;
     drover_status status;
     if (drover_value_map_get(in, "key", &key) || drover_value_map_get(in, "value", &value)) {
@@ -212,8 +212,8 @@ static drover_status kv_add(drover_job *job, const drover_value *in, drover_valu
 {
     drover_value *key = NULL;
     drover_value *by = NULL;
-    const char *text;
-    int64_t delta;
+    const char *text = NULL;
+    int64_t delta = 0;
     int64_t sum = 0;
     drover_status status;
     if (drover_value_map_get(in, "key", &key) || drover_value_map_get(in, "by", &by) ||

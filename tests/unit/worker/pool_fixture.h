@@ -75,6 +75,7 @@ static inline struct fixture *fixture_new(struct pool_config *config)
     config->modules = modules;
     config->module_count = 2;
     drover_status status = pool_new(config, &problem, &fixture->pool);
+    config->modules = NULL; /* they end here */
     if (status) {
         fail_msg("%s", problem.text);
     }

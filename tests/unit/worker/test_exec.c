@@ -13,6 +13,12 @@
 #define UNREAD .stdin_mode = POOL_STDIN_NONE
 #define TEXT .stdout_mode = POOL_STDOUT_TEXT
 
+/* Ignores SIGTERM, and so does a child in a session of its own. */
+static const char DEAF[] = "trap '' TERM; mkfifo never; setsid sh -c 'echo $$ > pid.new; "
+                           "mv pid.new pid; read -r x < never' & "
+                           "while ! [ -e pid ]; do sleep 0.01; done; "
+                           "echo \"$$ $(cat pid)\" > \"$1\"; read -r x < never";
+
 static const struct pool_command COMMANDS[] = {
     {.type = "plain", SHELL("cat")},
     {.type = "text", SHELL("printf '%s-%s\\n' \"$1\" \"$2\""), UNREAD, TEXT},
@@ -40,12 +46,7 @@ static const struct pool_command COMMANDS[] = {
      UNREAD,
      .environment = (const char *const[]){"DROVER_TEST_EXTRA"},
      .environment_count = 1},
-    /* Ignores SIGTERM, and so does a child in a session of its own. */
-    {.type = "deaf_shell",
-     SHELL("trap '' TERM; mkfifo never; setsid sh -c 'echo $$ > pid.new; mv pid.new pid; "
-           "read -r x < never' & while ! [ -e pid ]; do sleep 0.01; done; "
-           "echo \"$$ $(cat pid)\" > \"$1\"; read -r x < never"),
-     UNREAD},
+    {.type = "deaf_shell", SHELL(DEAF), UNREAD},
     /* Ends with 0 on SIGTERM. */
     {.type = "polite",
      SHELL("trap 'exit 0' TERM; echo $$ > \"$1\"; while :; do sleep 0.01; done"),

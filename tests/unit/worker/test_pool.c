@@ -367,7 +367,7 @@ static void test_pool_results_around_inline_limit(void **state)
     struct fixture *fixture = open_slots(1);
     for (unsigned i = 0; i < 64; i++) {
         char json[32];
-        size_t len = (size_t)(32 * 1024 - 32 + i);
+        size_t len = (size_t)32 * 1024 - 32 + i;
         (void)snprintf(json, sizeof(json), "%zu", len);
         fixture_submit(fixture, i + 1, "bulk", json);
         const void *bytes;
