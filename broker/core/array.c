@@ -178,7 +178,11 @@ void array_note_end(struct core *core, struct array *array, uint32_t index)
 
 void element_drop_result(struct core *core, struct array *array, uint32_t index)
 {
-    struct unit *unit = array_item(array, index).unit;
+    struct item item = array_item(array, index);
+    struct unit *unit = item.unit;
+    if (unit->flags & UNIT_DROPPED) {
+        return;
+    }
     uint64_t bytes = body_len(unit->result);
     struct more *more = array->task->unit.more;
     array->result_bytes -= bytes;
@@ -187,6 +191,7 @@ void element_drop_result(struct core *core, struct array *array, uint32_t index)
     }
     body_release(core, &unit->result);
     unit->flags |= UNIT_DROPPED;
+    effects_record_item(core, CORE_RECORD_FORGOTTEN, &item, NULL);
 }
 
 /* --- sealing and cancelling -------------------------------------------------------------- */

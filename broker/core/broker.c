@@ -45,9 +45,9 @@ void core_config_init(struct core_config *config)
 static void core_init_lists(struct core *core)
 {
     struct drv_list *lists[] = {
-        &core->sweeps,       &core->classes,       &core->workers,
-        &core->tombs_by_age, &core->dirty_classes, &core->loaded,
-        &core->kept,         &core->dirty_workers, &core->dirty_clients,
+        &core->sweeps,        &core->classes,    &core->workers, &core->tombs_by_age,
+        &core->dirty_classes, &core->loaded,     &core->kept,    &core->dirty_workers,
+        &core->dirty_clients, &core->dead_peers,
     };
     for (size_t i = 0; i < DRV_ARRAY_LEN(lists); i++) {
         drv_list_init(lists[i]);
@@ -328,8 +328,11 @@ static void step_message(struct core *core, const struct core_event *event)
     if (!message_is_in_turn(core, peer, message, handler)) {
         return;
     }
-    if (peer->session != NULL && peer->session->worker != NULL) {
-        worker_heard(core, peer->session->worker);
+    if (peer->session != NULL) {
+        peer->session->heard_us = core->now_us;
+        if (peer->session->worker != NULL) {
+            worker_heard(core, peer->session->worker);
+        }
     }
     if (handler->plain != NULL) {
         handler->plain(core, peer, message);

@@ -76,6 +76,7 @@ struct core {
 
     /* flushing */
     struct drv_list dirty_workers, dirty_clients; /* struct peer.link */
+    struct drv_list dead_peers;                   /* the same: until the turn is over */
     bool wants_tick; /* something bounded was left over: call again at once */
 };
 

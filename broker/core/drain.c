@@ -28,12 +28,19 @@ void core_drain(struct core *core, int64_t now_us)
     }
 }
 
+/* A client that waits sends heartbeats. */
+static bool session_is_here(const struct core *core, const struct session *session)
+{
+    return peer_is_open(session->peer) &&
+           core->now_us - session->heard_us < core->config.lease_us;
+}
+
 /* Whether all that ended has been handed to the clients that are here. */
 static bool results_are_handed_out(const struct core *core)
 {
     for (uint32_t slot = 0; slot < core->sessions.slot_count; slot++) {
         const struct session *session = core->sessions.slots[slot];
-        if (session != NULL && peer_is_open(session->peer) &&
+        if (session != NULL && session_is_here(core, session) &&
             (!drv_list_is_empty(&session->due) || session->items_in_flight > 0)) {
             return false;
         }

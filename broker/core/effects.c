@@ -142,6 +142,7 @@ void core_effects_clear(struct core *core)
         effects->capacity = 0;
     }
     drv_arena_reset(&effects->arena);
+    peers_bury(core);
     bodies_bury(core);
     while (core->dead != NULL) {
         struct corpse *corpse = core->dead;

@@ -227,19 +227,36 @@ void lease_start(struct core *core, struct lease *lease)
     }
 }
 
+/* Back into line, or to its end when it is being cancelled. */
+static void lease_put_back(struct core *core, struct lease *lease)
+{
+    struct item item = lease_item(lease);
+    bool is_cancelling = (lease->unit->flags & UNIT_CANCELLING) != 0;
+    core->counters.requeued_free++;
+    lease_take(core, lease);
+    if (is_cancelling) {
+        item_cancel(core, &item, "cancelled before it started");
+    } else {
+        item_queue(core, &item, true);
+    }
+}
+
 void lease_return(struct core *core, struct lease *lease)
 {
     struct item item = lease_item(lease);
     effects_record_item(core, CORE_RECORD_RETURNED, &item, &lease->worker->session->id);
-    core->counters.requeued_free++;
-    if (lease->unit->flags & UNIT_CANCELLING) {
-        lease_take(core, lease);
-        item_end_with(core, &item, DROVER_STATE_CANCELLED, DROVER_ERROR_CANCELLED, 0,
-                      "cancelled before it started");
+    lease_put_back(core, lease);
+}
+
+void lease_reclaim(struct core *core, struct lease *lease)
+{
+    if (lease->flags & LEASE_STARTED) {
+        lease_lose(core, lease);
         return;
     }
-    lease_take(core, lease);
-    item_queue(core, &item, true);
+    struct item item = lease_item(lease);
+    effects_record_item(core, CORE_RECORD_REQUEUED, &item, &lease->worker->session->id);
+    lease_put_back(core, lease);
 }
 
 void lease_lose(struct core *core, struct lease *lease)

@@ -96,8 +96,11 @@ struct drv_ref lease_ref(const struct lease *lease);
 
 /* The worker says that it runs. */
 void lease_start(struct core *core, struct lease *lease);
-/* Back into line, free of charge. */
+/* The worker gives it back, not started: into line, free of charge. */
 void lease_return(struct core *core, struct lease *lease);
+/* The worker is there and does not have it: it was never delivered (or its worker left in
+ * order). What had started is lost with it. */
+void lease_reclaim(struct core *core, struct lease *lease);
 /* The worker is lost. */
 void lease_lose(struct core *core, struct lease *lease);
 /* To be told to the worker with the next flush. */

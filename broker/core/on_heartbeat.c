@@ -20,13 +20,6 @@ static void heartbeat_keep(struct core *core, struct worker *worker,
             worker->details = details;
         }
     }
-    /* What runs for long says so again: a STARTED that was lost does not matter. */
-    for (size_t i = 0; i < heartbeat->running_count; i++) {
-        struct lease *lease = lease_find(core, &heartbeat->running[i].ref);
-        if (lease != NULL && lease->worker == worker && !(lease->flags & LEASE_CONFIRM)) {
-            lease_start(core, lease);
-        }
-    }
 }
 
 void on_heartbeat(struct core *core, struct peer *peer, const struct drv_message *message)

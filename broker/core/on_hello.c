@@ -160,7 +160,8 @@ void on_hello(struct core *core, struct peer *peer, const struct drv_message *me
                     "the session goes on over another connection");
     }
     session_bind(core, session, peer);
-    session->is_resumed = resumed;
+    session->heard_us = core->now_us;
+    session->is_resumed = resumed && hello->resume;
     session->credit_items = hello->credit_items;
     session->credit_bytes = hello->credit_bytes;
     peer->state = PEER_ATTACHING;

@@ -2,14 +2,13 @@
  * on_retry.c: a new task that does again what an ended one did not do.
  *
  * A task or an element becomes a new task with the same spec and payload; an array becomes an
- * array of its elements that did not succeed, numbered from 0 in the order of their indexes.
+ * array of its elements that did not succeed, numbered from 0 in the order of their indexes. An
+ * element that shares a value with others becomes an array of one, since only an array can.
  */
 #include "admit.h"
 #include "broker.h"
+#include "copy.h"
 #include "handlers.h"
-
-/* Elements that one retry of an array may copy: it is done in one step. */
-enum { RETRY_ELEMENTS_MAX = 65536 };
 
 static bool remember_origin(struct core *core, struct task *task, const struct item *origin)
 {
@@ -78,99 +77,123 @@ static drover_status retry_single(struct core *core, struct session *session,
     return DROVER_OK;
 }
 
-static bool element_is_wanted(const struct array *array, uint32_t index)
+/* A new array with the spec, the origin and the shared value of another; NULL: out of memory.
+ */
+static struct array *array_like(struct core *core, struct session *session,
+                                const struct item *origin, const drover_id *new_id)
 {
-    const struct element *element = array_element(array, index);
-    return element != NULL && unit_is_terminal(&element->unit) &&
-           element->unit.state != DROVER_STATE_SUCCEEDED;
-}
-
-/* Copies the payloads of what did not succeed, a batch at a time. */
-static drover_status copy_elements(struct core *core, struct array *to,
-                                   const struct array *from)
-{
-    struct drv_val *vals = effects_alloc(core, DRV_BATCH_MAX, sizeof *vals);
-    if (vals == NULL) {
-        return DROVER_NOMEM;
-    }
-    uint32_t count = 0, first = 0;
-    for (uint32_t index = 0; index < from->index_end; index++) {
-        if (element_is_wanted(from, index)) {
-            vals[count++] = element_payload(from, array_element(from, index));
-        }
-        bool is_last = index + 1 == from->index_end;
-        if (count == DRV_BATCH_MAX || (is_last && count > 0)) {
-            if (array_add(core, to, first, vals, count)) {
-                return DROVER_NOMEM;
-            }
-            first += count;
-            count = 0;
-        }
-    }
-    return DROVER_OK;
-}
-
-static drover_status retry_array(struct core *core, struct session *session,
-                                 const struct item *origin, const drover_id *new_id)
-{
-    const struct array *from = origin->task->array;
-    if (from->count - from->states[DROVER_STATE_SUCCEEDED] > RETRY_ELEMENTS_MAX) {
-        return DROVER_LIMIT;
-    }
     struct task *task = task_new(core, new_id, origin->task->spec);
     if (task == NULL) {
-        return DROVER_NOMEM;
+        return NULL;
     }
-    struct drv_val with = body_val(from->with);
-    if (array_open(core, task, &with)) {
+    struct drv_val with = body_val(origin->task->array->with);
+    if (!remember_origin(core, task, origin) || array_open(core, task, &with)) {
         task_free(core, task);
-        return DROVER_NOMEM;
+        return NULL;
     }
     task->owner = session->handle;
+    drv_list_push_back(&session->arrays, &task->array->open_link);
     record_submit(core, task, session);
-    if (!remember_origin(core, task, origin) || copy_elements(core, task->array, from)) {
-        array_cancel(core, task->array, "no memory to retry all elements");
+    return task->array;
+}
+
+static drover_status retry_element(struct core *core, struct session *session,
+                                   const struct item *origin, const drover_id *new_id)
+{
+    if (origin->task->array->with == NULL) {
+        return retry_single(core, session, origin, new_id);
+    }
+    struct array *array = array_like(core, session, origin, new_id);
+    struct drv_val val = item_payload(origin);
+    if (array == NULL) {
         return DROVER_NOMEM;
     }
-    array_seal(core, task->array, task->array->count);
+    if (array_add(core, array, 0, &val, 1)) {
+        task_free(core, array->task);
+        return DROVER_NOMEM;
+    }
+    array_seal(core, array, 1);
     return DROVER_OK;
 }
 
-static drover_status retry_target(struct core *core, struct session *session,
+static drover_status retry_array(struct core *core, struct reply *reply, size_t position,
+                                 const struct item *origin, const drover_id *new_id)
+{
+    struct array *array = array_like(core, reply->session, origin, new_id);
+    if (array == NULL) {
+        return DROVER_NOMEM;
+    }
+    if (copy_start(core, origin->task->array, array, reply, position)) {
+        task_free(core, array->task);
+        return DROVER_NOMEM;
+    }
+    return DROVER_OK;
+}
+
+/* Whether a retry makes sense; *out_is_done when the same was asked before. */
+static drover_status retry_verdict(const struct core *core, const struct item *item,
+                                   const drover_id *new_id, bool *out_is_done,
+                                   const char **out_text)
+{
+    struct task *known = task_find(core, new_id);
+    *out_is_done = known != NULL && is_retry_of(known, item);
+    if (!unit_is_terminal(item->unit)) {
+        *out_text = "the task has not ended";
+        return DROVER_NOT_READY;
+    }
+    if (item->unit->state == DROVER_STATE_SUCCEEDED) {
+        *out_text = "the task has succeeded";
+        return DROVER_CONFLICT;
+    }
+    if ((known != NULL && !*out_is_done) || drover_id_is_zero(new_id)) {
+        *out_text = "the new id is taken";
+        return DROVER_CONFLICT;
+    }
+    return DROVER_OK;
+}
+
+/* Limits as for a submit, but that all elements of an array must find room together. */
+static drover_status retry_admit(struct core *core, const struct session *session,
+                                 const struct item *item, const char **out_text)
+{
+    struct admission admission = {0};
+    const struct line *line = item->task->spec->line;
+    bool is_array = task_is_array(item->task) && item->index == DROVER_INDEX_NONE;
+    uint64_t bytes = is_array ? 0 : item_payload_len(item);
+    drover_status status = admit(core, &admission, session, line, bytes, out_text);
+    if (status == DROVER_OK && is_array && !core->config.defects.grow_unbounded &&
+        copy_count(item->task->array) > line->queue->max_count - queue_count(line->queue)) {
+        *out_text = "the queue has no room for so many elements";
+        status = DROVER_BUSY;
+    }
+    return status;
+}
+
+static drover_status retry_target(struct core *core, struct reply *reply, size_t position,
                                   const struct drv_target *target, const char **out_text)
 {
     struct item item;
+    bool is_done;
     if (!item_find(core, &target->id, target->index, &item)) {
         *out_text = "no such task";
         return DROVER_UNKNOWN;
     }
-    if (!unit_is_terminal(item.unit)) {
-        *out_text = "the task has not ended";
-        return DROVER_NOT_READY;
+    drover_status status = retry_verdict(core, &item, &target->new_id, &is_done, out_text);
+    if (status || is_done) {
+        return status;
     }
-    if (item.unit->state == DROVER_STATE_SUCCEEDED) {
-        *out_text = "the task has succeeded";
-        return DROVER_CONFLICT;
-    }
-    struct task *known = task_find(core, &target->new_id);
-    if (known != NULL || drover_id_is_zero(&target->new_id)) {
-        bool is_same = known != NULL && is_retry_of(known, &item);
-        *out_text = "the new id is taken";
-        return is_same ? DROVER_OK : DROVER_CONFLICT;
-    }
-    struct admission admission = {0};
-    struct drv_val payload = item.index == DROVER_INDEX_NONE && task_is_array(item.task)
-                                 ? (struct drv_val){.is_nil = true}
-                                 : item_payload(&item);
-    drover_status status = admit(core, &admission, session, item.task->spec->line, payload.len,
-                                 out_text);
+    status = retry_admit(core, reply->session, &item, out_text);
     if (status) {
         return status;
     }
-    bool is_array = task_is_array(item.task) && item.index == DROVER_INDEX_NONE;
-    status = is_array ? retry_array(core, session, &item, &target->new_id)
-                      : retry_single(core, session, &item, &target->new_id);
-    if (!status) {
+    if (!task_is_array(item.task)) {
+        status = retry_single(core, reply->session, &item, &target->new_id);
+    } else if (item.index == DROVER_INDEX_NONE) {
+        status = retry_array(core, reply, position, &item, &target->new_id);
+    } else {
+        status = retry_element(core, reply->session, &item, &target->new_id);
+    }
+    if (status == DROVER_OK) {
         remember_retry(core, &item, &target->new_id);
     }
     return status;
@@ -179,11 +202,13 @@ static drover_status retry_target(struct core *core, struct session *session,
 void on_retry(struct core *core, struct peer *peer, const struct drv_message *message,
               struct reply *reply)
 {
+    (void)peer;
     const struct drv_targets *targets = &message->targets;
     for (size_t i = 0; i < targets->target_count; i++) {
         const char *text = NULL;
-        drover_status status = retry_target(core, peer->session, &targets->targets[i], &text);
+        drover_status status = retry_target(core, reply, i, &targets->targets[i], &text);
         if (status) {
+            core->counters.refused++;
             reply_note(reply, i, status, text,
                        drover_status_is_retryable(status) ? RETRY_AFTER_MS : 0);
         }

@@ -136,13 +136,15 @@ void peer_kill(struct core *core, struct peer *peer)
         peer->session = NULL;
     }
     peer->state = PEER_DEAD;
+    peer->is_dirty = true; /* never flushed again */
     drv_list_remove(&peer->link);
-    peer->is_dirty = false;
+    drv_list_push_back(&core->dead_peers, &peer->link);
 }
 
 void peer_gone(struct core *core, struct peer *peer)
 {
     peer_kill(core, peer);
+    drv_list_remove(&peer->link);
     core->peers.slots[peer->number] = NULL;
     core_free(core, peer->notes, peer->note_capacity * sizeof *peer->notes);
     core_free(core, peer, sizeof *peer);
@@ -252,6 +254,14 @@ void peers_flush(struct core *core)
             peer_flush(core, DRV_LIST_ITEM(link, struct peer, link));
         }
         core->wants_tick |= !drv_list_is_empty(lists[i]);
+    }
+}
+
+void peers_bury(struct core *core)
+{
+    struct drv_list *link;
+    while ((link = drv_list_first(&core->dead_peers)) != NULL) {
+        peer_gone(core, DRV_LIST_ITEM(link, struct peer, link));
     }
 }
 

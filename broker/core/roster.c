@@ -235,6 +235,7 @@ drover_status worker_hello(struct core *core, struct session *session,
     worker->stale_count = 0;
     worker->drain_due = worker->is_draining;
     worker_heard(core, worker);
+    worker_update(core, worker);
     return DROVER_OK;
 }
 
@@ -416,7 +417,7 @@ void worker_attached(struct core *core, struct worker *worker)
         struct lease *lease = DRV_LIST_ITEM(link, struct lease, in_worker);
         link = link->prev;
         if (lease->attached != worker->attach_round) {
-            lease_return(core, lease);
+            lease_reclaim(core, lease);
         }
     }
     worker_update(core, worker);
@@ -494,7 +495,7 @@ void worker_give_back(struct core *core, struct worker *worker)
         struct lease *lease = DRV_LIST_ITEM(link, struct lease, in_worker);
         link = link->prev;
         if (!(lease->flags & LEASE_STARTED)) {
-            lease_return(core, lease);
+            lease_reclaim(core, lease);
         }
     }
 }

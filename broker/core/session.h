@@ -63,8 +63,9 @@ struct session {
     enum drv_role role;
     struct peer *peer; /* NULL: away */
     char *name;        /* owned, in force, NUL-terminated */
-    bool is_resumed;   /* was known before its last HELLO */
+    bool is_resumed;   /* its last HELLO went on with it */
     uint64_t credit_items, credit_bytes;
+    int64_t heard_us;      /* last message */
     struct timer timer;    /* end of a session that is away */
     struct worker *worker; /* a worker's entry in the roster while it is not lost */
 
@@ -109,7 +110,8 @@ struct peer *peer_find(const struct core *core, uint32_t number);
 struct peer *peer_ensure(struct core *core, uint32_t number, enum core_port port);
 /* Connection over: whatever was in flight goes back, the session is away. Frees it. */
 void peer_gone(struct core *core, struct peer *peer);
-/* The connection does not count any more; the number stays until it is gone. */
+/* The connection does not count any more. The number stays until the turn is over, so that
+ * nothing that comes in the same turn is taken for a new peer. */
 void peer_kill(struct core *core, struct peer *peer);
 /* Tell it what was wrong. */
 void peer_error(struct core *core, struct peer *peer, drover_status code, const char *text);
@@ -131,6 +133,8 @@ void peer_settled(struct core *core, struct peer *peer, uint64_t token);
 void peer_note(struct core *core, struct peer *peer, uint64_t seq, uint32_t position,
                drover_status code);
 void peers_flush(struct core *core);
+/* The turn is over: forget those that were killed. */
+void peers_bury(struct core *core);
 void peers_fini(struct core *core);
 
 /* --- sessions --- */

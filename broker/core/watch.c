@@ -133,6 +133,9 @@ drover_status watch_add(struct core *core, struct session *session, const struct
         watch->flags |= flags & WATCH_RELEASE;
         return DROVER_OK;
     }
+    if (item->unit->flags & UNIT_DROPPED) {
+        return DROVER_UNKNOWN; /* an element whose result is not kept any more */
+    }
     struct drv_list *list = watch_list(core, item);
     watch = list == NULL ? NULL : slab_alloc(&core->watch_slab);
     if (watch == NULL) {
@@ -310,7 +313,7 @@ static void settle_piece(struct core *core, struct session *session, const struc
     }
     struct item item = item_of_task(task);
     struct watch *watch = watch_find(session, &item);
-    if (watch == NULL || watch->settled + piece->items < piece->upto) {
+    if (watch == NULL || watch->settled != piece->from) {
         return; /* another watch on the same array: made after this message */
     }
     bool is_only = task->array->watches.next->next == &task->array->watches;
@@ -324,6 +327,8 @@ static void settle_piece(struct core *core, struct session *session, const struc
     if (piece->has_last) {
         watch_free(core, watch);
         task_release_if_done(core, task, release);
+    } else if (watch->sent < task->array->ended || unit_is_terminal(&task->unit)) {
+        watch_make_ready(core, watch);
     }
 }
 

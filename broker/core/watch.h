@@ -36,9 +36,8 @@ struct watch {
 struct piece {
     struct drv_list link; /* in flight->pieces */
     drover_id id;
-    uint32_t upto; /* ended elements sent, this message included */
-    uint32_t items;
-    bool has_last; /* the array itself was in it */
+    uint32_t from, upto; /* in the order in which elements ended */
+    bool has_last;       /* the array itself was in it */
 };
 
 /* A target that a restart took. */
@@ -49,7 +48,8 @@ struct loss {
     uint32_t level;
 };
 
-/* Watch a task, an element or an array. OK, BUSY or NOMEM. */
+/* Watch a task, an element or an array. OK, UNKNOWN (an element whose result was dropped) or
+ * NOMEM. */
 DROVER_MUST_USE drover_status watch_add(struct core *core, struct session *session,
                                         const struct item *item, uint8_t flags);
 DROVER_MUST_USE drover_status watch_add_lost(struct core *core, struct session *session,

@@ -103,38 +103,74 @@ static void bundle_tasks(struct bundle *bundle)
     }
 }
 
+/* Results that were dropped meanwhile are passed over. False: wait until what is in flight has
+ * been settled. */
+static bool watch_skip_dropped(struct watch *watch, const struct piece *piece)
+{
+    struct array *array = watch->task->array;
+    while (watch->sent < array->ended &&
+           array_item(array, array_ended_at(array, watch->sent)).unit->flags & UNIT_DROPPED) {
+        if (piece->upto > piece->from) {
+            watch->sent++;
+        } else if (watch->sent == watch->settled) {
+            watch->sent++;
+            watch->settled++;
+            watch->session->unread--;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Elements that ended, in order. False: the message is full. */
+static bool bundle_elements(struct bundle *bundle, struct watch *watch, struct piece *piece)
+{
+    struct array *array = watch->task->array;
+    while (watch_skip_dropped(watch, piece) && watch->sent < array->ended) {
+        struct item item = array_item(array, array_ended_at(array, watch->sent));
+        struct drv_outcome entry = outcome_of(&item, (watch->flags & WATCH_STATES) != 0);
+        if (!bundle_add(bundle, &entry)) {
+            return false;
+        }
+        if (piece->upto == piece->from) {
+            piece->from = watch->sent;
+        }
+        piece->upto = ++watch->sent;
+    }
+    if (piece->upto > piece->from) {
+        piece->upto = watch->sent;
+    }
+    return true;
+}
+
 /* What of an array can go into the message. False: it is full. */
 static bool bundle_array(struct core *core, struct bundle *bundle, struct watch *watch)
 {
-    struct array *array = watch->task->array;
-    bool states_only = (watch->flags & WATCH_STATES) != 0;
     struct piece *piece = core_alloc(core, sizeof *piece);
     if (piece == NULL) {
         return false;
     }
-    bool is_full = false;
-    for (; watch->sent < array->ended && !is_full;) {
-        struct item item = array_item(array, array_ended_at(array, watch->sent));
-        struct drv_outcome entry = outcome_of(&item, states_only);
-        is_full = !bundle_add(bundle, &entry);
-        watch->sent += is_full ? 0 : 1;
-        piece->items += is_full ? 0 : 1;
-    }
-    if (!is_full && unit_is_terminal(&watch->task->unit) && !watch->last_sent) {
+    bool has_room = bundle_elements(bundle, watch, piece);
+    bool is_last = watch->sent == watch->task->array->ended &&
+                   unit_is_terminal(&watch->task->unit) && !watch->last_sent;
+    if (has_room && is_last) {
         struct item item = item_of_task(watch->task);
         struct drv_outcome entry = outcome_of(&item, true);
-        is_full = !bundle_add(bundle, &entry);
-        watch->last_sent = !is_full;
-        piece->has_last = !is_full;
+        has_room = bundle_add(bundle, &entry);
+        watch->last_sent = has_room;
+        piece->has_last = has_room;
     }
-    if (piece->items == 0 && !piece->has_last) {
+    if (piece->upto == piece->from) {
+        piece->from = piece->upto = watch->sent;
+    }
+    if (piece->upto == piece->from && !piece->has_last) {
         core_free(core, piece, sizeof *piece);
-        return !is_full;
+        return has_room;
     }
     piece->id = watch->task->id;
-    piece->upto = watch->sent;
     drv_list_push_back(&bundle->flight->pieces, &piece->link);
-    return !is_full;
+    return has_room;
 }
 
 /* One ready watch. False: the message is full. */

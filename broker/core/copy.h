@@ -1,0 +1,26 @@
+/*
+ * copy.h: copies the elements of an array that did not succeed into a new array, in slices.
+ *
+ * Element n of the copy is the n-th that did not succeed. The copy is open until it is
+ * complete: when the old array is forgotten meanwhile, or there is no room any more, it is
+ * cancelled and the request is told.
+ */
+#ifndef CORE_COPY_H
+#define CORE_COPY_H
+
+#include "array.h"
+
+struct reply;
+
+/* How many elements a copy would have. */
+uint32_t copy_count(const struct array *from);
+
+/*
+ * Begin; `to` is new and empty. The reply waits and gets a note at `position` when it comes to
+ * nothing. OK or NOMEM.
+ */
+DROVER_MUST_USE drover_status copy_start(struct core *core, const struct array *from,
+                                         const struct array *to, struct reply *reply,
+                                         size_t position);
+
+#endif
