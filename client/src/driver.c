@@ -198,7 +198,8 @@ static void tell_followers(drover_client *client)
     DRV_LIST_EACH(link, &client->waiters)
     {
         struct waiter *waiter = DRV_LIST_ITEM(link, struct waiter, link);
-        if (client->closing || waiter->done(waiter->context)) {
+        if (client->closing || drv_session_fatal(client->session) != DROVER_OK ||
+            waiter->done(waiter->context)) {
             (void)pthread_cond_signal(&waiter->cond);
         }
     }
@@ -209,7 +210,7 @@ static int64_t turn_and_tell(drover_client *client)
 {
     uint64_t before = client->progress;
     int64_t deadline_us = turn(client);
-    if (client->progress != before) {
+    if (client->progress != before || drv_session_fatal(client->session) != DROVER_OK) {
         tell_followers(client);
     }
     return deadline_us;
@@ -242,7 +243,8 @@ static void drive(drover_client *client, const struct waiter *self, int64_t dead
 {
     client->driving = true;
     int64_t next_us = turn_and_tell(client);
-    if (!client->closing && !self->done(self->context)) {
+    if (!client->closing && drv_session_fatal(client->session) == DROVER_OK &&
+        !self->done(self->context)) {
         poll_unlocked(client, next_us < deadline_us ? next_us : deadline_us);
     }
     client->driving = false;
