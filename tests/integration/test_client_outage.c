@@ -378,19 +378,23 @@ static void test_close_in_callback_does_nothing(void **state)
 /* What the child of a fork sees of its parent's client; 0 when all is as promised. */
 static int act_as_child(drover_client *client, drover_future *future, const char *endpoint)
 {
-    int64_t square = 0;
-    drover_client *own = NULL;
     if (drover_submit(client, "noop", NULL, NULL, NULL) != DROVER_CLOSED ||
         drover_future_wait(future, 0) != DROVER_CLOSED || drover_client_is_connected(client)) {
         return 1;
     }
     drover_future_destroy(&future);
     drover_client_close(&client);
+#ifdef __SANITIZE_THREAD__
+    (void)endpoint; /* the sanitizer allows no threads after a fork in a threaded program */
+#else
+    int64_t square = 0;
+    drover_client *own = NULL;
     if (drover_client_open(endpoint, NULL, &own) != DROVER_OK ||
         one_call(own, 3, &square) != DROVER_OK || square != 9) {
         return 2;
     }
     drover_client_close(&own);
+#endif
     return 0;
 }
 
