@@ -260,15 +260,6 @@ static void array_cancel_step(struct core *core, struct array *array, uint32_t b
     }
 }
 
-void run_cancel(struct core *core, struct run *run)
-{
-    struct array *array = run->task->array;
-    while (run->waiting > 0) {
-        struct item item = array_item(array, run->next);
-        item_cancel(core, &item, array->cancel_text);
-    }
-}
-
 /* --- taking apart ------------------------------------------------------------------------ */
 
 static void element_discard(struct core *core, struct array *array, struct element *element)

@@ -96,8 +96,6 @@ void array_cancel(struct core *core, struct array *array, const char *text);
 
 /* The next element that was never dispatched becomes a lease. False: out of memory. */
 bool run_take(struct core *core, struct run *run, struct item *out_item);
-/* Cancel what was never dispatched. */
-void run_cancel(struct core *core, struct run *run);
 void run_due(struct core *core, struct run *run);
 void run_free(struct core *core, struct run *run);
 /* The element does not wait in its run any more. */

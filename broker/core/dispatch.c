@@ -149,17 +149,18 @@ static bool place_is_void(const struct place *place)
     return task != NULL && task_is_array(task) && task->array->is_cancelled;
 }
 
-static void place_cancel(struct core *core, struct place *place)
+/* Out of the line; the elements of a run end in the slices of the cancel. */
+static void place_drop(struct core *core, struct line *line, struct place *place)
 {
     if (place->kind == PLACE_RUN) {
-        run_cancel(core, DRV_CONTAINER_OF(place, struct run, place));
+        line_remove(line, place);
         return;
     }
     struct item item = lease_item(DRV_CONTAINER_OF(place, struct lease, place));
     item_cancel(core, &item, item.task->array->cancel_text);
 }
 
-enum verdict { VERDICT_NONE, VERDICT_LEASED, VERDICT_AGAIN };
+enum verdict { VERDICT_NONE, VERDICT_LEASED, VERDICT_DROPPED, VERDICT_AGAIN };
 
 /* One try with the share that is first in the ring. */
 static enum verdict class_try(struct core *core, struct class *class, bool prefetch)
@@ -176,8 +177,8 @@ static enum verdict class_try(struct core *core, struct class *class, bool prefe
     }
     choice.place = line_head(choice.fit->line);
     if (place_is_void(choice.place)) {
-        place_cancel(core, choice.place);
-        return VERDICT_AGAIN;
+        place_drop(core, choice.fit->line, choice.place);
+        return VERDICT_DROPPED;
     }
     if (prefetch) {
         if (choice.fit->offer->concurrency > 0 || place_is_suspect(choice.place) ||
@@ -207,31 +208,19 @@ static enum verdict class_try(struct core *core, struct class *class, bool prefe
     return VERDICT_LEASED;
 }
 
-/* Another queue may have short work on top. */
-static void class_rotate(struct class *class)
-{
-    struct drv_list *first = drv_list_pop_front(&class->ring);
-    if (first != NULL) {
-        drv_list_push_back(&class->ring, first);
-    }
-}
-
-/* Tries all shares in turn; true when a lease was made. */
+/*
+ * True when a lease was made, or something dropped that costs as much. What stands behind busy
+ * slots comes from the queue whose turn it is, too: were another one taken because its work is
+ * short, it would fill every slot that becomes free, and a queue with long work would never
+ * have its turn.
+ */
 static bool class_lease_one(struct core *core, struct class *class, bool prefetch)
 {
-    size_t refused = 0;
-    for (;;) {
-        enum verdict verdict = class_try(core, class, prefetch);
-        if (verdict == VERDICT_LEASED) {
-            return true;
-        }
-        if (verdict == VERDICT_NONE) {
-            if (!prefetch || ++refused >= class->ring_count) {
-                return false;
-            }
-            class_rotate(class);
-        }
-    }
+    enum verdict verdict;
+    do {
+        verdict = class_try(core, class, prefetch);
+    } while (verdict == VERDICT_AGAIN);
+    return verdict != VERDICT_NONE;
 }
 
 /* One lease per class and round, so that classes which can do the same work share it. */
