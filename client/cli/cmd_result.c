@@ -199,11 +199,16 @@ static bool is_array(struct cli *cli, const drover_task_ref *task)
 
 static int print_one(struct cli *cli, drover_task_ref task, struct deadline deadline)
 {
-    if (is_array(cli, &task)) {
-        return result_of_array(cli, &task, deadline);
+    int code = CLI_OK;
+    if (!is_array(cli, &task) && drv_options_flag(cli->options, "latest")) {
+        code = follow(cli, &task);
     }
-    int code = drv_options_flag(cli->options, "latest") ? follow(cli, &task) : CLI_OK;
-    return code == CLI_OK ? result_of_task(cli, &task, deadline) : code;
+    if (code != CLI_OK) {
+        return code;
+    }
+    /* An element may have been retried as an array of one. */
+    return is_array(cli, &task) ? result_of_array(cli, &task, deadline)
+                                : result_of_task(cli, &task, deadline);
 }
 
 static int run(struct cli *cli)
