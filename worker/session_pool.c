@@ -39,8 +39,9 @@ void worker_session_revoke(struct worker_session *session, struct worker_lease *
                            enum worker_revoke why)
 {
     bool is_asked = lease->revoke != WORKER_REVOKE_NONE;
-    /* Holding it back is the weakest reason: what the broker wants comes before it. */
-    if (!is_asked || lease->revoke == WORKER_REVOKE_HOLD) {
+    /* Holding it back is the weakest reason, an abort the strongest: should it turn out to have
+     * started, it is cancelled. */
+    if (!is_asked || lease->revoke == WORKER_REVOKE_HOLD || why == WORKER_REVOKE_ABORTED) {
         lease->revoke = why;
     }
     if (!is_asked) {

@@ -258,6 +258,23 @@ static void test_session_ignores_messages_without_connection(void **state)
     fixture_destroy(f);
 }
 
+/* A connection that lasted forgives the failures before it. */
+static void test_session_lasting_connection_resets_backoff(void **state)
+{
+    struct fixture *f = fixture_new();
+    fixture_start(f);
+    for (int i = 0; i < 6; i++) {
+        fixture_reconnect(f);
+    }
+    fixture_welcome_as(f, false);
+    fixture_turn(f);
+    fixture_pass(f, 2 * SECOND);
+    worker_session_broken(f->session, "cut", f->now);
+    fixture_turn(f);
+    assert_in_range(f->seen.retry_ms, 25, 50);
+    fixture_destroy(f);
+}
+
 enum event { OPEN, WELCOME, BREAK, STOP };
 
 static void put_into(struct fixture *f, enum worker_session_state state)
@@ -355,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_session_ignores_messages_without_connection),
         cmocka_unit_test(test_session_every_state_meets_every_event),
         cmocka_unit_test(test_session_needs_endpoint_and_slot),
+        cmocka_unit_test(test_session_lasting_connection_resets_backoff),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

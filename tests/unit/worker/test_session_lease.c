@@ -461,6 +461,24 @@ static void test_stale_results_are_counted(void **state)
     fixture_destroy(f);
 }
 
+/* What a waiting lease shares stays for the rest of its array, bound or not. */
+static void test_shared_values_in_use_stay(void **state)
+{
+    struct fixture *f = fixture_new();
+    f->config.shared_bytes_max = 6;
+    fixture_start(f);
+    fixture_welcome_as(f, false);
+    share(f, 1, "111111");
+    fixture_lease(f, 1, DRV_LEASE_SHARED);
+    share(f, 2, "222222");
+    struct drv_lease_entry entry = fixture_entry(1, 2, "p");
+    fixture_lease_group(f, fixture_group("echo", DRV_LEASE_SHARED), &entry, 1);
+    fixture_turn(f);
+    assert_int_equal(f->seen.run_count, 2);
+    assert_string_equal(f->seen.runs[1].shared, "111111");
+    fixture_destroy(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -486,6 +504,7 @@ int main(void)
         cmocka_unit_test(test_held_results_are_bounded_in_bytes),
         cmocka_unit_test(test_waiting_payloads_close_the_window),
         cmocka_unit_test(test_stale_results_are_counted),
+        cmocka_unit_test(test_shared_values_in_use_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -130,6 +130,26 @@ static void test_abort_that_meets_a_start_cancels(void **state)
     fixture_destroy(f);
 }
 
+/* Recalled first and then cancelled or stale, and it had started: it is cancelled. */
+static void test_abort_after_a_recall_cancels(void **state)
+{
+    static const drover_status codes[] = {DROVER_CANCELLED, DROVER_STALE};
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture *f = fixture_serving();
+        fixture_lease(f, 1, 0);
+        fixture_turn(f);
+        uint64_t key = f->seen.runs[0].key;
+        fixture_name_leases(f, DRV_RECALL, 1);
+        fixture_abort(f, 1, codes[i]);
+        fixture_turn(f);
+        assert_int_equal(f->seen.revoke_count, 1);
+        worker_session_task_started(f->session, key, f->now);
+        fixture_turn(f);
+        assert_int_equal(f->seen.cancel_count, 1);
+        fixture_destroy(f);
+    }
+}
+
 /* Stale: stopped, and nothing is reported of it, in whatever state it was. */
 static void test_abort_stale_reports_nothing(void **state)
 {
@@ -241,6 +261,7 @@ int main(void)
         cmocka_unit_test(test_abort_stale_leaves_the_next_attempt_alone),
         cmocka_unit_test(test_confirm_waits_for_go),
         cmocka_unit_test(test_confirm_is_announced_when_it_could_start),
+        cmocka_unit_test(test_abort_after_a_recall_cancels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -198,6 +198,98 @@ static void test_reconnect_announces_suspects_again(void **state)
     fixture_destroy(f);
 }
 
+/* Handles are the old broker's: none is used on a new connection. */
+static void test_reconnect_forgets_handles(void **state)
+{
+    struct fixture *f = fixture_serving();
+    (void)fixture_run(f, 1);
+    fixture_reconnect(f);
+    fixture_welcome_as(f, true);
+    fixture_turn(f);
+    assert_int_equal(f->seen.running_count, 1);
+    assert_int_equal(f->seen.running[0].ref.handle, 0);
+    fixture_name_leases(f, DRV_RECALL, 1);
+    fixture_turn(f);
+    assert_int_equal(f->seen.started[0].handle, 0);
+    fixture_destroy(f);
+}
+
+/* A return that did not get out is not said later: ATTACH has said it. */
+static void test_reconnect_drops_returns_that_waited(void **state)
+{
+    struct fixture *f = fixture_serving();
+    fixture_run(f, 1);
+    fixture_run(f, 2);
+    fixture_lease(f, 3, 0);
+    worker_session_set_blocked(f->session, true);
+    fixture_turn(f);
+    fixture_name_leases(f, DRV_RECALL, 3);
+    fixture_turn(f);
+    assert_int_equal(f->seen.returned_count, 0);
+    fixture_reconnect(f);
+    assert_int_equal(f->seen.attached_count, 2);
+    fixture_welcome_as(f, true);
+    f->now += 5 * MS;
+    fixture_turn(f);
+    assert_int_equal(f->seen.returned_count, 0);
+    fixture_destroy(f);
+}
+
+/* A REPORT that was lost with its connection, and held no result, is not waited for. */
+static void test_reconnect_forgets_reports_without_results(void **state)
+{
+    struct fixture *f = fixture_serving();
+    struct drv_lease_entry entry = fixture_entry(1, 1, "");
+    fixture_lease_group(f, fixture_group("nothing", 0), &entry, 1);
+    fixture_turn(f);
+    assert_int_equal(f->seen.returned_count, 1);
+    fixture_reconnect(f);
+    fixture_welcome_as(f, true);
+    worker_session_drain(f->session, f->now);
+    fixture_turn(f);
+    assert_int_equal(f->seen.goodbyes, 1);
+    fixture_destroy(f);
+}
+
+/* GO of a lost connection does not count: the suspect is announced again. */
+static void test_reconnect_forgets_go(void **state)
+{
+    struct fixture *f = fixture_serving();
+    uint64_t first = fixture_run(f, 1);
+    fixture_lease(f, 2, DRV_LEASE_CONFIRM);
+    fixture_turn(f);
+    fixture_lease(f, 3, 0); /* takes what the pool takes at a time */
+    fixture_turn(f);
+    assert_int_equal(f->seen.run_count, 1);
+    fixture_name_leases(f, DRV_GO, 2);
+    fixture_turn(f);
+    assert_int_equal(f->seen.run_count, 0);
+    fixture_reconnect(f);
+    fixture_welcome_as(f, true);
+    fixture_turn(f);
+    fixture_finish(f, first, "x");
+    fixture_turn(f);
+    assert_int_equal(f->seen.run_count, 0);
+    assert_int_equal(f->seen.started_count, 1);
+    assert_int_equal(f->seen.started[0].id.bytes[15], 2);
+    fixture_destroy(f);
+}
+
+/* DRAIN belongs to the connection: whoever comes after may have forgotten it. */
+static void test_reconnect_forgets_the_brokers_drain(void **state)
+{
+    struct fixture *f = fixture_serving();
+    struct drv_message drain = {.kind = DRV_DRAIN, .drain = {.on = true}};
+    fixture_receive(f, &drain);
+    fixture_turn(f);
+    fixture_reconnect(f);
+    fixture_welcome_as(f, true);
+    fixture_lease(f, 1, 0);
+    fixture_turn(f);
+    assert_int_equal(f->seen.run_count, 1);
+    fixture_destroy(f);
+}
+
 /* ---- drain ----------------------------------------------------------------------------------
  */
 
@@ -294,6 +386,22 @@ static void test_drain_keeps_the_users_cancel(void **state)
     worker_session_drain(f->session, f->now);
     fixture_turn(f);
     assert_int_equal(f->seen.cancel_count, 1);
+    fixture_fail(f, key, DRV_OUTCOME_CANCELLED, DROVER_ERROR_CANCELLED);
+    fixture_turn(f);
+    assert_int_equal(f->seen.result_count, 1);
+    assert_int_equal(f->seen.returned_count, 0);
+    fixture_destroy(f);
+}
+
+/* A cancel of the user that meets the end of the grace time still counts. */
+static void test_drain_then_cancel_reports_the_cancel(void **state)
+{
+    struct fixture *f = fixture_serving();
+    uint64_t key = fixture_run(f, 1);
+    worker_session_drain(f->session, f->now);
+    worker_session_drain(f->session, f->now);
+    fixture_turn(f);
+    fixture_abort(f, 1, DROVER_CANCELLED);
     fixture_fail(f, key, DRV_OUTCOME_CANCELLED, DROVER_ERROR_CANCELLED);
     fixture_turn(f);
     assert_int_equal(f->seen.result_count, 1);
@@ -537,6 +645,12 @@ int main(void)
         cmocka_unit_test(test_question_of_a_lost_session_has_no_known_outcome),
         cmocka_unit_test(test_question_times_out),
         cmocka_unit_test(test_questions_are_bounded_and_end_with_their_lease),
+        cmocka_unit_test(test_reconnect_forgets_handles),
+        cmocka_unit_test(test_reconnect_drops_returns_that_waited),
+        cmocka_unit_test(test_reconnect_forgets_reports_without_results),
+        cmocka_unit_test(test_reconnect_forgets_go),
+        cmocka_unit_test(test_reconnect_forgets_the_brokers_drain),
+        cmocka_unit_test(test_drain_then_cancel_reports_the_cancel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
