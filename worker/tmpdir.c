@@ -44,10 +44,17 @@ static bool is_directory(int parent, const char *name)
     return fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode);
 }
 
+/* A command may have taken the rights away; where they cannot be given back, the next call
+ * fails. */
+static bool give_rights(int parent, const char *name)
+{
+    return fchmodat(parent, name, 0700, 0) == 0;
+}
+
 static void move_up(struct removal *removal, int from, const char *name)
 {
     char target[64];
-    (void)fchmodat(from, name, 0700, 0); /* moving a directory writes into it */
+    (void)give_rights(from, name); /* moving a directory writes into it */
     do {
         (void)snprintf(target, sizeof(target), ".drover-%llu",
                        (unsigned long long)removal->moved++);
@@ -89,7 +96,7 @@ static size_t remove_entries(struct removal *removal, DIR *top)
         }
         int flag = 0;
         if (is_directory(removal->top, name)) {
-            (void)fchmodat(removal->top, name, 0700, 0);
+            (void)give_rights(removal->top, name);
             int fd = openat(removal->top, name,
                             O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
             if (fd >= 0) {
