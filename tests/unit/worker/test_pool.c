@@ -2,6 +2,7 @@
  * The pool with real executors: what comes out, who is charged, who is left.
  */
 #include "pool_fixture.h"
+#include "rng.h"
 
 #include <signal.h>
 
@@ -495,6 +496,60 @@ static void test_pool_cancel_reaches_a_waiting_handler(void **state)
     fixture_free(fixture);
 }
 
+/* Whatever is mixed, aborted and recalled at whatever moment: every attempt that was not
+ * recalled is finished exactly once, and short ones that nobody touched succeed. */
+static void test_pool_random_mix_finishes_everything(void **state)
+{
+    enum { COUNT = 300 };
+    static const char *const TYPES[] = {"square", "square", "square", "square", "sleep",
+                                        "fail",   "crash",  "leave",  "deaf",   "stubborn"};
+    struct drv_rng rng;
+    drv_rng_init(&rng, test_seed());
+    struct fixture *fixture = open_slots(3);
+    bool is_recalled[COUNT + 1] = {false};
+    bool is_aborted[COUNT + 1] = {false};
+    size_t types[COUNT + 1];
+    for (uint64_t token = 1; token <= COUNT; token++) {
+        types[token] = (size_t)drv_rng_below(&rng, 10);
+        struct pool_attempt attempt = fixture_attempt(token, TYPES[types[token]]);
+        attempt.term_ms = attempt.kill_ms = 2;
+        attempt.timeout_ms = types[token] < 8 ? 0 : 5;
+        fixture_submit_as(fixture, &attempt, "7");
+        uint64_t other = 1 + drv_rng_below(&rng, token);
+        switch (drv_rng_below(&rng, 6)) {
+        case 0:
+            is_recalled[other] |= pool_recall(fixture->pool, other, fixture_now_us()) ==
+                                  DROVER_OK;
+            break;
+        case 1:
+            is_aborted[other] |= pool_abort(fixture->pool, other, drv_rng_below(&rng, 3),
+                                            drv_rng_below(&rng, 3),
+                                            fixture_now_us()) == DROVER_OK;
+            break;
+        case 2:
+            assert_ok(fixture_turn(fixture, fixture_now_us()));
+            break;
+        case 3:
+            (void)fixture_turn(fixture, fixture_now_us() + 1000);
+            break;
+        default:
+            break;
+        }
+    }
+    FIXTURE_UNTIL(fixture, pool_attempt_count(fixture->pool) == 0);
+    for (uint64_t token = 1; token <= COUNT; token++) {
+        const struct seen *seen = &fixture->seen[token];
+        assert_int_equal(seen->finished, is_recalled[token] ? 0 : 1);
+        if (!is_recalled[token] && !is_aborted[token] && types[token] < 5) {
+            assert_int_equal(seen->outcome, POOL_SUCCEEDED);
+        } else if (!is_recalled[token] && types[token] >= 8 && !is_aborted[token]) {
+            assert_int_equal(seen->kind, DROVER_ERROR_TIMEOUT);
+        }
+    }
+    assert_int_equal(pool_idle_count(fixture->pool), 3);
+    fixture_free(fixture);
+}
+
 /* The table of executors tells who runs what. */
 static void test_pool_executor_table(void **state)
 {
@@ -564,6 +619,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_pool_shared_data_is_answered),
     cmocka_unit_test(test_pool_shared_data_late_answer_is_dropped),
     cmocka_unit_test(test_pool_cancel_reaches_a_waiting_handler),
+    cmocka_unit_test(test_pool_random_mix_finishes_everything),
     cmocka_unit_test(test_pool_executor_table),
     cmocka_unit_test(test_pool_call_runs_here),
 };
