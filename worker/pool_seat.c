@@ -189,15 +189,15 @@ void pool_kill(struct pool *pool, struct seat *seat)
     }
     seat->state = POOL_EXECUTOR_STOPPING;
     seat->is_doomed = true;
-    seat->must_kill =
-        zygote_signal(&pool->zygote, seat->number, seat->pid, SIGKILL) == DROVER_BUSY;
+    seat->must_kill = zygote_signal(&pool->zygote, seat->number, seat->pid, SIGKILL) ==
+                      DROVER_BUSY;
     if (seat->must_kill) {
         pool->retry_at_us = 0;
     }
 }
 
-/* Saves what was not taken; the rest, which is one run unless the executor wrote nonsense into its
- * claims, has ended with it. */
+/* Saves what was not taken; the rest, which is one run unless the executor wrote nonsense into
+ * its claims, has ended with it. */
 static void settle_runs(struct pool *pool, struct seat *seat, const struct zygote_reply *gone,
                         const struct pool_sink *sink, int64_t now_us)
 {
