@@ -170,11 +170,6 @@ void core_free(struct core *core, void *block, size_t size)
 
 /* --- timers ------------------------------------------------------------------------------ */
 
-static void session_due(struct core *core, struct timer *timer)
-{
-    session_end(core, DRV_CONTAINER_OF(timer, struct session, timer));
-}
-
 static void kv_due(struct core *core, struct timer *timer)
 {
     kv_delete(core, DRV_CONTAINER_OF(timer, struct kv_entry, timer));
@@ -193,7 +188,7 @@ void timer_fire(struct core *core, struct timer *timer)
         run_due(core, DRV_CONTAINER_OF(timer, struct run, timer));
         break;
     case TIMER_SESSION:
-        session_due(core, timer);
+        session_due(core, DRV_CONTAINER_OF(timer, struct session, timer));
         break;
     case TIMER_WORKER:
         worker_due(core, DRV_CONTAINER_OF(timer, struct worker, timer));
@@ -410,6 +405,9 @@ int64_t core_tick(struct core *core, int64_t now_us)
         return core->now_us;
     }
     int64_t deadline_us = timers_deadline_us(core);
+    if (core->is_draining && deadline_us > core->now_us + core->config.heartbeat_us) {
+        deadline_us = core->now_us + core->config.heartbeat_us; /* who is still there? */
+    }
     return recall_at_us < deadline_us ? recall_at_us : deadline_us;
 }
 

@@ -66,7 +66,6 @@ struct core {
     uint64_t turn;    /* of workers that got work */
     struct drv_list dirty_classes;
     struct drv_list loaded;
-    int64_t recall_at_us;
 
     /* retention */
     struct drv_list kept; /* struct more.kept, oldest first */

@@ -13,7 +13,9 @@ static drover_status forget(struct core *core, const struct drv_target *target)
     if (!unit_is_terminal(item.unit)) {
         return DROVER_NOT_READY;
     }
-    if (item.index == DROVER_INDEX_NONE) {
+    if (item.index == DROVER_INDEX_NONE && watch_is_pending(item.task)) {
+        item.task->flags |= TASK_DISCARD; /* once those who wait for it have it */
+    } else if (item.index == DROVER_INDEX_NONE) {
         task_forget(core, item.task);
     } else {
         element_drop_result(core, item.task->array, item.index);

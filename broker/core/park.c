@@ -54,10 +54,11 @@ bool park_add(struct core *core, struct worker *worker, const struct drv_attache
     struct park_key key = {attached->id, attached->index};
     struct parked *parked = park_find(core, &key.id, key.index);
     if (parked != NULL) {
-        if (parked->worker == worker && parked->attempt == attached->attempt) {
-            return true; /* the same worker again */
+        if (parked->worker != worker || parked->attempt != attached->attempt) {
+            return false;
         }
-        return false;
+        parked->is_started |= attached->state == 2; /* the same worker again */
+        return true;
     }
     parked = core_alloc(core, sizeof *parked);
     if (parked == NULL) {
@@ -90,28 +91,57 @@ void park_free(struct core *core, struct parked *parked)
     worker_update(core, worker);
 }
 
+/* A lease for what the worker holds. NULL: out of memory. */
+static struct lease *adopted_lease(struct core *core, const struct item *item,
+                                   struct worker *worker)
+{
+    struct array *array = task_is_array(item->task) ? item->task->array : NULL;
+    if (array != NULL && !shared_use(core, worker, array)) {
+        return NULL;
+    }
+    struct lease *lease = lease_new(core, item);
+    if (lease == NULL && array != NULL) {
+        shared_unuse(core, worker, array);
+    }
+    return lease;
+}
+
+/* Where it goes when it comes back. */
+static void adopted_place(struct core *core, const struct item *item, struct lease *lease)
+{
+    if (item->index == DROVER_INDEX_NONE) {
+        item->task->place.arrival = ++core->arrival;
+        return;
+    }
+    struct array *array = item->task->array;
+    lease->place.arrival = ++core->arrival;
+    element_mark_taken(core, array, array_element(array, item->index));
+}
+
 bool park_adopt(struct core *core, const struct item *item)
 {
     struct parked *parked = park_find(core, &item->task->id, item->index);
-    if (parked == NULL || lease_new(core, item) == NULL) {
+    if (parked == NULL) {
         return false;
     }
     struct worker *worker = parked->worker;
-    struct lease *lease = item->unit->lease;
+    struct lease *lease = adopted_lease(core, item, worker);
     bool is_started = parked->is_started;
     uint32_t attempt = parked->attempt;
     park_free(core, parked);
-    if (item->index != DROVER_INDEX_NONE) {
-        struct element *element = array_element(item->task->array, item->index);
-        lease->place.arrival = ++core->arrival;
-        element_mark_taken(core, item->task->array, element);
-    } else {
-        item->task->place.arrival = ++core->arrival;
+    if (lease == NULL) {
+        item->unit->attempt = attempt; /* never to be given out again */
+        return false;
     }
+    adopted_place(core, item, lease);
     item_set_state(core, item, DROVER_STATE_QUEUED);
     lease_give(core, lease, worker);
     lease->unit->attempt = attempt;
     lease->flags |= LEASE_GONE_OUT;
+    struct offer *offer = class_offer(worker->class, item->task->spec->line->type);
+    if (offer != NULL && offer->concurrency > 0) {
+        lease_use_room(lease, offer);
+    }
     effects_record_item(core, CORE_RECORD_LEASE, item, &worker->session->id);
     if (is_started) {
         lease_start(core, lease);

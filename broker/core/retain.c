@@ -57,6 +57,16 @@ void task_unretain(struct core *core, struct task *task)
     timer_disarm(core, &task->timer);
 }
 
+void task_outlived(struct core *core, struct task *task)
+{
+    if (watch_is_pending(task)) {
+        /* The end of the waiting session, at the latest, ends this. */
+        timer_arm(core, &task->timer, core->now_us + core->config.keep_us);
+    } else {
+        task_forget(core, task);
+    }
+}
+
 void retention_enforce(struct core *core)
 {
     for (int looked = 0; looked < RETAIN_LOOK_MAX; looked++) {

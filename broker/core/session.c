@@ -137,6 +137,31 @@ void session_unbind(struct core *core, struct session *session)
     }
 }
 
+void session_expect(struct core *core, struct session *session)
+{
+    if (!timer_is_armed(&session->timer)) {
+        timer_arm(core, &session->timer, session->heard_us + core->config.lease_us);
+    }
+}
+
+void session_due(struct core *core, struct session *session)
+{
+    if (session->peer == NULL) {
+        session_end(core, session);
+        return;
+    }
+    int64_t silent_us = session->heard_us + core->config.lease_us;
+    if (session->items_in_flight == 0) {
+        return;
+    }
+    if (silent_us > core->now_us) {
+        timer_arm(core, &session->timer, silent_us);
+        return;
+    }
+    peer_refuse(core, session->peer, DROVER_CLOSED,
+                "nothing was heard of the client that results were sent to");
+}
+
 static void session_cancel_ties(struct core *core, struct session *session)
 {
     struct drv_list *link;

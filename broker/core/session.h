@@ -66,7 +66,7 @@ struct session {
     bool is_resumed;   /* its last HELLO went on with it */
     uint64_t credit_items, credit_bytes;
     int64_t heard_us;      /* last message */
-    struct timer timer;    /* end of a session that is away */
+    struct timer timer;    /* away: its end; here: when it should have settled something */
     struct worker *worker; /* a worker's entry in the roster while it is not lost */
 
     /* requests (request.h) */
@@ -148,6 +148,10 @@ void session_unbind(struct core *core, struct session *session);
 void session_goodbye(struct core *core, struct session *session);
 /* Everything that belongs to it ends. */
 void session_end(struct core *core, struct session *session);
+/* Results were sent: a client that waits for them is heard of, or its connection is dead. */
+void session_expect(struct core *core, struct session *session);
+/* Its timer. */
+void session_due(struct core *core, struct session *session);
 void session_touch(struct core *core, struct session *session);
 bool session_set_name(struct core *core, struct session *session, struct drv_str name);
 void sessions_fini(struct core *core);

@@ -324,7 +324,7 @@ static void item_due(struct core *core, const struct item *item)
 void task_due(struct core *core, struct task *task)
 {
     if (unit_is_terminal(&task->unit)) {
-        task_forget(core, task);
+        task_outlived(core, task);
         return;
     }
     struct item item = item_of_task(task);

@@ -46,10 +46,11 @@ struct unit {
 
 enum { /* task flags */
        TASK_IS_ARRAY = 1,
-       TASK_WATCHED = 2, /* its owner gets the result pushed */
-       TASK_STATES = 4,  /* without the value */
-       TASK_RELEASE = 8, /* forget it when the result was settled */
-       TASK_READY = 16,  /* ended and in the owner's ready list, or in flight to it */
+       TASK_WATCHED = 2,  /* its owner gets the result pushed */
+       TASK_STATES = 4,   /* without the value */
+       TASK_RELEASE = 8,  /* forget it when the result was settled */
+       TASK_DISCARD = 32, /* forget it as soon as nobody waits for it */
+       TASK_READY = 16,   /* ended and in the owner's ready list, or in flight to it */
 };
 
 struct task {
@@ -230,6 +231,8 @@ void progress_set(struct core *core, struct unit *unit, uint32_t permille, struc
 /* The task has ended for good: how long it is kept. */
 void task_retain(struct core *core, struct task *task);
 void task_unretain(struct core *core, struct task *task);
+/* Its time is over: it is forgotten, unless somebody still waits for it. */
+void task_outlived(struct core *core, struct task *task);
 /* Bytes of its results. */
 uint64_t task_result_bytes(const struct task *task);
 /* The oldest results go while there are too many. */

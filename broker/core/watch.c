@@ -173,6 +173,15 @@ drover_status watch_add_lost(struct core *core, struct session *session,
     return DROVER_OK;
 }
 
+/* A watcher has it, or is gone: forget the task if that was asked for and nobody else waits. */
+static void task_release_if_done(struct core *core, struct task *task, bool release)
+{
+    release = release || (task->flags & TASK_DISCARD) != 0;
+    if (release && unit_is_terminal(&task->unit) && !watch_is_pending(task)) {
+        task_forget(core, task);
+    }
+}
+
 void watch_remove(struct core *core, struct session *session, const struct item *item)
 {
     if (watch_is_own(session, item)) {
@@ -182,6 +191,7 @@ void watch_remove(struct core *core, struct session *session, const struct item 
     if (watch != NULL) {
         watch_free(core, watch);
     }
+    task_release_if_done(core, item->task, false);
 }
 
 /* --- when things end --------------------------------------------------------------------- */
@@ -255,10 +265,15 @@ void watch_end_session(struct core *core, struct session *session)
 {
     struct drv_list *link;
     while ((link = drv_list_first(&session->ready_tasks)) != NULL) {
-        own_drop(core, DRV_CONTAINER_OF(link, struct task, place.link));
+        struct task *task = DRV_CONTAINER_OF(link, struct task, place.link);
+        own_drop(core, task);
+        task_release_if_done(core, task, false);
     }
     while ((link = drv_list_first(&session->watches)) != NULL) {
-        watch_free(core, DRV_LIST_ITEM(link, struct watch, all));
+        struct watch *watch = DRV_LIST_ITEM(link, struct watch, all);
+        struct task *task = watch->task;
+        watch_free(core, watch);
+        task_release_if_done(core, task, false);
     }
     while ((link = drv_list_pop_front(&session->ready_losses)) != NULL) {
         session->unread--;
@@ -268,14 +283,6 @@ void watch_end_session(struct core *core, struct session *session)
 }
 
 /* --- settlement -------------------------------------------------------------------------- */
-
-/* A watcher has it: forget the task if that was asked for and nobody else waits. */
-static void task_release_if_done(struct core *core, struct task *task, bool release)
-{
-    if (release && unit_is_terminal(&task->unit) && !watch_is_pending(task)) {
-        task_forget(core, task);
-    }
-}
 
 static void settle_tasks(struct core *core, struct session *session, struct flight *flight)
 {

@@ -237,6 +237,7 @@ static bool results_send(struct core *core, struct session *session)
     bundle.flight->items = bundle.count;
     session->peer->flight_bytes += bundle.bytes;
     session->items_in_flight += bundle.count;
+    session_expect(core, session);
     message->results.entries = bundle.entries;
     message->results.entry_count = bundle.count;
     effects_send(core, session->peer, message, bundle.flight->token);
