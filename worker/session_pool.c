@@ -216,7 +216,7 @@ void worker_session_task_started(struct worker_session *session, uint64_t key, i
     lease->started_at_us = now_us;
     worker_book_move(&session->book, lease, WORKER_LEASE_RUNNING);
     worker_book_drop_payload(&session->book, lease);
-    if (lease->is_void || revoke == WORKER_REVOKE_ABORTED) {
+    if (revoke == WORKER_REVOKE_ABORTED) {
         worker_session_cancel(session, lease);
     }
     /* Somebody waits for the answer to a recall. */

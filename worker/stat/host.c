@@ -1,5 +1,6 @@
 #include "stat/host.h"
 
+#include "check.h"
 #include "stat/cgroup.h"
 #include "stat/net.h"
 
@@ -27,27 +28,21 @@ struct stat_host {
     double cpu_percent; /* of the last interval */
 };
 
-/* libproc2 reads a file anew when its last reading is older than a second; asking for all the
- * items of a sample within one call is left to it. The results are read as plain fields, since
- * the convenience macros differ between releases. */
+/* Both are asked for in one selection, which reads the file anew; single items would be served
+ * from a reading up to a second old, and not the same for both. The results are read as plain
+ * fields, since the convenience macros differ between releases. */
 static struct ticks read_ticks(struct stat_info *info)
 {
+    enum stat_item items[] = {STAT_TIC_SUM_BUSY, STAT_TIC_SUM_TOTAL};
     struct ticks ticks = {0, 0};
-    if (info != NULL) {
-        const struct stat_result *busy = procps_stat_get(info, STAT_TIC_SUM_BUSY);
-        const struct stat_result *all = procps_stat_get(info, STAT_TIC_SUM_TOTAL);
-        if (busy != NULL && all != NULL) {
-            ticks.busy = busy->result.ull_int;
-            ticks.all = all->result.ull_int;
-        }
+    const struct stat_stack *stack = info == NULL ? NULL
+                                                  : procps_stat_select(info, items,
+                                                                       DRV_ARRAY_LEN(items));
+    if (stack != NULL) {
+        ticks.busy = stack->head[0].result.ull_int;
+        ticks.all = stack->head[1].result.ull_int;
     }
     return ticks;
-}
-
-static uint64_t read_memory(struct meminfo_info *info, enum meminfo_item item)
-{
-    const struct meminfo_result *kib = procps_meminfo_get(info, item);
-    return kib == NULL ? 0 : (uint64_t)kib->result.ul_int * 1024;
 }
 
 drover_status stat_host_new(struct stat_host **out_host)
@@ -138,11 +133,15 @@ uint32_t stat_host_usable_cpus(const char *root)
 
 static void read_host_memory(struct meminfo_info *info, struct drv_host *numbers)
 {
-    if (info == NULL) {
+    enum meminfo_item items[] = {MEMINFO_MEM_TOTAL, MEMINFO_MEM_USED};
+    const struct meminfo_stack *stack = info == NULL ? NULL
+                                                     : procps_meminfo_select(
+                                                           info, items, DRV_ARRAY_LEN(items));
+    if (stack == NULL) {
         return;
     }
-    numbers->memory_total = read_memory(info, MEMINFO_MEM_TOTAL);
-    numbers->memory_used = read_memory(info, MEMINFO_MEM_USED);
+    numbers->memory_total = (uint64_t)stack->head[0].result.ul_int * 1024;
+    numbers->memory_used = (uint64_t)stack->head[1].result.ul_int * 1024;
     if (numbers->memory_total > 0) {
         numbers->memory_percent = 100.0 * (double)numbers->memory_used /
                                   (double)numbers->memory_total;

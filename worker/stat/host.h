@@ -23,7 +23,7 @@ void stat_host_destroy(struct stat_host **host);
 
 /*
  * The host now. cpu_percent is the mean since the previous call, or since stat_host_new; calls
- * that follow within one tick repeat the last number.
+ * that follow within one tick (10 ms) repeat the last number.
  */
 void stat_host_read(struct stat_host *host, struct drv_host *out_numbers);
 
