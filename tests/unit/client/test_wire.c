@@ -158,7 +158,7 @@ static bool play(struct fake *fake)
 {
     static const uint8_t NOISE[] = {0xdc, 0xff, 0xff, 0x01, 0xc1};
     struct drv_message message = {.kind = DRV_MOVED};
-    struct drv_str there = drv_str_of(fake->other);
+    struct drv_str there;
     switch ((enum trick)atomic_exchange(&fake->trick, TRICK_NONE)) {
     case TRICK_SILENCE:
         fake->is_mute = true;
@@ -175,6 +175,7 @@ static bool play(struct fake *fake)
         flush(fake, true);
         return false;
     case TRICK_MOVED:
+        there = drv_str_of(fake->other); /* set before the trick was */
         message.moved.client_endpoints = &there;
         message.moved.client_endpoint_count = 1;
         say(fake, &message);
