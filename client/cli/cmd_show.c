@@ -61,7 +61,7 @@ static int ask_each(struct cli *cli, ask_fn question,
 static void print_line(const char *name, const char *text)
 {
     if (text[0] != '\0') {
-        (void)printf("%-12s %s\n", name, text);
+        (void)printf("%-14s %s\n", name, text);
     }
 }
 
@@ -112,7 +112,7 @@ static void print_progress(const drover_value *document)
     drover_value *progress = doc_get(document, "progress");
     if (progress != NULL && drover_value_get_type(progress) == DROVER_VALUE_MAP) {
         (void)doc_text(progress, "text", text, sizeof(text));
-        (void)printf("%-12s %.1f %% %s\n", "progress",
+        (void)printf("%-14s %.1f %% %s\n", "progress",
                      (double)doc_int(progress, "permille") / 10, text);
     }
     drover_value_destroy(&progress);
@@ -128,13 +128,24 @@ static void print_error(const drover_value *document)
         (void)doc_text(error, "kind", kind, sizeof(kind));
         (void)doc_text(error, "code", code, sizeof(code));
         (void)doc_text(error, "text", text, sizeof(text));
-        (void)printf("%-12s %s: %s%s%s%s\n", "error", kind, text, code[0] != '\0' ? " (" : "",
+        (void)printf("%-14s %s: %s%s%s%s\n", "error", kind, text, code[0] != '\0' ? " (" : "",
                      code, code[0] != '\0' ? ")" : "");
         print_text(error, "exit_code");
         print_text(error, "signal");
         print_text(error, "stderr");
     }
     drover_value_destroy(&error);
+}
+
+static void run_time(struct grid *grid, int64_t us)
+{
+    char text[HUMAN_TEXT_MAX];
+    if (us >= 1000) {
+        grid_age(grid, us / 1000);
+        return;
+    }
+    (void)snprintf(text, sizeof(text), "%" PRId64 " us", us);
+    grid_text(grid, text);
 }
 
 static void attempt_row(struct grid *grid, const drover_value *attempt)
@@ -145,7 +156,7 @@ static void attempt_row(struct grid *grid, const drover_value *attempt)
     grid_text(grid, doc_text(attempt, "worker", text, sizeof(text)));
     grid_text(grid, doc_text(attempt, "host", text, sizeof(text)));
     grid_state(grid, doc_text(attempt, "outcome", text, sizeof(text)));
-    grid_age(grid, doc_int(attempt, "run_us") / 1000);
+    run_time(grid, doc_int(attempt, "run_us"));
     grid_text(grid, doc_text(attempt, "exit_code", text, sizeof(text)));
     grid_text(grid, doc_text(attempt, "signal", text, sizeof(text)));
     grid_bytes(grid,

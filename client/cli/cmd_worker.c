@@ -134,12 +134,12 @@ static void print_fields(const drover_value *worker)
     char text[4096];
     char age[HUMAN_TEXT_MAX];
     for (size_t i = 0; i < DRV_ARRAY_LEN(plain); i++) {
-        (void)printf("%-12s %s\n", plain[i], doc_text(worker, plain[i], text, sizeof(text)));
+        (void)printf("%-14s %s\n", plain[i], doc_text(worker, plain[i], text, sizeof(text)));
     }
     for (size_t i = 0; i < DRV_ARRAY_LEN(lists); i++) {
-        (void)printf("%-12s %s\n", lists[i], doc_join(worker, lists[i], text, sizeof(text)));
+        (void)printf("%-14s %s\n", lists[i], doc_join(worker, lists[i], text, sizeof(text)));
     }
-    (void)printf("%-12s %s ago\n", "heard",
+    (void)printf("%-14s %s ago\n", "heard",
                  human_age(doc_int(worker, "heartbeat_age_ms"), age));
 }
 

@@ -20,12 +20,12 @@ static void put(struct json_out *json, const char *text)
     check(json, drv_buffer_append_text(&json->buffer, text));
 }
 
-static void key(struct json_out *json, const char *name)
+static void put_key(struct json_out *json, const char *key)
 {
     if (json->comma) {
         put(json, ",");
     }
-    check(json, drv_json_write_string(drv_view_text(name), &json->buffer));
+    check(json, drv_json_write_string(drv_view_text(key), &json->buffer));
     put(json, ":");
     json->comma = true;
 }
@@ -37,34 +37,34 @@ void json_begin(struct json_out *json)
     put(json, "{");
 }
 
-void json_key_text(struct json_out *json, const char *name, const char *text)
+void json_key_text(struct json_out *json, const char *key, const char *text)
 {
-    key(json, name);
+    put_key(json, key);
     check(json, drv_json_write_string(drv_view_text(text), &json->buffer));
 }
 
-void json_key_int(struct json_out *json, const char *name, int64_t number)
+void json_key_int(struct json_out *json, const char *key, int64_t number)
 {
-    key(json, name);
+    put_key(json, key);
     check(json, drv_buffer_printf(&json->buffer, "%" PRId64, number));
 }
 
-void json_key_uint(struct json_out *json, const char *name, uint64_t number)
+void json_key_uint(struct json_out *json, const char *key, uint64_t number)
 {
-    key(json, name);
+    put_key(json, key);
     check(json, drv_buffer_printf(&json->buffer, "%" PRIu64, number));
 }
 
-void json_key_bool(struct json_out *json, const char *name, bool flag)
+void json_key_bool(struct json_out *json, const char *key, bool flag)
 {
-    key(json, name);
+    put_key(json, key);
     put(json, flag ? "true" : "false");
 }
 
-void json_key_value(struct json_out *json, const char *name, const drover_value *value)
+void json_key_value(struct json_out *json, const char *key, const drover_value *value)
 {
     char *text = NULL;
-    key(json, name);
+    put_key(json, key);
     if (value == NULL) {
         put(json, "null");
         return;
@@ -77,24 +77,24 @@ void json_key_value(struct json_out *json, const char *name, const drover_value 
     }
 }
 
-void json_key_bytes(struct json_out *json, const char *name, const void *bytes, size_t len)
+void json_key_bytes(struct json_out *json, const char *key, const void *bytes, size_t len)
 {
     char base64[64];
     if (len == 0 || drv_utf8_is_valid(bytes, len)) {
-        key(json, name);
+        put_key(json, key);
         check(json, drv_json_write_string(drv_view_of(bytes, len), &json->buffer));
         return;
     }
-    (void)snprintf(base64, sizeof(base64), "%s_base64", name);
-    key(json, base64);
+    (void)snprintf(base64, sizeof(base64), "%s_base64", key);
+    put_key(json, base64);
     put(json, "\"");
     check(json, drv_b64_encode(drv_view_of(bytes, len), &json->buffer));
     put(json, "\"");
 }
 
-void json_key_object(struct json_out *json, const char *name)
+void json_key_object(struct json_out *json, const char *key)
 {
-    key(json, name);
+    put_key(json, key);
     put(json, "{");
     json->comma = false;
 }
