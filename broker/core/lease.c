@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { NO_SLOT = UINT32_MAX };
+#define NO_SLOT UINT32_MAX
 
 /* --- slots ------------------------------------------------------------------------------- */
 
