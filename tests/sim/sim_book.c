@@ -40,8 +40,8 @@ struct sim_lease *sim_book_at(struct sim_worker *worker, uint64_t serial)
 
 void sim_book_remember(struct sim_worker *worker, const struct drv_ref *ref, uint64_t epoch)
 {
-    worker->gone[worker->gone_next++ % SIM_GONE_MAX] = (struct sim_gone){
-        .id = ref->id, .index = ref->index, .attempt = ref->attempt, .epoch = epoch};
+    worker->gone[worker->gone_next++ % SIM_GONE_MAX] = (struct sim_gone){.ref = *ref,
+                                                                         .epoch = epoch};
 }
 
 static bool book_is_gone(const struct sim_worker *worker, const struct drv_ref *ref,
@@ -50,8 +50,8 @@ static bool book_is_gone(const struct sim_worker *worker, const struct drv_ref *
     uint32_t count = worker->gone_next < SIM_GONE_MAX ? worker->gone_next : SIM_GONE_MAX;
     for (uint32_t i = 0; i < count; i++) {
         const struct sim_gone *gone = &worker->gone[i];
-        if (gone->index == ref->index && gone->attempt == ref->attempt &&
-            gone->epoch == epoch && drover_id_equal(&gone->id, &ref->id)) {
+        if (gone->epoch == epoch && gone->ref.handle == ref->handle &&
+            ref_is(&gone->ref, ref)) {
             return true;
         }
     }

@@ -51,7 +51,8 @@ static void line_push(struct sim *sim, uint32_t serial)
     struct sim_line *line = line_of(sim, task);
     task->in_line = true;
     task->next_waiting = SIM_NO_TASK;
-    if (line->first == SIM_NO_TASK) {
+    task->prev_waiting = line->last;
+    if (line->last == SIM_NO_TASK) {
         line->first = serial;
     } else {
         sim_model_task(&sim->model, line->last)->next_waiting = serial;
@@ -59,26 +60,36 @@ static void line_push(struct sim *sim, uint32_t serial)
     line->last = serial;
 }
 
-/* The first that still waits for its first lease. */
-static uint32_t line_head(struct sim *sim, struct sim_line *line)
+static void line_remove(struct sim *sim, struct sim_task *task)
 {
-    while (line->first != SIM_NO_TASK && !sim_model_task(&sim->model, line->first)->in_line) {
-        line->first = sim_model_task(&sim->model, line->first)->next_waiting;
+    struct sim_line *line = line_of(sim, task);
+    if (!task->in_line) {
+        return;
     }
-    return line->first;
+    task->in_line = false;
+    if (task->prev_waiting == SIM_NO_TASK) {
+        line->first = task->next_waiting;
+    } else {
+        sim_model_task(&sim->model, task->prev_waiting)->next_waiting = task->next_waiting;
+    }
+    if (task->next_waiting == SIM_NO_TASK) {
+        line->last = task->prev_waiting;
+    } else {
+        sim_model_task(&sim->model, task->next_waiting)->prev_waiting = task->prev_waiting;
+    }
 }
 
 static void check_order(struct sim *sim, uint32_t serial)
 {
     const struct sim_task *task = sim_model_task(&sim->model, serial);
-    if (task->in_line && line_head(sim, line_of(sim, task)) != serial) {
+    if (task->in_line && line_of(sim, task)->first != serial) {
         accuse(sim, serial, "leased before one that came earlier");
         return;
     }
     unsigned slot = priority_slot(task->spec.priority);
     for (unsigned i = slot + 1; i < SIM_PRIORITIES; i++) {
         struct sim_line *line = &sim->checker.lines[task->spec.queue][task->spec.type][i];
-        if (line_head(sim, line) != SIM_NO_TASK) {
+        if (line->first != SIM_NO_TASK) {
             accuse(sim, serial, "leased before one of higher priority");
             return;
         }
@@ -110,8 +121,9 @@ static void set_state(struct sim *sim, struct sim_task *task, uint32_t state)
 /* The lease is over: the worker's seat has one less. */
 static void release_hold(struct sim *sim, struct sim_task *task, enum sim_hold how)
 {
-    if (task->hold == SIM_HOLD_LIVE) {
-        sim->checker.seats[task->holder].live--;
+    struct sim_seat *seat = &sim->checker.seats[task->holder];
+    if (task->hold == SIM_HOLD_LIVE && seat->live_session == task->holder_session) {
+        seat->live--;
     }
     task->hold = how;
     task->started = false;
@@ -160,12 +172,13 @@ static void on_submit(struct sim *sim, uint32_t serial, const struct core_record
 static void on_lease(struct sim *sim, uint32_t serial, const struct core_record *record)
 {
     struct sim_task *task = sim_model_task(&sim->model, serial);
-    struct sim_peer *worker = sim_peer_of_session(sim, &record->session);
-    if (worker == NULL) {
-        accuse(sim, serial, "leased to a session that is over");
+    uint32_t worker, session;
+    if (!sim_session_read(sim, &record->session, &worker, &session)) {
+        accuse(sim, serial, "leased to a session that never was");
         return;
     }
-    struct sim_seat *seat = &sim->checker.seats[worker->number];
+    struct sim_seat *seat = &sim->checker.seats[worker];
+    bool present = session == seat->live_session; /* else of a process that has died since */
     if (task->hold == SIM_HOLD_LIVE) {
         accuse(sim, serial, "leased while another lease is live");
     } else if (record->attempt <= task->attempt) {
@@ -176,7 +189,7 @@ static void on_lease(struct sim *sim, uint32_t serial, const struct core_record 
         accuse(sim, serial, "leased after its cancel was acknowledged");
     } else if (sim->checker.paused[task->spec.queue]) {
         accuse(sim, serial, "leased from a paused queue");
-    } else if (seat->live + 1 > seat->credit) {
+    } else if (present && seat->live + 1 > seat->credit) {
         accuse(sim, serial, "leased beyond the worker's credit");
     } else {
         check_order(sim, serial);
@@ -184,12 +197,12 @@ static void on_lease(struct sim *sim, uint32_t serial, const struct core_record 
     sim_count(sim, task->due_us > task->submitted_us && task->attempt == 0 ? SIM_DUE_SEEN
                                                                            : SIM_ASSIGNED_SEEN);
     sim->checker.leases[task->spec.queue][task->spec.type]++;
-    seat->live++;
-    task->in_line = false;
+    seat->live += present;
+    line_remove(sim, task);
     task->attempt = record->attempt;
     task->hold = SIM_HOLD_LIVE;
-    task->holder = worker->number;
-    task->holder_session = worker->session_number;
+    task->holder = worker;
+    task->holder_session = session;
     task->leased_us = sim->now_us;
     task->started = false;
     set_state(sim, task, DROVER_STATE_QUEUED);
@@ -366,7 +379,7 @@ static void check_expired(struct sim *sim, uint32_t serial)
 {
     const struct sim_task *task = sim_model_task(&sim->model, serial);
     int64_t due = task->submitted_us + (int64_t)task->spec.expire_ms * 1000;
-    if (task->spec.expire_ms == 0 || sim->now_us < due) {
+    if (task->spec.expire_ms == 0 || sim->now_us + sim->profile.turn_us < due) {
         accuse(sim, serial, "expired before its time");
     } else if (task->ever_started) {
         accuse(sim, serial, "expired although it had started");
@@ -406,7 +419,7 @@ static void on_ended(struct sim *sim, uint32_t serial, const struct core_record 
             break;
         }
     }
-    task->in_line = false;
+    line_remove(sim, task);
     if (task->hold == SIM_HOLD_LIVE) {
         release_hold(sim, task, worker_is_lost(sim, task) ? SIM_HOLD_LOST : SIM_HOLD_ENDED);
     }
@@ -425,7 +438,8 @@ static void on_forgotten(struct sim *sim, uint32_t serial)
     }
     int64_t keep = task->state == DROVER_STATE_FAILED ? core->keep_failed_us : core->keep_us;
     bool asked = task->forget_asked || (task->spec.flags & DRV_SPEC_RELEASE) != 0;
-    bool kept = sim->now_us - task->ended_us < (keep < core->keep_us ? keep : core->keep_us);
+    /* Records are seen at the end of their turn. */
+    bool kept = sim->now_us + sim->profile.turn_us - task->ended_us < keep;
     /* Retention auto: until the submitting client has acknowledged the result. */
     bool settled = task->seen || (task->spec.flags & DRV_SPEC_WATCH) != 0;
     if (!asked && kept && !settled && !sim->profile.tight) {

@@ -45,7 +45,8 @@ struct sim_seat {     /* a peer as the broker sees it */
     int64_t hello_us;
     uint32_t conn;   /* connection of its last HELLO */
     uint64_t credit; /* last told */
-    uint32_t live;   /* leases it holds by the records */
+    uint32_t live;   /* leases that its session holds by the records */
+    uint32_t live_session;
     bool said_goodbye;
     uint8_t effects[SIM_REQUEST_BITS / 8]; /* requests that took effect */
     uint32_t effects_session;
@@ -65,9 +66,10 @@ struct sim_checker {
     uint64_t submitted; /* of this epoch, by the records */
     uint64_t by_state[DROVER_STATE_LOST + 1];
     uint64_t depth[SIM_QUEUE_COUNT];
-    bool paused[SIM_QUEUE_COUNT];
-    bool purged[SIM_QUEUE_COUNT]; /* ever */
-    bool limit_set;               /* the limit of the tight queue was changed */
+    bool paused[SIM_QUEUE_COUNT];      /* a pause was acknowledged */
+    bool pause_heard[SIM_QUEUE_COUNT]; /* the last word that arrived was: pause */
+    bool purged[SIM_QUEUE_COUNT];      /* ever */
+    bool limit_set;                    /* the limit of the tight queue was changed */
     int64_t increments[SIM_COUNTERS], increments_unknown[SIM_COUNTERS];
     uint64_t swapped[SIM_SWAPS_MAX]; /* versions that were replaced */
     uint32_t swapped_count;

@@ -16,6 +16,7 @@
 
 struct sim;
 struct sim_event;
+struct sim_task;
 
 enum {
     SIM_TARGETS_MAX = 16,
@@ -27,6 +28,7 @@ struct sim_request {
     uint64_t req;
     enum drv_kind kind;
     uint64_t budget_ms;
+    int64_t made_us;
     unsigned times_sent;
     uint32_t targets[SIM_TARGETS_MAX]; /* serials of tasks, also those that RETRY names */
     uint32_t count;
@@ -53,6 +55,7 @@ struct sim_client {
     unsigned settles_pending; /* timers of a slow reader */
     int64_t settle_at_us;
     uint32_t step; /* how far it is in the end phase */
+    int64_t repaired_us;
     uint32_t counters_read, keys_deleted;
 };
 
@@ -91,6 +94,8 @@ void sim_deed_abandon_arrays(struct sim *sim, struct sim_peer *peer);
 
 /* sim_end.c: the same, once the faults are healed. */
 void sim_end_next(struct sim *sim, struct sim_peer *peer);
+/* Something of the present broker that has not been forgotten. */
+bool sim_end_is_kept(const struct sim *sim, const struct sim_task *task);
 bool sim_end_is_done(struct sim *sim, const struct sim_peer *peer);
 
 #endif

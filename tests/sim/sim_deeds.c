@@ -119,11 +119,11 @@ static void do_submit(struct sim *sim, struct sim_peer *peer)
 void sim_deed_resubmit(struct sim *sim, struct sim_peer *peer, uint32_t serial)
 {
     struct sim_task *task = sim_model_task(&sim->model, serial);
-    if (task->submit != SIM_SUBMIT_NEW) {
-        return;
-    }
     if (task->array != SIM_NO_TASK || task->elements > 0) {
         sim_deed_grow(sim, peer, task->array != SIM_NO_TASK ? task->array : serial);
+        return;
+    }
+    if (task->submit != SIM_SUBMIT_NEW) {
         return;
     }
     struct sim_request *request = sim_request_new(sim, peer, DRV_SUBMIT);
@@ -251,6 +251,9 @@ void sim_deed_grow(struct sim *sim, struct sim_peer *peer, uint32_t array)
     if (whole->cancel_asked || whole->forget_asked) {
         array_stop(sim, array, false);
         return;
+    }
+    if (sim->now_us < whole->busy_until_us) {
+        return; /* comes again by then */
     }
     if (elements_in(sim, array, SIM_SUBMIT_NEW) > 0) {
         array_send_items(sim, peer, array);
@@ -424,8 +427,9 @@ static void do_watch(struct sim *sim, struct sim_peer *peer)
 /* Known for certain until the request arrives, whatever happens in between. */
 static bool is_steady(struct sim *sim, const struct sim_peer *peer, const struct sim_task *task)
 {
-    return task->submit == SIM_SUBMIT_ACKED && task->acked_epoch == peer->epoch &&
-           task->index == DROVER_INDEX_NONE && task->elements == 0 && !task->forget_asked &&
+    return peer->state == SIM_READY && task->submit == SIM_SUBMIT_ACKED &&
+           task->acked_epoch == peer->epoch && task->index == DROVER_INDEX_NONE &&
+           task->elements == 0 && !task->forget_asked &&
            task->payload == (uint32_t)(task - sim->model.tasks) &&
            (task->spec.flags & (DRV_SPEC_RELEASE | DRV_SPEC_STRICT)) == 0 &&
            !sim->profile.short_keep && !sim->profile.tight;

@@ -15,16 +15,20 @@ enum {
     RECEIVED_BITS = 64,
 };
 
-/* What opens and closes a connection, and what must find something in place, keeps its order
- * and comes once; everything else is fair game. */
+/* What opens and closes a connection, what must find something in place, and what is not
+ * numbered although a later one undoes it, keeps its order and comes once; everything else is
+ * fair game. */
 bool sim_direct_may_reorder(unsigned kind)
 {
-    return kind >= DRV_SUBMIT && kind != DRV_SHARED && kind != DRV_RESULTS;
+    return kind >= DRV_SUBMIT && kind != DRV_SHARED && kind != DRV_RESULTS &&
+           kind != DRV_WATCH && kind != DRV_UNWATCH && kind != DRV_DRAIN;
 }
 
 bool sim_direct_may_repeat(unsigned kind)
 {
-    return kind >= DRV_SUBMIT || kind == DRV_HEARTBEAT;
+    return (kind >= DRV_SUBMIT && kind != DRV_WATCH && kind != DRV_UNWATCH &&
+            kind != DRV_DRAIN) ||
+           kind == DRV_HEARTBEAT;
 }
 
 static drover_status stash_put(void *context, const struct drv_val *val, uint64_t *out_transfer)

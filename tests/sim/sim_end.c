@@ -7,6 +7,8 @@
 #include "sim_plan.h"
 #include "sim_world.h"
 
+enum { REPAIR_GAP_US = 4000000 };
+
 enum { /* steps of the first client once everything is healed */
        STEP_RESUME = SIM_QUEUE_COUNT,
        STEP_LIFT = STEP_RESUME + 1,
@@ -16,7 +18,7 @@ enum { /* steps of the first client once everything is healed */
 /* ---- the fleet works again
  * -------------------------------------------------------------------- */
 
-static void end_queue(struct sim *sim, struct sim_peer *peer, unsigned queue,
+static bool end_queue(struct sim *sim, struct sim_peer *peer, unsigned queue,
                       enum drv_queue_op op)
 {
     struct sim_request *request = sim_request_new(sim, peer, DRV_QUEUE);
@@ -26,9 +28,10 @@ static void end_queue(struct sim *sim, struct sim_peer *peer, unsigned queue,
         request->number = 0; /* SET: lifts the limit */
         sim_request_send(sim, peer, request);
     }
+    return request != NULL;
 }
 
-static void end_worker(struct sim *sim, struct sim_peer *peer, uint32_t number)
+static bool end_worker(struct sim *sim, struct sim_peer *peer, uint32_t number)
 {
     struct sim_request *request = sim_request_new(sim, peer, DRV_WORKER);
     if (request != NULL) {
@@ -36,23 +39,33 @@ static void end_worker(struct sim *sim, struct sim_peer *peer, uint32_t number)
         request->worker = sim_worker_at(sim, number)->session;
         sim_request_send(sim, peer, request);
     }
+    return request != NULL;
 }
 
 /* One step at a time; true when there was something to do. */
 static bool end_repair(struct sim *sim, struct sim_peer *peer)
 {
     struct sim_client *client = peer->client;
-    if (peer->number != 0 || client->step >= STEP_WORKERS) {
+    if (peer->number != 0) {
         return false;
     }
-    uint32_t step = client->step++;
-    if (step < STEP_RESUME) {
-        end_queue(sim, peer, step, DRV_QUEUE_RESUME);
-    } else if (step < STEP_LIFT) {
-        end_queue(sim, peer, SIM_TIGHT, DRV_QUEUE_SET);
-    } else if (step - STEP_LIFT < sim->worker_count) {
-        end_worker(sim, peer, step - STEP_LIFT);
+    if (client->step >= STEP_WORKERS) {
+        if (sim->now_us < client->repaired_us + REPAIR_GAP_US) {
+            return false;
+        }
+        client->step = 0; /* others may have had pauses on their way */
     }
+    uint32_t step = client->step;
+    bool sent = true;
+    if (step < STEP_RESUME) {
+        sent = end_queue(sim, peer, step, DRV_QUEUE_RESUME);
+    } else if (step < STEP_LIFT) {
+        sent = end_queue(sim, peer, SIM_TIGHT, DRV_QUEUE_SET);
+    } else if (step - STEP_LIFT < sim->worker_count) {
+        sent = end_worker(sim, peer, step - STEP_LIFT);
+    }
+    client->repaired_us = sim->now_us;
+    client->step += sent; /* else too many requests are open: once more */
     return true;
 }
 
@@ -132,13 +145,18 @@ static bool end_watch(struct sim *sim, struct sim_peer *peer)
 /* ---- giving it back
  * --------------------------------------------------------------------------------- */
 
+bool sim_end_is_kept(const struct sim *sim, const struct sim_task *task)
+{
+    return task->known && task->epoch == sim->broker.epoch && !task->forgotten &&
+           task->array == SIM_NO_TASK;
+}
+
 static bool end_forget(struct sim *sim, struct sim_peer *peer)
 {
     struct sim_request *request = NULL;
     for (uint32_t i = 0; i < sim->model.count; i++) {
         struct sim_task *task = sim_model_task(&sim->model, i);
-        if (!task->known || task->forgotten || task->array != SIM_NO_TASK ||
-            task->forgotten_by == peer->session_number) {
+        if (!sim_end_is_kept(sim, task) || task->forgotten_by == peer->session_number) {
             continue;
         }
         if (request == NULL && (request = sim_request_new(sim, peer, DRV_FORGET)) == NULL) {
@@ -217,7 +235,7 @@ bool sim_end_is_done(struct sim *sim, const struct sim_peer *peer)
     }
     for (uint32_t i = 0; i < sim->model.count; i++) {
         const struct sim_task *task = sim_model_task(&sim->model, i);
-        if (task->known && !task->forgotten && task->array == SIM_NO_TASK) {
+        if (sim_end_is_kept(sim, task)) {
             return false;
         }
     }

@@ -64,7 +64,8 @@ uint32_t sim_model_add(struct sim_model *model, const drover_id *id, uint32_t in
                                              .index = index,
                                              .payload = serial,
                                              .array = SIM_NO_TASK,
-                                             .next_waiting = SIM_NO_TASK};
+                                             .next_waiting = SIM_NO_TASK,
+                                             .prev_waiting = SIM_NO_TASK};
     model_place(model, serial);
     return serial;
 }

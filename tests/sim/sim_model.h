@@ -66,9 +66,10 @@ struct sim_task {
     uint64_t acked_epoch;
     uint32_t level;
     bool seal_asked, sealed_acked, cancel_asked, forget_asked, retry_asked;
-    bool abandoned;      /* array: will not be sealed */
-    bool states_watched; /* some watch of it wants no values */
-    bool resolved;       /* the owner knows how it ended */
+    bool abandoned;        /* array: will not be sealed */
+    int64_t busy_until_us; /* array: elements were refused as busy */
+    bool states_watched;   /* some watch of it wants no values */
+    bool resolved;         /* the owner knows how it ended */
     bool seen;
     uint64_t seen_epoch;
     struct sim_outcome_seen outcome; /* when seen */
@@ -96,7 +97,7 @@ struct sim_task {
     bool forgotten;
     int64_t ended_us;
     uint32_t ended_attempt;
-    uint32_t next_waiting; /* FIFO list of its class, SIM_NO_TASK at the end */
+    uint32_t next_waiting, prev_waiting; /* FIFO list of its class, SIM_NO_TASK at the ends */
 
     /* worker side: of the present incarnation */
     uint32_t started_attempt;  /* highest attempt whose handler started */

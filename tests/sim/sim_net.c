@@ -16,6 +16,7 @@ enum {
     LINK_QUEUE_BYTES_MAX = 64 * 1024 * 1024,
     WINDOW_IN = 16 * 1024 * 1024,
     BREAK_NOTICE_US = 2000, /* a reset is seen within this time */
+    TRANSPORT_TIMEOUT_US = 8000000,
 };
 
 static struct sim_end *end_of(struct sim_conn *conn, enum sim_side side)
@@ -165,7 +166,8 @@ static void link_check_window(struct sim *sim, const struct sim_end *end,
                               const struct sim_frame *frame)
 {
     uint64_t flying = drv_link_in_flight_bytes(end->link);
-    if (drv_kind_is_charged(frame->kind) && flying > end->window && flying > frame->blob_len) {
+    if (drv_kind_is_charged(frame->kind) && frame->blob_len > 0 && flying > end->window &&
+        flying > frame->blob_len) {
         sim_fail(sim, "byte credit exceeded: %llu bytes unsettled, window %llu",
                  (unsigned long long)flying, (unsigned long long)end->window);
     }
@@ -304,9 +306,15 @@ void sim_net_close(struct sim *sim, struct sim_conn *conn, enum sim_side side, b
     }
     end->open = false;
     sim->net.anything_closed = true;
-    if (told && end_of(conn, other(side))->open) {
+    if (!end_of(conn, other(side))->open) {
+        return;
+    }
+    if (told) {
         sim_schedule(sim, SIM_EVENT_BREAK, sim_between(sim, 100, BREAK_NOTICE_US), conn->id,
                      other(side));
+    } else if (side == SIM_PEER_SIDE) {
+        /* The heartbeat of the transport finds a dead peer in the end. */
+        sim_schedule(sim, SIM_EVENT_BREAK, TRANSPORT_TIMEOUT_US, conn->id, SIM_BROKER_SIDE);
     }
 }
 

@@ -110,7 +110,8 @@ size_t sim_net_queued(const struct sim *sim, const struct sim_conn *conn, enum s
 /* A side that did not read reads what has piled up. */
 void sim_net_read(struct sim *sim, struct sim_conn *conn, enum sim_side side);
 
-/* This side is done with the connection; the other learns of it soon (told) or never. */
+/* This side is done with the connection; the other learns of it soon (told); the broker
+ * otherwise late, a peer never. */
 void sim_net_close(struct sim *sim, struct sim_conn *conn, enum sim_side side, bool told);
 
 /* Events. */

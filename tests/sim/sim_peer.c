@@ -40,15 +40,26 @@ void sim_peer_new_session(struct sim *sim, struct sim_peer *peer)
     sim_trace(sim, "peer.session", peer->number, peer->session_number, 0);
 }
 
+bool sim_session_read(const struct sim *sim, const drover_id *session, uint32_t *out_peer,
+                      uint32_t *out_number)
+{
+    uint16_t peer;
+    memcpy(&peer, session->bytes + 10, sizeof peer);
+    if (session->bytes[8] != SESSION_MARK || peer >= sim->peer_count) {
+        return false;
+    }
+    *out_peer = peer;
+    memcpy(out_number, session->bytes + 12, sizeof *out_number);
+    return true;
+}
+
 struct sim_peer *sim_peer_of_session(struct sim *sim, const drover_id *session)
 {
-    uint16_t number;
-    memcpy(&number, session->bytes + 10, sizeof number);
-    if (session->bytes[8] != SESSION_MARK || number >= sim->peer_count) {
+    uint32_t peer, number;
+    if (!sim_session_read(sim, session, &peer, &number)) {
         return NULL;
     }
-    struct sim_peer *peer = &sim->peers[number];
-    return drover_id_equal(&peer->session, session) ? peer : NULL;
+    return drover_id_equal(&sim->peers[peer].session, session) ? &sim->peers[peer] : NULL;
 }
 
 /* ---- connections --------------------------------------------------------------------------

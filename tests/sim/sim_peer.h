@@ -70,6 +70,10 @@ void sim_peer_timer(struct sim *sim, const struct sim_peer *peer, enum sim_event
 /* The worker or client with this session, or NULL. */
 struct sim_peer *sim_peer_of_session(struct sim *sim, const drover_id *session);
 
+/* Peer and number of a session that one of ours made, present or past. */
+bool sim_session_read(const struct sim *sim, const drover_id *session, uint32_t *out_peer,
+                      uint32_t *out_number);
+
 /* SIGSTOP until then; SIGCONT comes as an event. */
 void sim_peer_stop(struct sim *sim, struct sim_peer *peer, int64_t duration_us);
 void sim_peer_set_deaf(struct sim *sim, struct sim_peer *peer, bool deaf);

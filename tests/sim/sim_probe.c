@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "sim_book.h"
 #include "sim_checker.h"
 #include "sim_worker.h"
 #include "sim_world.h"
@@ -50,13 +51,27 @@ static void on_queue_heard(struct sim *sim, const struct drv_queue_request *requ
             memcmp(request->queue.ptr, name, request->queue.len) != 0) {
             continue;
         }
+        sim_trace(sim, "broker.queue", queue, request->op, 0);
         if (request->op == DRV_QUEUE_RESUME) {
             sim->checker.paused[queue] = false;
+            sim->checker.pause_heard[queue] = false;
+        } else if (request->op == DRV_QUEUE_PAUSE) {
+            sim->checker.pause_heard[queue] = true;
         } else if (request->op == DRV_QUEUE_PURGE) {
             sim->checker.purged[queue] = true;
         } else if (request->op == DRV_QUEUE_SET) {
             sim->checker.limit_set = true;
         }
+    }
+}
+
+/* What an earlier session of this seat holds does not count for the new one. */
+static void on_session_heard(struct sim *sim, struct sim_seat *seat, const drover_id *session)
+{
+    uint32_t peer, number;
+    if (sim_session_read(sim, session, &peer, &number) && seat->live_session != number) {
+        seat->live_session = number;
+        seat->live = 0;
     }
 }
 
@@ -73,6 +88,7 @@ void sim_checker_on_heard(struct sim *sim, const struct sim_conn *conn,
         seat->gone_us = INT64_MAX;
         seat->credit = message->hello.credit_items;
         seat->said_goodbye = false;
+        on_session_heard(sim, seat, &message->hello.session);
     }
     if (conn->id != seat->conn) {
         return; /* of a connection that was replaced */
@@ -117,7 +133,7 @@ static void on_queue_reply(struct sim *sim, struct sim_request *request,
                            const struct drv_reply *reply)
 {
     if (reply->code == DROVER_OK && request->op == DRV_QUEUE_PAUSE && !request->was_answered) {
-        sim->checker.paused[request->queue] = true;
+        sim->checker.paused[request->queue] = sim->checker.pause_heard[request->queue];
     }
     request->was_answered = true;
 }
@@ -196,8 +212,10 @@ void sim_checker_after_turn(struct sim *sim)
 static bool peer_is_well(struct sim *sim, const struct sim_peer *peer)
 {
     const struct sim_seat *seat = &sim->checker.seats[peer->number];
-    return peer->state == SIM_READY && peer->conn == seat->conn && !peer->stopped &&
-           !peer->deaf && !peer->cut_in && !peer->cut_out && !peer->worker->leaving &&
+    const struct sim_conn *conn = sim_peer_conn(sim, peer);
+    bool linked = conn != NULL && conn->id == seat->conn && conn->ends[SIM_BROKER_SIDE].open;
+    return peer->state == SIM_READY && linked && !peer->stopped && !peer->deaf &&
+           !peer->cut_in && !peer->cut_out && !peer->worker->leaving &&
            !peer->worker->drained && sim->now_us >= peer->held_until_us;
 }
 
@@ -212,23 +230,28 @@ static bool peer_takes(struct sim *sim, const struct sim_peer *peer, unsigned qu
            worker->running < worker->slots;
 }
 
-static bool slot_is_free(struct sim *sim, unsigned queue, unsigned type)
+/* A worker that could run such work at once, or NULL. */
+static const struct sim_peer *free_worker(struct sim *sim, unsigned queue, unsigned type)
 {
     for (uint32_t i = 0; i < sim->worker_count; i++) {
         const struct sim_peer *peer = sim_worker_at(sim, i);
         if (peer_is_well(sim, peer) && peer_takes(sim, peer, queue, type)) {
-            return true;
+            return peer;
         }
     }
-    return false;
+    return NULL;
 }
 
-/* Assigned and not started, behind a busy slot of a worker that could answer a recall. */
+/* Assigned and not started, in the book of a worker that could answer a recall. */
 static bool is_stuck_behind(struct sim *sim, const struct sim_task *task)
 {
     const struct sim_peer *peer = &sim->peers[task->holder];
-    return peer->role == SIM_WORKER && peer_is_well(sim, peer) && !task->started &&
-           task->told_attempt < task->attempt && task->reported_attempt < task->attempt;
+    struct drv_ref ref = {.id = task->id, .index = task->index, .attempt = task->attempt};
+    if (!peer_is_well(sim, peer) || peer->session_number != task->holder_session) {
+        return false;
+    }
+    const struct sim_lease *lease = sim_book_find(peer->worker, &ref);
+    return lease != NULL && lease->state == SIM_UNSTARTED;
 }
 
 static bool is_runnable(struct sim *sim, const struct sim_task *task)
@@ -241,12 +264,22 @@ static bool is_runnable(struct sim *sim, const struct sim_task *task)
     return task->hold == SIM_HOLD_LIVE ? is_stuck_behind(sim, task) : true;
 }
 
-static void probe_class(struct sim *sim, unsigned queue, unsigned type, bool runnable)
+static void fail_stuck(struct sim *sim, uint32_t serial, const struct sim_peer *worker)
+{
+    char text[SIM_REASON_MAX / 2];
+    sim_task_describe(sim, serial, text, sizeof text);
+    sim_fail(sim, "stands still although a slot of worker %u is free: %s", worker->number,
+             text);
+}
+
+/* `serial`: some task of the class that could run, or SIM_NO_TASK. */
+static void probe_class(struct sim *sim, unsigned queue, unsigned type, uint32_t serial)
 {
     struct sim_checker *checker = &sim->checker;
     struct sim_stuck *stuck = &checker->stuck[queue][type];
-    bool stands = runnable && !checker->paused[queue] && !sim->broker.draining &&
-                  slot_is_free(sim, queue, type);
+    const struct sim_peer *worker = free_worker(sim, queue, type);
+    bool stands = serial != SIM_NO_TASK && worker != NULL && !checker->pause_heard[queue] &&
+                  !sim->broker.draining;
     if (!stands || stuck->leases != checker->leases[queue][type]) {
         stuck->since_us = INT64_MAX;
         stuck->leases = checker->leases[queue][type];
@@ -257,21 +290,21 @@ static void probe_class(struct sim *sim, unsigned queue, unsigned type, bool run
     if (stuck->since_us == INT64_MAX) {
         stuck->since_us = sim->now_us;
     } else if (sim->now_us - stuck->since_us > STUCK_US) {
-        sim_fail(sim, "work of type %s in queue %s stands still although a slot is free",
-                 sim_type_name(type), sim_queue_name(queue));
+        fail_stuck(sim, serial, worker);
     }
 }
 
 void sim_checker_probe(struct sim *sim)
 {
-    bool runnable[SIM_QUEUE_COUNT][SIM_TYPE_COUNT] = {{false}};
+    uint32_t runnable[SIM_QUEUE_COUNT][SIM_TYPE_COUNT];
     if (sim->broker.core == NULL) {
         return;
     }
+    memset(runnable, 0xff, sizeof runnable); /* SIM_NO_TASK */
     for (uint32_t i = 0; i < sim->model.count; i++) {
         const struct sim_task *task = sim_model_task(&sim->model, i);
         if (is_runnable(sim, task)) {
-            runnable[task->spec.queue][task->spec.type] = true;
+            runnable[task->spec.queue][task->spec.type] = i;
         }
     }
     for (unsigned queue = 0; queue < SIM_QUEUE_COUNT; queue++) {
@@ -303,12 +336,6 @@ bool sim_checker_all_ended(struct sim *sim)
 
 void sim_checker_final(struct sim *sim)
 {
-    for (unsigned i = 0; i < SIM_SEATS; i++) {
-        if (sim->checker.seats[i].live != 0) {
-            sim_fail(sim, "peer %u still holds %u leases at the end", i,
-                     sim->checker.seats[i].live);
-        }
-    }
     uint64_t memory = core_memory_bytes(sim->broker.core);
     if (memory > EMPTY_MEMORY) {
         sim_fail(sim, "an empty broker accounts %llu bytes", (unsigned long long)memory);

@@ -5,7 +5,7 @@
 #include "sim_client.h"
 #include "sim_world.h"
 
-enum { RETRY_MIN_US = 5000, RETRY_MAX_US = 200000 };
+enum { RETRY_MIN_US = 30000, RETRY_MAX_US = 400000 };
 
 /* The code for each target: that of the reply, or of its note. */
 static drover_status code_of(const struct drv_reply *reply, uint32_t position)
@@ -102,6 +102,18 @@ static void array_open_answered(struct sim *sim, struct sim_peer *peer, uint32_t
     sim_deed_grow(sim, peer, array);
 }
 
+/* The whole array pauses: one message about all that was refused is enough. */
+static void items_later(struct sim *sim, struct sim_peer *peer, struct sim_task *element)
+{
+    struct sim_task *whole = sim_model_task(&sim->model, element->array);
+    element->submit = SIM_SUBMIT_NEW;
+    if (whole->busy_until_us <= sim->now_us) {
+        int64_t pause_us = sim_between(sim, RETRY_MIN_US, RETRY_MAX_US);
+        whole->busy_until_us = sim->now_us + pause_us;
+        sim_schedule(sim, SIM_EVENT_RESUBMIT, pause_us, peer->number, element->array);
+    }
+}
+
 /* An array that was cancelled meanwhile takes no more elements. */
 static void item_answered(struct sim *sim, struct sim_peer *peer,
                           const struct sim_request *request, uint32_t position,
@@ -114,7 +126,7 @@ static void item_answered(struct sim *sim, struct sim_peer *peer,
         task_acked(sim, peer, element, whole->level);
     } else if (code == DROVER_BUSY || code == DROVER_DRAINING) {
         sim_count(sim, code == DROVER_BUSY ? SIM_BUSY_SEEN : SIM_DRAINING_SEEN);
-        try_later(sim, peer, serial);
+        items_later(sim, peer, element);
     } else if (whole->cancel_asked || whole->forget_asked) {
         element->submit = SIM_SUBMIT_REFUSED;
     } else {
@@ -140,14 +152,16 @@ static void seal_answered(struct sim *sim, struct sim_peer *peer,
 /* ---- requests about tasks
  * ------------------------------------------------------------------------ */
 
-/* A task that was promised under this epoch and not forgotten is known. */
-static bool task_may_be_unknown(struct sim *sim, const struct sim_peer *peer, uint32_t serial)
+/* A task that had been promised under this epoch and was not forgotten is known. */
+static bool task_may_be_unknown(struct sim *sim, const struct sim_peer *peer,
+                                const struct sim_request *request, uint32_t position)
 {
-    const struct sim_task *task = sim_model_task(&sim->model, serial);
+    const struct sim_task *task = sim_model_task(&sim->model, request->targets[position]);
     bool promised = task->submit == SIM_SUBMIT_ACKED && task->acked_epoch == peer->epoch;
     bool element_gone = task->array != SIM_NO_TASK &&
                         sim_model_task(&sim->model, task->array)->forgotten;
-    return !promised || task->forgotten || element_gone || !task->known;
+    return !promised || task->forgotten || element_gone || !task->known ||
+           task->submitted_us >= request->made_us;
 }
 
 static void watch_answered(struct sim *sim, struct sim_peer *peer,
@@ -164,7 +178,7 @@ static void watch_answered(struct sim *sim, struct sim_peer *peer,
         task->watched_by = 0;
         return;
     }
-    if (code != DROVER_UNKNOWN || lost || !task_may_be_unknown(sim, peer, serial)) {
+    if (code != DROVER_UNKNOWN || lost || !task_may_be_unknown(sim, peer, request, position)) {
         reply_surprise(sim, request, position, code);
         return;
     }
@@ -185,8 +199,7 @@ static void cancel_answered(struct sim *sim, struct sim_peer *peer,
         if (request->budget_ms == 0) {
             reply_surprise(sim, request, position, code);
         }
-    } else if (code != DROVER_UNKNOWN ||
-               !task_may_be_unknown(sim, peer, request->targets[position])) {
+    } else if (code != DROVER_UNKNOWN || !task_may_be_unknown(sim, peer, request, position)) {
         reply_surprise(sim, request, position, code);
     }
 }
@@ -204,8 +217,7 @@ static void retry_answered(struct sim *sim, struct sim_peer *peer,
     }
     task->submit = SIM_SUBMIT_REFUSED;
     bool fair = code == DROVER_BUSY || code == DROVER_DRAINING ||
-                (code == DROVER_UNKNOWN &&
-                 task_may_be_unknown(sim, peer, request->targets[position]));
+                (code == DROVER_UNKNOWN && task_may_be_unknown(sim, peer, request, position));
     if (!fair) {
         reply_surprise(sim, request, position, code);
     }
@@ -217,8 +229,7 @@ static void forget_answered(struct sim *sim, struct sim_peer *peer,
 {
     if (code == DROVER_OK) {
         sim_count(sim, SIM_FORGET_SEEN);
-    } else if (code != DROVER_UNKNOWN ||
-               !task_may_be_unknown(sim, peer, request->targets[position])) {
+    } else if (code != DROVER_UNKNOWN || !task_may_be_unknown(sim, peer, request, position)) {
         reply_surprise(sim, request, position, code);
     }
 }
@@ -282,7 +293,9 @@ static void control_answered(struct sim *sim, const struct sim_request *request,
                              const struct drv_reply *reply)
 {
     bool fine = reply->code == DROVER_OK ||
-                (request->kind == DRV_WORKER && reply->code == DROVER_UNKNOWN);
+                (request->kind == DRV_WORKER && reply->code == DROVER_UNKNOWN) ||
+                (request->kind == DRV_QUEUE && request->op != DRV_QUEUE_RESUME &&
+                 reply->code == DROVER_BUSY);
     if (!fine) {
         reply_surprise(sim, request, 0, (drover_status)reply->code);
     }
@@ -296,6 +309,10 @@ void sim_reply_take(struct sim *sim, struct sim_peer *peer, const struct drv_rep
 {
     struct sim_request *open = sim_request_find(peer->client, reply->req);
     sim_trace(sim, "client.reply", peer->number, reply->req, reply->code);
+    for (size_t i = 0; i < reply->note_count; i++) {
+        sim_trace(sim, "client.note", reply->req, reply->notes[i].position,
+                  reply->notes[i].code);
+    }
     if (open == NULL) {
         return; /* answered before */
     }

@@ -11,7 +11,11 @@
 #include "sim_plan.h"
 #include "sim_world.h"
 
-enum { KEY_TEXT_MAX = 16, WORKER_TEXT_MAX = DROVER_ID_TEXT_LEN + 1 };
+enum {
+    UNRELEASED_MAX = DRV_REQUESTS_MAX - 2, /* replies above the oldest open request are kept */
+    KEY_TEXT_MAX = 16,
+    WORKER_TEXT_MAX = DROVER_ID_TEXT_LEN + 1
+};
 
 struct draft { /* what a message being built points to */
     struct drv_buffer bytes;
@@ -45,11 +49,14 @@ void sim_request_remove(struct sim_client *client, struct sim_request *request)
 struct sim_request *sim_request_new(struct sim *sim, struct sim_peer *peer, enum drv_kind kind)
 {
     struct sim_client *client = peer->client;
-    if (client->request_count == SIM_REQUESTS_OPEN) {
+    if (client->request_count == SIM_REQUESTS_OPEN ||
+        (client->request_count > 0 &&
+         client->next_req - client->requests[0].req >= UNRELEASED_MAX)) {
         return NULL;
     }
     struct sim_request *request = &client->requests[client->request_count++];
-    *request = (struct sim_request){.req = ++client->next_req, .kind = kind};
+    *request = (struct sim_request){
+        .req = ++client->next_req, .kind = kind, .made_us = sim->now_us};
     if (kind == DRV_CANCEL && sim_once_in(sim, 4)) {
         request->budget_ms = (uint64_t)sim_between(sim, 1, 500);
     }
@@ -260,6 +267,9 @@ void sim_request_send(struct sim *sim, struct sim_peer *peer, struct sim_request
     sim_count_if(sim, request->times_sent > 0, SIM_REQUEST_RESENT_SEEN);
     request->times_sent++;
     sim_trace(sim, "client.request", peer->number, request->req, request->kind);
+    for (uint32_t i = 0; i < request->count; i++) {
+        sim_trace(sim, "client.target", peer->number, request->req, request->targets[i]);
+    }
     (void)sim_peer_send(sim, peer, &message, 0);
     drv_buffer_fini(&draft.bytes);
 }

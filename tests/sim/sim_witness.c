@@ -178,7 +178,8 @@ static bool val_is_right(const struct sim_task *task, const struct drv_outcome *
     if (entry->state != DROVER_STATE_SUCCEEDED || task->elements > 0) {
         return entry->val.is_nil || entry->val.len == 0;
     }
-    if (entry->val.is_nil && task->states_watched) {
+    bool released = (task->spec.flags & DRV_SPEC_RELEASE) != 0 && task->seen;
+    if (entry->val.is_nil && (task->states_watched || released)) {
         return true;
     }
     return sim_result_is(entry->val.bytes, entry->val.len,

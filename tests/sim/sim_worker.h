@@ -45,9 +45,8 @@ enum {
     SIM_OUT_MAX = 64,
 };
 
-struct sim_gone { /* what an attempt was that is no longer in the book */
-    drover_id id;
-    uint32_t index, attempt;
+struct sim_gone {       /* what an attempt was that is no longer in the book */
+    struct drv_ref ref; /* the handle tells it from an earlier life of the same task */
     uint64_t epoch;
 };
 

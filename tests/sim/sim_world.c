@@ -218,6 +218,9 @@ static void fail_unsettled(struct sim *sim)
             !sim_state_is_terminal(task->state)) {
             sim_task_describe(sim, i, text, sizeof text);
             sim_fail(sim, "never ends: %s", text);
+        } else if (sim->phase == SIM_FORGETTING && sim_end_is_kept(sim, task)) {
+            sim_task_describe(sim, i, text, sizeof text);
+            sim_fail(sim, "is not forgotten: %s", text);
         }
     }
     sim_fail(sim, "the end is never reached, phase %d", sim->phase);

@@ -1,0 +1,84 @@
+/*
+ * test_defects.c: the simulation would notice. Every deliberate defect of the core, switched
+ * on alone, must make some seed fail soon, and for the reason that belongs to it.
+ */
+#include "check.h"
+#include "sim_world.h"
+#include "test.h"
+
+enum { SEEDS_MAX = 60 };
+
+struct defect {
+    const char *name;
+    size_t offset;          /* of the switch in struct core_defects */
+    const char *reasons[6]; /* one of these must be in the failure; NULL: the end */
+};
+
+#define DEFECT(switch, ...)                             \
+    {                                                   \
+#switch, offsetof(struct core_defects, switch), \
+        {                                               \
+            __VA_ARGS__                                 \
+        }                                               \
+    }
+
+static const struct defect defects[] = {
+    DEFECT(accept_stale_result, "ended twice", "ended by another attempt", "present attempt"),
+    DEFECT(start_after_cancel, "after its cancel was acknowledged"),
+    DEFECT(forget_on_requeue, "never told", "never ends", "core_check", "records make"),
+    DEFECT(double_lease, "another lease is live", "before its worker gave it back"),
+    DEFECT(ignore_credit, "beyond the worker's credit", "than its credit"),
+    DEFECT(reuse_attempt, "attempt number that was used"),
+    DEFECT(repeat_request, "took effect twice", "increments make"),
+    DEFECT(miscount, "conservation law", "records make"),
+    DEFECT(lifo, "before one that came earlier"),
+    DEFECT(result_changes, "ended twice", "outcome changed"),
+    DEFECT(charge_unstarted, "charged although"),
+    DEFECT(adopt_nothing, "is there and holds it"),
+    DEFECT(grow_unbounded, "beyond its limit", "memory is"),
+    DEFECT(stall_ready, "although a slot is free"),
+};
+
+/* A switch that nobody tests would be worth nothing. */
+_Static_assert(DRV_ARRAY_LEN(defects) == sizeof(struct core_defects) / sizeof(bool),
+               "every switch has its line");
+
+static bool reason_fits(const struct defect *defect, const char *reason)
+{
+    for (size_t i = 0; i < DRV_ARRAY_LEN(defect->reasons); i++) {
+        if (defect->reasons[i] != NULL && strstr(reason, defect->reasons[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void test_defect_is_caught(void **state)
+{
+    const struct defect *defect = *state;
+    for (uint64_t seed = 1; seed <= SEEDS_MAX; seed++) {
+        struct sim_config config = {.seed = seed, .check_every = 4};
+        struct sim_outcome outcome;
+        bool *on = (bool *)(void *)((char *)&config.defects + defect->offset);
+        *on = true;
+        sim_run(&config, &outcome);
+        if (outcome.failed) {
+            print_message("%s: seed %llu, %s\n", defect->name, (unsigned long long)seed,
+                          outcome.reason);
+            assert_true(reason_fits(defect, outcome.reason));
+            return;
+        }
+    }
+    fail_msg("%s was not noticed in %d seeds", defect->name, SEEDS_MAX);
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[DRV_ARRAY_LEN(defects)];
+    for (size_t i = 0; i < DRV_ARRAY_LEN(defects); i++) {
+        tests[i] = (struct CMUnitTest){.name = defects[i].name,
+                                       .test_func = test_defect_is_caught,
+                                       .initial_state = (void *)(uintptr_t)&defects[i]};
+    }
+    return cmocka_run_group_tests_name("defects", tests, NULL, NULL);
+}
