@@ -154,6 +154,15 @@ class Stream(unittest.TestCase):
         path = self.fleet.write("names", "\n".join(names) + "\n")
         self.assertEqual(self.drover("xargs", "--from", path, "sha256sum", "{}").stdout, wanted)
 
+    def test_xargs_takes_names_that_are_no_utf8(self):
+        name = os.path.join(os.fsencode(self.fleet.folder), b"caf\xe9")
+        with open(name, "wb") as file:
+            file.write(b"coffee\n")
+        with open(self.fleet.path("odd names"), "wb") as file:
+            file.write(name + b"\n")
+        done = self.drover("xargs", "--from", self.fleet.path("odd names"), "cat", "{}")
+        self.assertEqual(done.stdout, "coffee\n")
+
     def test_xargs_replaces_the_place_anywhere(self):
         done = self.drover("xargs", "/bin/echo", "a{}b", "{}{}", stdin="x\n\ny z\n")
         self.assertEqual(done.stdout, "axb xx\nay zb y zy z\n")

@@ -379,6 +379,21 @@ struct named { /* what a payload asks for */
     drover_value *input; /* owned; NULL: none */
 };
 
+/* A word of a command line: a string, or a binary, since file names need not be UTF-8. NULL:
+ * none. */
+static char *copy_word(const drover_value *value)
+{
+    const char *text = NULL;
+    const void *bytes = NULL;
+    size_t len = 0;
+    if (drover_value_get_string(value, &text, &len) == DROVER_OK) {
+        bytes = text;
+    } else if (drover_value_get_binary(value, &bytes, &len) != DROVER_OK) {
+        return NULL;
+    }
+    return memchr(bytes, '\0', len) == NULL ? strndup(bytes, len) : NULL;
+}
+
 static bool get_plain_text(const drover_value *value, const char **out_text)
 {
     size_t len;
@@ -406,14 +421,10 @@ static drover_status read_argv(struct named *named, const drover_value *payload)
     }
     for (size_t i = 0; !status && i < count; i++) {
         drover_value *item = NULL;
-        const char *text;
         status = drover_value_iter_next(&iter, NULL, &item);
-        if (!status && !get_plain_text(item, &text)) {
-            status = DROVER_INVALID;
-        }
         if (!status) {
-            named->argv.items[i] = strdup(text);
-            status = named->argv.items[i] != NULL ? DROVER_OK : DROVER_NOMEM;
+            named->argv.items[i] = copy_word(item);
+            status = named->argv.items[i] != NULL ? DROVER_OK : DROVER_INVALID;
             named->argv.count += status ? 0 : 1;
         }
         drover_value_destroy(&item);
