@@ -320,6 +320,9 @@ static void send_message(struct worker_agent *agent, const struct worker_effect 
                      drv_log_str("kind", drv_kind_name(effect->message->kind)),
                      drv_log_status("status", status));
         agent->broken = drover_status_text(status);
+        if (effect->message->kind == DRV_HELLO && status == DROVER_TOO_BIG) {
+            stop(agent, DROVER_TOO_BIG, drv_str_of("the task types do not fit into one HELLO"));
+        }
     }
 }
 

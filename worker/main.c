@@ -57,6 +57,7 @@ static int code_of_end(drover_status status)
     case DROVER_OK:
         return EXIT_SUCCESS;
     case DROVER_WRONG_ENDPOINT:
+    case DROVER_TOO_BIG:
         return EXIT_USAGE_ERROR;
     case DROVER_VERSION:
     case DROVER_UNAVAILABLE:

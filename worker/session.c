@@ -158,6 +158,19 @@ static bool is_configured(const struct worker_session *session, struct drv_str e
     return false;
 }
 
+/* A broker that listens on every address may tell just that, which leads nowhere from here. */
+static bool is_wildcard(struct drv_str endpoint)
+{
+    static const char *const beginnings[] = {"tcp://0.0.0.0:", "tcp://[::]:", "tcp://*:"};
+    for (size_t i = 0; i < DRV_ARRAY_LEN(beginnings); i++) {
+        size_t len = strlen(beginnings[i]);
+        if (endpoint.len >= len && memcmp(endpoint.ptr, beginnings[i], len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void worker_session_set_told(struct worker_session *session, const struct drv_str *endpoints,
                              size_t count)
 {
@@ -174,7 +187,8 @@ void worker_session_set_told(struct worker_session *session, const struct drv_st
     char *text = (char *)(told + count);
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
-        if (endpoints[i].len == 0 || is_configured(session, endpoints[i])) {
+        if (endpoints[i].len == 0 || is_wildcard(endpoints[i]) ||
+            is_configured(session, endpoints[i])) {
             continue;
         }
         memcpy(text, endpoints[i].ptr, endpoints[i].len);

@@ -64,9 +64,13 @@ static void on_welcome(struct worker_session *session, const struct drv_message 
                                 .text = worker_effects_text(&session->effects, welcome->name)});
 }
 
-/* Errors that no further attempt can cure. */
-static bool is_fatal(uint32_t code)
+/* Errors that no further attempt can cure. A worker that was welcomed before has work to keep,
+ * and a broker that may come back to its senses. */
+static bool is_fatal(const struct worker_session *session, uint32_t code)
 {
+    if (session->state != WORKER_SESSION_GREETING || session->was_welcomed) {
+        return false;
+    }
     return code == DROVER_WRONG_ENDPOINT || code == DROVER_VERSION || code == DROVER_DENIED;
 }
 
@@ -103,7 +107,7 @@ static void on_error(struct worker_session *session, const struct drv_message *m
     if (failure->code == DROVER_SESSION_EXPIRED) {
         session->was_welcomed = false;
     }
-    if (session->state == WORKER_SESSION_GREETING && is_fatal(failure->code)) {
+    if (is_fatal(session, failure->code)) {
         worker_session_stop(session, (drover_status)failure->code, refusal(session, failure));
     } else if (session->state == WORKER_SESSION_GREETING || is_breaking(failure->code)) {
         worker_session_break(session, failure->text, failure->retry_after_ms, now_us);

@@ -290,6 +290,17 @@ class Contract(unittest.TestCase):
         peer.receive(GOODBYE)
         self.assertEqual(self.worker.wait(), 0)
 
+    def test_ctrl_c_in_a_terminal_lets_running_work_finish(self):
+        peer = self.start()
+        ref = peer.lease("sleep", 300)
+        peer.started()
+        self.worker.interrupt()
+        peer.receive(CREDIT)
+        result = peer.result()
+        self.assertEqual((result.id, result.outcome), (ref[1], SUCCEEDED))
+        peer.receive(GOODBYE)
+        self.assertEqual(self.worker.wait(), 0)
+
     def test_grace_bounds_a_drain(self):
         peer = self.start("--grace", "50ms")
         ref = peer.lease("sleep", 600000, term_ms=50, kill_ms=50)

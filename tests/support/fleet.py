@@ -93,7 +93,8 @@ class Program:
             prefix=name + "-", suffix=".log", dir=folder, delete=False)
         self.process = subprocess.Popen(
             [os.path.join(BIN, name), *self.arguments], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=self.log, cwd=folder, env=environment)
+            stdout=subprocess.PIPE, stderr=self.log, cwd=folder, env=environment,
+            process_group=0)
         self.pid = self.process.pid
 
     def stderr(self):
@@ -129,6 +130,10 @@ class Program:
         """Sends a signal; a program that has ended is left alone."""
         if self.process.poll() is None:
             os.kill(self.pid, number)
+
+    def interrupt(self):
+        """SIGINT to its whole process group, as Ctrl-C in a terminal does."""
+        os.killpg(self.pid, signal.SIGINT)
 
     def wait(self, seconds=DEADLINE):
         """Its exit code (negative: the signal that ended it)."""

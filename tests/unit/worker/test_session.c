@@ -136,15 +136,17 @@ static void test_session_reconnect_resumes_at_same_endpoint(void **state)
     fixture_destroy(f);
 }
 
-/* Endpoints of WELCOME are tried after the configured ones; those known already come once. */
+/* Endpoints of WELCOME are tried after the configured ones; those known already come once, and
+ * those that name every address not at all. */
 static void test_session_tries_endpoints_of_welcome(void **state)
 {
     struct fixture *f = fixture_new();
-    const struct drv_str told[] = {{"tcp://b:2", 9}, {"tcp://c:3", 9}};
+    const struct drv_str told[] = {
+        {"tcp://b:2", 9}, {"tcp://0.0.0.0:3", 15}, {"tcp://[::]:3", 12}, {"tcp://c:3", 9}};
     static const char *const order[] = {"tcp://b:2", "tcp://c:3", "tcp://a:1"};
     fixture_start(f);
     struct drv_message welcome = {
-        .kind = DRV_WELCOME, .welcome = {.worker_endpoints = told, .worker_endpoint_count = 2}};
+        .kind = DRV_WELCOME, .welcome = {.worker_endpoints = told, .worker_endpoint_count = 4}};
     fixture_receive(f, &welcome);
     fixture_turn(f);
     for (size_t i = 0; i < 3; i++) {
@@ -199,6 +201,19 @@ static void test_session_incurable_error_stops(void **state)
         assert_int_equal(f->next, INT64_MAX);
         fixture_destroy(f);
     }
+}
+
+/* The same to a worker that was welcomed before does not: it may have work to keep. */
+static void test_session_incurable_error_later_is_tried_again(void **state)
+{
+    struct fixture *f = fixture_serving();
+    (void)fixture_run(f, 1);
+    fixture_reconnect(f);
+    fixture_error(f, DROVER_WRONG_ENDPOINT, "the worker endpoint is tcp://x:1");
+    fixture_turn(f);
+    assert_int_equal(f->seen.stops, 0);
+    assert_int_equal(f->seen.losses, 1);
+    fixture_destroy(f);
 }
 
 /* Every other ERROR to the HELLO is tried again, not before the time that it asks for. */
@@ -366,6 +381,7 @@ int main(void)
         cmocka_unit_test(test_session_moved_goes_to_new_endpoint),
         cmocka_unit_test(test_session_goodbye_of_broker_reconnects),
         cmocka_unit_test(test_session_incurable_error_stops),
+        cmocka_unit_test(test_session_incurable_error_later_is_tried_again),
         cmocka_unit_test(test_session_busy_broker_is_tried_later),
         cmocka_unit_test(test_session_error_while_serving),
         cmocka_unit_test(test_session_messages_out_of_turn),
