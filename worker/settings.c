@@ -79,7 +79,7 @@ static const struct drv_option serving_options[] = {
     {.name = "log-level",
      .kind = DRV_OPTION_CHOICE,
      .argument = "LEVEL",
-     .help = "debug, info, warn, error or off",
+     .help = "what is logged",
      .fallback = "info",
      .choices = log_levels},
 };
@@ -105,15 +105,14 @@ static const struct drv_option handler_options[] = {
 };
 
 static const char epilog[] =
-    "Commands as handlers are sections of the file: [handler.TYPE] with command, argument, "
-    "persist, stdin, stdout, content-type, cwd, environment, max-output.\n"
-    "When the broker has welcomed it, it prints `ready worker=ID name=N types=...` on stdout.\n"
-    "SIGTERM and SIGINT return what has not started, let running tasks end within --grace, and "
-    "end it; a second signal cancels them.\n"
-    "Exit codes: 0; 64 usage, a module that cannot be loaded, an endpoint for something else; "
-    "69 "
-    "no broker took the last results, or it speaks another protocol version; 74 the executors "
-    "are gone; 77 denied.";
+    "Commands as handlers are sections [handler.TYPE] of the file, with the keys command,\n"
+    "argument, persist, stdin, stdout, content-type, cwd, environment, max-output.\n"
+    "When the broker has welcomed it, it prints `ready worker=ID name=N types=...`.\n"
+    "SIGTERM and SIGINT return what has not started, let running tasks end within --grace,\n"
+    "and end it; a second signal ends the grace.\n"
+    "Exit codes: 0; 64 usage, a module that cannot be loaded, an endpoint for something\n"
+    "else; 69 no broker took the last results, or it speaks another protocol version; 74 the\n"
+    "executors are gone; 77 denied.";
 
 /* ---- reading --------------------------------------------------------------------------------
  */
