@@ -209,7 +209,7 @@ void array_seal(struct core *core, struct array *array, uint32_t count)
 
 void array_cancel(struct core *core, struct array *array, const char *text)
 {
-    if (unit_is_terminal(&array->task->unit)) {
+    if (unit_is_terminal(&array->task->unit) || array->is_cancelled) {
         return;
     }
     array->is_cancelled = true;
@@ -220,17 +220,16 @@ void array_cancel(struct core *core, struct array *array, const char *text)
     }
 }
 
-/* Everybody who waits for the sweep also waits for this worker's answer. */
-static bool array_wait_for(struct core *core, struct array *array, struct lease *lease)
+bool array_is_still(const struct array *array)
 {
-    DRV_LIST_EACH(link, &array->sweep.waiters)
-    {
-        struct waiter *waiter = DRV_LIST_ITEM(link, struct waiter, in_cause);
-        if (!reply_wait(core, waiter->reply, &lease->waiters)) {
-            return false;
-        }
+    return !sweep_is_running(&array->sweep) && array->states[DROVER_STATE_QUEUED] == 0;
+}
+
+void array_note_state(struct core *core, struct array *array)
+{
+    if (array->is_cancelled && array_is_still(array)) {
+        waiters_release(core, &array->sweep.waiters);
     }
-    return true;
 }
 
 static void array_cancel_step(struct core *core, struct array *array, uint32_t budget)
@@ -245,18 +244,17 @@ static void array_cancel_step(struct core *core, struct array *array, uint32_t b
         struct element *element = array_element(array, index);
         if (element != NULL && !unit_is_terminal(&element->unit)) {
             struct item item = array_item(array, index);
-            if (cancel_item(core, &item, array->cancel_text) == CANCEL_ASSIGNED &&
-                !array_wait_for(core, array, item.unit->lease)) {
-                return; /* out of memory: again in the next tick */
-            }
+            (void)cancel_item(core, &item, array->cancel_text);
         }
         sweep->at++;
-        if (!sweep_is_running(sweep)) {
-            return; /* the last one ended the array */
-        }
     }
-    if (sweep->at >= array->index_end) {
-        sweep_done(core, sweep);
+    if (sweep->at < array->index_end) {
+        return;
+    }
+    drv_list_remove(&sweep->link); /* who waits may still wait for workers */
+    array_note_state(core, array);
+    if (core->config.defects.start_after_cancel) {
+        waiters_release(core, &sweep->waiters); /* defect: what is assigned may start */
     }
 }
 

@@ -90,9 +90,13 @@ bool array_has_same(const struct core *core, const struct array *array, uint32_t
 DROVER_MUST_USE drover_status array_add(struct core *core, struct array *array, uint32_t first,
                                         const struct drv_val *items, uint32_t count);
 void array_seal(struct core *core, struct array *array, uint32_t count);
-/* Cancel all elements: dispatch stops at once, the rest is done in slices. Requests may wait
- * for the sweep. */
+/* Cancel all elements: dispatch stops at once, the rest is done in slices. A request that waits
+ * for the sweep is told when nothing can start any more. */
 void array_cancel(struct core *core, struct array *array, const char *text);
+/* Whether that is so: all is gone through, and workers have said what became of the rest. */
+bool array_is_still(const struct array *array);
+/* An element has changed its state. */
+void array_note_state(struct core *core, struct array *array);
 
 /* The next element that was never dispatched becomes a lease. False: out of memory. */
 bool run_take(struct core *core, struct run *run, struct item *out_item);

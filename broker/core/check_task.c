@@ -319,6 +319,10 @@ static void check_array(struct check *check, const struct array *array)
            "a sealed array has more elements than it was sealed with");
     expect(check, has_ended == (array->is_sealed && array->ended >= array->seal),
            "an array and its elements do not end together");
+    expect(check,
+           drv_list_is_empty(&array->sweep.waiters) ||
+               (array->is_cancelled && !array_is_still(array)),
+           "a request waits for a cancel that is done");
     expect(check, !has_ended || drv_list_is_empty(&array->shares),
            "workers keep the value of an array that has ended");
 }

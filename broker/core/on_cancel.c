@@ -20,8 +20,8 @@ static bool cancel_target(struct core *core, struct reply *reply, const struct i
         return true;
     }
     if (is_array) {
-        struct sweep *sweep = &item->task->array->sweep;
-        return !sweep_is_running(sweep) || reply_wait(core, reply, &sweep->waiters);
+        struct array *array = item->task->array;
+        return array_is_still(array) || reply_wait(core, reply, &array->sweep.waiters);
     }
     return verdict != CANCEL_ASSIGNED || reply_wait(core, reply, &item->unit->lease->waiters);
 }

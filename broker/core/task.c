@@ -149,6 +149,7 @@ void item_set_state(struct core *core, const struct item *item, enum drover_stat
             array->states[before]--;
         }
         array->states[state]++;
+        array_note_state(core, array);
     }
 }
 

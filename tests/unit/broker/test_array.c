@@ -487,6 +487,35 @@ static void test_cancel_of_large_array_stops_dispatch_at_once(void **state)
     assert_int_equal(counters(bench).cancelled, count);
 }
 
+/* A second cancel waits for the same answers, however far the first has come; asking for it
+ * again and again does not hold it up. */
+static void test_second_cancel_of_array_waits_for_same_answers(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = spec_of("work");
+    const uint32_t count = 12 * ARRAY_ITEMS_MAX;
+    setup_peers(bench, 1);
+    client(bench, 3);
+    array_of(bench, 1, &spec, 100, count);
+    struct drv_ref ref = leased(bench, 2);
+    for (int i = 0; i < 8; i++) {
+        cancel(bench, i % 2 == 0 ? 1 : 3, 100);
+        bench_tick(bench);
+    }
+    assert_int_equal(counters(bench).cancelled, count - 1);
+    cancel(bench, 3, 100);
+    bench_turn(bench);
+    expect_none(bench, 1, DRV_REPLY);
+    expect_none(bench, 3, DRV_REPLY);
+    report_started(bench, 2, ref);
+    bench_turn(bench);
+    assert_int_equal(expect(bench, 1, DRV_REPLY)->reply.reply_count, 4);
+    assert_int_equal(expect(bench, 3, DRV_REPLY)->reply.reply_count, 5);
+    report_cancelled(bench, 2, ref);
+    bench_turn(bench);
+    assert_int_equal(counters(bench).cancelled, count);
+}
+
 /* A cancelled array takes nothing more; an open one is thereby closed. */
 static void test_cancelled_array_takes_no_items(void **state)
 {
@@ -597,6 +626,7 @@ int main(void)
         BENCH_TEST(test_forgetting_large_array_gives_memory_back),
         BENCH_TEST(test_cancel_of_array_waits_for_assigned_elements),
         BENCH_TEST(test_cancel_of_large_array_stops_dispatch_at_once),
+        BENCH_TEST(test_second_cancel_of_array_waits_for_same_answers),
         BENCH_TEST(test_cancelled_array_takes_no_items),
         BENCH_TEST(test_cancel_of_one_element),
         BENCH_TEST(test_session_expiry_cancels_open_arrays),
