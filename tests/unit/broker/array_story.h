@@ -15,7 +15,7 @@ static inline void array_open_with(struct bench *bench, uint32_t peer,
     struct drv_message message = request(bench, peer, DRV_ARRAY_OPEN);
     message.array_open = (struct drv_array_open){
         .id = id_of(number), .spec = *spec, .with = with};
-    send(bench, peer, &message);
+    speak(bench, peer, &message);
     bench_tick(bench);
 }
 
@@ -32,7 +32,7 @@ static inline void array_vals(struct bench *bench, uint32_t peer, uint32_t numbe
     struct drv_message message = request(bench, peer, DRV_ARRAY_ITEMS);
     message.array_items = (struct drv_array_items){
         .id = id_of(number), .first = first, .items = vals, .item_count = count};
-    send(bench, peer, &message);
+    speak(bench, peer, &message);
     bench_tick(bench);
 }
 
@@ -60,7 +60,7 @@ static inline void array_seal_as(struct bench *bench, uint32_t peer, uint32_t nu
 {
     struct drv_message message = request(bench, peer, DRV_ARRAY_SEAL);
     message.array_seal = (struct drv_array_seal){.id = id_of(number), .count = count};
-    send(bench, peer, &message);
+    speak(bench, peer, &message);
     bench_tick(bench);
 }
 

@@ -292,7 +292,7 @@ static inline int bench_teardown(void **state)
 /* --- sending ----------------------------------------------------------------------------- */
 
 /* A message from a peer, as it comes off the wire; no tick. */
-static inline void send(struct bench *bench, uint32_t peer, struct drv_message *message)
+static inline void speak(struct bench *bench, uint32_t peer, struct drv_message *message)
 {
     struct box *box = &bench->boxes[peer];
     message->epoch = box->epoch;
@@ -442,7 +442,7 @@ static inline void hello_client(struct bench *bench, uint32_t peer, uint32_t ses
                                        .name = text("client"),
                                        .credit_items = CREDIT_PLENTY,
                                        .credit_bytes = 1 << 20};
-    send(bench, peer, &message);
+    speak(bench, peer, &message);
     bench_turn(bench);
 }
 
@@ -488,7 +488,7 @@ static inline void submit_many(struct bench *bench, uint32_t peer, const struct 
     struct drv_message message = request(bench, peer, DRV_SUBMIT);
     message.submit.groups = &group;
     message.submit.group_count = 1;
-    send(bench, peer, &message);
+    speak(bench, peer, &message);
     free(entries);
 }
 
@@ -528,7 +528,7 @@ static inline void targets_request(struct bench *bench, uint32_t peer, enum drv_
     struct drv_message message = request(bench, peer, kind);
     message.targets.targets = &target;
     message.targets.target_count = 1;
-    send(bench, peer, &message);
+    speak(bench, peer, &message);
 }
 
 static inline void cancel(struct bench *bench, uint32_t peer, uint32_t number)
@@ -584,7 +584,7 @@ static inline void hello_worker(struct bench *bench, uint32_t peer, uint32_t ses
                    .label_count = options->label_count,
                    .lease_count = options->lease_count,
                    .model = DRV_MODEL_PREFORK}};
-    send(bench, peer, &message);
+    speak(bench, peer, &message);
     bench_turn(bench);
 }
 
@@ -633,7 +633,7 @@ static inline void report_started(struct bench *bench, uint32_t peer, struct drv
     struct drv_message message = {.kind = DRV_REPORT};
     message.report.started = &ref;
     message.report.started_count = 1;
-    send(bench, peer, &message);
+    speak(bench, peer, &message);
 }
 
 static inline void report_returned(struct bench *bench, uint32_t peer, struct drv_ref ref)
@@ -642,7 +642,7 @@ static inline void report_returned(struct bench *bench, uint32_t peer, struct dr
     struct drv_message message = {.kind = DRV_REPORT};
     message.report.returned = &returned;
     message.report.returned_count = 1;
-    send(bench, peer, &message);
+    speak(bench, peer, &message);
 }
 
 static inline void report(struct bench *bench, uint32_t peer, const struct drv_result *done)
@@ -650,7 +650,7 @@ static inline void report(struct bench *bench, uint32_t peer, const struct drv_r
     struct drv_message message = {.kind = DRV_REPORT};
     message.report.results = done;
     message.report.result_count = 1;
-    send(bench, peer, &message);
+    speak(bench, peer, &message);
 }
 
 static inline void report_done(struct bench *bench, uint32_t peer, struct drv_ref ref,
@@ -692,7 +692,7 @@ static inline void report_cancelled(struct bench *bench, uint32_t peer, struct d
 static inline void heartbeat(struct bench *bench, uint32_t peer)
 {
     struct drv_message message = {.kind = DRV_HEARTBEAT};
-    send(bench, peer, &message);
+    speak(bench, peer, &message);
 }
 
 static inline struct drv_spec watched(const char *type)

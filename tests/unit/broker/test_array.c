@@ -366,7 +366,7 @@ static void test_watch_on_one_element(void **state)
     struct drv_target target = {.id = id_of(100), .index = 1};
     struct drv_message message = request(bench, 4, DRV_WATCH);
     message.targets = (struct drv_targets){.targets = &target, .target_count = 1};
-    send(bench, 4, &message);
+    speak(bench, 4, &message);
     bench_turn(bench);
     expect_ok(bench, 4);
     assert_int_equal(leases(bench, 2, refs, 4), 3);
@@ -424,7 +424,7 @@ static void test_forgetting_large_array_gives_memory_back(void **state)
     message.request.floor = message.request.req; /* releases the replies */
     struct drv_target target = {.id = id_of(100), .index = DROVER_INDEX_NONE};
     message.targets = (struct drv_targets){.targets = &target, .target_count = 1};
-    send(bench, 1, &message);
+    speak(bench, 1, &message);
     bench_turn(bench);
     expect_note(bench, 1, 0, DROVER_UNKNOWN);
     assert_true(core_memory_bytes(bench->core) < before + 4096);

@@ -175,7 +175,7 @@ static void test_cancel_budget_runs_out(void **state)
     message.request.budget_ms = 200;
     message.targets.targets = &target;
     message.targets.target_count = 1;
-    send(bench, 1, &message);
+    speak(bench, 1, &message);
     bench_pass(bench, 199 * MS);
     expect_none(bench, 1, DRV_REPLY);
     bench_pass(bench, 2 * MS);
@@ -199,7 +199,7 @@ static void test_cancel_of_unknown_task_is_noted(void **state)
     struct drv_message message = request(bench, 1, DRV_CANCEL);
     message.targets.targets = targets;
     message.targets.target_count = 2;
-    send(bench, 1, &message);
+    speak(bench, 1, &message);
     bench_turn(bench);
     const struct drv_reply *answer = reply(bench, 1);
     assert_int_equal(answer->note_count, 1);
@@ -238,7 +238,7 @@ static void test_cancel_with_session(void **state)
     submit(bench, 1, &other, 101);
     bench_turn(bench);
     struct drv_message goodbye = {.kind = DRV_GOODBYE};
-    send(bench, 1, &goodbye);
+    speak(bench, 1, &goodbye);
     bench_turn(bench);
     assert_int_equal(counters(bench).cancelled, 1);
     assert_int_equal(counters(bench).queued, 1);

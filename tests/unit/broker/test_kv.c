@@ -7,7 +7,7 @@ static const struct drv_reply *ask(struct bench *bench, uint32_t peer, const str
 {
     struct drv_message message = request(bench, peer, DRV_KV);
     message.kv = *kv;
-    send(bench, peer, &message);
+    speak(bench, peer, &message);
     bench_turn(bench);
     return reply(bench, peer);
 }

@@ -16,7 +16,7 @@ static void worker_with_lease(struct bench *bench, uint32_t peer, struct drv_ref
         .id = ref.id, .index = ref.index, .attempt = ref.attempt, .state = state};
     struct drv_message message = {.kind = DRV_ATTACH};
     message.attach = (struct drv_attach){.leases = &lease, .lease_count = 1};
-    send(bench, peer, &message);
+    speak(bench, peer, &message);
     bench_turn(bench);
     (void)welcomed(bench, peer);
 }
@@ -51,7 +51,7 @@ static void watch_from_before(struct bench *bench, uint32_t peer, uint32_t numbe
                                 .level = DROVER_DURABILITY_MEMORY};
     struct drv_message message = request(bench, peer, DRV_WATCH);
     message.targets = (struct drv_targets){.targets = &target, .target_count = 1};
-    send(bench, peer, &message);
+    speak(bench, peer, &message);
     bench_turn(bench);
 }
 
@@ -187,7 +187,7 @@ static void test_adopted_lease_counts_against_limit_of_type(void **state)
     struct drv_attached lease = {.id = ref.id, .index = ref.index, .attempt = 1, .state = 2};
     struct drv_message message = {.kind = DRV_ATTACH};
     message.attach = (struct drv_attach){.leases = &lease, .lease_count = 1};
-    send(bench, 2, &message);
+    speak(bench, 2, &message);
     bench_turn(bench);
     (void)welcomed(bench, 2);
     client(bench, 1);
@@ -347,7 +347,7 @@ static void test_memory_of_lost_tasks_is_bounded(void **state)
         }
         message.targets = (struct drv_targets){.targets = targets,
                                                .target_count = DRV_BATCH_MAX};
-        send(bench, 1, &message);
+        speak(bench, 1, &message);
         bench_turn(bench);
         drop_all(bench, 1);
         full = batch == BATCHES - 3 ? core_memory_bytes(bench->core) : full;

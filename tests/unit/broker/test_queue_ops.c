@@ -12,7 +12,7 @@ static void queue_ask(struct bench *bench, uint32_t peer, uint32_t op, const cha
     if (settings != NULL) {
         message.queue.settings = *settings;
     }
-    send(bench, peer, &message);
+    speak(bench, peer, &message);
 }
 
 static void queue_done(struct bench *bench, uint32_t op, const char *queue)
@@ -253,7 +253,7 @@ static void test_purge_goes_on_when_its_client_is_gone(void **state)
     array_of(bench, 1, &spec, 100, count);
     queue_ask(bench, 1, DRV_QUEUE_PURGE, "side", NULL);
     struct drv_message goodbye = {.kind = DRV_GOODBYE};
-    send(bench, 1, &goodbye);
+    speak(bench, 1, &goodbye);
     bench_turn(bench);
     assert_int_equal(counters(bench).queued, 0);
     assert_int_equal(counters(bench).cancelled, count);
@@ -284,6 +284,33 @@ static void test_too_many_purges_are_busy(void **state)
     const struct drv_reply *answer = reply(bench, 3);
     assert_int_equal(answer->code, DROVER_BUSY);
     assert_true(answer->retry_after_ms > 0);
+    assert_int_equal(counters(bench).queued, 0);
+}
+
+/* A broker without memory for more can still be told to purge what fills it. */
+static void test_full_broker_can_be_purged(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = spec_in("side");
+    client(bench, 1);
+    bench_turn(bench);
+    bench->config.memory_max = core_memory_bytes(bench->core) + 64 * 1024;
+    core_destroy(&bench->core);
+    drop_all(bench, 1);
+    memset(&bench->boxes[1], 0, sizeof bench->boxes[1]);
+    bench_start(bench);
+    client(bench, 1);
+    submit_many(bench, 1, &spec, 100, 1000, "payload");
+    bench_turn(bench);
+    const struct drv_reply *answer = reply(bench, 1);
+    assert_true(answer->note_count > 0);
+    assert_int_equal(answer->notes[0].code, DROVER_BUSY);
+    queue_ask(bench, 1, DRV_QUEUE_PAUSE, "another", NULL);
+    bench_turn(bench);
+    expect_refused(bench, 1, DROVER_BUSY);
+    queue_ask(bench, 1, DRV_QUEUE_PURGE, "side", NULL);
+    bench_turn(bench);
+    assert_int_equal(purged(bench), counters(bench).cancelled);
     assert_int_equal(counters(bench).queued, 0);
 }
 
@@ -383,6 +410,7 @@ int main(void)
         BENCH_TEST(test_purge_goes_on_when_its_client_is_gone),
         BENCH_TEST(test_purge_of_empty_queue_is_nothing),
         BENCH_TEST(test_too_many_purges_are_busy),
+        BENCH_TEST(test_full_broker_can_be_purged),
         BENCH_TEST(test_length_limit_refuses_until_lifted),
         BENCH_TEST(test_byte_limit_refuses),
         BENCH_TEST(test_weights_share_the_workers),

@@ -17,7 +17,7 @@ static void retry(struct bench *bench, uint32_t number, uint32_t index, uint32_t
         .id = id_of(number), .index = index, .new_id = id_of(new_number)};
     struct drv_message message = request(bench, 1, DRV_RETRY);
     message.targets = (struct drv_targets){.targets = &target, .target_count = 1};
-    send(bench, 1, &message);
+    speak(bench, 1, &message);
     bench_turn(bench);
 }
 
@@ -270,7 +270,7 @@ static void test_retry_of_large_array_goes_in_slices(void **state)
         .id = id_of(100), .index = DROVER_INDEX_NONE, .new_id = id_of(200)};
     struct drv_message message = request(bench, 1, DRV_RETRY);
     message.targets = (struct drv_targets){.targets = &target, .target_count = 1};
-    send(bench, 1, &message);
+    speak(bench, 1, &message);
     bench_tick(bench);
     expect_none(bench, 1, DRV_REPLY);
     assert_true(bench->wants <= bench->now);
@@ -298,7 +298,7 @@ static void test_retry_of_array_that_is_forgotten_meanwhile(void **state)
         .id = id_of(100), .index = DROVER_INDEX_NONE, .new_id = id_of(200)};
     struct drv_message message = request(bench, 1, DRV_RETRY);
     message.targets = (struct drv_targets){.targets = &target, .target_count = 1};
-    send(bench, 1, &message);
+    speak(bench, 1, &message);
     bench_tick(bench);
     targets_request(bench, 3, DRV_FORGET, 100, DROVER_INDEX_NONE);
     bench_turn(bench);

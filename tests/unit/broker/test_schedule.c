@@ -77,7 +77,7 @@ static void test_queues_share_by_weight(void **state)
                                                .queue = text("heavy"),
                                                .has_settings = true,
                                                .settings = {3, -1, -1, -1, -1, -1}};
-    send(bench, 1, &message);
+    speak(bench, 1, &message);
     for (uint32_t i = 0; i < 40; i++) {
         submit_with(bench, 100 + i, 0, "heavy");
         submit_with(bench, 200 + i, 0, "light");
@@ -101,7 +101,7 @@ static void test_paused_queue_rests(void **state)
     worker(bench, 2, "work", 1);
     struct drv_message message = request(bench, 1, DRV_QUEUE);
     message.queue = (struct drv_queue_request){.op = DRV_QUEUE_PAUSE, .queue = text("slow")};
-    send(bench, 1, &message);
+    speak(bench, 1, &message);
     submit_with(bench, 100, 9, "slow");
     submit_with(bench, 101, 0, NULL);
     bench_turn(bench);
@@ -112,7 +112,7 @@ static void test_paused_queue_rests(void **state)
     expect_none(bench, 2, DRV_LEASE);
     message = request(bench, 1, DRV_QUEUE);
     message.queue = (struct drv_queue_request){.op = DRV_QUEUE_RESUME, .queue = text("slow")};
-    send(bench, 1, &message);
+    speak(bench, 1, &message);
     bench_turn(bench);
     assert_int_equal(number_of(leased(bench, 2).id), 100);
 }
@@ -198,7 +198,7 @@ static void test_credit_bounds_leases(void **state)
     struct drv_ref refs[10];
     assert_int_equal(leases(bench, 2, refs, 10), 1);
     struct drv_message credit = {.kind = DRV_CREDIT, .credit = {3, 1 << 20}};
-    send(bench, 2, &credit);
+    speak(bench, 2, &credit);
     bench_turn(bench);
     assert_int_equal(leases(bench, 2, refs, 10), 2);
 }
@@ -396,7 +396,7 @@ static void test_byte_window_bounds_leases(void **state)
     struct worker_options options = {.types = {"work"}, .slots = 8};
     worker_with(bench, 2, &options);
     struct drv_message credit = {.kind = DRV_CREDIT, .credit = {8, 100}};
-    send(bench, 2, &credit);
+    speak(bench, 2, &credit);
     bench->boxes[2].holds_tokens = true;
     char payload[65];
     memset(payload, 'x', 64);
@@ -455,7 +455,7 @@ static void test_depth_does_not_matter(void **state)
         struct drv_message message = {.kind = DRV_REPORT};
         message.report.results = &done;
         message.report.result_count = 1;
-        send(bench, 2, &message);
+        speak(bench, 2, &message);
         bench_turn(bench);
     }
 }

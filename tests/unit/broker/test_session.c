@@ -17,10 +17,10 @@ static void test_repeated_request_is_answered_from_the_books(void **state)
     struct bench *bench = *state;
     client(bench, 1);
     struct drv_message message = increment(bench, 1);
-    send(bench, 1, &message);
+    speak(bench, 1, &message);
     bench_turn(bench);
     assert_int_equal(reply(bench, 1)->number, 1);
-    send(bench, 1, &message);
+    speak(bench, 1, &message);
     bench_turn(bench);
     assert_int_equal(reply(bench, 1)->number, 1);
 }
@@ -32,11 +32,11 @@ static void test_request_is_answered_after_reconnect(void **state)
     hello_client(bench, 1, 9001, false);
     (void)welcomed(bench, 1);
     struct drv_message message = increment(bench, 1);
-    send(bench, 1, &message);
+    speak(bench, 1, &message);
     gone(bench, 1); /* before the reply */
     hello_client(bench, 2, 9001, true);
     assert_true(welcomed(bench, 2)->resumed);
-    send(bench, 2, &message);
+    speak(bench, 2, &message);
     bench_turn(bench);
     bench->boxes[2].req = message.request.req;
     assert_int_equal(reply(bench, 2)->number, 1);
@@ -48,19 +48,19 @@ static void test_request_below_the_floor_is_ignored(void **state)
     struct bench *bench = *state;
     client(bench, 1);
     struct drv_message first = increment(bench, 1);
-    send(bench, 1, &first);
+    speak(bench, 1, &first);
     bench_turn(bench);
     (void)reply(bench, 1);
     struct drv_message second = increment(bench, 1);
     second.request.floor = 2;
-    send(bench, 1, &second);
+    speak(bench, 1, &second);
     bench_turn(bench);
     assert_int_equal(reply(bench, 1)->number, 2);
-    send(bench, 1, &first);
+    speak(bench, 1, &first);
     bench_turn(bench);
     expect_none(bench, 1, DRV_REPLY);
     struct drv_message third = increment(bench, 1);
-    send(bench, 1, &third);
+    speak(bench, 1, &third);
     bench_turn(bench);
     assert_int_equal(reply(bench, 1)->number, 3);
 }
@@ -72,7 +72,7 @@ static void test_requests_are_bounded(void **state)
     client(bench, 1);
     for (int i = 0; i < DRV_REQUESTS_MAX; i++) {
         struct drv_message message = increment(bench, 1);
-        send(bench, 1, &message);
+        speak(bench, 1, &message);
         if (i % 100 == 0) {
             bench_turn(bench);
         }
@@ -80,13 +80,13 @@ static void test_requests_are_bounded(void **state)
     bench_turn(bench);
     drop_all(bench, 1);
     struct drv_message message = increment(bench, 1);
-    send(bench, 1, &message);
+    speak(bench, 1, &message);
     bench_turn(bench);
     const struct drv_reply *answer = reply(bench, 1);
     assert_int_equal(answer->code, DROVER_BUSY);
     assert_true(answer->retry_after_ms > 0);
     message.request.floor = 10;
-    send(bench, 1, &message);
+    speak(bench, 1, &message);
     bench_turn(bench);
     assert_int_equal(reply(bench, 1)->number, DRV_REQUESTS_MAX + 1);
 }
@@ -127,7 +127,7 @@ static void test_goodbye_ends_the_session(void **state)
     hello_client(bench, 1, 9001, false);
     (void)welcomed(bench, 1);
     struct drv_message goodbye = {.kind = DRV_GOODBYE};
-    send(bench, 1, &goodbye);
+    speak(bench, 1, &goodbye);
     bench_turn(bench);
     assert_true(bench->boxes[1].is_closed);
     assert_int_equal(bench->boxes[1].settled, bench->boxes[1].seq);
@@ -208,7 +208,7 @@ static void test_messages_are_settled(void **state)
     client(bench, 1);
     for (int i = 0; i < 5; i++) {
         struct drv_message message = increment(bench, 1);
-        send(bench, 1, &message);
+        speak(bench, 1, &message);
     }
     bench_turn(bench);
     assert_int_equal(bench->boxes[1].settled, bench->boxes[1].seq);

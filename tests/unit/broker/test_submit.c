@@ -174,7 +174,7 @@ static void test_full_queue_is_busy_from_there_on(void **state)
     struct drv_message message = request(bench, 1, DRV_SUBMIT);
     message.submit.groups = groups;
     message.submit.group_count = 2;
-    send(bench, 1, &message);
+    speak(bench, 1, &message);
     bench_turn(bench);
     assert_int_equal(note_code(bench, 1), DROVER_BUSY);
 }
@@ -232,7 +232,7 @@ static void test_memory_is_bounded_and_given_back(void **state)
     struct drv_message message = request(bench, 1, DRV_KV);
     message.request.floor = message.request.req;
     message.kv = (struct drv_kv){.op = DRV_KV_GET, .key = text("none"), .val = val_nil()};
-    send(bench, 1, &message);
+    speak(bench, 1, &message);
     bench_turn(bench);
     assert_in_range(core_memory_bytes(bench->core), 0, before + 2000);
 }

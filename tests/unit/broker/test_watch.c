@@ -9,7 +9,7 @@ static void watch(struct bench *bench, uint32_t peer, struct drv_target target, 
     message.targets.targets = &target;
     message.targets.target_count = 1;
     message.targets.flags = flags;
-    send(bench, peer, &message);
+    speak(bench, peer, &message);
     bench_turn(bench);
 }
 
@@ -48,7 +48,7 @@ static bool is_known(struct bench *bench, uint32_t number)
                                        .has_id = true,
                                        .id = id_of(number),
                                        .index = DROVER_INDEX_NONE};
-    send(bench, 50, &message);
+    speak(bench, 50, &message);
     bench_turn(bench);
     uint32_t code = expect(bench, 50, DRV_DOCUMENT)->document.code;
     gone(bench, 50);
@@ -141,7 +141,7 @@ static void test_credit_items_bound_results(void **state)
     struct bench *bench = *state;
     setup_peers(bench);
     struct drv_message credit = {.kind = DRV_CREDIT, .credit = {3, 1 << 20}};
-    send(bench, 1, &credit);
+    speak(bench, 1, &credit);
     bench->boxes[1].holds_tokens = true;
     struct drv_spec spec = watched("work");
     run_tasks(bench, &spec, 100, 10);
@@ -158,12 +158,12 @@ static void test_credit_bytes_bound_results(void **state)
     setup_peers(bench);
     bench->boxes[1].holds_tokens = true;
     struct drv_message credit = {.kind = DRV_CREDIT, .credit = {100, 20}};
-    send(bench, 1, &credit);
+    speak(bench, 1, &credit);
     struct drv_spec spec = watched("work");
     run_tasks(bench, &spec, 100, 10); /* of 8 bytes each */
     assert_int_equal(count_results(bench, 1), 2);
     credit.credit.bytes = 1;
-    send(bench, 1, &credit);
+    speak(bench, 1, &credit);
     bench_settle(bench, 1);
     bench_turn(bench);
     assert_int_equal(count_results(bench, 1), 1);
@@ -179,7 +179,7 @@ static void test_client_that_does_not_read_is_busy(void **state)
     setup_peers(bench);
     bench->boxes[1].holds_tokens = true;
     struct drv_message credit = {.kind = DRV_CREDIT, .credit = {1, 1 << 20}};
-    send(bench, 1, &credit);
+    speak(bench, 1, &credit);
     struct drv_spec spec = watched("work");
     run_tasks(bench, &spec, 100, 6);
     drop_all(bench, 1);

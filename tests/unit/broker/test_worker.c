@@ -10,7 +10,7 @@ static void attach(struct bench *bench, uint32_t peer, struct drv_ref ref, uint3
     struct drv_message message = {.kind = DRV_ATTACH};
     message.attach.leases = &attached;
     message.attach.lease_count = 1;
-    send(bench, peer, &message);
+    speak(bench, peer, &message);
     bench_turn(bench);
 }
 
@@ -290,7 +290,7 @@ static void test_drained_worker_gets_nothing(void **state)
     worker(bench, 2, "work", 1);
     struct drv_message message = request(bench, 1, DRV_WORKER);
     message.worker = (struct drv_worker_request){DRV_WORKER_DRAIN, text("worker")};
-    send(bench, 1, &message);
+    speak(bench, 1, &message);
     bench_turn(bench);
     expect_ok(bench, 1);
     assert_true(expect(bench, 2, DRV_DRAIN)->drain.on);
@@ -300,7 +300,7 @@ static void test_drained_worker_gets_nothing(void **state)
     expect_none(bench, 2, DRV_LEASE);
     message = request(bench, 1, DRV_WORKER);
     message.worker = (struct drv_worker_request){DRV_WORKER_RESUME, text("worker")};
-    send(bench, 1, &message);
+    speak(bench, 1, &message);
     bench_turn(bench);
     assert_false(expect(bench, 2, DRV_DRAIN)->drain.on);
     (void)leased(bench, 2);
@@ -315,7 +315,7 @@ static void test_goodbye_returns_what_has_not_started(void **state)
     (void)begin(bench, 2, 100);
     worker(bench, 3, "work", 1);
     struct drv_message goodbye = {.kind = DRV_GOODBYE};
-    send(bench, 2, &goodbye);
+    speak(bench, 2, &goodbye);
     bench_turn(bench);
     const struct drv_message *message = expect(bench, 3, DRV_LEASE);
     assert_false(message->lease.groups[0].flags & DRV_LEASE_CONFIRM);

@@ -1,0 +1,427 @@
+/*
+ * Questions: every document is msgpack as an independent reader sees it, with the keys that
+ * PROTOCOL.md promises; why gives the reason for every place a task can be in.
+ */
+#include "fixture.h"
+
+#include <msgpack.h>
+
+struct answer {
+    msgpack_unpacked unpacked;
+    struct drv_document document;
+};
+
+/* Asks and decodes; the answer must be freed. */
+static struct answer ask(struct bench *bench, const struct drv_query *query)
+{
+    struct answer answer;
+    struct drv_message message = request(bench, 1, DRV_QUERY);
+    message.query = *query;
+    speak(bench, 1, &message);
+    bench_turn(bench);
+    answer.document = expect(bench, 1, DRV_DOCUMENT)->document;
+    assert_int_equal(answer.document.req, bench->boxes[1].req);
+    msgpack_unpacked_init(&answer.unpacked);
+    if (answer.document.code == DROVER_OK) {
+        size_t offset = 0;
+        assert_int_equal(msgpack_unpack_next(&answer.unpacked, answer.document.body.ptr,
+                                             answer.document.body.len, &offset),
+                         MSGPACK_UNPACK_SUCCESS);
+        assert_int_equal(offset, answer.document.body.len);
+        assert_int_equal(answer.unpacked.data.type, MSGPACK_OBJECT_MAP);
+    }
+    return answer;
+}
+
+static void answer_free(struct answer *answer)
+{
+    msgpack_unpacked_destroy(&answer->unpacked);
+}
+
+/* The value under a key, which must be there once. */
+static const msgpack_object *at(const msgpack_object *map, const char *key)
+{
+    const msgpack_object *found = NULL;
+    assert_int_equal(map->type, MSGPACK_OBJECT_MAP);
+    for (uint32_t i = 0; i < map->via.map.size; i++) {
+        const msgpack_object *name = &map->via.map.ptr[i].key;
+        assert_int_equal(name->type, MSGPACK_OBJECT_STR);
+        if (name->via.str.size == strlen(key) &&
+            memcmp(name->via.str.ptr, key, name->via.str.size) == 0) {
+            assert_null(found);
+            found = &map->via.map.ptr[i].val;
+        }
+    }
+    if (found == NULL) {
+        fail_msg("no key %s", key);
+    }
+    return found;
+}
+
+static const msgpack_object *item(const msgpack_object *array, uint32_t index)
+{
+    assert_int_equal(array->type, MSGPACK_OBJECT_ARRAY);
+    assert_true(index < array->via.array.size);
+    return &array->via.array.ptr[index];
+}
+
+static bool is_text(const msgpack_object *object, const char *wanted)
+{
+    return object->type == MSGPACK_OBJECT_STR && object->via.str.size == strlen(wanted) &&
+           memcmp(object->via.str.ptr, wanted, object->via.str.size) == 0;
+}
+
+static uint64_t number(const msgpack_object *object)
+{
+    assert_int_equal(object->type, MSGPACK_OBJECT_POSITIVE_INTEGER);
+    return object->via.u64;
+}
+
+static void expect_keys(const msgpack_object *map, const char *const *keys)
+{
+    for (; *keys != NULL; keys++) {
+        (void)at(map, *keys);
+    }
+}
+
+static struct drv_query about(uint32_t topic, uint32_t task)
+{
+    return (struct drv_query){
+        .topic = topic, .has_id = true, .id = id_of(task), .index = DROVER_INDEX_NONE};
+}
+
+static void expect_why(struct bench *bench, uint32_t task, const char *reason)
+{
+    struct drv_query query = about(DRV_TOPIC_WHY, task);
+    struct answer answer = ask(bench, &query);
+    assert_ok(answer.document.code);
+    const msgpack_object *found = at(&answer.unpacked.data, "reason");
+    if (!is_text(found, reason)) {
+        fail_msg("why is %.*s, not %s", (int)found->via.str.size, found->via.str.ptr, reason);
+    }
+    assert_true(at(&answer.unpacked.data, "text")->via.str.size > 0);
+    answer_free(&answer);
+}
+
+/* Every reason in turn. */
+static void test_why_gives_every_reason(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    struct drv_spec spec = spec_of("work");
+    spec.retries = 1;
+    struct drv_spec later = spec_of("work");
+    later.delay_ms = 1000;
+    submit(bench, 1, &spec, 100);
+    submit(bench, 1, &later, 101);
+    expect_why(bench, 100, "no_type");
+    expect_why(bench, 101, "delayed");
+    worker(bench, 2, "work", 1);
+    bench_turn(bench);
+    struct drv_ref ref = leased(bench, 2);
+    expect_why(bench, 100, "assigned");
+    submit(bench, 1, &spec, 102);
+    submit(bench, 1, &spec, 103);
+    bench_turn(bench);
+    expect_why(bench, 102, "no_slot");
+    expect_why(bench, 103, "ahead");
+    blocked(bench, 2, true);
+    expect_why(bench, 100, "blocked");
+    blocked(bench, 2, false);
+    report_started(bench, 2, ref);
+    expect_why(bench, 100, "running");
+    report_failed(bench, 2, ref, 0);
+    bench_turn(bench);
+    expect_why(bench, 100, "retry");
+    ref = leased(bench, 2);
+    report_started(bench, 2, ref);
+    cancel(bench, 1, 102);
+    bench_turn(bench);
+    expect_why(bench, 102, "cancelling");
+    report_cancelled(bench, 2, ref);
+    bench_turn(bench);
+    expect_why(bench, 102, "ended");
+    struct drv_message pause = request(bench, 1, DRV_QUEUE);
+    pause.queue = (struct drv_queue_request){.op = DRV_QUEUE_PAUSE, .queue = text("default")};
+    speak(bench, 1, &pause);
+    bench_turn(bench);
+    submit(bench, 1, &spec, 104);
+    bench_turn(bench);
+    expect_why(bench, 104, "paused");
+}
+
+/* A recalled task says so; an open array, too. */
+static void test_why_recalling_and_open(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    struct worker_options options = {.types = {"work"}, .slots = 1, .credit = 10};
+    worker_with(bench, 2, &options);
+    struct drv_spec spec = spec_of("work");
+    submit(bench, 1, &spec, 99);
+    bench_turn(bench);
+    report_done(bench, 2, leased(bench, 2), ""); /* 50 us: short */
+    submit_many(bench, 1, &spec, 100, 2, "x");
+    bench_turn(bench);
+    worker(bench, 3, "work", 1);
+    bench_pass(bench, 3 * MS);
+    expect_why(bench, 101, "recalling");
+    struct drv_message open = request(bench, 1, DRV_ARRAY_OPEN);
+    open.array_open = (struct drv_array_open){
+        .id = id_of(500), .spec = spec_of("work"), .with = val_nil()};
+    speak(bench, 1, &open);
+    expect_why(bench, 500, "open");
+}
+
+/* The status has the keys that people and programs rely on. */
+static void test_status_has_its_keys(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 3);
+    struct drv_spec spec = spec_of("work");
+    submit(bench, 1, &spec, 100);
+    struct drv_message beat = {.kind = DRV_HEARTBEAT};
+    beat.heartbeat.has_host = true;
+    beat.heartbeat.host = (struct drv_host){.cpu_percent = 12.5, .process_count = 77};
+    speak(bench, 2, &beat);
+    struct core_event self = {.kind = CORE_EVENT_SELF,
+                              .self = {.rss_bytes = 123456, .cpu_percent = 1.5}};
+    bench_event(bench, &self);
+    bench_turn(bench);
+    struct drv_query query = {.topic = DRV_TOPIC_STATUS};
+    struct answer answer = ask(bench, &query);
+    const msgpack_object *status = &answer.unpacked.data;
+    const char *const broker[] = {"id",        "version", "epoch",      "uptime_ms",
+                                  "rss_bytes", "store",   "durability", "cpu_percent",
+                                  "sessions",  "clients", "endpoint",   "worker_endpoint",
+                                  NULL};
+    const char *const tasks[] = {"submitted", "waiting",   "delayed",         "queued",
+                                 "running",   "succeeded", "failed",          "cancelled",
+                                 "expired",   "retried",   "lost_at_restart", "stale_results",
+                                 NULL};
+    const char *const queue[] = {"name",          "depth",  "running", "delayed",
+                                 "oldest_age_ms", "paused", NULL};
+    const char *const workers[] = {"id",
+                                   "name",
+                                   "host",
+                                   "pid",
+                                   "state",
+                                   "slots",
+                                   "running",
+                                   "assigned",
+                                   "model",
+                                   "types",
+                                   "queues",
+                                   "labels",
+                                   "heartbeat_age_ms",
+                                   "tasks_done",
+                                   "stats",
+                                   NULL};
+    const char *const stats[] = {
+        "cpu_percent", "memory_percent", "disk_percent", "process_count", "load1",
+        "bytes_sent",  "bytes_recv",     "packets_sent", "packets_recv",  NULL};
+    expect_keys(at(status, "broker"), broker);
+    expect_keys(at(status, "tasks"), tasks);
+    expect_keys(item(at(status, "queues"), 0), queue);
+    const msgpack_object *one = item(at(status, "workers"), 0);
+    expect_keys(one, workers);
+    expect_keys(at(one, "stats"), stats);
+    assert_int_equal(number(at(at(status, "broker"), "rss_bytes")), 123456);
+    assert_int_equal(number(at(at(status, "tasks"), "queued")), 1);
+    assert_int_equal(number(at(one, "assigned")), 1);
+    assert_true(is_text(at(one, "state"), "connected"));
+    assert_int_equal(number(at(at(one, "stats"), "process_count")), 77);
+    (void)item(at(status, "types"), 0);
+    answer_free(&answer);
+}
+
+/* A failed task carries its death certificate. */
+static void test_task_has_its_certificate(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+    struct drv_spec spec = spec_of("work");
+    submit(bench, 1, &spec, 100);
+    bench_turn(bench);
+    struct drv_result crash = {
+        .ref = leased(bench, 2),
+        .outcome = DRV_OUTCOME_FAILED,
+        .val = val_nil(),
+        .error = {.kind = DROVER_ERROR_CRASH,
+                  .text = text("killed by a signal"),
+                  .exit_code = -1,
+                  .signal = 11,
+                  .stderr_tail = {"last words", 10}},
+        .run_us = 1234,
+        .has_usage = true,
+        .usage = {.user_us = 10, .system_us = 20, .peak_rss_bytes = 4096, .pid = 99}};
+    report(bench, 2, &crash);
+    bench_turn(bench);
+    struct drv_query query = about(DRV_TOPIC_TASK, 100);
+    struct answer answer = ask(bench, &query);
+    const msgpack_object *task = &answer.unpacked.data;
+    const char *const keys[] = {
+        "id",           "index",   "state",         "type",         "queue",
+        "priority",     "attempt", "retries_left",  "losses_left",  "submitted_age_ms",
+        "ended_age_ms", "level",   "payload_bytes", "result_bytes", "why",
+        "attempts",     NULL};
+    expect_keys(task, keys);
+    assert_true(is_text(at(task, "state"), "failed"));
+    assert_true(is_text(at(at(task, "error"), "kind"), "crash"));
+    assert_int_equal(number(at(at(task, "error"), "signal")), 11);
+    const msgpack_object *attempt = item(at(task, "attempts"), 0);
+    assert_true(is_text(at(attempt, "worker"), "worker"));
+    assert_true(is_text(at(attempt, "host"), "host"));
+    assert_int_equal(number(at(attempt, "signal")), 11);
+    assert_int_equal(number(at(attempt, "run_us")), 1234);
+    assert_int_equal(number(at(attempt, "peak_rss_bytes")), 4096);
+    answer_free(&answer);
+}
+
+/* Lists come in pages; walking them all sees every task once. */
+static void test_tasks_are_paged(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    struct drv_spec spec = spec_of("work");
+    submit_many(bench, 1, &spec, 100, 50, "x");
+    bench_turn(bench);
+    drop_all(bench, 1);
+    size_t seen = 0, pages = 0;
+    char cursor[64];
+    struct drv_query query = {.topic = DRV_TOPIC_TASKS, .limit = 7};
+    for (;;) {
+        struct answer answer = ask(bench, &query);
+        assert_ok(answer.document.code);
+        const msgpack_object *tasks = at(&answer.unpacked.data, "tasks");
+        assert_true(tasks->via.array.size <= 7);
+        seen += tasks->via.array.size;
+        pages++;
+        struct drv_str next_page = answer.document.cursor;
+        assert_true(next_page.len <= sizeof cursor);
+        if (next_page.len > 0) {
+            memcpy(cursor, next_page.ptr, next_page.len);
+        }
+        answer_free(&answer);
+        if (next_page.len == 0) {
+            break;
+        }
+        query.cursor = (struct drv_str){cursor, next_page.len};
+    }
+    assert_int_equal(seen, 50);
+    assert_true(pages >= 8);
+}
+
+/* Filters by queue, type and state. */
+static void test_tasks_are_filtered(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    struct drv_spec spec = spec_of("work");
+    submit(bench, 1, &spec, 100);
+    spec.queue = text("side");
+    submit(bench, 1, &spec, 101);
+    spec = spec_of("other");
+    spec.delay_ms = 1000;
+    submit(bench, 1, &spec, 102);
+    bench_turn(bench);
+    drop_all(bench, 1);
+    const struct drv_query queries[] = {
+        {.topic = DRV_TOPIC_TASKS, .name = text("side")},
+        {.topic = DRV_TOPIC_TASKS, .text = text("other")},
+        {.topic = DRV_TOPIC_TASKS, .states = 1u << DROVER_STATE_DELAYED},
+    };
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
+        struct answer answer = ask(bench, &queries[i]);
+        assert_int_equal(at(&answer.unpacked.data, "tasks")->via.array.size, 1);
+        answer_free(&answer);
+    }
+}
+
+/* Queues, workers and one worker with its leases. */
+static void test_queues_and_workers(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+    struct drv_spec spec = spec_of("work");
+    submit(bench, 1, &spec, 100);
+    bench_turn(bench);
+    drop_all(bench, 1);
+    struct drv_query query = {.topic = DRV_TOPIC_QUEUES};
+    struct answer answer = ask(bench, &query);
+    const char *const queue[] = {"weight", "max_count", "max_bytes", "depth", NULL};
+    expect_keys(item(at(&answer.unpacked.data, "queues"), 0), queue);
+    answer_free(&answer);
+    query = (struct drv_query){.topic = DRV_TOPIC_WORKERS};
+    answer = ask(bench, &query);
+    assert_true(is_text(at(item(at(&answer.unpacked.data, "workers"), 0), "name"), "worker"));
+    answer_free(&answer);
+    query = (struct drv_query){.topic = DRV_TOPIC_WORKER, .name = text("worker")};
+    answer = ask(bench, &query);
+    const char *const lease[] = {"id", "index", "attempt", "type", "started", "age_ms", NULL};
+    expect_keys(item(at(&answer.unpacked.data, "leases"), 0), lease);
+    answer_free(&answer);
+    query.name = text("nobody");
+    answer = ask(bench, &query);
+    assert_int_equal(answer.document.code, DROVER_UNKNOWN);
+    answer_free(&answer);
+}
+
+/* Shared data by prefix. */
+static void test_shared_data_by_prefix(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    const char *const keys[] = {"a.1", "a.2", "b.1"};
+    for (int i = 0; i < 3; i++) {
+        struct drv_message message = request(bench, 1, DRV_KV);
+        message.kv = (struct drv_kv){
+            .op = DRV_KV_SET, .key = text(keys[i]), .val = val_of("123")};
+        speak(bench, 1, &message);
+    }
+    bench_turn(bench);
+    drop_all(bench, 1);
+    struct drv_query query = {.topic = DRV_TOPIC_KV, .text = text("a.")};
+    struct answer answer = ask(bench, &query);
+    const msgpack_object *entries = at(&answer.unpacked.data, "entries");
+    assert_int_equal(entries->via.array.size, 2);
+    assert_int_equal(number(at(item(entries, 0), "bytes")), 3);
+    answer_free(&answer);
+}
+
+/* A topic that is not served, an unknown task, a question without an id, a strange cursor. */
+static void test_senseless_questions(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    const struct {
+        struct drv_query query;
+        drover_status status;
+    } rows[] = {
+        {{.topic = 99}, DROVER_UNSUPPORTED},
+        {about(DRV_TOPIC_TASK, 1), DROVER_UNKNOWN},
+        {about(DRV_TOPIC_WHY, 1), DROVER_UNKNOWN},
+        {{.topic = DRV_TOPIC_TASK, .index = DROVER_INDEX_NONE}, DROVER_INVALID},
+        {{.topic = DRV_TOPIC_TASKS, .cursor = {"abc", 3}}, DROVER_INVALID},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct answer answer = ask(bench, &rows[i].query);
+        assert_int_equal(answer.document.code, rows[i].status);
+        answer_free(&answer);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BENCH_TEST(test_why_gives_every_reason), BENCH_TEST(test_why_recalling_and_open),
+        BENCH_TEST(test_status_has_its_keys),    BENCH_TEST(test_task_has_its_certificate),
+        BENCH_TEST(test_tasks_are_paged),        BENCH_TEST(test_tasks_are_filtered),
+        BENCH_TEST(test_queues_and_workers),     BENCH_TEST(test_shared_data_by_prefix),
+        BENCH_TEST(test_senseless_questions),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
