@@ -80,7 +80,10 @@ void on_queue(struct core *core, struct peer *peer, const struct drv_message *me
         reply_fail(core, reply, DROVER_INVALID, "no such operation");
         return;
     }
-    if (!core_has_memory(core, sizeof(struct queue))) {
+    /* A broker that is full must be able to purge what fills it. */
+    if (queue_find(core, request->queue) == NULL &&
+        !core_has_memory(core, sizeof(struct queue))) {
+        reply->retry_after_ms = RETRY_AFTER_MS;
         reply_fail(core, reply, DROVER_BUSY, "the broker has no memory left");
         return;
     }
