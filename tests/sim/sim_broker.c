@@ -44,11 +44,6 @@ static struct sim_conn *conn_of(struct sim *sim, uint32_t number)
     return conn != NULL && conn->ends[SIM_BROKER_SIDE].open ? conn : NULL;
 }
 
-static void number_release(struct sim *sim, uint32_t i)
-{
-    sim->broker.numbers[i].used = false;
-}
-
 /* ---- turns
  * -------------------------------------------------------------------------------------- */
 
@@ -198,7 +193,7 @@ static void effect_send(struct sim *sim, const struct core_effect *effect)
     drover_status status = sim_net_send(sim, conn, SIM_BROKER_SIDE, effect->message,
                                         effect->token);
     if (status == DROVER_BUSY) {
-        sim->broker.numbers[effect->peer].overflowed = true;
+        sim_fail(sim, "messages without bound pile up for peer %u", conn->peer);
     } else if (status != DROVER_OK && status != DROVER_CLOSED) {
         sim_fail(sim, "the broker could not send %s: %s", drv_kind_name(effect->message->kind),
                  drover_status_name(status));
@@ -252,14 +247,8 @@ static void broker_tidy(struct sim *sim)
 {
     for (uint32_t i = 0; i < SIM_NUMBERS_MAX; i++) {
         struct sim_number *number = &sim->broker.numbers[i];
-        if (number->used && number->closing) {
-            number_release(sim, i);
-        } else if (number->used && number->overflowed) {
-            struct sim_conn *conn = sim_net_find(sim, number->conn);
-            number->overflowed = false;
-            if (conn != NULL) {
-                broker_forget(sim, conn, true);
-            }
+        if (number->closing) {
+            number->used = false;
         }
     }
 }

@@ -22,9 +22,8 @@ struct sim_number { /* a connection as the core knows it */
     uint32_t conn;
     bool used;
     bool blocked;
-    bool look;       /* its queue may have become long or short */
-    bool overflowed; /* its queue refused a message: it is cut off */
-    bool closing;    /* gone or to be closed; free again when the turn is over */
+    bool look;    /* its queue may have become long or short */
+    bool closing; /* gone or to be closed; free again when the turn is over */
 };
 
 struct sim_broker {

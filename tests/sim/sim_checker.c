@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sim_book.h"
 #include "sim_worker.h"
 #include "sim_world.h"
 
@@ -169,6 +170,62 @@ static void on_submit(struct sim *sim, uint32_t serial, const struct core_record
     }
 }
 
+/* What a worker brought along from an earlier broker is not handed out but taken over. */
+static bool take_over(struct sim *sim, struct sim_task *task, const struct core_record *record,
+                      const struct sim_peer *worker)
+{
+    struct drv_ref ref = {.id = task->id, .index = task->index, .attempt = record->attempt};
+    const struct sim_lease *lease = worker->worker == NULL
+                                        ? NULL
+                                        : sim_book_find(worker->worker, &ref);
+    if (lease == NULL) {
+        return false;
+    }
+    if (lease->state != SIM_UNSTARTED) {
+        task->told_attempt = record->attempt;
+    }
+    if (lease->state == SIM_DONE && lease->token != 0) {
+        task->reported_attempt = record->attempt;
+        task->reported_outcome = lease->outcome;
+        task->reported_by = worker->number;
+        task->reported_permanent = lease->permanent;
+    }
+    sim_count(sim, SIM_ADOPTED_SEEN);
+    return true;
+}
+
+static void check_lease(struct sim *sim, uint32_t serial, const struct core_record *record)
+{
+    const struct sim_task *task = sim_model_task(&sim->model, serial);
+    if (!task->known || task->epoch != sim->broker.epoch) {
+        accuse(sim, serial, "leased before it was submitted");
+    } else if (task->hold == SIM_HOLD_LIVE) {
+        accuse(sim, serial, "leased while another lease is live");
+    } else if (record->attempt <= task->attempt) {
+        accuse(sim, serial, "leased under an attempt number that was used");
+    } else if (sim_state_is_terminal(task->state)) {
+        accuse(sim, serial, "leased after it ended");
+    } else if (task->cancel_acked) {
+        accuse(sim, serial, "leased after its cancel was acknowledged");
+    }
+}
+
+/* Of those that are handed out. */
+static void check_dispatch(struct sim *sim, uint32_t serial, const struct sim_seat *seat,
+                           bool present)
+{
+    const struct sim_task *task = sim_model_task(&sim->model, serial);
+    if (sim->checker.paused[task->spec.queue]) {
+        accuse(sim, serial, "leased from a paused queue");
+    } else if (present && seat->live + 1 > seat->credit) {
+        accuse(sim, serial, "leased beyond the worker's credit");
+    } else {
+        check_order(sim, serial);
+    }
+    bool delayed = task->due_us > task->submitted_us && task->attempt == 0;
+    sim_count(sim, delayed ? SIM_DUE_SEEN : SIM_ASSIGNED_SEEN);
+}
+
 static void on_lease(struct sim *sim, uint32_t serial, const struct core_record *record)
 {
     struct sim_task *task = sim_model_task(&sim->model, serial);
@@ -179,23 +236,10 @@ static void on_lease(struct sim *sim, uint32_t serial, const struct core_record 
     }
     struct sim_seat *seat = &sim->checker.seats[worker];
     bool present = session == seat->live_session; /* else of a process that has died since */
-    if (task->hold == SIM_HOLD_LIVE) {
-        accuse(sim, serial, "leased while another lease is live");
-    } else if (record->attempt <= task->attempt) {
-        accuse(sim, serial, "leased under an attempt number that was used");
-    } else if (sim_state_is_terminal(task->state)) {
-        accuse(sim, serial, "leased after it ended");
-    } else if (task->cancel_acked) {
-        accuse(sim, serial, "leased after its cancel was acknowledged");
-    } else if (sim->checker.paused[task->spec.queue]) {
-        accuse(sim, serial, "leased from a paused queue");
-    } else if (present && seat->live + 1 > seat->credit) {
-        accuse(sim, serial, "leased beyond the worker's credit");
-    } else {
-        check_order(sim, serial);
+    check_lease(sim, serial, record);
+    if (!take_over(sim, task, record, &sim->peers[worker])) {
+        check_dispatch(sim, serial, seat, present);
     }
-    sim_count(sim, task->due_us > task->submitted_us && task->attempt == 0 ? SIM_DUE_SEEN
-                                                                           : SIM_ASSIGNED_SEEN);
     sim->checker.leases[task->spec.queue][task->spec.type]++;
     seat->live += present;
     line_remove(sim, task);
@@ -472,6 +516,12 @@ static void on_reply_recorded(struct sim *sim, const struct core_record *record)
                  (unsigned long long)record->req, peer->number);
     }
     seat->effects[record->req / 8] |= bit;
+    const struct sim_request *request = peer->role == SIM_CLIENT
+                                            ? sim_request_find(peer->client, record->req)
+                                            : NULL;
+    if (request != NULL && request->kind == DRV_QUEUE && request->op == DRV_QUEUE_PAUSE) {
+        sim->checker.paused[request->queue] = sim->checker.pause_heard[request->queue];
+    }
 }
 
 static void on_task_record(struct sim *sim, uint32_t serial, const struct core_record *record)

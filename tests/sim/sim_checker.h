@@ -66,7 +66,7 @@ struct sim_checker {
     uint64_t submitted; /* of this epoch, by the records */
     uint64_t by_state[DROVER_STATE_LOST + 1];
     uint64_t depth[SIM_QUEUE_COUNT];
-    bool paused[SIM_QUEUE_COUNT];      /* a pause was acknowledged */
+    bool paused[SIM_QUEUE_COUNT];      /* a pause has taken effect */
     bool pause_heard[SIM_QUEUE_COUNT]; /* the last word that arrived was: pause */
     bool purged[SIM_QUEUE_COUNT];      /* ever */
     bool limit_set;                    /* the limit of the tight queue was changed */

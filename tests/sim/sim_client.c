@@ -92,9 +92,27 @@ static void request_lose(struct sim *sim, struct sim_peer *peer,
     }
 }
 
+/* Some submit anew what was promised and may be gone: a worker may still have it. */
+static void submit_anew(struct sim *sim, struct sim_peer *peer)
+{
+    for (uint32_t i = 0; i < sim->model.count; i++) {
+        struct sim_task *task = sim_model_task(&sim->model, i);
+        if (task->owner != peer->number || task->submit != SIM_SUBMIT_ACKED || task->resolved ||
+            task->elements > 0 || task->array != SIM_NO_TASK) {
+            continue;
+        }
+        task->submit = SIM_SUBMIT_NEW;
+        sim_count(sim, SIM_REQUEST_RESUBMITTED_SEEN);
+        sim_schedule(sim, SIM_EVENT_RESUBMIT, sim_between(sim, 1000, 300000), peer->number, i);
+    }
+}
+
 void sim_client_on_session_lost(struct sim *sim, struct sim_peer *peer)
 {
     struct sim_client *client = peer->client;
+    if (sim_once_in(sim, 3)) {
+        submit_anew(sim, peer);
+    }
     for (uint32_t i = 0; i < client->request_count; i++) {
         request_lose(sim, peer, &client->requests[i]);
     }

@@ -40,8 +40,7 @@ struct sim_request {
     bool deletes_swap;  /* KV delete: the key that is swapped */
     int64_t number;     /* KV; QUEUE SET: most tasks */
     unsigned queue;
-    drover_id worker;  /* WORKER */
-    bool was_answered; /* an answer has left the broker */
+    drover_id worker; /* WORKER */
 };
 
 struct sim_client {

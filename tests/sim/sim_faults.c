@@ -82,7 +82,12 @@ static void strike_hang(struct sim *sim)
 static void strike_crash(struct sim *sim)
 {
     struct sim_peer *worker = random_worker(sim);
-    if (worker->state != SIM_DEAD && !worker->stopped) {
+    if (worker->state == SIM_DEAD || worker->stopped) {
+        return;
+    }
+    if (sim_once_in(sim, 3)) {
+        worker->worker->doomed = true;
+    } else {
         sim_worker_crash(sim, worker, sim_once_in(sim, 2));
     }
 }
@@ -263,6 +268,9 @@ void sim_faults_heal(struct sim *sim)
         struct sim_peer *peer = &sim->peers[i];
         sim_faults_mend(sim, peer);
         peer->held_until_us = 0;
+        if (peer->worker != NULL) {
+            peer->worker->doomed = false;
+        }
         if (peer->deaf) {
             sim_peer_set_deaf(sim, peer, false);
         }

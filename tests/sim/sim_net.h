@@ -29,7 +29,7 @@ struct sim;
 enum sim_side { SIM_PEER_SIDE = 0, SIM_BROKER_SIDE = 1 };
 
 enum {
-    SIM_LINK_QUEUE_MAX = 2048, /* messages that a link holds back */
+    SIM_LINK_QUEUE_MAX = 512, /* messages that a link holds back */
 };
 
 struct sim_frame {

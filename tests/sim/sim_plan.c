@@ -33,11 +33,12 @@ uint64_t sim_mix(uint64_t a, uint64_t b)
     return x ^ (x >> 31);
 }
 
-static int64_t plan_run_us(unsigned type, uint64_t hash)
+static int64_t plan_run_us(uint64_t seed, unsigned type, uint64_t hash)
 {
     switch (type) {
     case SIM_ALPHA:
-        return 20 + (int64_t)(hash % 700);
+        /* Short enough to be given ahead of time, to a different depth in each run. */
+        return (20 + (int64_t)(hash % 700)) * (1 + (int64_t)(seed % 3));
     case SIM_BETA:
         return 1000 + (int64_t)(hash % 40000);
     default:
@@ -51,7 +52,7 @@ struct sim_plan sim_plan_of(uint64_t seed, uint32_t payload, unsigned type, uint
 {
     uint64_t hash = sim_mix(sim_mix(seed, payload), attempt);
     struct sim_plan plan = {.behaviour = SIM_SUCCEEDS,
-                            .run_us = plan_run_us(type, hash >> 16),
+                            .run_us = plan_run_us(seed, type, hash >> 16),
                             .obeys_cancel = (hash >> 8) % 4 != 0};
     /* Tasks differ in how bad they are: most are sound, some fail now and then, few always. */
     uint64_t badness = sim_mix(seed, payload) % 16;

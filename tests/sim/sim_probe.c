@@ -128,16 +128,6 @@ static void on_cancel_reply(struct sim *sim, const struct sim_request *request,
     }
 }
 
-/* A pause counts from its first answer, the end of a pause from when it is heard of. */
-static void on_queue_reply(struct sim *sim, struct sim_request *request,
-                           const struct drv_reply *reply)
-{
-    if (reply->code == DROVER_OK && request->op == DRV_QUEUE_PAUSE && !request->was_answered) {
-        sim->checker.paused[request->queue] = sim->checker.pause_heard[request->queue];
-    }
-    request->was_answered = true;
-}
-
 void sim_checker_on_send(struct sim *sim, const struct sim_conn *conn,
                          const struct drv_message *message)
 {
@@ -147,11 +137,9 @@ void sim_checker_on_send(struct sim *sim, const struct sim_conn *conn,
     }
     for (size_t i = 0; i < message->reply.reply_count; i++) {
         const struct drv_reply *reply = &message->reply.replies[i];
-        struct sim_request *request = sim_request_find(peer->client, reply->req);
+        const struct sim_request *request = sim_request_find(peer->client, reply->req);
         if (request != NULL && request->kind == DRV_CANCEL) {
             on_cancel_reply(sim, request, reply);
-        } else if (request != NULL && request->kind == DRV_QUEUE) {
-            on_queue_reply(sim, request, reply);
         }
     }
 }

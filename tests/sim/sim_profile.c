@@ -27,7 +27,7 @@ static void make_core(struct drv_rng *rng, struct sim_profile *profile)
     core->heartbeat_us = SECOND_US;
     core->lease_us = 3 * SECOND_US;
     core->reconnect_grace_us = SECOND_US;
-    core->reattach_us = 2 * SECOND_US;
+    core->reattach_us = 4 * SECOND_US;
     core->session_us = 12 * SECOND_US;
     core->cancel_term_us = SECOND_US / 5;
     core->cancel_kill_us = SECOND_US / 2;
@@ -93,7 +93,7 @@ void sim_profile_make(struct drv_rng *rng, struct sim_profile *out_profile)
         .tasks = (uint32_t)drv_rng_between(rng, 200, 240),
         .fault_gap_us = (int64_t)drv_rng_between(rng, 100000, 900000),
         .fault_until_us = (int64_t)drv_rng_between(rng, 3, 8) * SECOND_US,
-        .broker_ends_max = (unsigned)ONE_OF(rng, 0, 0, 1, 2),
+        .broker_ends_max = (unsigned)ONE_OF(rng, 0, 1, 2),
     };
     if (!coin(rng, 8)) { /* else a calm one */
         profile->faults = (uint32_t)drv_rng_below(rng, 1u << SIM_FAULT_KIND_COUNT);

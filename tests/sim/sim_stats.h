@@ -93,7 +93,8 @@
     X(RESULT_DENIED, "results answered denied")                   \
     X(RESULT_REPEATED, "results sent again after a reconnect")    \
     X(ATTACHED, "leases attached")                                \
-    X(ADOPTED, "attached leases adopted")                         \
+    X(KEPT, "leases kept over a reconnect")                       \
+    X(ADOPTED, "leases of an earlier broker taken over")          \
     X(CONFIRMED, "leases that waited for GO")                     \
     X(NO_CONTACT, "workers that gave up for lack of contact")     \
     X(WORKER_DRAINED, "workers drained")                          \

@@ -149,6 +149,7 @@ void sim_worker_on_welcome(struct sim *sim, struct sim_peer *peer, bool resumed)
     for (uint32_t i = 0; i < worker->book_count; i++) {
         struct sim_lease *lease = &worker->book[i];
         lease->token = 0;
+        sim_count_if(sim, resumed && lease->state != SIM_ZOMBIE, SIM_KEPT_SEEN);
         if (lease->state == SIM_ASKING) {
             sim_report_started(sim, peer, &lease->ref); /* its GO may have been lost */
         }
@@ -179,6 +180,7 @@ static void worker_reset(struct sim_worker *worker)
     worker->running = 0;
     worker->drained = false;
     worker->leaving = false;
+    worker->doomed = false;
     worker->started_count = 0;
     worker->returned_count = 0;
     worker->shared_count = 0;
@@ -275,6 +277,18 @@ void sim_worker_forge(struct sim *sim, struct sim_peer *peer)
     (void)sim_peer_send(sim, peer, &message, 0);
 }
 
+/* Some die at the worst moment: with leases in hand that have not started. */
+static void worker_meet_doom(struct sim *sim, struct sim_peer *peer)
+{
+    const struct sim_worker *worker = peer->worker;
+    for (uint32_t i = 0; worker->doomed && i < worker->book_count; i++) {
+        if (worker->book[i].state == SIM_UNSTARTED) {
+            sim_worker_crash(sim, peer, sim_once_in(sim, 2));
+            return;
+        }
+    }
+}
+
 /* ---- messages and timers --------------------------------------------------------------------
  */
 
@@ -324,6 +338,7 @@ void sim_worker_on_message(struct sim *sim, struct sim_peer *peer,
     switch ((unsigned)message->kind) {
     case DRV_LEASE:
         sim_book_take(sim, peer, &message->lease);
+        worker_meet_doom(sim, peer);
         break;
     case DRV_RECALL:
         sim_book_recall(sim, peer, &message->leases);

@@ -60,6 +60,7 @@ struct sim_worker {
     uint64_t next_serial;
     uint32_t running; /* slots in use */
     bool drained;     /* takes no work */
+    bool doomed;      /* dies as soon as it holds something unstarted */
     bool leaving;     /* ends when nothing runs */
     bool flush_scheduled;
     uint64_t next_token;

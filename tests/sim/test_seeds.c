@@ -20,8 +20,8 @@
 enum {
     SEEDS_DEFAULT = 1200,
     SEEDS_FOR_COVERAGE = 500, /* fewer prove nothing about what was not met */
-    CHECK_EVERY_DEFAULT = 16,
-    CHECK_ALL_IN = 16, /* one seed in so many is checked after every step */
+    CHECK_EVERY_DEFAULT = 4,
+    CHECK_ALL_IN = 8, /* one seed in so many is checked after every step */
     JOBS_MAX = 16,
     FAILURES_MAX = 5,
 };
