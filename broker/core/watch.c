@@ -142,6 +142,7 @@ drover_status watch_add(struct core *core, struct session *session, const struct
         return DROVER_NOMEM;
     }
     core->memory_bytes += sizeof *watch;
+    watch->serial = ++core->watch_serial;
     watch->session = session;
     watch->task = item->task;
     watch->index = item->index;
@@ -312,17 +313,27 @@ static void settle_watches(struct core *core, struct flight *flight)
     }
 }
 
-static void settle_piece(struct core *core, struct session *session, const struct piece *piece)
+/* The watch that a part was sent for; NULL when it is gone, though there may be another one on
+ * the same array. */
+static struct watch *piece_watch(const struct core *core, const struct session *session,
+                                 const struct piece *piece)
 {
     struct task *task = task_find(core, &piece->id);
     if (task == NULL || !task_is_array(task)) {
-        return;
+        return NULL;
     }
     struct item item = item_of_task(task);
     struct watch *watch = watch_find(session, &item);
-    if (watch == NULL || watch->settled != piece->from) {
-        return; /* another watch on the same array: made after this message */
+    return watch != NULL && watch->serial == piece->serial ? watch : NULL;
+}
+
+static void settle_piece(struct core *core, struct session *session, const struct piece *piece)
+{
+    struct watch *watch = piece_watch(core, session, piece);
+    if (watch == NULL) {
+        return;
     }
+    struct task *task = watch->task;
     bool is_only = task->array->watches.next->next == &task->array->watches;
     bool release = (watch->flags & WATCH_RELEASE) || (task->flags & TASK_RELEASE);
     for (; watch->settled < piece->upto; watch->settled++) {
@@ -379,10 +390,7 @@ void watch_revert(struct core *core, struct session *session, struct flight *fli
     struct drv_list *link;
     while ((link = drv_list_pop_front(&flight->pieces)) != NULL) {
         struct piece *piece = DRV_LIST_ITEM(link, struct piece, link);
-        struct task *task = task_find(core, &piece->id);
-        struct item item = task == NULL ? (struct item){0} : item_of_task(task);
-        struct watch *watch = task != NULL && task_is_array(task) ? watch_find(session, &item)
-                                                                  : NULL;
+        struct watch *watch = piece_watch(core, session, piece);
         if (watch != NULL) {
             watch->sent = watch->settled;
             watch->last_sent = false;

@@ -19,6 +19,7 @@ enum {
 };
 
 struct watch {
+    uint64_t serial; /* tells it from an earlier one on the same target */
     struct session *session;
     struct task *task;
     uint32_t index; /* DROVER_INDEX_NONE of an array: all elements, then the array */
@@ -36,6 +37,7 @@ struct watch {
 struct piece {
     struct drv_list link; /* in flight->pieces */
     drover_id id;
+    uint64_t serial;     /* of the watch */
     uint32_t from, upto; /* in the order in which elements ended */
     bool has_last;       /* the array itself was in it */
 };

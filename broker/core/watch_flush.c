@@ -169,6 +169,7 @@ static bool bundle_array(struct core *core, struct bundle *bundle, struct watch 
         return has_room;
     }
     piece->id = watch->task->id;
+    piece->serial = watch->serial;
     drv_list_push_back(&bundle->flight->pieces, &piece->link);
     return has_room;
 }

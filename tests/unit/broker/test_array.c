@@ -604,6 +604,34 @@ static void test_unsettled_elements_come_again_after_reconnect(void **state)
     assert_int_equal(ends[2].index, DROVER_INDEX_NONE);
 }
 
+/* Who stops watching and begins again gets everything again, whatever was in flight before. */
+static void test_new_watch_on_array_begins_at_its_beginning(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = watched("work");
+    struct drv_ref refs[4];
+    struct drv_outcome ends[8];
+    setup_peers(bench, 3);
+    array_of(bench, 1, &spec, 100, 3);
+    assert_int_equal(leases(bench, 2, refs, 4), 3);
+    bench->boxes[1].holds_tokens = true;
+    report_done(bench, 2, refs[0], "zero");
+    report_done(bench, 2, refs[1], "one");
+    bench_turn(bench);
+    assert_int_equal(outcomes(bench, 1, ends, 8), 2);
+    targets_request(bench, 1, DRV_UNWATCH, 100, DROVER_INDEX_NONE);
+    targets_request(bench, 1, DRV_WATCH, 100, DROVER_INDEX_NONE);
+    bench_settle(bench, 1);
+    bench->boxes[1].holds_tokens = false;
+    report_done(bench, 2, refs[2], "two");
+    bench_turn(bench);
+    assert_int_equal(outcomes(bench, 1, ends, 8), 4);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(ends[i].index, i);
+    }
+    assert_int_equal(ends[3].index, DROVER_INDEX_NONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -631,6 +659,7 @@ int main(void)
         BENCH_TEST(test_cancel_of_one_element),
         BENCH_TEST(test_session_expiry_cancels_open_arrays),
         BENCH_TEST(test_unsettled_elements_come_again_after_reconnect),
+        BENCH_TEST(test_new_watch_on_array_begins_at_its_beginning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
