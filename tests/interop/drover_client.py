@@ -143,11 +143,12 @@ class Client:
         """Ends the session."""
         if self._is_welcome:
             self._connection.send(GOODBYE, 0, "")
-            # The socket drops what it has not sent: see that the broker has taken it.
-            try:
-                self._wait(lambda: not self._is_welcome or self._connection.is_idle(), 2)
-            except TimeoutError:
-                pass
+            self._connection.close(linger_ms=1000)
+            self._connection = None
+        self.abandon()
+
+    def abandon(self):
+        """Goes without a word: the session outlives it."""
         self.drop_connection()
         self._context.term()
 
@@ -157,6 +158,10 @@ class Client:
             self._connection.close()
         self._connection = None
         self._is_welcome = False
+
+    def until_session(self, count):
+        """Waits until so many sessions were begun: what follows belongs to the last."""
+        self._wait(lambda: self.sessions >= count and self._is_welcome, self.timeout)
 
     # ---- tasks ----
 
@@ -334,7 +339,9 @@ class Client:
             self._connect()
         connection = self._connection
         until = min(deadline, self._heartbeat_at, connection.deadline() or deadline)
-        connection.socket.poll(max(int((until - now) * 1000) + 1, 0))
+        poller = zmq.Poller()
+        connection.watch(poller)
+        poller.poll(max(int((until - now) * 1000) + 1, 0))
         try:
             for message in connection.receive():
                 self._on_message(connection, message)

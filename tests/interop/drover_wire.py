@@ -7,9 +7,9 @@
         connection.settle(message.seq)
     connection.turn()            # what waits for the window, and a due acknowledgement
 
-A Connection keeps sections 2 and 3 of the document: numbers, acknowledgements, byte window, chunks.
-Sessions, requests and leases are the business of drover_client.py and drover_worker.py. Nothing here
-is fast; it is meant to be read beside the document.
+A Connection keeps sections 2 and 3 of the document: numbers, acknowledgements, byte window,
+chunks. Sessions, requests and leases are the business of drover_client.py and drover_worker.py.
+Nothing here is fast; it is meant to be read beside the document.
 """
 
 import collections
@@ -20,7 +20,8 @@ import msgpack
 import zmq
 
 HELLO, WELCOME, GOODBYE, ERROR, CREDIT, CHUNK, ACK, HEARTBEAT, ATTACH, MOVED = range(1, 11)
-SUBMIT, ARRAY_OPEN, ARRAY_ITEMS, ARRAY_SEAL, CANCEL, RETRY, KV, QUEUE, WORKER, FORGET = range(16, 26)
+SUBMIT, ARRAY_OPEN, ARRAY_ITEMS, ARRAY_SEAL, CANCEL = range(16, 21)
+RETRY, KV, QUEUE, WORKER, FORGET = range(21, 26)
 WATCH, UNWATCH, QUERY, DOCUMENT, REPLY, RESULTS = range(32, 38)
 LEASE, REPORT, RECALL, ABORT, GO, LOG, AWAIT, SHARED, DRAIN = range(64, 73)
 
@@ -161,6 +162,8 @@ class Connection:
     def __init__(self, context, endpoint, credit_bytes, ack_ms=1):
         self.socket = context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.RECONNECT_IVL, -1)  # we make a new socket instead
+        self._monitor = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED)
         self.socket.connect(endpoint)
         self.limits = LIMITS
         self.epoch = 0
@@ -171,6 +174,7 @@ class Connection:
         self._sent = 0
         self._queue = collections.deque()   # (kind, fields, blob, on_settled)
         self._flight = collections.deque()  # (seq, charge, on_settled)
+        self._stuck = collections.deque()   # frames that the socket did not take
         self._flight_bytes = 0
         self._window = 0                    # of the other side; 0 until it is known
         self._transfer = 0
@@ -182,12 +186,19 @@ class Connection:
         self._incoming = {}                 # transfer: [total, bytearray]
         self._complete = {}                 # transfer: bytes
 
-    def close(self):
-        self.socket.close()
+    def close(self, linger_ms=0):
+        """linger_ms: how long what was sent may still take to leave."""
+        self.socket.disable_monitor()
+        self._monitor.close(0)
+        self.socket.close(linger_ms)
+
+    def watch(self, poller):
+        """Lets the poller wake when something arrives or the connection ends."""
+        poller.register(self.socket, zmq.POLLIN | (zmq.POLLOUT if self._stuck else 0))
+        poller.register(self._monitor, zmq.POLLIN)
 
     def welcome(self, message):
         """What WELCOME says about the connection."""
-        self.epoch = message.epoch
         self._window = message.field(10, 0)
         self.limits = Limits(*message.field(11)[:len(Limits._fields)])
         self._ack_s = at(message.field(12), 3, 1) / 1000
@@ -230,10 +241,20 @@ class Connection:
         self._sent += 1
         self._acked = self._settled()
         self._ack_due = None
-        self.socket.send_multipart(
-            [pack([kind, self.epoch, self._sent, self._acked, *fields]), blob])
-        self._flight.append((self._sent, charge, on_settled))
-        self._flight_bytes += charge
+        self._stuck.append([pack([kind, self.epoch, self._sent, self._acked, *fields]), blob])
+        self._unstick()
+        if kind != ACK:  # which nobody acknowledges
+            self._flight.append((self._sent, charge, on_settled))
+            self._flight_bytes += charge
+
+    def _unstick(self):
+        """Hands frames to the socket until it is full, or its connection has ended."""
+        while self._stuck:
+            try:
+                self.socket.send_multipart(self._stuck[0], zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._stuck.popleft()
 
     def is_idle(self):
         """Nothing waits, and everything that was sent is settled."""
@@ -250,6 +271,8 @@ class Connection:
             message = self._take(frames)
             if message is not None:
                 messages.append(message)
+        if not messages and self._monitor.poll(0):
+            raise WireError("the connection has ended, or was never made")
         return messages
 
     def _take(self, frames):
@@ -266,6 +289,8 @@ class Connection:
         if message.seq != self._received + 1:
             raise WireError(f"message {message.seq} after {self._received}")
         self._received = message.seq
+        if message.kind == WELCOME:
+            self.epoch = message.epoch  # what arrives behind it has this epoch already
         self._settled_by_peer(message.ack)
         if message.kind == CHUNK:
             self._take_chunk(message)
@@ -314,6 +339,7 @@ class Connection:
 
     def turn(self):
         """Sends what the window lets through, and an ACK that is due."""
+        self._unstick()
         self._flush()
         if self._ack_due is not None and time.monotonic() >= self._ack_due:
             self.send(ACK, [])

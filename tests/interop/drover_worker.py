@@ -133,7 +133,6 @@ class Worker:
         self._is_known = False
         self._is_draining = False
         self._is_ending = False
-        self._said_goodbye = False
         self._retry_at = 0
         self._heartbeat_at = 0
         self._heartbeat_s = 1.0
@@ -167,7 +166,8 @@ class Worker:
                 result = self.handlers[lease.type](Task(lease, self))
                 outcome = (SUCCEEDED, None if result is None else Value.of(result), None)
             except HandlerError as error:
-                outcome = (FAILED, None, error_of(HANDLER_ERROR, error.code, error, error.permanent))
+                outcome = (FAILED, None,
+                           error_of(HANDLER_ERROR, error.code, error, error.permanent))
             except Exception as error:  # pylint: disable=broad-except
                 outcome = (FAILED, None, error_of(HANDLER_ERROR, type(error).__name__, error))
             lease.run_us = int((time.monotonic() - began) * 1e6)
@@ -190,16 +190,15 @@ class Worker:
     def run(self):
         while not self._is_over():
             self.turn()
+        if self._is_welcome:
+            self._connection.send(GOODBYE, 0, "")
         if self._connection is not None:
-            self._connection.close()
+            self._connection.close(linger_ms=1000)
         self._context.term()
 
     def _is_over(self):
         if not self._is_ending or self._leases or self._returned:
             return False
-        if self._is_welcome and not self._said_goodbye:
-            self._said_goodbye = True
-            self._connection.send(GOODBYE, 0, "")
         return not self._is_welcome or self._connection.is_idle()
 
     def turn(self):
@@ -229,7 +228,7 @@ class Worker:
         if self._connection is None:
             until = [self._retry_at]
         else:
-            poller.register(self._connection.socket, zmq.POLLIN)
+            self._connection.watch(poller)
             until.append(self._connection.deadline() or until[0])
         until += [lease.started_at + lease.timeout_s for lease in self._leases.values()
                   if lease.state == RUNNING and lease.timeout_s and not lease.timed_out]
@@ -482,7 +481,7 @@ def host_numbers():
             0, 0, 0, 0, memory["MemTotal"], used, os.cpu_count(), uptime_ms]
 
 
-# ---- handlers -------------------------------------------------------------------------------------
+# ---- handlers ----
 
 
 def sleep(task):
@@ -503,9 +502,16 @@ def flaky(task):
     return task.attempt
 
 
-def report(task):
-    """Reports progress, and returns what it knows of itself."""
+def half(task):
+    """Reports progress, and waits to be cancelled."""
     task.progress(500, "half")
+    if not task.sleep(600):
+        raise HandlerError("nobody cancelled it")
+    raise HandlerError("cancelled")
+
+
+def report(task):
+    """What a task knows of itself."""
     return {"id": task.id, "index": task.index, "attempt": task.attempt, "pid": os.getpid()}
 
 
@@ -516,6 +522,7 @@ HANDLERS = {
     "sleep": sleep,
     "fail": fail,
     "flaky": flaky,
+    "half": half,
     "report": report,
 }
 

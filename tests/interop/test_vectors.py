@@ -14,8 +14,8 @@ def vectors():
     with open(os.path.join(SOURCE, "common/PROTOCOL.md"), encoding="utf-8") as file:
         section = file.read().split("## 9. Test vectors")[1]
     pattern = re.compile(
-        r"^(vector|also|refuse) ([a-z0-9-]+)(?: =)?(?: ([a-z0-9_-]+))?\n  head ([0-9a-f\n -]+?)\n  blob",
-        re.MULTILINE)
+        r"^(vector|also|refuse) ([a-z0-9-]+)(?: =)?(?: ([a-z0-9_-]+))?\n"
+        r"  head ([0-9a-f\n -]+?)\n  blob", re.MULTILINE)
     return [(sort, name, argument, bytes.fromhex(re.sub(r"[^0-9a-f]", "", head)))
             for sort, name, argument, head in pattern.findall(section)]
 
@@ -36,7 +36,7 @@ class Vectors(unittest.TestCase):
                     self.assertEqual(pack(unpack(head)), head)
 
     def test_other_forms_begin_like_the_vector_they_equal(self):
-        """Kind, epoch, seq and ack are the same; a short form has fewer fields, a newer one more."""
+        """Kind, epoch, seq and ack are the same; a short form has fewer fields, a newer more."""
         heads = {name: unpack(head) for sort, name, _, head in vectors() if sort == "vector"}
         for sort, name, argument, head in vectors():
             if sort == "also":
