@@ -86,14 +86,13 @@ static bool receive_some(drover_client *client, int64_t now_us)
     return true;
 }
 
-/* Drops the connection when its socket has noticed the end of it. True when it did. */
-static bool notice_loss(drover_client *client, int64_t now_us)
+/* Drops the connection when its socket has noticed the end of it. */
+static void notice_loss(drover_client *client, int64_t now_us)
 {
     const char *why = client->socket.socket != NULL ? drv_socket_lost(&client->socket) : NULL;
     if (why != NULL) {
         drv_session_lost(client->session, client->socket.number, why, now_us);
     }
-    return why != NULL;
 }
 
 /* Makes the socket what the session wants it to be. False when that failed. */
@@ -109,6 +108,8 @@ static bool reconcile(drover_client *client, int64_t now_us)
     }
     drover_status status = drv_socket_connect(&client->socket,
                                               drv_session_endpoint(client->session), wanted);
+    client->may_read = true; /* a queue that was never read wakes nobody */
+    client->may_have_lost = true;
     if (status != DROVER_OK) {
         drv_session_lost(client->session, wanted, drover_status_text(status), now_us);
         drv_socket_disconnect(&client->socket, 0);
@@ -137,18 +138,33 @@ size_t drv_driver_flush(drover_client *client, int64_t now_us)
     return sent;
 }
 
+/* What poll(2) has seen, so that the socket is not asked in vain: each question costs a system
+ * call. */
+static void look(drover_client *client, int64_t now_us)
+{
+    if (client->may_read) {
+        client->may_read = receive_some(client, now_us);
+    }
+    if (client->may_have_lost && !client->may_read) {
+        client->may_have_lost = false;
+        notice_loss(client, now_us);
+    }
+}
+
 /* Returns when the session wants the next turn. */
 static int64_t turn(drover_client *client)
 {
     for (int i = 0; i < TURN_MAX; i++) {
         int64_t now_us = drv_now_us();
-        bool more = receive_some(client, now_us);
-        bool lost = !more && notice_loss(client, now_us);
+        look(client, now_us);
         int64_t deadline_us = drv_session_tick(client->session, now_us);
         bool made = reconcile(client, now_us);
-        more = drv_driver_flush(client, now_us) >= FLUSH_FULL || more;
-        bool settled = client->socket.number == drv_session_connection(client->session);
-        if (!more && !lost && made && settled && !drv_socket_is_readable(&client->socket)) {
+        size_t sent = drv_driver_flush(client, now_us);
+        bool current = client->socket.number == drv_session_connection(client->session);
+        if (sent > 0) { /* sending may have swallowed the signal that something has come */
+            client->may_read = client->may_read || drv_socket_is_readable(&client->socket);
+        }
+        if (!client->may_read && made && current && sent < FLUSH_FULL) {
             return deadline_us;
         }
     }
@@ -177,6 +193,8 @@ static void poll_unlocked(drover_client *client, int64_t deadline_us)
     (void)pthread_mutex_unlock(&client->lock);
     int ready = poll(fds, DRV_ARRAY_LEN(fds), timeout_ms);
     (void)pthread_mutex_lock(&client->lock);
+    client->may_read = client->may_read || (ready > 0 && fds[1].revents != 0);
+    client->may_have_lost = client->may_have_lost || (ready > 0 && fds[2].revents != 0);
     if (ready > 0 && fds[0].revents != 0) {
         uint64_t count;
         (void)!read(client->wake_fd, &count, sizeof(count));

@@ -42,6 +42,8 @@ struct drover_client {
     struct drv_socket socket;
     int wake_fd; /* eventfd: ends the poll of who drives */
     bool wake_sent;
+    bool may_read;      /* the socket may have something */
+    bool may_have_lost; /* its monitor may have something */
 
     bool driving;
     struct drv_list waiters; /* of struct waiter, driver.c */
