@@ -291,6 +291,7 @@ static void run_expire(struct core *core, struct run *run)
 void run_due(struct core *core, struct run *run)
 {
     const struct spec_numbers *numbers = &run->task->spec->numbers;
+    core->timers.extra = run->waiting;
     if (numbers->expire_us > 0 && run->arrived_us + numbers->expire_us <= core->now_us) {
         run_expire(core, run);
         return;

@@ -3,8 +3,8 @@
 #include "broker.h"
 #include "check.h"
 
-/* Timers fired by one tick: a million tasks that are due in the same second must not stall the
- * loop. */
+/* Work done by the timers of one tick: a million tasks that are due in the same second must not
+ * stall the loop. */
 enum { TIMERS_PER_TICK = 4096 };
 
 static bool timer_before(const struct drv_heap_node *a, const struct drv_heap_node *b)
@@ -22,6 +22,7 @@ void timers_init(struct timers *timers)
     drv_heap_init(&timers->heap, timer_before);
     timers->reserved = 0;
     timers->sequence = 0;
+    timers->extra = 0;
 }
 
 void timers_fini(struct timers *timers)
@@ -73,7 +74,7 @@ void timer_disarm(struct core *core, struct timer *timer)
 
 bool timers_run(struct core *core)
 {
-    for (int fired = 0; fired < TIMERS_PER_TICK; fired++) {
+    for (uint32_t done = 0; done < TIMERS_PER_TICK; done += 1 + core->timers.extra) {
         struct drv_heap_node *node = drv_heap_min(&core->timers.heap);
         if (node == NULL) {
             return false;
@@ -83,6 +84,7 @@ bool timers_run(struct core *core)
             return false;
         }
         drv_heap_remove(&core->timers.heap, node);
+        core->timers.extra = 0;
         timer_fire(core, timer);
     }
     return timers_deadline_us(core) <= core->now_us;

@@ -36,6 +36,7 @@ struct timers {
     struct drv_heap heap;
     size_t reserved;   /* owners that exist */
     uint64_t sequence; /* of arming */
+    uint32_t extra;    /* what fired did so much beyond one piece of work */
 };
 
 void timers_init(struct timers *timers);

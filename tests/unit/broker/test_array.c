@@ -352,6 +352,24 @@ static void test_delay_and_expiry_count_from_arrival(void **state)
     assert_int_equal(counters(bench).queued, 1);
 }
 
+/* Elements that are due together come in slices, so that nobody else waits for all of them. */
+static void test_due_elements_come_in_slices(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = spec_of("work");
+    const uint32_t count = 10 * ARRAY_ITEMS_MAX;
+    spec.delay_ms = 1000;
+    client(bench, 1);
+    array_of(bench, 1, &spec, 100, count);
+    assert_int_equal(counters(bench).delayed, count);
+    bench->now += 2 * SECOND;
+    bench_tick(bench);
+    assert_true(bench->wants <= bench->now);
+    assert_in_range(counters(bench).queued, 1, count - 1);
+    bench_turn(bench);
+    assert_int_equal(counters(bench).queued, count);
+}
+
 /* --- watching and keeping ---------------------------------------------------------------- */
 
 /* One element can be watched alone, also by another client. */
@@ -649,6 +667,7 @@ int main(void)
         BENCH_TEST(test_returned_elements_keep_their_place),
         BENCH_TEST(test_failed_element_is_retried_and_fails_array),
         BENCH_TEST(test_delay_and_expiry_count_from_arrival),
+        BENCH_TEST(test_due_elements_come_in_slices),
         BENCH_TEST(test_watch_on_one_element),
         BENCH_TEST(test_release_forgets_what_was_settled),
         BENCH_TEST(test_forgetting_large_array_gives_memory_back),
