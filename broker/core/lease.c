@@ -222,8 +222,14 @@ void lease_start(struct core *core, struct lease *lease)
     item_set_state(core, &item, DROVER_STATE_RUNNING);
     effects_record_item(core, CORE_RECORD_STARTED, &item, &lease->worker->session->id);
     waiters_release(core, &lease->waiters);
-    if (lease->flags & LEASE_CONFIRM && !(lease->unit->flags & UNIT_CANCELLING)) {
-        lease_notify(core, lease, NOTICE_GO);
+    lease_start_again(core, lease);
+}
+
+void lease_start_again(struct core *core, struct lease *lease)
+{
+    if (lease->flags & LEASE_CONFIRM) {
+        bool is_cancelling = (lease->unit->flags & UNIT_CANCELLING) != 0;
+        lease_notify(core, lease, is_cancelling ? NOTICE_ABORT : NOTICE_GO);
     }
 }
 

@@ -94,8 +94,10 @@ struct lease *lease_by_handle(const struct core *core, uint64_t handle);
 struct lease *lease_find(const struct core *core, const struct drv_ref *ref);
 struct drv_ref lease_ref(const struct lease *lease);
 
-/* The worker says that it runs. */
+/* The worker says that it runs, or asks whether it may. */
 void lease_start(struct core *core, struct lease *lease);
+/* It says so again: what it was told may have been lost with a connection. */
+void lease_start_again(struct core *core, struct lease *lease);
 /* The worker gives it back, not started: into line, free of charge. */
 void lease_return(struct core *core, struct lease *lease);
 /* The worker is there and does not have it: it was never delivered (or its worker left in

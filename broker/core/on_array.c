@@ -18,12 +18,7 @@ static drover_status open_new(struct core *core, struct session *session,
     }
     watch_own(core, task, session, open->spec.flags & ~(uint32_t)DRV_SPEC_WATCH);
     drv_list_push_back(&session->arrays, &task->array->open_link);
-    struct core_record record = {.kind = CORE_RECORD_SUBMIT,
-                                 .id = task->id,
-                                 .index = DROVER_INDEX_NONE,
-                                 .state = task->unit.state,
-                                 .session = session->id};
-    effects_record(core, &record);
+    task_begin(core, task, session);
     bool is_tied = open->spec.flags & DRV_SPEC_CANCEL_WITH_SESSION;
     if (is_tied && !unit_tie(core, task, session)) {
         task_forget(core, task);

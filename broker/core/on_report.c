@@ -18,6 +18,10 @@ static struct lease *held_lease(const struct core *core, const struct peer *peer
 static void report_started(struct core *core, struct peer *peer, const struct drv_ref *ref)
 {
     struct lease *lease = held_lease(core, peer, ref);
+    if (lease != NULL && lease->flags & LEASE_STARTED) {
+        lease_start_again(core, lease);
+        return;
+    }
     if (lease != NULL) {
         lease_start(core, lease);
         return;
@@ -32,7 +36,8 @@ static void report_returned(struct core *core, struct peer *peer,
                             const struct drv_returned *returned)
 {
     struct lease *lease = held_lease(core, peer, &returned->ref);
-    if (lease != NULL && !(lease->flags & LEASE_STARTED)) {
+    /* What waits for GO has been reported as started and did not run. */
+    if (lease != NULL && (lease->flags & (LEASE_STARTED | LEASE_CONFIRM)) != LEASE_STARTED) {
         lease_return(core, lease);
         return;
     }

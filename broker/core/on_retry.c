@@ -40,17 +40,6 @@ static bool is_retry_of(const struct task *task, const struct item *origin)
            drover_id_equal(&more->retry_of, &origin->task->id);
 }
 
-static void record_submit(struct core *core, const struct task *task,
-                          const struct session *session)
-{
-    struct core_record record = {.kind = CORE_RECORD_SUBMIT,
-                                 .id = task->id,
-                                 .index = DROVER_INDEX_NONE,
-                                 .state = task->unit.state,
-                                 .session = session->id};
-    effects_record(core, &record);
-}
-
 static drover_status retry_single(struct core *core, struct session *session,
                                   const struct item *origin, const drover_id *new_id)
 {
@@ -72,8 +61,7 @@ static drover_status retry_single(struct core *core, struct session *session,
     task->payload = payload;
     task->payload_len = (uint32_t)body_len(payload);
     task->owner = session->handle;
-    task_begin(core, task);
-    record_submit(core, task, session);
+    task_begin(core, task, session);
     return DROVER_OK;
 }
 
@@ -93,7 +81,7 @@ static struct array *array_like(struct core *core, struct session *session,
     }
     task->owner = session->handle;
     drv_list_push_back(&session->arrays, &task->array->open_link);
-    record_submit(core, task, session);
+    task_begin(core, task, session);
     return task->array;
 }
 

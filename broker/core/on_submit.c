@@ -28,14 +28,7 @@ static drover_status submit_new(struct core *core, struct session *session,
         task_free(core, task);
         return DROVER_NOMEM;
     }
-    task_begin(core, task);
-    struct item item = item_of_task(task);
-    struct core_record record = {.kind = CORE_RECORD_SUBMIT,
-                                 .id = task->id,
-                                 .index = item.index,
-                                 .state = task->unit.state,
-                                 .session = session->id};
-    effects_record(core, &record);
+    task_begin(core, task, session);
     return DROVER_OK;
 }
 

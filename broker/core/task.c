@@ -297,12 +297,20 @@ void task_forget(struct core *core, struct task *task)
     task_free(core, task);
 }
 
-void task_begin(struct core *core, struct task *task)
+void task_begin(struct core *core, struct task *task, const struct session *session)
 {
     struct item item = item_of_task(task);
     int64_t delay_us = task->spec->numbers.delay_us;
-    if (park_adopt(core, &item)) {
-        return;
+    struct core_record record = {
+        .kind = CORE_RECORD_SUBMIT,
+        .id = task->id,
+        .index = item.index,
+        .state = delay_us > 0 ? DROVER_STATE_DELAYED : DROVER_STATE_QUEUED,
+        .session = session->id,
+    };
+    effects_record(core, &record);
+    if (task_is_array(task) || park_adopt(core, &item)) {
+        return; /* elements begin when they come; an adopted task runs already */
     }
     if (delay_us > 0) {
         item_delay(core, &item, core->now_us + delay_us);
