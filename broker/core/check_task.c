@@ -39,7 +39,8 @@ static const struct timer *subject_timer(const struct subject *subject)
 
 static bool waits_in_run(const struct subject *subject)
 {
-    return subject->element != NULL && !(subject->element->flags & ELEMENT_TAKEN);
+    return subject->element != NULL && subject->run != NULL &&
+           !(subject->element->flags & ELEMENT_TAKEN);
 }
 
 static bool stands_in_line(const struct subject *subject)

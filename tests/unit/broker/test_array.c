@@ -466,8 +466,8 @@ static void test_cancel_of_array_waits_for_assigned_elements(void **state)
     bench_turn(bench);
     assert_int_equal(counters(bench).cancelled, 2);
     expect_none(bench, 1, DRV_REPLY);
-    const struct drv_message *abort = expect(bench, 2, DRV_ABORT);
-    assert_int_equal(abort->abort.lease_count, 2);
+    const struct drv_message *stop = expect(bench, 2, DRV_ABORT);
+    assert_int_equal(stop->abort.lease_count, 2);
     report_returned(bench, 2, refs[1]);
     bench_turn(bench);
     expect_ok(bench, 1);
