@@ -39,14 +39,13 @@ static const struct timer *subject_timer(const struct subject *subject)
 
 static bool waits_in_run(const struct subject *subject)
 {
-    return subject->element != NULL && subject->run != NULL &&
-           !(subject->element->flags & ELEMENT_TAKEN);
+    return subject->element != NULL && !(subject->element->flags & ELEMENT_TAKEN);
 }
 
 static bool stands_in_line(const struct subject *subject)
 {
     const struct place *place = subject_place(subject);
-    if (waits_in_run(subject)) {
+    if (subject->run != NULL && waits_in_run(subject)) {
         return place_is_in(&subject->run->place) || subject->task->array->is_cancelled;
     }
     return place != NULL && place_is_in(place);
