@@ -177,6 +177,6 @@ void drover_completions_destroy(drover_completions **completions)
     drv_client_enter_always(c->client);
     drop_all(&c->outstanding);
     drop_all(&c->ready);
-    (void)drv_client_leave(c->client, DROVER_OK);
+    drv_client_end_call(c->client, DROVER_OK);
     free(c);
 }

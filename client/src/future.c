@@ -129,8 +129,8 @@ drover_status drv_draft_init(drover_client *client, struct drv_draft *draft,
     if (status != DROVER_OK) {
         drv_draft_fini(draft);
         if (drv_client_enter(client) == DROVER_OK) {
-            (void)drv_client_say(client, status, "%s", reason);
-            (void)drv_client_leave(client, status);
+            drv_client_words(client, "%s", reason);
+            drv_client_end_call(client, status);
         }
     }
     return status;
@@ -271,7 +271,8 @@ bool drv_future_take_back(struct drover_future *future)
     if (!drv_session_take_back(future->client->session, &future->submission)) {
         return false;
     }
-    unref(future); /* the session's; the user's remains */
+    DRV_ASSERT(future->references > 1);
+    future->references--; /* the session's; the user's remains */
     return true;
 }
 
@@ -287,10 +288,9 @@ drover_status drv_future_explain(struct drover_future *future)
 drover_status drv_outcome_explain(drover_client *client, const drover_outcome *outcome)
 {
     if (outcome->status != DROVER_OK) {
-        (void)drv_client_say(client, outcome->status, "%s%s%s%s%s",
-                             drover_error_kind_name(outcome->kind),
-                             outcome->code[0] != '\0' ? " " : "", outcome->code,
-                             outcome->text[0] != '\0' ? ": " : "", outcome->text);
+        drv_client_words(client, "%s%s%s%s%s", drover_error_kind_name(outcome->kind),
+                         outcome->code[0] != '\0' ? " " : "", outcome->code,
+                         outcome->text[0] != '\0' ? ": " : "", outcome->text);
     }
     return outcome->status;
 }
@@ -318,10 +318,12 @@ void drv_future_run_callback(drover_client *client, struct drover_future *future
 
 void drv_future_discard_callbacks(drover_client *client)
 {
-    struct drv_list *link;
-    while ((link = drv_list_pop_front(&client->callbacks)) != NULL) {
+    DRV_LIST_EACH_SAFE(link, &client->callbacks)
+    {
+        drv_list_init(link);
         unref(DRV_LIST_ITEM(link, struct drover_future, callback));
     }
+    drv_list_init(&client->callbacks);
 }
 
 static bool callback_is_over(const struct drover_future *future)
@@ -337,7 +339,8 @@ static void end_callback(struct drover_future *future)
     if (future->callback_state == DRV_CALLBACK_QUEUED) {
         drv_list_remove(&future->callback);
         future->callback_state = DRV_CALLBACK_NONE;
-        unref(future);
+        DRV_ASSERT(future->references > 1);
+        future->references--; /* the thread's; the user's remains */
     }
     if (!pthread_equal(pthread_self(), client->thread)) {
         while (!callback_is_over(future)) {
@@ -485,6 +488,19 @@ drover_status drover_future_wait(drover_future *future, int64_t timeout_ms)
     return drv_client_leave(future->client, status);
 }
 
+/* Waits, and says what went wrong when there is no outcome. The lock is held. */
+static drover_status await_outcome(drover_future *future, int64_t timeout_ms)
+{
+    drover_status status = drv_future_await(future, drv_deadline_us(timeout_ms));
+    if (status == DROVER_OK) {
+        status = drv_future_explain(future);
+    }
+    if (status == DROVER_OK) {
+        drv_future_mark_read(future);
+    }
+    return status;
+}
+
 drover_status drover_future_outcome(drover_future *future, int64_t timeout_ms,
                                     const drover_outcome **out_outcome)
 {
@@ -492,12 +508,8 @@ drover_status drover_future_outcome(drover_future *future, int64_t timeout_ms,
     if (status != DROVER_OK) {
         return status;
     }
-    status = drv_future_await(future, drv_deadline_us(timeout_ms));
+    status = await_outcome(future, timeout_ms);
     if (status == DROVER_OK) {
-        status = drv_future_explain(future);
-    }
-    if (status == DROVER_OK) {
-        drv_future_mark_read(future);
         *out_outcome = future->outcome;
     }
     return drv_client_leave(future->client, status);
@@ -506,18 +518,16 @@ drover_status drover_future_outcome(drover_future *future, int64_t timeout_ms,
 drover_status drover_future_result(drover_future *future, int64_t timeout_ms,
                                    drover_value **out_result)
 {
-    const drover_outcome *outcome = NULL;
-    drover_status status = drover_future_outcome(future, timeout_ms, &outcome);
+    drover_status status = drv_client_enter(future->client);
     if (status != DROVER_OK) {
         return status;
     }
-    status = drv_client_enter(future->client);
-    if (status != DROVER_OK) {
-        return status;
+    status = await_outcome(future, timeout_ms);
+    if (status == DROVER_OK) {
+        status = drv_outcome_explain(future->client, future->outcome);
     }
-    status = drv_outcome_explain(future->client, outcome);
     if (status == DROVER_OK && out_result != NULL) {
-        status = drover_value_copy(outcome->value, out_result);
+        status = drover_value_copy(future->outcome->value, out_result);
     }
     return drv_client_leave(future->client, status);
 }
@@ -578,5 +588,5 @@ void drover_future_destroy(drover_future **future)
     }
     drv_client_enter_always(client);
     drv_future_drop(future);
-    (void)drv_client_leave(client, DROVER_OK);
+    drv_client_end_call(client, DROVER_OK);
 }

@@ -71,8 +71,7 @@ static struct drv_words *ensure_words(drover_client *client)
     return words;
 }
 
-drover_status drv_client_say(drover_client *client, drover_status status, const char *format,
-                             ...)
+void drv_client_words(drover_client *client, const char *format, ...)
 {
     struct drv_words *words = ensure_words(client);
     char text[sizeof(words->text)];
@@ -81,10 +80,9 @@ drover_status drv_client_say(drover_client *client, drover_status status, const 
     (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     struct drv_problem problem;
-    (void)drv_problem_set(&problem, status, "%s", text); /* escaped for a terminal */
+    (void)drv_problem_set(&problem, DROVER_FAILED, "%s", text); /* escaped for a terminal */
     (void)snprintf(words->text, sizeof(words->text), "%s", problem.text);
     words->is_fresh = true;
-    return status;
 }
 
 /* A failure about which nothing was said. */
@@ -92,10 +90,9 @@ static void say_default(drover_client *client, drover_status status)
 {
     const char *problem = drv_session_problem(client->session);
     if (!drv_session_is_up(client->session) && problem[0] != '\0') {
-        (void)drv_client_say(client, status, "%s; no connection: %s",
-                             drover_status_text(status), problem);
+        drv_client_words(client, "%s; no connection: %s", drover_status_text(status), problem);
     } else {
-        (void)drv_client_say(client, status, "%s", drover_status_text(status));
+        drv_client_words(client, "%s", drover_status_text(status));
     }
 }
 
@@ -118,7 +115,7 @@ void drover_client_error_text(const drover_client *client, char *out_text, size_
 
 /* ---- calls ------------------------------------------------------------------------------- */
 
-static void end_call(drover_client *client)
+static void unlock(drover_client *client)
 {
     if (atomic_fetch_sub(&client->calls, 1) == 1 && client->closing) {
         (void)pthread_cond_broadcast(&client->changed);
@@ -137,7 +134,7 @@ drover_status drv_client_enter(drover_client *client)
     (void)atomic_fetch_add(&client->calls, 1);
     (void)pthread_mutex_lock(&client->lock);
     if (client->closing) {
-        end_call(client);
+        unlock(client);
         return DROVER_CLOSED;
     }
     struct drv_words *words = find_words(client);
@@ -157,7 +154,7 @@ void drv_client_enter_always(drover_client *client)
     (void)pthread_mutex_lock(&client->lock);
 }
 
-drover_status drv_client_leave(drover_client *client, drover_status status)
+void drv_client_end_call(drover_client *client, drover_status status)
 {
     if (status != DROVER_OK) {
         const struct drv_words *words = find_words(client);
@@ -166,8 +163,7 @@ drover_status drv_client_leave(drover_client *client, drover_status status)
         }
     }
     drv_driver_hand_over(client);
-    end_call(client);
-    return status;
+    unlock(client);
 }
 
 /* ---- opening ----------------------------------------------------------------------------- */

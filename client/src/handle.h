@@ -78,13 +78,21 @@ DROVER_MUST_USE drover_status drv_client_enter(drover_client *client);
 /* The same for calls that give something back: also while closing. */
 void drv_client_enter_always(drover_client *client);
 
-/* Ends a call that returns `status`: remembers words for a failure, hands over, unlocks.
- * Returns status. */
-drover_status drv_client_leave(drover_client *client, drover_status status);
+/* Ends a call that returns `status`: remembers words for a failure, hands over, unlocks. */
+void drv_client_end_call(drover_client *client, drover_status status);
 
-/* Words for the calling thread's failure; returns status. */
-drover_status drv_client_say(drover_client *client, drover_status status, const char *format,
-                             ...) DROVER_PRINTF(3, 4);
+/* The same, for the last line of a call. */
+static inline drover_status drv_client_leave(drover_client *client, drover_status status)
+{
+    drv_client_end_call(client, status);
+    return status;
+}
+
+/* Words for the calling thread's failure. */
+void drv_client_words(drover_client *client, const char *format, ...) DROVER_PRINTF(2, 3);
+
+/* The same, as an expression that has the value of status. */
+#define drv_client_say(client, status, ...) (drv_client_words((client), __VA_ARGS__), (status))
 
 /* The child of the process that opened it: leave everything alone. */
 bool drv_client_is_foreign(const drover_client *client);

@@ -300,7 +300,7 @@ void drover_map_close(drover_map **map)
         drv_client_nudge(client);
     }
     map_free(m);
-    (void)drv_client_leave(client, DROVER_OK);
+    drv_client_end_call(client, DROVER_OK);
 }
 
 /* ---- attached maps ----------------------------------------------------------------------- */

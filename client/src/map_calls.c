@@ -42,7 +42,7 @@ static void give_up(drover_map **map)
     drover_client *client = (*map)->client;
     drv_client_enter_always(client);
     map_cancel(*map);
-    (void)drv_client_leave(client, DROVER_OK);
+    drv_client_end_call(client, DROVER_OK);
     drover_map_close(map);
 }
 

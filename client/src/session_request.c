@@ -168,17 +168,21 @@ void session_requests_expire(struct drv_session *session)
     drv_list_init(&numbered);
     drv_list_init(&questions);
     session_requests_rewind(session);
-    struct drv_list *link;
-    while ((link = drv_list_first(&session->unsent)) != NULL && pending_of(link)->req != 0) {
+    DRV_LIST_EACH_SAFE(link, &session->unsent)
+    {
         struct drv_pending *pending = pending_of(link);
+        if (pending->req == 0) {
+            break;
+        }
         forget(session, pending);
         pending->req = 0;
         drv_list_push_back(is_question(pending) ? &questions : &numbered, &pending->link);
     }
     drv_list_splice_back(&questions, &session->unsent);
     drv_list_splice_back(&session->unsent, &questions);
-    while ((link = drv_list_first(&numbered)) != NULL) {
-        answer_status(session, pending_of(link), DROVER_OUTCOME_UNKNOWN);
+    struct drv_list *first;
+    while ((first = drv_list_first(&numbered)) != NULL) {
+        answer_status(session, pending_of(first), DROVER_OUTCOME_UNKNOWN);
     }
 }
 

@@ -241,6 +241,19 @@ static struct drv_watch *watch_of(struct drv_list *link)
     return DRV_LIST_ITEM(link, struct drv_watch, dirty);
 }
 
+/* Writes a watch into a message that is being made; one to be unwatched is no more. */
+static void put_target(struct watch_ask *ask, struct drv_watch *watch)
+{
+    struct drv_targets *targets = &ask->pending.message.targets;
+    ask->targets[targets->target_count++] = (struct drv_target){
+        .id = watch->id, .index = watch->index, .epoch = watch->epoch, .level = watch->level};
+    drv_list_remove(&watch->dirty);
+    watch->is_asked = true;
+    if (ask->pending.message.kind == DRV_UNWATCH) {
+        free(watch);
+    }
+}
+
 /* How many at the front of the list have the same flags. */
 static size_t run_of(const struct drv_list *head, bool any_flags)
 {
@@ -268,17 +281,12 @@ static bool ask_run(struct drv_session *session, enum drv_kind kind, struct drv_
     ask->session = session;
     ask->pending.message.targets.flags = kind == DRV_WATCH ? flags_of(watch_of(head->next)) : 0;
     ask->pending.message.targets.targets = ask->targets;
-    ask->pending.message.targets.target_count = count;
-    for (size_t i = 0; i < count; i++) {
-        struct drv_watch *watch = watch_of(drv_list_pop_front(head));
-        ask->targets[i] = (struct drv_target){.id = watch->id,
-                                              .index = watch->index,
-                                              .epoch = watch->epoch,
-                                              .level = watch->level};
-        watch->is_asked = true;
-        if (kind == DRV_UNWATCH) {
-            free(watch);
+    DRV_LIST_EACH_SAFE(link, head)
+    {
+        if (count-- == 0) {
+            break;
         }
+        put_target(ask, watch_of(link));
     }
     drv_session_ask(session, &ask->pending);
     return true;
@@ -300,10 +308,11 @@ void session_flush_watches(struct drv_session *session)
 
 void session_unwatched_drop(struct drv_session *session)
 {
-    struct drv_list *link;
-    while ((link = drv_list_pop_front(&session->unwatched)) != NULL) {
+    DRV_LIST_EACH_SAFE(link, &session->unwatched)
+    {
         free(watch_of(link));
     }
+    drv_list_init(&session->unwatched);
 }
 
 void session_watches_rewind(struct drv_session *session)

@@ -136,8 +136,10 @@ static struct drv_spec spec_of(const char *type, const drover_submit_options *o,
 
 static bool str_equal(struct drv_str a, struct drv_str b)
 {
-    return (a.ptr == NULL) == (b.ptr == NULL) && a.len == b.len &&
-           (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+    if (a.ptr == NULL || b.ptr == NULL) {
+        return a.ptr == b.ptr;
+    }
+    return a.len == b.len && memcmp(a.ptr, b.ptr, a.len) == 0;
 }
 
 static bool plain_equal(const struct drv_spec *a, const struct drv_spec *b)
