@@ -232,22 +232,21 @@ struct reply *request_begin(struct core *core, struct peer *peer,
         return NULL;
     }
     struct drv_list *before = reply_before(session, request->req);
-    struct reply *known = before == &session->replies
-                              ? NULL
-                              : DRV_LIST_ITEM(before, struct reply, link);
-    bool is_repeated = known != NULL && known->req == request->req;
-    if (is_repeated && core->config.defects.repeat_request && !known->is_open) {
+    if (before == &session->replies ||
+        DRV_LIST_ITEM(before, struct reply, link)->req != request->req) {
+        return request_open(core, session, request, before);
+    }
+    struct reply *known = DRV_LIST_ITEM(before, struct reply, link);
+    if (core->config.defects.repeat_request && !known->is_open) {
+        before = before->prev;
         reply_free(core, known); /* defect: takes effect again */
-        return request_begin(core, peer, message);
+        return request_open(core, session, request, before);
     }
-    if (is_repeated) {
-        if (!known->is_open && !drv_list_is_linked(&known->due)) {
-            drv_list_push_back(&session->due, &known->due);
-            peer_touch(core, peer);
-        }
-        return NULL;
+    if (!known->is_open && !drv_list_is_linked(&known->due)) {
+        drv_list_push_back(&session->due, &known->due);
+        peer_touch(core, peer);
     }
-    return request_open(core, session, request, before);
+    return NULL;
 }
 
 struct reply *request_ask(struct core *core, struct peer *peer, uint64_t req)

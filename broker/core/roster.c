@@ -447,13 +447,12 @@ void worker_heard(struct core *core, struct worker *worker)
 
 void worker_away(struct core *core, struct worker *worker)
 {
-    struct drv_list *link;
     int64_t lost_us = worker->heard_us + core->config.lease_us;
     int64_t grace_us = core->now_us + core->config.reconnect_grace_us;
     timer_arm(core, &worker->timer, grace_us < lost_us ? grace_us : lost_us);
     worker->is_choked = false;
     worker->attach_left = 0;
-    while ((link = drv_list_pop_front(&worker->fresh)) != NULL) {
+    while (drv_list_pop_front(&worker->fresh) != NULL) {
         /* Leased in this turn and never sent: the next HELLO will not list them. */
     }
     worker->fresh_bytes = 0;

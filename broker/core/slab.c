@@ -45,8 +45,8 @@ void slab_init(struct slab *slab, size_t size)
 void slab_fini(struct slab *slab)
 {
     DRV_ASSERT(drv_list_is_empty(&slab->full));
-    struct drv_list *link;
-    while ((link = drv_list_pop_front(&slab->partial)) != NULL) {
+    DRV_LIST_EACH_SAFE(link, &slab->partial)
+    {
         struct slab_page *page = DRV_LIST_ITEM(link, struct slab_page, link);
         DRV_ASSERT(page->used == 0);
         free(page);
@@ -61,9 +61,8 @@ static struct slab_page *slab_page_of(const void *object)
 
 static struct slab_page *slab_page_with_room(struct slab *slab)
 {
-    struct drv_list *link = drv_list_first(&slab->partial);
-    if (link != NULL) {
-        return DRV_LIST_ITEM(link, struct slab_page, link);
+    if (!drv_list_is_empty(&slab->partial)) {
+        return DRV_LIST_ITEM(slab->partial.next, struct slab_page, link);
     }
     struct slab_page *page = aligned_alloc(SLAB_PAGE_BYTES, SLAB_PAGE_BYTES);
     if (page == NULL) {
