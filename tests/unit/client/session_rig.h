@@ -17,6 +17,7 @@
 #include "rng.h"
 
 #define RIG_LOG_MAX 2048
+#define RIG_IDS_MAX 300
 #define RIG_SECOND 1000000
 
 struct rig_seen { /* one message that the broker received */
@@ -27,6 +28,8 @@ struct rig_seen { /* one message that the broker received */
     size_t group_count; /* SUBMIT */
     drover_id id;       /* of the first entry or target; session of HELLO */
     drover_id last_id;
+    drover_id ids[RIG_IDS_MAX]; /* of SUBMIT and WATCH */
+    uint64_t connection;
     uint64_t target_epoch;
     uint32_t target_level;
     uint32_t flags; /* of the first spec, or of WATCH */
@@ -43,7 +46,7 @@ struct rig {
     struct drv_link *link;
     uint64_t connection;
     struct drv_arena arena;
-    struct rig_seen seen[RIG_LOG_MAX];
+    struct rig_seen *seen; /* owned; RIG_LOG_MAX */
     size_t seen_count;
     size_t connections;
     uint64_t epoch;
@@ -78,6 +81,8 @@ static inline void rig_open(struct rig *rig)
     };
     rig->now_us = 5 * RIG_SECOND;
     rig->epoch = 3;
+    rig->seen = calloc(RIG_LOG_MAX, sizeof(*rig->seen));
+    assert_non_null(rig->seen);
     drv_arena_init(&rig->arena, 4096);
     assert_ok(drv_session_new(&config, &rig->session));
 }
@@ -88,6 +93,7 @@ static inline void rig_close(struct rig *rig)
     drv_session_destroy(&rig->session);
     drv_link_destroy(&rig->link);
     drv_arena_fini(&rig->arena);
+    free(rig->seen);
 }
 
 static inline void rig_note_submit(struct rig_seen *seen, const struct drv_submit *submit)
@@ -100,6 +106,9 @@ static inline void rig_note_submit(struct rig_seen *seen, const struct drv_submi
     seen->value_last = val->len > 0 ? val->bytes[val->len - 1] : 0;
     for (size_t i = 0; i < submit->group_count; i++) {
         const struct drv_submit_group *group = &submit->groups[i];
+        for (size_t k = 0; k < group->entry_count && seen->count + k < RIG_IDS_MAX; k++) {
+            seen->ids[seen->count + k] = group->entries[k].id;
+        }
         seen->count += group->entry_count;
         seen->last_id = group->entries[group->entry_count - 1].id;
     }
@@ -111,6 +120,7 @@ static inline void rig_log(struct rig *rig, const struct drv_message *message)
     struct rig_seen *seen = &rig->seen[rig->seen_count++];
     memset(seen, 0, sizeof(*seen));
     seen->kind = message->kind;
+    seen->connection = rig->connection;
     seen->epoch = message->epoch;
     seen->request = message->request;
     if (message->kind == DRV_HELLO) {
@@ -121,6 +131,9 @@ static inline void rig_log(struct rig *rig, const struct drv_message *message)
     } else if (message->kind == DRV_WATCH || message->kind == DRV_UNWATCH ||
                message->kind == DRV_CANCEL) {
         seen->count = message->targets.target_count;
+        for (size_t i = 0; i < seen->count && i < RIG_IDS_MAX; i++) {
+            seen->ids[i] = message->targets.targets[i].id;
+        }
         seen->id = message->targets.targets[0].id;
         seen->target_epoch = message->targets.targets[0].epoch;
         seen->target_level = message->targets.targets[0].level;

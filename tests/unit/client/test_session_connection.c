@@ -353,9 +353,7 @@ static void test_session_end_says_goodbye(void **state)
     assert_int_equal(ask.status, DROVER_CLOSED);
     assert_int_equal(task.ended, 1);
     assert_int_equal(task.end_status, DROVER_CLOSED);
-    drv_session_destroy(&rig.session);
-    drv_link_destroy(&rig.link);
-    drv_arena_fini(&rig.arena);
+    rig_close(&rig);
 }
 
 static const struct CMUnitTest tests[] = {
