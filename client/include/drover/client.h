@@ -238,10 +238,11 @@ DROVER_API DROVER_MUST_USE drover_status drover_submit_all(
  * Submits a task, waits for its end and hands over the result: one round trip. The result is
  * forgotten by the broker afterwards. out_result may be NULL.
  *
- * When timeout_ms is over the call returns DROVER_TIMEOUT and the task goes on; cancel_on...
- * and expiry are there for those who want it to stop, see drover_call_outcome.
- * Returns DROVER_OK; what drover_submit returns; DROVER_FAILED, DROVER_CANCELLED,
- * DROVER_EXPIRED, DROVER_LOST as the task ended (drover_client_error_text has its error).
+ * When timeout_ms is over the call returns DROVER_TIMEOUT and the task goes on; who wants it to
+ * stop then uses drover_submit_future and drover_future_cancel, or an expiry or a run-time
+ * limit (drover_call_outcome takes options). Returns DROVER_OK; what drover_submit returns;
+ * DROVER_FAILED, DROVER_CANCELLED, DROVER_EXPIRED, DROVER_LOST as the task ended
+ * (drover_client_error_text has its error).
  */
 DROVER_API DROVER_MUST_USE drover_status drover_call(drover_client *client, const char *type,
                                                      const drover_value *in, int64_t timeout_ms,
@@ -345,12 +346,14 @@ typedef void (*drover_done_fn)(void *context, drover_status status,
                                const drover_outcome *outcome);
 
 /*
- * Submits a task without waiting for anything but room: blocks only while unread results make
- * up more than unread_bytes_max or 65,536 submits wait to be sent, for up to options->wait_ms,
- * then DROVER_BUSY. What is submitted faster than the broker answers travels together.
+ * Submits a task without waiting for anything but room: blocks only while 65,536 submits or
+ * 64 MiB of them wait for the broker, for up to options->wait_ms, then DROVER_BUSY; at once
+ * DROVER_BUSY while results that came and were not taken (waited for with drover_future_outcome
+ * or _result, read by drover_completions_next, or dropped with their future) are more than
+ * unread_bytes_max. What is submitted faster than the broker answers travels together.
  * A refusal by the broker shows up in the future. The result is forgotten by the broker once it
  * came, unless options->keep_ms says otherwise. Returns DROVER_OK or what could be found out at
- * once (DROVER_INVALID, DROVER_TOO_BIG, DROVER_BUSY).
+ * once (DROVER_INVALID, DROVER_TOO_BIG, DROVER_BUSY, DROVER_LIMIT: no more threads).
  */
 DROVER_API DROVER_MUST_USE drover_status
 drover_submit_future(drover_client *client, const char *type, const drover_value *in,

@@ -34,8 +34,9 @@ DROVER_API uint32_t drover_outcome_attempt(const drover_outcome *outcome);
 
 /*
  * The state as a status: DROVER_OK when it succeeded, else DROVER_FAILED, DROVER_CANCELLED,
- * DROVER_EXPIRED or DROVER_LOST; or the reason for which an element of a map or a submit of
- * completions never became a task (DROVER_BUSY, DROVER_TOO_BIG, DROVER_REFUSED ...).
+ * DROVER_EXPIRED or DROVER_LOST; or the reason for which there is no task: a submit of
+ * completions that was refused (DROVER_BUSY, DROVER_REFUSED...), a task or element that the
+ * broker does not know (DROVER_UNKNOWN).
  */
 DROVER_API drover_status drover_outcome_status(const drover_outcome *outcome);
 
