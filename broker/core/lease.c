@@ -153,6 +153,7 @@ void lease_give(struct core *core, struct lease *lease, struct worker *worker)
     lease->worker = worker;
     lease->flags = sched_is_short(core, type) ? 0 : LEASE_LONG;
     lease->notices = 0;
+    lease->attached = 0;
     lease->since_us = core->now_us;
     lease->started_us = 0;
     if (lease->unit->flags & UNIT_SUSPECT) {

@@ -7,6 +7,9 @@
 /* Whether the target was acknowledged by an earlier life of a broker that could not keep it. */
 static bool was_taken_by_restart(const struct core *core, const struct drv_target *target)
 {
+    if (target->epoch == core->config.epoch) {
+        return false;
+    }
     if (tomb_has(core, &target->id, target->index)) {
         return true;
     }
@@ -25,7 +28,7 @@ static drover_status watch_missing(struct core *core, struct session *session,
     }
     /* Counted as lost once; while a worker still has it, that is decided later. */
     if (park_find(core, &target->id, target->index) == NULL) {
-        tomb_add(core, &target->id, target->index);
+        tomb_add(core, &target->id, target->index, 0);
     }
     return watch_add_lost(core, session, target);
 }

@@ -137,6 +137,7 @@ bool park_adopt(struct core *core, const struct item *item)
     item_set_state(core, item, DROVER_STATE_QUEUED);
     lease_give(core, lease, worker);
     lease->unit->attempt = attempt;
+    lease->attached = worker->attach_round; /* listed it is */
     lease->flags |= LEASE_GONE_OUT;
     struct offer *offer = class_offer(worker->class, item->task->spec->line->type);
     if (offer != NULL && offer->concurrency > 0) {
@@ -152,10 +153,8 @@ bool park_adopt(struct core *core, const struct item *item)
 
 void park_lose(struct core *core, struct parked *parked)
 {
-    drover_id id = parked->id;
-    uint32_t index = parked->index;
+    tomb_add(core, &parked->id, parked->index, parked->attempt);
     park_free(core, parked);
-    tomb_add(core, &id, index);
 }
 
 void park_close(struct core *core)
@@ -178,35 +177,75 @@ static void tomb_free(struct core *core, struct tomb *tomb)
     core_free(core, tomb, sizeof *tomb);
 }
 
-bool tomb_has(const struct core *core, const drover_id *id, uint32_t index)
+static struct tomb *tomb_find(const struct core *core, const drover_id *id, uint32_t index)
 {
     struct park_key key = {*id, index};
-    return drv_table_find(&core->tombs, park_hash(core, &key), &key) != NULL;
+    return drv_table_find(&core->tombs, park_hash(core, &key), &key);
 }
 
-void tomb_add(struct core *core, const drover_id *id, uint32_t index)
+/* The tombstone of a target, made when there is none; NULL when out of memory. */
+static struct tomb *tomb_ensure(struct core *core, const drover_id *id, uint32_t index)
 {
+    struct tomb *tomb = tomb_find(core, id, index);
+    if (tomb != NULL) {
+        return tomb;
+    }
+    if (drv_table_count(&core->tombs) >= TOMBS_MAX) {
+        tomb_free(core, DRV_LIST_ITEM(drv_list_first(&core->tombs_by_age), struct tomb, link));
+    }
+    tomb = core_alloc(core, sizeof *tomb);
+    if (tomb == NULL) {
+        return NULL;
+    }
     struct park_key key = {*id, index};
-    uint64_t hash = park_hash(core, &key);
-    if (drv_table_find(&core->tombs, hash, &key) != NULL) {
+    tomb->id = *id;
+    tomb->index = index;
+    if (drv_table_insert(&core->tombs, park_hash(core, &key), tomb)) {
+        core_free(core, tomb, sizeof *tomb);
+        return NULL;
+    }
+    drv_list_push_back(&core->tombs_by_age, &tomb->link);
+    return tomb;
+}
+
+void tomb_remember(struct core *core, const drover_id *id, uint32_t index, uint32_t attempt)
+{
+    struct tomb *tomb = tomb_ensure(core, id, index);
+    if (tomb != NULL && tomb->attempt < attempt) {
+        tomb->attempt = attempt;
+    }
+}
+
+void tomb_add(struct core *core, const drover_id *id, uint32_t index, uint32_t attempt)
+{
+    if (tomb_has(core, id, index)) {
         return;
     }
     core->counters.submitted++;
     core->counters.lost_at_restart++;
-    if (drv_table_count(&core->tombs) >= TOMBS_MAX) {
-        tomb_free(core, DRV_LIST_ITEM(drv_list_first(&core->tombs_by_age), struct tomb, link));
+    tomb_remember(core, id, index, attempt);
+    struct tomb *tomb = tomb_find(core, id, index);
+    if (tomb != NULL) {
+        tomb->is_lost = true;
     }
-    struct tomb *tomb = core_alloc(core, sizeof *tomb);
-    if (tomb == NULL) {
+}
+
+bool tomb_has(const struct core *core, const drover_id *id, uint32_t index)
+{
+    const struct tomb *tomb = tomb_find(core, id, index);
+    return tomb != NULL && tomb->is_lost;
+}
+
+void tomb_revive(struct core *core, const struct item *item)
+{
+    if (drv_table_count(&core->tombs) == 0) {
         return;
     }
-    tomb->id = *id;
-    tomb->index = index;
-    if (drv_table_insert(&core->tombs, hash, tomb)) {
-        core_free(core, tomb, sizeof *tomb);
-        return;
+    struct tomb *tomb = tomb_find(core, &item->task->id, item->index);
+    if (tomb != NULL) {
+        item->unit->attempt = tomb->attempt;
+        tomb_free(core, tomb);
     }
-    drv_list_push_back(&core->tombs_by_age, &tomb->link);
 }
 
 void park_fini(struct core *core)

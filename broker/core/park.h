@@ -26,7 +26,9 @@ struct parked {
 struct tomb {
     drover_id id;
     uint32_t index;
-    struct drv_list link; /* in core->tombs, oldest first */
+    uint32_t attempt;     /* highest that a worker has shown, 0: none */
+    bool is_lost;         /* counted as lost at the restart */
+    struct drv_list link; /* in core->tombs_by_age, oldest first */
 };
 
 bool park_is_open(const struct core *core);
@@ -41,9 +43,14 @@ void park_lose(struct core *core, struct parked *parked);
 void park_free(struct core *core, struct parked *parked);
 /* The window is over. */
 void park_close(struct core *core);
-/* A target that a restart took: counted once. */
-void tomb_add(struct core *core, const drover_id *id, uint32_t index);
+/* A target that a restart took: counted once. attempt 0: not known. */
+void tomb_add(struct core *core, const drover_id *id, uint32_t index, uint32_t attempt);
+/* A worker has shown this attempt of an unknown task; nothing is counted. */
+void tomb_remember(struct core *core, const drover_id *id, uint32_t index, uint32_t attempt);
+/* Whether it was counted as lost. */
 bool tomb_has(const struct core *core, const drover_id *id, uint32_t index);
+/* It is submitted again: the tombstone goes, its attempt is the last one given out. */
+void tomb_revive(struct core *core, const struct item *item);
 void park_fini(struct core *core);
 
 #endif

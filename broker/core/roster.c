@@ -374,7 +374,11 @@ static bool worker_attach_one(struct core *core, struct worker *worker,
 {
     struct item item;
     if (!item_find(core, &attached->id, attached->index, &item)) {
-        return attached->state == 3 || park_add(core, worker, attached);
+        if (attached->state != 3 && park_add(core, worker, attached)) {
+            return true;
+        }
+        tomb_remember(core, &attached->id, attached->index, attached->attempt);
+        return attached->state == 3; /* its result is sent again, and answered then */
     }
     struct lease *lease = unit_lease(item.unit);
     if (lease == NULL || lease->worker != worker || item.unit->attempt != attached->attempt) {

@@ -227,6 +227,7 @@ static void run_begin(struct core *core, struct run *run)
         item_set_state(core, &item,
                        run->is_delayed ? DROVER_STATE_DELAYED : DROVER_STATE_QUEUED);
         effects_record_item(core, CORE_RECORD_SUBMIT, &item, NULL);
+        tomb_revive(core, &item);
     }
     run_enter(core, run);
     for (uint32_t i = 0; drv_table_count(&core->parked) > 0 && i < run->count; i++) {

@@ -309,6 +309,7 @@ void task_begin(struct core *core, struct task *task, const struct session *sess
         .session = session->id,
     };
     effects_record(core, &record);
+    tomb_revive(core, &item);
     if (task_is_array(task) || park_adopt(core, &item)) {
         return; /* elements begin when they come; an adopted task runs already */
     }

@@ -222,6 +222,26 @@ static void test_watch_of_task_that_a_restart_took(void **state)
     assert_int_equal(counters(bench).submitted, 1);
 }
 
+/* A task that was lost, submitted again and forgotten is not lost any more, but unknown. */
+static void test_task_submitted_again_is_not_lost(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench);
+    struct drv_target target = target_of(100);
+    target.epoch = bench->config.epoch - 1;
+    target.level = DROVER_DURABILITY_MEMORY;
+    watch(bench, 1, target, 0);
+    (void)result(bench, 1);
+    struct drv_spec spec = spec_of("work");
+    run_tasks(bench, &spec, 100, 1);
+    targets_request(bench, 1, DRV_FORGET, 100, DROVER_INDEX_NONE);
+    bench_turn(bench);
+    drop_all(bench, 1);
+    target.epoch = bench->config.epoch;
+    watch(bench, 1, target, 0);
+    assert_int_equal(reply(bench, 1)->notes[0].code, DROVER_UNKNOWN);
+}
+
 /* Forgetting a task that somebody waits for takes effect when that one has it. */
 static void test_forget_waits_for_those_who_wait(void **state)
 {
@@ -274,6 +294,7 @@ int main(void)
         BENCH_TEST(test_client_that_does_not_read_is_busy),
         BENCH_TEST(test_watch_of_unknown_task),
         BENCH_TEST(test_watch_of_task_that_a_restart_took),
+        BENCH_TEST(test_task_submitted_again_is_not_lost),
         BENCH_TEST(test_forget_waits_for_those_who_wait),
         BENCH_TEST(test_silent_client_is_closed),
         BENCH_TEST(test_idle_client_may_be_silent),

@@ -144,6 +144,30 @@ static void test_suspect_asks_before_it_runs(void **state)
     assert_false(message->lease.groups[0].flags & DRV_LEASE_CONFIRM);
 }
 
+/* What waits for GO may be given back; a question that is asked again is answered again. */
+static void test_suspect_may_be_returned_or_ask_again(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+    (void)begin(bench, 2, 100);
+    gone(bench, 2);
+    bench_pass(bench, 3 * SECOND);
+    worker(bench, 3, "work", 1);
+    bench_turn(bench);
+    struct drv_ref ref = leased(bench, 3);
+    report_started(bench, 3, ref);
+    bench_turn(bench);
+    (void)expect(bench, 3, DRV_GO);
+    report_started(bench, 3, ref);
+    bench_turn(bench);
+    (void)expect(bench, 3, DRV_GO);
+    report_returned(bench, 3, ref);
+    bench_turn(bench);
+    assert_int_equal(leased(bench, 3).attempt, ref.attempt + 1);
+    assert_int_equal(counters(bench).queued, 1);
+}
+
 /* A cancel that comes before GO stops it. */
 static void test_suspect_cancelled_before_go_never_runs(void **state)
 {
@@ -246,6 +270,51 @@ static void test_listed_foreign_lease_is_aborted(void **state)
     const struct drv_message *message = expect(bench, 3, DRV_ABORT);
     assert_int_equal(message->abort.leases[0].code, DROVER_STALE);
     assert_int_equal(message->abort.leases[0].ref.attempt, 1);
+}
+
+/* After a restart a task that is submitted again gives out no attempt that a worker may hold.
+ */
+static void test_attempts_go_on_after_a_restart(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+    struct drv_ref ref = begin(bench, 2, 100);
+    report_started(bench, 2, ref);
+    bench_restart(bench);
+    come_back(bench, 2, 1);
+    attach(bench, 2, ref, 2);
+    (void)welcomed(bench, 2);
+    for (int i = 0; i < 16; i++) {
+        heartbeat(bench, 2);
+        bench_pass(bench, SECOND); /* the window closes */
+    }
+    assert_int_equal(expect(bench, 2, DRV_ABORT)->abort.leases[0].code, DROVER_STALE);
+    assert_int_equal(counters(bench).lost_at_restart, 1);
+    client(bench, 1);
+    struct drv_ref again = begin(bench, 2, 100);
+    assert_int_equal(again.attempt, 2);
+}
+
+/* A lease that was never delivered is not taken for listed because an earlier one was. */
+static void test_lease_of_next_attempt_must_be_listed_anew(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 2);
+    struct drv_ref ref = begin(bench, 2, 100);
+    gone(bench, 2);
+    come_back(bench, 3, 1);
+    attach(bench, 3, ref, 1);
+    (void)welcomed(bench, 3);
+    report_returned(bench, 3, ref);
+    bench_turn(bench); /* leased again, and lost on the way */
+    gone(bench, 3);
+    come_back(bench, 4, 0);
+    (void)welcomed(bench, 4);
+    bench_turn(bench);
+    const struct drv_message *message = expect(bench, 4, DRV_LEASE);
+    assert_int_equal(message->lease.groups[0].entries[0].ref.attempt, 3);
 }
 
 /* A cancel that came while the worker was away reaches it when it is back. */
@@ -362,11 +431,14 @@ int main(void)
         BENCH_TEST(test_heartbeats_keep_a_worker),
         BENCH_TEST(test_gone_worker_is_lost_after_grace),
         BENCH_TEST(test_suspect_asks_before_it_runs),
+        BENCH_TEST(test_suspect_may_be_returned_or_ask_again),
         BENCH_TEST(test_suspect_cancelled_before_go_never_runs),
         BENCH_TEST(test_loss_budget_runs_out),
         BENCH_TEST(test_reattached_lease_is_kept),
         BENCH_TEST(test_unlisted_lease_goes_back),
         BENCH_TEST(test_listed_foreign_lease_is_aborted),
+        BENCH_TEST(test_attempts_go_on_after_a_restart),
+        BENCH_TEST(test_lease_of_next_attempt_must_be_listed_anew),
         BENCH_TEST(test_cancel_reaches_worker_that_was_away),
         BENCH_TEST(test_takeover_closes_the_old_connection),
         BENCH_TEST(test_drained_worker_gets_nothing),
