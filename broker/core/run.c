@@ -226,8 +226,8 @@ static void run_begin(struct core *core, struct run *run)
         struct item item = {array->task, &element->unit, run->first + i};
         item_set_state(core, &item,
                        run->is_delayed ? DROVER_STATE_DELAYED : DROVER_STATE_QUEUED);
-        effects_record_item(core, CORE_RECORD_SUBMIT, &item, NULL);
         tomb_revive(core, &item);
+        effects_record_item(core, CORE_RECORD_SUBMIT, &item, NULL);
     }
     run_enter(core, run);
     for (uint32_t i = 0; drv_table_count(&core->parked) > 0 && i < run->count; i++) {

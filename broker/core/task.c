@@ -301,15 +301,16 @@ void task_begin(struct core *core, struct task *task, const struct session *sess
 {
     struct item item = item_of_task(task);
     int64_t delay_us = task->spec->numbers.delay_us;
+    tomb_revive(core, &item);
     struct core_record record = {
         .kind = CORE_RECORD_SUBMIT,
         .id = task->id,
         .index = item.index,
+        .attempt = task->unit.attempt,
         .state = delay_us > 0 ? DROVER_STATE_DELAYED : DROVER_STATE_QUEUED,
         .session = session->id,
     };
     effects_record(core, &record);
-    tomb_revive(core, &item);
     if (task_is_array(task) || park_adopt(core, &item)) {
         return; /* elements begin when they come; an adopted task runs already */
     }
