@@ -18,9 +18,10 @@ static bool ref_is(const struct drv_ref *a, const struct drv_ref *b)
     return a->index == b->index && a->attempt == b->attempt && drover_id_equal(&a->id, &b->id);
 }
 
+/* The youngest: what is void may still wind down when its like comes anew. */
 struct sim_lease *sim_book_find(struct sim_worker *worker, const struct drv_ref *ref)
 {
-    for (uint32_t i = 0; i < worker->book_count; i++) {
+    for (uint32_t i = worker->book_count; i-- > 0;) {
         if (ref_is(&worker->book[i].ref, ref)) {
             return &worker->book[i];
         }
@@ -58,6 +59,13 @@ static bool book_is_gone(const struct sim_worker *worker, const struct drv_ref *
     return false;
 }
 
+/* The same LEASE for the second time; another lease of the same name has another handle. */
+static bool book_has(struct sim_worker *worker, const struct drv_ref *ref, uint64_t epoch)
+{
+    const struct sim_lease *lease = sim_book_find(worker, ref);
+    return lease != NULL && lease->epoch == epoch && lease->ref.handle == ref->handle;
+}
+
 /* Keeps the order of arrival. */
 void sim_book_remove(struct sim_worker *worker, struct sim_lease *lease)
 {
@@ -87,7 +95,7 @@ static void book_drop(struct sim *sim, struct sim_peer *peer, struct sim_lease *
 {
     struct sim_worker *worker = peer->worker;
     worker->running -= state_has_slot(lease->state);
-    sim_book_remember(worker, &lease->ref, peer->epoch);
+    sim_book_remember(worker, &lease->ref, lease->epoch);
     sim_book_remove(worker, lease);
     (void)sim;
 }
@@ -154,6 +162,7 @@ static void book_add(struct sim *sim, struct sim_peer *peer,
     *lease = (struct sim_lease){
         .serial = ++worker->next_serial,
         .ref = entry->ref,
+        .epoch = peer->epoch,
         .state = SIM_UNSTARTED,
         .type = type,
         .payload = payload,
@@ -173,7 +182,7 @@ void sim_book_take(struct sim *sim, struct sim_peer *peer, const struct drv_leas
         const struct drv_lease_group *group = &message->groups[g];
         for (size_t i = 0; i < group->entry_count && !sim->failed; i++) {
             const struct drv_ref *ref = &group->entries[i].ref;
-            if (sim_book_find(worker, ref) != NULL || book_is_gone(worker, ref, peer->epoch)) {
+            if (book_has(worker, ref, peer->epoch) || book_is_gone(worker, ref, peer->epoch)) {
                 continue; /* delivered twice, or recalled before it came */
             }
             if (worker->drained || worker->leaving) {
@@ -205,7 +214,7 @@ static void lease_begin(struct sim *sim, struct sim_peer *peer, struct sim_lease
     lease->began_us = sim->now_us;
     lease->natural_end_us = sim->now_us + (lease->times_out ? timeout_us : run_us);
     lease->ends_at_us = lease->natural_end_us;
-    sim_checker_on_start(sim, peer, &lease->ref);
+    sim_checker_on_start(sim, peer, lease);
     if (!lease->confirm) {
         sim_report_started(sim, peer, &lease->ref);
         sim_report_flush_soon(sim, peer, run_us > LONG_RUN_US ? 0 : 1000);
@@ -303,7 +312,6 @@ static void book_refuse_early(struct sim *sim, struct sim_peer *peer, const stru
     if (book_is_gone(peer->worker, ref, peer->epoch)) {
         return; /* its result or return is on the way or was taken */
     }
-    sim_count(sim, SIM_RECALL_OVERTOOK_SEEN);
     sim_book_remember(peer->worker, ref, peer->epoch);
     sim_report_returned(sim, peer, ref, reason);
 }

@@ -154,6 +154,7 @@ static void on_submit(struct sim *sim, uint32_t serial, const struct core_record
         return;
     }
     sim_model_begin(task, sim->broker.epoch);
+    task->attempt = record->attempt; /* goes on where an earlier broker stopped, if it knows */
     task->arrival = sim->checker.next_arrival++;
     task->submitted_us = sim->now_us;
     task->due_us = sim->now_us + (int64_t)task->spec.delay_ms * 1000;
@@ -172,15 +173,15 @@ static void on_submit(struct sim *sim, uint32_t serial, const struct core_record
 
 /* What a worker brought along from an earlier broker is not handed out but taken over. */
 static bool take_over(struct sim *sim, struct sim_task *task, const struct core_record *record,
-                      const struct sim_peer *worker)
+                      struct sim_peer *worker)
 {
     struct drv_ref ref = {.id = task->id, .index = task->index, .attempt = record->attempt};
-    const struct sim_lease *lease = worker->worker == NULL
-                                        ? NULL
-                                        : sim_book_find(worker->worker, &ref);
-    if (lease == NULL) {
+    struct sim_lease *lease = worker->worker == NULL ? NULL
+                                                     : sim_book_find(worker->worker, &ref);
+    if (lease == NULL || lease->state == SIM_ZOMBIE || lease->epoch == sim->broker.epoch) {
         return false;
     }
+    lease->epoch = sim->broker.epoch;
     if (lease->state != SIM_UNSTARTED) {
         task->told_attempt = record->attempt;
     }

@@ -27,6 +27,7 @@
 struct sim;
 struct sim_peer;
 struct sim_conn;
+struct sim_lease;
 
 enum {
     SIM_PRIORITIES = 4,
@@ -89,13 +90,14 @@ void sim_checker_after_turn(struct sim *sim);
 /* ---- workers ---- */
 void sim_checker_on_lease(struct sim *sim, struct sim_peer *peer, const struct drv_ref *ref,
                           uint32_t payload);
-void sim_checker_on_start(struct sim *sim, struct sim_peer *peer, const struct drv_ref *ref);
+void sim_checker_on_start(struct sim *sim, struct sim_peer *peer,
+                          const struct sim_lease *lease);
 void sim_checker_on_told_started(struct sim *sim, struct sim_peer *peer,
                                  const struct drv_ref *ref);
 void sim_checker_on_told_returned(struct sim *sim, struct sim_peer *peer,
                                   const struct drv_ref *ref);
 void sim_checker_on_told_result(struct sim *sim, struct sim_peer *peer,
-                                const struct drv_ref *ref, uint32_t outcome, bool permanent);
+                                const struct sim_lease *lease);
 void sim_checker_on_attach(struct sim *sim, struct sim_peer *peer, const struct drv_ref *ref,
                            uint32_t state);
 void sim_checker_on_shared(struct sim *sim, const struct drv_shared *shared);

@@ -100,8 +100,7 @@ static void draft_sent(struct sim *sim, struct sim_peer *peer, const struct draf
     for (size_t i = 0; i < draft->count; i++) {
         sim_count_if(sim, draft->leases[i]->sent_before, SIM_RESULT_REPEATED_SEEN);
         draft->leases[i]->token = worker->next_token;
-        sim_checker_on_told_result(sim, peer, &draft->leases[i]->ref, draft->leases[i]->outcome,
-                                   draft->leases[i]->permanent);
+        sim_checker_on_told_result(sim, peer, draft->leases[i]);
     }
     for (uint32_t i = 0; i < worker->started_count; i++) {
         sim_checker_on_told_started(sim, peer, &worker->started[i]);

@@ -81,7 +81,6 @@
     X(CANCEL_ANSWERED, "cancels acknowledged")                    \
     X(RECALL_RETURNED, "recalls answered: returned")              \
     X(RECALL_STARTED, "recalls answered: started")                \
-    X(RECALL_OVERTOOK, "recalls that overtook their lease")       \
     X(ABORT_CANCELLED, "aborts of running work")                  \
     X(ABORT_STALE, "aborts of void leases")                       \
     X(KILLED, "handlers killed after a cancel")                   \

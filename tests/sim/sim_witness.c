@@ -37,7 +37,7 @@ void sim_checker_on_lease(struct sim *sim, struct sim_peer *peer, const struct d
     }
     if (payload != task->payload) {
         accuse(sim, serial, peer, "the payload is not what was submitted");
-    } else if (ref->attempt > task->attempt) {
+    } else if (ref->attempt > task->attempt && peer->epoch == sim->broker.epoch) {
         accuse(sim, serial, peer, "a lease that was not recorded");
     } else if (sim_checker_held(sim, peer) > peer->worker->credit_high) {
         accuse(sim, serial, peer, "holds more leases than its credit");
@@ -60,24 +60,28 @@ uint64_t sim_checker_held(struct sim *sim, const struct sim_peer *peer)
     return held;
 }
 
-void sim_checker_on_start(struct sim *sim, struct sim_peer *peer, const struct drv_ref *ref)
+static bool is_own(const struct sim_task *task, const struct sim_peer *peer)
 {
+    return task->holder == peer->number && task->holder_session == peer->session_number;
+}
+
+void sim_checker_on_start(struct sim *sim, struct sim_peer *peer, const struct sim_lease *lease)
+{
+    const struct drv_ref *ref = &lease->ref;
     uint32_t serial;
     struct sim_task *task = task_of(sim, ref, &serial);
     sim_trace(sim, "worker.start", peer->number, serial, ref->attempt);
-    if (task == NULL || !task->known || task->epoch != sim->broker.epoch) {
-        return; /* of a broker that is no more */
+    if (task == NULL || !task->known || lease->epoch != sim->broker.epoch ||
+        task->epoch != lease->epoch || task->attempt != ref->attempt) {
+        return; /* of a broker that is no more, or taken away meanwhile */
     }
-    if (task->attempt != ref->attempt) {
-        return; /* taken away meanwhile; checked below for the attempt that counts */
-    }
-    bool own = task->holder == peer->number && task->holder_session == peer->session_number;
+    bool own = is_own(task, peer);
     if (task->hold == SIM_HOLD_RETURNED) {
         accuse(sim, serial, peer, "started after it was given back");
     } else if (!own && task->hold == SIM_HOLD_LIVE) {
         accuse(sim, serial, peer, "started by a worker that does not hold it");
     } else if (task->hold == SIM_HOLD_ENDED ||
-               (task->cancel_acked && own && task->hold == SIM_HOLD_LIVE)) {
+               (task->cancel_acked && own && !task->started && task->hold == SIM_HOLD_LIVE)) {
         accuse(sim, serial, peer, "started after its cancel was acknowledged or it ended");
     } else if (task->started_attempt >= ref->attempt && own) {
         accuse(sim, serial, peer, "one attempt started twice");
@@ -87,51 +91,59 @@ void sim_checker_on_start(struct sim *sim, struct sim_peer *peer, const struct d
     }
 }
 
-void sim_checker_on_told_started(struct sim *sim, struct sim_peer *peer,
-                                 const struct drv_ref *ref)
+/* The task when this very attempt is the worker's by the records, else NULL: what is said
+ * about any other cannot back a record. */
+static struct sim_task *task_held(struct sim *sim, const struct sim_peer *peer,
+                                  const struct drv_ref *ref)
 {
     uint32_t serial;
     struct sim_task *task = task_of(sim, ref, &serial);
-    if (task != NULL && ref->attempt > task->told_attempt) {
+    bool held = task != NULL && task->known && task->epoch == sim->broker.epoch &&
+                task->hold == SIM_HOLD_LIVE && task->attempt == ref->attempt &&
+                is_own(task, peer);
+    return held ? task : NULL;
+}
+
+void sim_checker_on_told_started(struct sim *sim, struct sim_peer *peer,
+                                 const struct drv_ref *ref)
+{
+    struct sim_task *task = task_held(sim, peer, ref);
+    if (task != NULL) {
         task->told_attempt = ref->attempt;
     }
-    (void)peer;
 }
 
 void sim_checker_on_told_returned(struct sim *sim, struct sim_peer *peer,
                                   const struct drv_ref *ref)
 {
-    uint32_t serial;
-    struct sim_task *task = task_of(sim, ref, &serial);
-    sim_trace(sim, "worker.return", peer->number, serial, ref->attempt);
-    if (task != NULL && ref->attempt > task->returned_attempt) {
+    struct sim_task *task = task_held(sim, peer, ref);
+    sim_trace(sim, "worker.return", peer->number, ref->handle, ref->attempt);
+    if (task != NULL) {
         task->returned_attempt = ref->attempt;
     }
 }
 
 void sim_checker_on_told_result(struct sim *sim, struct sim_peer *peer,
-                                const struct drv_ref *ref, uint32_t outcome, bool permanent)
+                                const struct sim_lease *lease)
 {
-    uint32_t serial;
-    struct sim_task *task = task_of(sim, ref, &serial);
-    if (task != NULL && ref->attempt >= task->reported_attempt) {
-        task->reported_attempt = ref->attempt;
-        task->reported_outcome = outcome;
+    struct sim_task *task = task_held(sim, peer, &lease->ref);
+    if (task != NULL) {
+        task->reported_attempt = lease->ref.attempt;
+        task->reported_outcome = lease->outcome;
         task->reported_by = peer->number;
-        task->reported_permanent = permanent;
+        task->reported_permanent = lease->permanent;
     }
 }
 
 void sim_checker_on_attach(struct sim *sim, struct sim_peer *peer, const struct drv_ref *ref,
                            uint32_t state)
 {
-    uint32_t serial;
-    struct sim_task *task = task_of(sim, ref, &serial);
-    if (task == NULL || task->attempt > ref->attempt) {
+    struct sim_task *task = task_held(sim, peer, ref);
+    if (task == NULL) {
         return;
     }
     task->listed_conn = peer->conn;
-    if (state > 1 && ref->attempt > task->told_attempt) {
+    if (state > 1) {
         task->told_attempt = ref->attempt;
     }
 }
@@ -205,8 +217,9 @@ static bool error_is_right(const struct sim_task *task, const struct drv_outcome
 static void on_lost_outcome(struct sim *sim, const struct sim_peer *peer, uint32_t serial)
 {
     const struct sim_task *task = sim_model_task(&sim->model, serial);
-    bool promised = task->submit == SIM_SUBMIT_ACKED;
-    if (!promised || task->acked_epoch >= peer->epoch) {
+    bool promised = task->submit == SIM_SUBMIT_ACKED && task->acked_epoch < peer->epoch;
+    bool recorded = task->known && task->epoch < peer->epoch;
+    if (!promised && !recorded) {
         accuse(sim, serial, peer, "told that it was lost with a broker, which it was not");
     }
     sim_count(sim, SIM_LOST_SEEN);
