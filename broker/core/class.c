@@ -144,16 +144,34 @@ static bool fit_before(const struct drv_heap_node *a, const struct drv_heap_node
     return left->arrival < right->arrival;
 }
 
+/* Looks through the shares of the class and those of the queue in step: it costs no more than
+ * the shorter list, whoever makes thousands of queues. */
+static struct share *share_find(const struct class *class, const struct queue *queue)
+{
+    const struct drv_list *by_class = class->shares.next;
+    const struct drv_list *by_queue = queue->shares.next;
+    while (by_class != &class->shares && by_queue != &queue->shares) {
+        struct share *of_class = DRV_LIST_ITEM(by_class, struct share, in_class);
+        struct share *of_queue = DRV_LIST_ITEM(by_queue, struct share, in_queue);
+        if (of_class->queue == queue) {
+            return of_class;
+        }
+        if (of_queue->class == class) {
+            return of_queue;
+        }
+        by_class = by_class->next;
+        by_queue = by_queue->next;
+    }
+    return NULL;
+}
+
 static struct share *share_ensure(struct core *core, struct class *class, struct queue *queue)
 {
-    DRV_LIST_EACH(link, &class->shares)
-    {
-        struct share *share = DRV_LIST_ITEM(link, struct share, in_class);
-        if (share->queue == queue) {
-            return share;
-        }
+    struct share *share = share_find(class, queue);
+    if (share != NULL) {
+        return share;
     }
-    struct share *share = core_alloc(core, sizeof *share);
+    share = core_alloc(core, sizeof *share);
     if (share == NULL) {
         return NULL;
     }
@@ -537,6 +555,7 @@ void fit_park(struct fit *fit)
 void class_unpark(struct core *core, struct class *class)
 {
     struct drv_list *link;
+    class->has_room = false;
     while ((link = drv_list_pop_front(&class->parked)) != NULL) {
         fit_enter(core, DRV_LIST_ITEM(link, struct fit, parked));
     }

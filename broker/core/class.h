@@ -82,6 +82,7 @@ struct class
     struct drv_list ring;   /* shares with work, in turn */
     size_t ring_count;
     struct drv_list parked;  /* fits that wait for room of their type */
+    bool has_room;           /* some may have come since they were parked */
     struct drv_heap workers; /* those that may get work, the freest first */
     uint64_t idle;           /* free slots of the workers in the heap */
     uint64_t hash;
@@ -113,6 +114,7 @@ void share_wake(struct core *core, struct share *share);
 /* Look for work at the end of the turn. */
 void class_touch(struct core *core, struct class *class);
 void fit_park(struct fit *fit);
+/* Those that were parked are looked at again. */
 void class_unpark(struct core *core, struct class *class);
 
 #endif

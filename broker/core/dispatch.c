@@ -256,7 +256,10 @@ void sched_dispatch(struct core *core)
     uint32_t budget = LEASES_PER_TICK;
     DRV_LIST_EACH(link, &core->dirty_classes)
     {
-        class_unpark(core, DRV_LIST_ITEM(link, struct class, dirty));
+        struct class *class = DRV_LIST_ITEM(link, struct class, dirty);
+        if (class->has_room) {
+            class_unpark(core, class);
+        }
     }
     if (!dispatch_rounds(core, false, &budget) || !dispatch_rounds(core, true, &budget)) {
         core->wants_tick = true;

@@ -185,6 +185,7 @@ static void lease_give_room_back(struct lease *lease)
         drv_list_push_back(&offer->rooms, &room->link);
     }
     lease->flags &= (uint8_t)~LEASE_ROOM;
+    lease->worker->class->has_room = true;
 }
 
 void lease_take(struct core *core, struct lease *lease)

@@ -63,13 +63,14 @@ void unit_drop_more(struct core *core, struct unit *unit)
 bool unit_tie(struct core *core, struct task *task, struct session *session)
 {
     struct more *more = unit_more(core, &task->unit);
-    struct tie *tie = more == NULL ? NULL : core_alloc(core, sizeof *tie);
+    struct ties *ties = session_ties(core, session);
+    struct tie *tie = more == NULL || ties == NULL ? NULL : core_alloc(core, sizeof *tie);
     if (tie == NULL) {
         return false;
     }
     tie->task = task;
     more->tie = tie;
-    drv_list_push_back(&session->ties, &tie->link);
+    drv_list_push_back(&ties->list, &tie->link);
     return true;
 }
 

@@ -37,7 +37,8 @@ static drover_status watch_target(struct core *core, struct session *session,
                                   const struct drv_target *target, uint32_t flags)
 {
     struct item item;
-    if (session->unread > core->config.client_results_max) {
+    if (session->unread > core->config.client_results_max ||
+        !core_has_memory(core, sizeof(struct watch))) {
         return DROVER_BUSY;
     }
     if (!item_find(core, &target->id, target->index, &item)) {

@@ -55,6 +55,8 @@ void reply_free(struct core *core, struct reply *reply)
     if (reply->is_kept) {
         session->reply_count--;
         session->reply_bytes -= reply->cost;
+    } else {
+        session->unkept_count--;
     }
     body_release(core, &reply->val);
     free(reply->notes);
@@ -180,12 +182,29 @@ static struct drv_list *reply_before(const struct session *session, uint64_t req
     return link;
 }
 
-static void reply_busy(struct core *core, struct session *session, uint64_t req)
+/* An answer that is not kept; NULL when the peer was closed: it asks and does not read, or
+ * there is no memory. */
+static struct reply *reply_unkept(struct core *core, struct session *session, uint64_t req)
 {
+    if (session->unkept_count >= DRV_REQUESTS_MAX) {
+        peer_refuse(core, session->peer, DROVER_BUSY,
+                    "too many questions wait for their answer");
+        return NULL;
+    }
     struct reply *reply = reply_new(core, session, req);
     if (reply == NULL) {
         session->peer->is_broken = true;
         peer_touch(core, session->peer);
+        return NULL;
+    }
+    session->unkept_count++;
+    return reply;
+}
+
+static void reply_busy(struct core *core, struct session *session, uint64_t req)
+{
+    struct reply *reply = reply_unkept(core, session, req);
+    if (reply == NULL) {
         return;
     }
     reply->code = DROVER_BUSY;
@@ -251,12 +270,7 @@ struct reply *request_begin(struct core *core, struct peer *peer,
 
 struct reply *request_ask(struct core *core, struct peer *peer, uint64_t req)
 {
-    struct reply *reply = reply_new(core, peer->session, req);
-    if (reply == NULL) {
-        peer->is_broken = true;
-        peer_touch(core, peer);
-    }
-    return reply;
+    return reply_unkept(core, peer->session, req);
 }
 
 void replies_drop_unkept(struct core *core, struct session *session)

@@ -55,7 +55,7 @@ struct waiter {
  */
 struct reply *request_begin(struct core *core, struct peer *peer,
                             const struct drv_message *message);
-/* A question: answered but not kept. NULL when out of memory. */
+/* A question: answered but not kept. NULL when there is nothing to do. */
 struct reply *request_ask(struct core *core, struct peer *peer, uint64_t req);
 
 /* Remark on an entry; dropped when out of memory after marking the whole reply `nomem`. */

@@ -7,8 +7,9 @@
 #include "broker.h"
 #include "check.h"
 
-/* Ended tasks looked at in one go for some that may be dropped. */
-enum { RETAIN_LOOK_MAX = 64 };
+/* In one tick: tasks that are forgotten, and tasks passed over because somebody waits for them.
+ */
+enum { RETAIN_FORGET_MAX = 4096, RETAIN_PASS_MAX = 64 };
 
 uint64_t task_result_bytes(const struct task *task)
 {
@@ -67,23 +68,32 @@ void task_outlived(struct core *core, struct task *task)
     }
 }
 
+static bool is_over_limit(const struct core *core)
+{
+    return core->kept_count > core->config.keep_count_max ||
+           core->kept_bytes > core->config.keep_bytes_max;
+}
+
 void retention_enforce(struct core *core)
 {
-    for (int looked = 0; looked < RETAIN_LOOK_MAX; looked++) {
-        if (core->kept_count <= core->config.keep_count_max &&
-            core->kept_bytes <= core->config.keep_bytes_max) {
-            return;
-        }
+    int forgotten = 0, passed = 0;
+    while (is_over_limit(core) && passed < RETAIN_PASS_MAX) {
         struct drv_list *link = drv_list_first(&core->kept);
         if (link == NULL) {
+            return;
+        }
+        if (forgotten == RETAIN_FORGET_MAX) {
+            core->wants_tick = true;
             return;
         }
         struct task *task = DRV_LIST_ITEM(link, struct more, kept)->task;
         if (watch_is_pending(task)) {
             drv_list_remove(link);
             drv_list_push_back(&core->kept, link);
+            passed++;
         } else {
             task_forget(core, task);
+            forgotten++;
         }
     }
 }

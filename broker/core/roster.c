@@ -320,6 +320,7 @@ static void worker_rank(struct core *core, struct worker *worker)
     } else {
         drv_heap_update(&class->workers, &worker->node);
     }
+    class->has_room = class->has_room || has_more;
     if (has_more || class->ring_count > 0) {
         class_touch(core, class);
     }

@@ -82,9 +82,9 @@ static void session_init(struct session *session, const drover_id *id, enum drv_
     session->id = *id;
     session->role = role;
     struct drv_list *lists[] = {
-        &session->replies,       &session->due,          &session->arrays,
-        &session->ties,          &session->watches,      &session->ready_tasks,
-        &session->ready_watches, &session->ready_losses,
+        &session->replies,      &session->due,         &session->arrays,
+        &session->watches,      &session->ready_tasks, &session->ready_watches,
+        &session->ready_losses,
     };
     for (size_t i = 0; i < DRV_ARRAY_LEN(lists); i++) {
         drv_list_init(lists[i]);
@@ -162,14 +162,40 @@ void session_due(struct core *core, struct session *session)
                 "nothing was heard of the client that results were sent to");
 }
 
-static void session_cancel_ties(struct core *core, struct session *session)
+static void ties_step(struct core *core, struct sweep *sweep, uint32_t budget)
 {
+    struct ties *ties = DRV_CONTAINER_OF(sweep, struct ties, sweep);
     struct drv_list *link;
-    while ((link = drv_list_first(&session->ties)) != NULL) {
+    while ((link = drv_list_first(&ties->list)) != NULL) {
+        if (budget-- == 0) {
+            return;
+        }
         struct task *task = DRV_LIST_ITEM(link, struct tie, link)->task;
         struct item item = item_of_task(task);
         unit_untie(core, &task->unit);
         cancel_item(core, &item, "its session has ended");
+    }
+    sweep_done(core, sweep);
+    core_free(core, ties, sizeof *ties);
+}
+
+struct ties *session_ties(struct core *core, struct session *session)
+{
+    if (session->ties == NULL) {
+        session->ties = core_alloc(core, sizeof *session->ties);
+        if (session->ties != NULL) {
+            sweep_init(&session->ties->sweep, ties_step);
+            drv_list_init(&session->ties->list);
+        }
+    }
+    return session->ties;
+}
+
+static void session_cancel_ties(struct core *core, struct session *session)
+{
+    if (session->ties != NULL) {
+        sweep_start(core, &session->ties->sweep);
+        session->ties = NULL;
     }
 }
 

@@ -13,6 +13,7 @@
 
 #include "core.h"
 #include "list.h"
+#include "sweep.h"
 #include "timer.h"
 
 struct worker;
@@ -51,6 +52,12 @@ struct peer {
     size_t note_capacity;
 };
 
+/* Tasks that end with their session; once it is gone they do so in slices. */
+struct ties {
+    struct sweep sweep;
+    struct drv_list list; /* struct tie.link */
+};
+
 /* Names a session without pointing to it. */
 struct handle {
     uint32_t slot;
@@ -75,12 +82,13 @@ struct session {
     struct drv_list replies; /* struct reply, by req */
     uint32_t reply_count;
     uint64_t reply_bytes;
-    struct drv_list due; /* replies to go out with the next flush */
+    uint32_t unkept_count; /* answers to questions that have not been sent */
+    struct drv_list due;   /* replies to go out with the next flush */
 
     /* what it submitted */
     uint64_t unfinished_bytes; /* payloads of tasks that have not ended */
     struct drv_list arrays;    /* arrays that it opened and has not sealed */
-    struct drv_list ties;      /* tasks to be cancelled with it */
+    struct ties *ties;         /* owned: tasks to be cancelled with it; NULL: none yet */
 
     /* results (watch.h) */
     struct drv_list watches;       /* struct watch: all that it has */
@@ -152,6 +160,8 @@ void session_end(struct core *core, struct session *session);
 void session_expect(struct core *core, struct session *session);
 /* Its timer. */
 void session_due(struct core *core, struct session *session);
+/* Where tasks that end with it are tied to; NULL when out of memory. */
+struct ties *session_ties(struct core *core, struct session *session);
 void session_touch(struct core *core, struct session *session);
 bool session_set_name(struct core *core, struct session *session, struct drv_str name);
 void sessions_fini(struct core *core);

@@ -120,7 +120,7 @@ struct progress {
 
 /* A task that is to be cancelled when its session ends. */
 struct tie {
-    struct drv_list link; /* in session->ties */
+    struct drv_list link; /* in ties->list of the session */
     struct task *task;
 };
 
