@@ -245,6 +245,25 @@ static void test_cancel_with_session(void **state)
     assert_true(bench->boxes[1].is_closed);
 }
 
+/* However many they are: in slices, so that nobody waits for it. */
+static void test_cancel_with_session_of_many(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    struct drv_spec spec = spec_of("work");
+    spec.flags = DRV_SPEC_CANCEL_WITH_SESSION;
+    for (uint32_t i = 0; i < 6; i++) {
+        submit_many(bench, 1, &spec, 1000 + i * 1000, 1000, "x");
+    }
+    bench_turn(bench);
+    struct drv_message goodbye = {.kind = DRV_GOODBYE};
+    speak(bench, 1, &goodbye);
+    bench_tick(bench);
+    assert_in_range(counters(bench).cancelled, 1, 5999);
+    bench_turn(bench);
+    assert_int_equal(counters(bench).cancelled, 6000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +279,7 @@ int main(void)
         BENCH_TEST(test_cancel_of_unknown_task_is_noted),
         BENCH_TEST(test_cancel_of_task_waiting_for_retry),
         BENCH_TEST(test_cancel_with_session),
+        BENCH_TEST(test_cancel_with_session_of_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -232,6 +232,51 @@ static void test_events_out_of_nowhere(void **state)
     bench_turn(bench);
 }
 
+/* Who asks on and on without reading loses its connection; nothing grows without end. */
+static void test_questions_without_reading_are_bounded(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    blocked(bench, 1, true);
+    struct drv_target target = {.id = id_of(1), .index = DROVER_INDEX_NONE};
+    for (int i = 0; i < 2 * DRV_REQUESTS_MAX && !bench->boxes[1].is_closed; i++) {
+        struct drv_message message = request(bench, 1, DRV_UNWATCH);
+        message.targets.targets = &target;
+        message.targets.target_count = 1;
+        speak(bench, 1, &message);
+        bench_turn(bench);
+    }
+    assert_true(bench->boxes[1].is_closed);
+    assert_int_equal(bench->boxes[1].req, DRV_REQUESTS_MAX + 1);
+}
+
+/* Hundreds of queues, each with one task: every one of them has its turn. */
+static void test_hundreds_of_queues(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+    char name[16];
+    for (uint32_t i = 0; i < 500; i++) {
+        (void)snprintf(name, sizeof name, "q%u", i);
+        struct drv_spec spec = spec_of("work");
+        spec.queue = text(name);
+        submit(bench, 1, &spec, 100 + i);
+        drop_all(bench, 1);
+        if (i % 100 == 0) {
+            bench_turn(bench);
+        }
+    }
+    bench_turn(bench);
+    drop_all(bench, 1);
+    for (uint32_t i = 0; i < 50; i++) {
+        struct drv_ref ref = leased(bench, 2);
+        assert_int_equal(number_of(ref.id), 100 + i);
+        report_done(bench, 2, ref, "");
+        bench_turn(bench);
+    }
+}
+
 /* A worker that claims types by the thousand and one that claims none. */
 static void test_worker_with_many_types_or_none(void **state)
 {
@@ -277,6 +322,8 @@ int main(void)
         BENCH_TEST(test_request_zero_breaks_the_protocol),
         BENCH_TEST(test_attach_out_of_turn),
         BENCH_TEST(test_events_out_of_nowhere),
+        BENCH_TEST(test_questions_without_reading_are_bounded),
+        BENCH_TEST(test_hundreds_of_queues),
         BENCH_TEST(test_worker_with_many_types_or_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
