@@ -369,11 +369,26 @@ static void stale_add(struct core *core, struct worker *worker, const drover_id 
         .ref = {.id = *id, .index = index, .attempt = attempt}, .code = DROVER_STALE};
 }
 
+/* The worker may still hold that attempt, from an earlier life of the broker: the next one
+ * given out must be another. */
+static void pass_attempt(struct unit *unit, uint32_t attempt)
+{
+    const struct lease *lease = unit_lease(unit);
+    bool is_held = lease != NULL && lease->worker != NULL;
+    if (!unit_is_terminal(unit) && !is_held && unit->attempt < attempt) {
+        unit->attempt = attempt;
+        unit->flags &= (uint8_t)~UNIT_REPORTED;
+    }
+}
+
 /* One listed lease; false when it is not this worker's. */
 static bool worker_attach_one(struct core *core, struct worker *worker,
                               const struct drv_attached *attached)
 {
     struct item item;
+    if (attached->attempt == 0 || attached->attempt > ATTEMPT_MAX) {
+        return false; /* never given out */
+    }
     if (!item_find(core, &attached->id, attached->index, &item)) {
         if (attached->state != 3 && park_add(core, worker, attached)) {
             return true;
@@ -383,6 +398,7 @@ static bool worker_attach_one(struct core *core, struct worker *worker,
     }
     struct lease *lease = unit_lease(item.unit);
     if (lease == NULL || lease->worker != worker || item.unit->attempt != attached->attempt) {
+        pass_attempt(item.unit, attached->attempt);
         /* A held result of an attempt that ended is sent again, and answered then. */
         return attached->state == 3;
     }

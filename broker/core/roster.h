@@ -16,6 +16,7 @@
 
 enum {
     SHARED_PER_WORKER_MAX = 64, /* shared values kept by a worker, but for those in use */
+    ATTEMPT_MAX = 1 << 30,      /* attempts that a worker may claim to hold */
     ATTACH_MAX = 65536,         /* leases of one HELLO */
 };
 

@@ -296,6 +296,27 @@ static void test_attempts_go_on_after_a_restart(void **state)
     assert_int_equal(again.attempt, 2);
 }
 
+/* The same when the task was submitted again before the worker came back. */
+static void test_attempts_pass_what_a_worker_lists_late(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+    struct drv_ref ref = begin(bench, 2, 100);
+    report_started(bench, 2, ref);
+    bench_restart(bench);
+    client(bench, 1);
+    bench_pass(bench, 16 * SECOND); /* the window is over */
+    struct drv_spec spec = watched("work");
+    submit(bench, 1, &spec, 100);
+    bench_turn(bench);
+    come_back(bench, 2, 1);
+    attach(bench, 2, ref, 2);
+    (void)welcomed(bench, 2);
+    assert_int_equal(expect(bench, 2, DRV_ABORT)->abort.leases[0].ref.attempt, 1);
+    assert_int_equal(leased(bench, 2).attempt, 2);
+}
+
 /* A lease that was never delivered is not taken for listed because an earlier one was. */
 static void test_lease_of_next_attempt_must_be_listed_anew(void **state)
 {
@@ -438,6 +459,7 @@ int main(void)
         BENCH_TEST(test_unlisted_lease_goes_back),
         BENCH_TEST(test_listed_foreign_lease_is_aborted),
         BENCH_TEST(test_attempts_go_on_after_a_restart),
+        BENCH_TEST(test_attempts_pass_what_a_worker_lists_late),
         BENCH_TEST(test_lease_of_next_attempt_must_be_listed_anew),
         BENCH_TEST(test_cancel_reaches_worker_that_was_away),
         BENCH_TEST(test_takeover_closes_the_old_connection),
