@@ -86,6 +86,8 @@ void sim_broker_on_message(struct sim *sim, struct sim_conn *conn,
     }
     sim_trace(sim, drv_kind_name(message->kind), conn->peer, message->seq, message->epoch);
     if (message->kind == DRV_HELLO) {
+        uint32_t peer;
+        (void)sim_session_read(sim, &message->hello.session, &peer, &conn->session);
         sim_net_agree(conn, SIM_BROKER_SIDE, sim->broker.epoch, message->hello.credit_bytes);
     }
     sim_checker_on_heard(sim, conn, message);

@@ -216,7 +216,8 @@ static void check_dispatch(struct sim *sim, uint32_t serial, const struct sim_se
                            bool present)
 {
     const struct sim_task *task = sim_model_task(&sim->model, serial);
-    if (sim->checker.paused[task->spec.queue]) {
+    /* With tight limits a pause may have been refused. */
+    if (sim->checker.paused[task->spec.queue] && !sim->profile.tight) {
         accuse(sim, serial, "leased from a paused queue");
     } else if (present && seat->live + 1 > seat->credit) {
         accuse(sim, serial, "leased beyond the worker's credit");
@@ -225,6 +226,13 @@ static void check_dispatch(struct sim *sim, uint32_t serial, const struct sim_se
     }
     bool delayed = task->due_us > task->submitted_us && task->attempt == 0;
     sim_count(sim, delayed ? SIM_DUE_SEEN : SIM_ASSIGNED_SEEN);
+}
+
+/* What a process had in its books cannot be asked once it is dead; the broker may not know. */
+static bool process_is_alive(const struct sim *sim, uint32_t worker, uint32_t session)
+{
+    const struct sim_peer *peer = &sim->peers[worker];
+    return peer->session_number == session && peer->state != SIM_DEAD;
 }
 
 static void on_lease(struct sim *sim, uint32_t serial, const struct core_record *record)
@@ -238,7 +246,8 @@ static void on_lease(struct sim *sim, uint32_t serial, const struct core_record 
     struct sim_seat *seat = &sim->checker.seats[worker];
     bool present = session == seat->live_session; /* else of a process that has died since */
     check_lease(sim, serial, record);
-    if (!take_over(sim, task, record, &sim->peers[worker])) {
+    if (process_is_alive(sim, worker, session) &&
+        !take_over(sim, task, record, &sim->peers[worker])) {
         check_dispatch(sim, serial, seat, present);
     }
     sim->checker.leases[task->spec.queue][task->spec.type]++;
@@ -270,7 +279,8 @@ static void on_started(struct sim *sim, uint32_t serial, const struct core_recor
     if (!is_of_live_attempt(sim, serial, record)) {
         return;
     }
-    if (task->told_attempt < record->attempt && task->reported_attempt < record->attempt) {
+    if (task->told_attempt < record->attempt && task->reported_attempt < record->attempt &&
+        process_is_alive(sim, task->holder, task->holder_session)) {
         accuse(sim, serial, "recorded as started, which its worker never said");
     }
     sim_count(sim, SIM_STARTED_SEEN);
@@ -442,7 +452,10 @@ static void on_ended(struct sim *sim, uint32_t serial, const struct core_record 
         accuse(sim, serial, "ended twice");
         return;
     }
-    if (record->attempt != task->attempt && is_counted(task)) {
+    /* Unleased, its number may have been raised above what some worker still has. */
+    bool fits = task->hold == SIM_HOLD_LIVE ? record->attempt == task->attempt
+                                            : record->attempt >= task->attempt;
+    if (!fits && is_counted(task)) {
         accuse(sim, serial, "ended by another attempt");
     }
     if (is_counted(task)) {
@@ -499,30 +512,44 @@ static void on_forgotten(struct sim *sim, uint32_t serial)
 /* ---- requests
  * --------------------------------------------------------------------------------------- */
 
+/* A request about a queue has taken effect. */
+static void on_control_recorded(struct sim *sim, uint32_t peer, uint32_t session, uint64_t req)
+{
+    struct sim_checker *checker = &sim->checker;
+    uint32_t count = checker->control_count < SIM_CONTROLS_MAX ? checker->control_count
+                                                               : SIM_CONTROLS_MAX;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct sim_control *control = &checker->controls[i];
+        if (control->peer == peer && control->session == session && control->req == req &&
+            (control->op == DRV_QUEUE_PAUSE || control->op == DRV_QUEUE_RESUME)) {
+            checker->paused[control->queue] = control->op == DRV_QUEUE_PAUSE;
+            sim_trace(sim, "broker.pause", control->queue, control->op, req);
+        }
+    }
+}
+
 /* A request has one reply; what is sent again is answered from the books. */
 static void on_reply_recorded(struct sim *sim, const struct core_record *record)
 {
-    struct sim_peer *peer = sim_peer_of_session(sim, &record->session);
-    if (peer == NULL || record->req >= SIM_REQUEST_BITS) {
+    uint32_t peer, session;
+    if (!sim_session_read(sim, &record->session, &peer, &session)) {
+        return; /* a stranger */
+    }
+    on_control_recorded(sim, peer, session, record->req);
+    struct sim_seat *seat = &sim->checker.seats[peer];
+    if (session != sim->peers[peer].session_number || record->req >= SIM_REQUEST_BITS) {
         return;
     }
-    struct sim_seat *seat = &sim->checker.seats[peer->number];
-    if (seat->effects_session != peer->session_number) {
-        seat->effects_session = peer->session_number;
+    if (seat->effects_session != session) {
+        seat->effects_session = session;
         memset(seat->effects, 0, sizeof seat->effects);
     }
     uint8_t bit = (uint8_t)(1u << (record->req % 8));
     if ((seat->effects[record->req / 8] & bit) != 0) {
         sim_fail(sim, "request %llu of client %u took effect twice",
-                 (unsigned long long)record->req, peer->number);
+                 (unsigned long long)record->req, peer);
     }
     seat->effects[record->req / 8] |= bit;
-    const struct sim_request *request = peer->role == SIM_CLIENT
-                                            ? sim_request_find(peer->client, record->req)
-                                            : NULL;
-    if (request != NULL && request->kind == DRV_QUEUE && request->op == DRV_QUEUE_PAUSE) {
-        sim->checker.paused[request->queue] = sim->checker.pause_heard[request->queue];
-    }
 }
 
 static void on_task_record(struct sim *sim, uint32_t serial, const struct core_record *record)

@@ -34,6 +34,7 @@ enum {
     SIM_SEATS = 16,          /* peers */
     SIM_REQUEST_BITS = 4096, /* requests of a session whose effect is counted */
     SIM_SWAPS_MAX = 1024,
+    SIM_CONTROLS_MAX = 256,
 };
 
 struct sim_line { /* tasks that have not been leased yet, in the order of their arrival */
@@ -58,6 +59,13 @@ struct sim_stuck {    /* work that could run and does not */
     uint64_t leases;  /* given so far when it began */
 };
 
+struct sim_control { /* a queue request that has arrived */
+    uint32_t peer, session;
+    uint64_t req;
+    unsigned queue;
+    uint32_t op;
+};
+
 struct sim_checker {
     struct sim_line lines[SIM_QUEUE_COUNT][SIM_TYPE_COUNT][SIM_PRIORITIES];
     struct sim_seat seats[SIM_SEATS];
@@ -67,10 +75,11 @@ struct sim_checker {
     uint64_t submitted; /* of this epoch, by the records */
     uint64_t by_state[DROVER_STATE_LOST + 1];
     uint64_t depth[SIM_QUEUE_COUNT];
-    bool paused[SIM_QUEUE_COUNT];      /* a pause has taken effect */
-    bool pause_heard[SIM_QUEUE_COUNT]; /* the last word that arrived was: pause */
-    bool purged[SIM_QUEUE_COUNT];      /* ever */
-    bool limit_set;                    /* the limit of the tight queue was changed */
+    bool paused[SIM_QUEUE_COUNT];                  /* a pause has taken effect */
+    bool purged[SIM_QUEUE_COUNT];                  /* ever */
+    struct sim_control controls[SIM_CONTROLS_MAX]; /* ring */
+    uint32_t control_count;
+    bool limit_set; /* the limit of the tight queue was changed */
     int64_t increments[SIM_COUNTERS], increments_unknown[SIM_COUNTERS];
     uint64_t swapped[SIM_SWAPS_MAX]; /* versions that were replaced */
     uint32_t swapped_count;

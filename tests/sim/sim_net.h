@@ -72,8 +72,9 @@ struct sim_stash { /* direct connections: long values on their way */
 
 struct sim_conn {
     uint32_t id;
-    uint32_t peer;   /* which simulated peer made it */
-    uint32_t number; /* the broker's number for it, when open on that side */
+    uint32_t peer;    /* which simulated peer made it */
+    uint32_t number;  /* the broker's number for it, when open on that side */
+    uint32_t session; /* number of the session that said HELLO on it */
     enum core_port port;
     bool direct;
     bool faulty; /* frames of it may be lost, doubled, overtaken, garbled */

@@ -43,25 +43,27 @@ void sim_checker_on_broker_start(struct sim *sim)
     }
 }
 
-static void on_queue_heard(struct sim *sim, const struct drv_queue_request *request)
+/* Remembered until the record of its reply says that it has taken effect. */
+static void on_queue_heard(struct sim *sim, const struct sim_conn *conn,
+                           const struct drv_message *message)
 {
+    struct sim_checker *checker = &sim->checker;
+    const struct drv_queue_request *request = &message->queue;
     for (unsigned queue = 0; queue < SIM_QUEUE_COUNT; queue++) {
         const char *name = sim_queue_name(queue);
         if (request->queue.len != strlen(name) ||
             memcmp(request->queue.ptr, name, request->queue.len) != 0) {
             continue;
         }
-        sim_trace(sim, "broker.queue", queue, request->op, 0);
-        if (request->op == DRV_QUEUE_RESUME) {
-            sim->checker.paused[queue] = false;
-            sim->checker.pause_heard[queue] = false;
-        } else if (request->op == DRV_QUEUE_PAUSE) {
-            sim->checker.pause_heard[queue] = true;
-        } else if (request->op == DRV_QUEUE_PURGE) {
-            sim->checker.purged[queue] = true;
-        } else if (request->op == DRV_QUEUE_SET) {
-            sim->checker.limit_set = true;
-        }
+        sim_trace(sim, "broker.queue", queue, request->op, message->request.req);
+        checker->purged[queue] = checker->purged[queue] || request->op == DRV_QUEUE_PURGE;
+        checker->limit_set = checker->limit_set || request->op == DRV_QUEUE_SET;
+        checker->controls[checker->control_count++ % SIM_CONTROLS_MAX] = (struct sim_control){
+            .peer = conn->peer,
+            .session = conn->session,
+            .req = message->request.req,
+            .queue = queue,
+            .op = request->op};
     }
 }
 
@@ -80,7 +82,7 @@ void sim_checker_on_heard(struct sim *sim, const struct sim_conn *conn,
 {
     struct sim_seat *seat = &sim->checker.seats[conn->peer];
     if (message->kind == DRV_QUEUE) {
-        on_queue_heard(sim, &message->queue);
+        on_queue_heard(sim, conn, message);
     }
     if (message->kind == DRV_HELLO) {
         seat->conn = conn->id;
@@ -266,7 +268,7 @@ static void probe_class(struct sim *sim, unsigned queue, unsigned type, uint32_t
     struct sim_checker *checker = &sim->checker;
     struct sim_stuck *stuck = &checker->stuck[queue][type];
     const struct sim_peer *worker = free_worker(sim, queue, type);
-    bool stands = serial != SIM_NO_TASK && worker != NULL && !checker->pause_heard[queue] &&
+    bool stands = serial != SIM_NO_TASK && worker != NULL && !checker->paused[queue] &&
                   !sim->broker.draining;
     if (!stands || stuck->leases != checker->leases[queue][type]) {
         stuck->since_us = INT64_MAX;

@@ -99,7 +99,9 @@ static void array_open_answered(struct sim *sim, struct sim_peer *peer, uint32_t
             sim_model_task(&sim->model, array + 1 + i)->submit = SIM_SUBMIT_REFUSED;
         }
     }
-    sim_deed_grow(sim, peer, array);
+    if (whole->submit == SIM_SUBMIT_ACKED) { /* else it is tried again later */
+        sim_deed_grow(sim, peer, array);
+    }
 }
 
 /* The whole array pauses: one message about all that was refused is enough. */
