@@ -12,6 +12,7 @@ fail with OutcomeUnknown, and tasks that are still waited for are watched anew.
 
 import os
 import random
+import threading
 import time
 
 import zmq
@@ -334,7 +335,7 @@ class Client:
         now = time.monotonic()
         if self._connection is None:
             if now < self._retry_at:
-                time.sleep(max(min(self._retry_at, deadline) - now, 0))
+                threading.Event().wait(max(min(self._retry_at, deadline) - now, 0))
                 return
             self._connect()
         connection = self._connection

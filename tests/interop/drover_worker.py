@@ -5,7 +5,7 @@
 
 Handlers run in threads, one per slot, and get a Task; what they return is the result, what they
 raise is the error. A handler that runs for long looks at task.is_cancelled() or sleeps with
-task.sleep(). Run as a program it offers the handlers of HANDLERS:
+task.pause(). Run as a program it offers the handlers of HANDLERS:
 
     drover_worker.py ENDPOINT [--name NAME] [--slots N]
 
@@ -65,7 +65,7 @@ class Task:
     def is_cancelled(self):
         return self._lease.cancelled.is_set()
 
-    def sleep(self, seconds):
+    def pause(self, seconds):
         """True when the task was cancelled meanwhile."""
         return self._lease.cancelled.wait(seconds)
 
@@ -484,9 +484,9 @@ def host_numbers():
 # ---- handlers ----
 
 
-def sleep(task):
+def sleep_ms(task):
     """Sleeps so many milliseconds; ends early when it is cancelled."""
-    if task.sleep(task.value / 1000):
+    if task.pause(task.value / 1000):
         raise HandlerError("cancelled")
     return task.value
 
@@ -505,7 +505,7 @@ def flaky(task):
 def half(task):
     """Reports progress, and waits to be cancelled."""
     task.progress(500, "half")
-    if not task.sleep(600):
+    if not task.pause(600):
         raise HandlerError("nobody cancelled it")
     raise HandlerError("cancelled")
 
@@ -519,7 +519,7 @@ HANDLERS = {
     "square": lambda task: task.value * task.value,
     "echo": lambda task: task.value,
     "add": lambda task: task.value + task.shared,
-    "sleep": sleep,
+    "sleep": sleep_ms,
     "fail": fail,
     "flaky": flaky,
     "half": half,
