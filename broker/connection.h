@@ -24,8 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONNECTION_ROUTING_ID_MAX 32 /* ours has 5 bytes: the socket makes it, never the peer \
-                                      */
+#define CONNECTION_ROUTING_ID_MAX 32 /* ours has 5 bytes; the socket makes it */
 
 struct connection {
     uint32_t number;
