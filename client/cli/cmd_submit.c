@@ -43,20 +43,32 @@ static int print_outcome(const struct cli *cli, const drover_outcome *outcome)
     return succeeded ? print_value(drover_outcome_value(outcome), false) : code;
 }
 
-static int wait_for(const struct cli *cli, const drover_id *id)
+/* Submit and watch in one: the result is released once it came, and a restart is told as
+ * `lost`. */
+static int submit_and_wait(struct cli *cli, const char *type, const drover_value *payload,
+                           const drover_submit_options *submit_options)
 {
     char text[TARGET_TEXT_MAX];
     char what[TARGET_TEXT_MAX + 32];
-    drover_outcome *outcome = NULL;
-    drover_status status = drover_result(cli->client, id, DROVER_INDEX_NONE,
-                                         cli_duration(cli, "wait-timeout"), &outcome);
+    drover_future *future = NULL;
+    const drover_outcome *outcome = NULL;
+    drover_status status = drover_submit_future(cli->client, type, payload, submit_options,
+                                                &future);
     if (status != DROVER_OK) {
-        target_format(id, DROVER_INDEX_NONE, text);
-        (void)snprintf(what, sizeof(what), "task %s has not ended", text);
-        return cli_failed(cli, status, what);
+        return cli_failed(cli, status, "submit");
     }
-    int code = print_outcome(cli, outcome);
-    drover_outcome_destroy(&outcome);
+    drover_id id = drover_future_id(future);
+    task_warn_unoffered(cli, &id, type);
+    status = drover_future_outcome(future, cli_duration(cli, "wait-timeout"), &outcome);
+    target_format(&id, DROVER_INDEX_NONE, text);
+    (void)snprintf(what, sizeof(what), "task %s has not ended", text);
+    int code = CLI_OK;
+    if (status == DROVER_OK) {
+        code = print_outcome(cli, outcome);
+    } else {
+        code = cli_failed(cli, status, status == DROVER_TIMEOUT ? what : "submit");
+    }
+    drover_future_destroy(&future);
     return code;
 }
 
@@ -68,12 +80,15 @@ static int submit(struct cli *cli, const char *type, const drover_value *payload
     if (code != CLI_OK) {
         return code;
     }
+    if (drv_options_flag(cli->options, "wait")) {
+        return submit_and_wait(cli, type, payload, submit_options);
+    }
     drover_status status = drover_submit(cli->client, type, payload, submit_options, &id);
     if (status != DROVER_OK) {
         return cli_failed(cli, status, "submit");
     }
     task_warn_unoffered(cli, &id, type);
-    return drv_options_flag(cli->options, "wait") ? wait_for(cli, &id) : print_id(cli, &id);
+    return print_id(cli, &id);
 }
 
 static int run(struct cli *cli)

@@ -21,7 +21,9 @@
 #include <drover/drover.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -152,6 +154,9 @@ static int check_operands(const struct cli *cli, const char *name)
 static int flush_output(int code)
 {
     if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        if (errno == EPIPE) {
+            return cli_worse(code, CLI_IO); /* `| head` is no mistake to be told of */
+        }
         return cli_worse(code, cli_say(CLI_IO, "stdout: %s", strerror(errno)));
     }
     return code;
@@ -209,10 +214,22 @@ static int run_help(int argc, const char *const *argv)
     return command != NULL ? run_command(command, count, words) : flush_output(code);
 }
 
+/* A standard stream that is closed must not become a socket of the library. */
+static void open_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) {
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *const *words = (const char *const *)argv;
     const struct cli_command *command = NULL;
+    open_streams();
+    (void)signal(SIGPIPE, SIG_IGN); /* a reader that leaves ends the work, see stream.c */
     (void)setlocale(LC_CTYPE, "");
     if (argc > 1 && strcmp(words[1], "help") == 0) {
         return run_help(argc, words);

@@ -108,6 +108,10 @@ static int turn(struct run *run, int64_t *wait_ms)
         *wait_ms = FIRST_WAIT_MS;
         int code = on_outcome(run, &outcome);
         meter_update(&run->meter, &progress);
+        if (code == STREAM_GOES_ON && ferror(stdout) != 0) { /* nobody reads on */
+            status = drover_map_cancel(run->map);
+            return status == DROVER_OK ? CLI_IO : on_failure(run, status);
+        }
         return code;
     }
     if (status == DROVER_TIMEOUT) {

@@ -208,6 +208,22 @@ static void refused(struct drv_session *session, const struct drv_target *target
     }
 }
 
+/*
+ * The broker has these: should a restart take them, they are lost and not unknown. At which
+ * level they are kept it does not say, so the weakest is claimed.
+ */
+static void accepted(struct watch_ask *ask, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct drv_watch *watch = find(ask->session, &ask->targets[i].id,
+                                       ask->targets[i].index);
+        if (watch != NULL && watch->is_asked && watch->epoch == 0) {
+            watch->epoch = ask->session->epoch;
+            watch->level = DROVER_DURABILITY_MEMORY;
+        }
+    }
+}
+
 static void on_watch_answer(struct drv_pending *pending, const struct drv_answer *answer)
 {
     struct watch_ask *ask = DRV_CONTAINER_OF(pending, struct watch_ask, pending);
@@ -224,6 +240,7 @@ static void on_watch_answer(struct drv_pending *pending, const struct drv_answer
                 refused(ask->session, &ask->targets[note->position], (drover_status)note->code);
             }
         }
+        accepted(ask, count);
     } else {
         /* nobody waits for the answer to UNWATCH */
     }
