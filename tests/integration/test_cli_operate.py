@@ -21,6 +21,8 @@ class Operate(unittest.TestCase):
         cls.fleet = Fleet()
         cls.fleet.broker()
         cls.worker = cls.fleet.worker("--slots", "2", "--name", "one", "--label", "zone=a")
+        # A result that is kept keeps its queue in the lists.
+        cls.fleet.drover("submit", "square", "1", "--wait", "--keep", "1h")
 
     @classmethod
     def tearDownClass(cls):

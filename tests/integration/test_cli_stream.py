@@ -88,6 +88,23 @@ class Stream(unittest.TestCase):
             process.stdin.close()
             self.assertEqual(process.wait(DEADLINE * SCALE), 0)
 
+    def shell(self, script):
+        """A line of shell with the command as $0."""
+        return subprocess.run(["sh", "-c", script, os.path.join(BIN, "drover")],
+                              capture_output=True, text=True, check=False, cwd=self.fleet.folder,
+                              env=self.fleet.environment(), timeout=DEADLINE * SCALE)
+
+    def test_map_with_a_closed_stdin_is_a_map_of_nothing(self):
+        done = self.shell('"$0" map square <&-')
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
+
+    def test_map_whose_reader_leaves_is_cancelled(self):
+        done = self.shell('seq 1 100000 | "$0" map square | head -n 1')
+        self.assertEqual(done.stdout, "1\n")
+        until(lambda: not any(task["state"] in ("queued", "running")
+                              for task in self.fleet.json("task", "ls")["tasks"]),
+              "nothing of the map is left")
+
     def test_map_interrupted_cancels_what_is_left(self):
         path = self.fleet.write("sleeps", "60000\n" * 20)
         process = self.fleet.start("drover", "map", "sleep", path)
