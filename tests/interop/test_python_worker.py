@@ -163,7 +163,7 @@ class WithOurClientAndWorkerOfPython(WithPythonWorker):
 
     def test_a_killed_worker_s_tasks_run_elsewhere(self):
         client = self.connect()
-        task = client.submit("sleep", 300)
+        task = client.submit("sleep", 3000)
         until(lambda: client.query(WORKERS)["workers"][0]["running"] == 1, "it runs")
         self.start_worker("--name", "other")
         self.worker.kill()

@@ -12,7 +12,7 @@ void sim_book_remove(struct sim_worker *worker, struct sim_lease *lease);
 /* What left the book, so that a late duplicate of its LEASE is not taken for a new one. */
 void sim_book_remember(struct sim_worker *worker, const struct drv_ref *ref, uint64_t epoch);
 
-void sim_book_take(struct sim *sim, struct sim_peer *peer, const struct drv_lease *lease);
+void sim_book_take(struct sim *sim, struct sim_peer *peer, const struct drv_lease *message);
 void sim_book_recall(struct sim *sim, struct sim_peer *peer, const struct drv_leases *leases);
 void sim_book_abort(struct sim *sim, struct sim_peer *peer, const struct drv_abort *abort);
 void sim_book_go(struct sim *sim, struct sim_peer *peer, const struct drv_leases *leases);

@@ -110,7 +110,7 @@ static void submit_anew(struct sim *sim, struct sim_peer *peer)
 void sim_client_on_session_lost(struct sim *sim, struct sim_peer *peer)
 {
     struct sim_client *client = peer->client;
-    if (sim_once_in(sim, 3)) {
+    if (sim_once_in(sim, 2)) {
         submit_anew(sim, peer);
     }
     for (uint32_t i = 0; i < client->request_count; i++) {

@@ -12,7 +12,6 @@
 
 enum {
     DIRECT_FRAMES_MAX = SIM_LINK_QUEUE_MAX,
-    RECEIVED_BITS = 64,
 };
 
 /* What opens and closes a connection, what must find something in place, and what is not
@@ -124,22 +123,27 @@ drover_status sim_direct_send(struct sim *sim, struct sim_conn *conn, enum sim_s
 
 static void direct_note_received(struct sim_end *end, uint64_t seq)
 {
-    if (seq <= end->received) {
-        return;
+    for (uint64_t passed = end->received + 1; passed < seq; passed++) {
+        DRV_ASSERT(end->missing_count < SIM_MISSING_MAX);
+        end->missing[end->missing_count++] = passed;
     }
-    uint64_t ahead = seq - end->received - 1;
-    if (ahead > 0) {
-        if (ahead <= RECEIVED_BITS) {
-            end->received_bits |= UINT64_C(1) << (ahead - 1);
+    for (size_t i = 0; i < end->missing_count; i++) {
+        if (end->missing[i] == seq) {
+            end->missing[i] = end->missing[--end->missing_count];
+            break;
         }
-        return;
     }
-    end->received++;
-    while ((end->received_bits & 1) != 0) {
-        end->received_bits >>= 1;
-        end->received++;
+    end->received = seq > end->received ? seq : end->received;
+}
+
+/* Everything up to here has been received. */
+static uint64_t direct_whole(const struct sim_end *end)
+{
+    uint64_t whole = end->received;
+    for (size_t i = 0; i < end->missing_count; i++) {
+        whole = end->missing[i] <= whole ? end->missing[i] - 1 : whole;
     }
-    end->received_bits >>= 1;
+    return whole;
 }
 
 void sim_direct_settle(struct sim *sim, struct sim_conn *conn, enum sim_side side, uint64_t seq)
@@ -148,7 +152,8 @@ void sim_direct_settle(struct sim *sim, struct sim_conn *conn, enum sim_side sid
     if (seq > end->want_settle) {
         end->want_settle = seq;
     }
-    uint64_t settled = end->want_settle < end->received ? end->want_settle : end->received;
+    uint64_t whole = direct_whole(end);
+    uint64_t settled = end->want_settle < whole ? end->want_settle : whole;
     if (settled <= end->settled) {
         return;
     }

@@ -30,6 +30,7 @@ enum sim_side { SIM_PEER_SIDE = 0, SIM_BROKER_SIDE = 1 };
 
 enum {
     SIM_LINK_QUEUE_MAX = 512, /* messages that a link holds back */
+    SIM_MISSING_MAX = 128,    /* messages overtaken at a time */
 };
 
 struct sim_frame {
@@ -55,13 +56,14 @@ struct sim_end {
     int64_t tick_at_us; /* scheduled acknowledgement; INT64_MAX none */
     uint64_t window;    /* bytes that the other side takes unsettled */
     /* direct connections */
-    uint64_t epoch;         /* put into messages sent from here */
-    uint64_t next_seq;      /* of the next message sent from here */
-    uint64_t settled;       /* all received up to here has been settled */
-    uint64_t want_settle;   /* what the owner wants settled */
-    uint64_t received;      /* all up to here has been received */
-    uint64_t received_bits; /* bit n: received + 2 + n has been received */
-    struct sim_sent *sent;  /* owned ring of awaited settlements */
+    uint64_t epoch;                    /* put into messages sent from here */
+    uint64_t next_seq;                 /* of the next message sent from here */
+    uint64_t settled;                  /* all received up to here has been settled */
+    uint64_t want_settle;              /* what the owner wants settled */
+    uint64_t received;                 /* the highest that has been received */
+    uint64_t missing[SIM_MISSING_MAX]; /* lower ones that have not: overtaken on the way */
+    size_t missing_count;
+    struct sim_sent *sent; /* owned ring of awaited settlements */
     size_t sent_first, sent_count, sent_capacity;
 };
 
@@ -115,11 +117,11 @@ void sim_net_read(struct sim *sim, struct sim_conn *conn, enum sim_side side);
  * otherwise late, a peer never. */
 void sim_net_close(struct sim *sim, struct sim_conn *conn, enum sim_side side, bool told);
 
-/* Events. */
+/* Events; `id` names the connection, which may be gone. */
 void sim_net_on_arrive(struct sim *sim, struct sim_frame *frame);
-void sim_net_on_tick(struct sim *sim, uint32_t conn, enum sim_side side);
-void sim_net_on_ack(struct sim *sim, uint32_t conn, enum sim_side side, uint64_t seq);
-void sim_net_on_break(struct sim *sim, uint32_t conn, enum sim_side side, bool quiet);
+void sim_net_on_tick(struct sim *sim, uint32_t id, enum sim_side side);
+void sim_net_on_ack(struct sim *sim, uint32_t id, enum sim_side side, uint64_t seq);
+void sim_net_on_break(struct sim *sim, uint32_t id, enum sim_side side, bool quiet);
 /* The connection breaks; with `half` one side, at random, never learns of it. */
 void sim_net_break(struct sim *sim, struct sim_conn *conn, bool half);
 void sim_net_free_frame(struct sim *sim, struct sim_frame *frame);

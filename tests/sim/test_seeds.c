@@ -3,9 +3,9 @@
  *
  *   sim.seeds [--seed N] [--seeds N] [--jobs N] [--check-every N] [--trace]
  *
- * Without options: a thousand seeds and more from 1 on, in two processes. A seed that fails is
- * named together with the command that repeats it. What was met is printed; a fault, a
- * transition or a corner that was never met fails the run.
+ * Without options: a thousand seeds and more from 1 on (fewer under a sanitizer), in two
+ * processes. A seed that fails is named together with the command that repeats it. What was met
+ * is printed; a fault, a transition or a corner that was never met fails the run.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,11 +19,13 @@
 
 enum {
     SEEDS_DEFAULT = 1200,
+    SEEDS_INSTRUMENTED = 400, /* sanitizers look for other things, and are slow */
     SEEDS_FOR_COVERAGE = 500, /* fewer prove nothing about what was not met */
     CHECK_EVERY_DEFAULT = 4,
     CHECK_ALL_IN = 8, /* one seed in so many is checked after every step */
     JOBS_MAX = 16,
     FAILURES_MAX = 5,
+    TASKS_MIN = 200, /* of a run that is worth its name */
 };
 
 struct options {
@@ -45,6 +47,12 @@ static bool parse_number(const char *text, uint64_t *out_number)
     return *text != '\0' && *end == '\0';
 }
 
+static uint64_t seeds_default(void)
+{
+    const char *scale = getenv("DROVER_TEST_TIME_SCALE");
+    return scale == NULL || strcmp(scale, "1") == 0 ? SEEDS_DEFAULT : SEEDS_INSTRUMENTED;
+}
+
 static bool options_parse(int argc, char **argv, struct options *options)
 {
     for (int i = 1; i < argc; i++) {
@@ -58,7 +66,7 @@ static bool options_parse(int argc, char **argv, struct options *options)
         }
         if (strcmp(argv[i], "--seed") == 0) {
             options->first = number;
-            options->count = options->count == SEEDS_DEFAULT ? 1 : options->count;
+            options->count = options->count == seeds_default() ? 1 : options->count;
         } else if (strcmp(argv[i], "--seeds") == 0) {
             options->count = number;
         } else if (strcmp(argv[i], "--jobs") == 0 && number > 0 && number <= JOBS_MAX) {
@@ -89,6 +97,10 @@ static void run_seed(const struct options *options, uint64_t seed, const char *p
     struct sim_outcome outcome;
     sim_run(&config, &outcome);
     sim_stats_add(&share->stats, &outcome.stats);
+    if (!outcome.failed && outcome.stats.tasks < TASKS_MIN) {
+        outcome.failed = true;
+        (void)snprintf(outcome.reason, sizeof outcome.reason, "with too few tasks");
+    }
     if (outcome.failed) {
         share->failures++;
         fprintf(stderr,
@@ -151,7 +163,7 @@ static int judge(const struct options *options, const struct share *shares, bool
 
 int main(int argc, char **argv)
 {
-    struct options options = {.first = 1, .count = SEEDS_DEFAULT, .jobs = 2};
+    struct options options = {.first = 1, .count = seeds_default(), .jobs = 2};
     if (!options_parse(argc, argv, &options)) {
         fprintf(stderr,
                 "usage: %s [--seed N] [--seeds N] [--jobs N] [--check-every N] [--trace]\n",
