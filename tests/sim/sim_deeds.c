@@ -346,7 +346,8 @@ static bool is_retryable(struct sim *sim, const struct sim_peer *peer,
                          const struct sim_task *task)
 {
     return task->index == DROVER_INDEX_NONE && task->elements == 0 && task->seen &&
-           task->acked_epoch == peer->epoch && !task->retry_asked && !task->forget_asked &&
+           task->seen_epoch == peer->epoch && task->acked_epoch == peer->epoch &&
+           !task->retry_asked && !task->forget_asked &&
            (task->outcome.state == DROVER_STATE_FAILED ||
             task->outcome.state == DROVER_STATE_CANCELLED ||
             task->outcome.state == DROVER_STATE_EXPIRED) &&

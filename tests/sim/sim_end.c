@@ -7,7 +7,7 @@
 #include "sim_plan.h"
 #include "sim_world.h"
 
-enum { REPAIR_GAP_US = 4000000 };
+enum { REPAIR_GAP_US = 4000000, CANCEL_AGAIN_US = 3000000 };
 
 enum { /* steps of the first client once everything is healed */
        STEP_RESUME = SIM_QUEUE_COUNT,
@@ -72,11 +72,17 @@ static bool end_repair(struct sim *sim, struct sim_peer *peer)
 /* ---- what cannot end by itself
  * ------------------------------------------------------------------ */
 
-static bool never_ends(const struct sim_task *task)
+static bool never_ends(const struct sim *sim, const struct sim_task *task)
 {
     bool stuck = task->spec.type == SIM_NOBODY || (task->elements > 0 && task->abandoned);
     bool sent = task->submit == SIM_SUBMIT_ACKED || task->submit == SIM_SUBMIT_UNKNOWN;
-    return stuck && sent && task->array == SIM_NO_TASK && !task->resolved;
+    /* A submit of an earlier session may have arrived after all. */
+    bool stands = task->known && task->epoch == sim->broker.epoch &&
+                  !sim_state_is_terminal(task->state);
+    bool asked = task->end_cancelled_us != 0 &&
+                 (!stands || sim->now_us < task->end_cancelled_us + CANCEL_AGAIN_US);
+    return stuck && task->array == SIM_NO_TASK && ((sent && !task->resolved) || stands) &&
+           !asked;
 }
 
 static bool end_cancel(struct sim *sim, struct sim_peer *peer)
@@ -84,15 +90,14 @@ static bool end_cancel(struct sim *sim, struct sim_peer *peer)
     struct sim_request *request = NULL;
     for (uint32_t i = 0; i < sim->model.count; i++) {
         struct sim_task *task = sim_model_task(&sim->model, i);
-        if (task->owner != peer->number || !never_ends(task) ||
-            task->end_cancelled_by == peer->session_number) {
+        if (task->owner != peer->number || !never_ends(sim, task)) {
             continue;
         }
         if (request == NULL && (request = sim_request_new(sim, peer, DRV_CANCEL)) == NULL) {
             return true;
         }
         request->budget_ms = 0;
-        task->end_cancelled_by = peer->session_number;
+        task->end_cancelled_us = sim->now_us;
         request->targets[request->count++] = i;
         for (uint32_t j = 0; j <= task->elements; j++) {
             task[j].cancel_asked = true;

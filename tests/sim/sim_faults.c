@@ -267,7 +267,6 @@ void sim_faults_heal(struct sim *sim)
     for (uint32_t i = 0; i < sim->peer_count; i++) {
         struct sim_peer *peer = &sim->peers[i];
         sim_faults_mend(sim, peer);
-        peer->held_until_us = 0;
         if (peer->worker != NULL) {
             peer->worker->doomed = false;
         }

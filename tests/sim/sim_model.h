@@ -74,8 +74,8 @@ struct sim_task {
     uint64_t seen_epoch;
     struct sim_outcome_seen outcome; /* when seen */
     uint64_t watched_by;             /* session number under which it is watched */
-    uint64_t end_cancelled_by;       /* the same for the cancel and the forget of the end */
-    uint64_t forgotten_by;
+    uint64_t forgotten_by;           /* the same for the forget of the end */
+    int64_t end_cancelled_us;        /* cancelled at the end; 0: not yet */
 
     /* broker side: of the present incarnation */
     bool known; /* the core has recorded it */
