@@ -390,6 +390,9 @@ void core_step(struct core *core, const struct core_event *event, int64_t now_us
     }
 }
 
+/* How long to wait before memory is asked for again. */
+#define STARVED_US ((int64_t)10 * 1000)
+
 /* --- ticks ------------------------------------------------------------------------------- */
 
 int64_t core_tick(struct core *core, int64_t now_us)
@@ -405,6 +408,9 @@ int64_t core_tick(struct core *core, int64_t now_us)
         return core->now_us;
     }
     int64_t deadline_us = timers_deadline_us(core);
+    if (core->is_starved && deadline_us > core->now_us + STARVED_US) {
+        deadline_us = core->now_us + STARVED_US;
+    }
     if (core->is_draining && deadline_us > core->now_us + core->config.heartbeat_us) {
         deadline_us = core->now_us + core->config.heartbeat_us; /* who is still there? */
     }

@@ -202,6 +202,7 @@ static enum verdict class_try(struct core *core, struct class *class, bool prefe
         return VERDICT_AGAIN;
     }
     if (!dispatch(core, &choice)) {
+        core->is_starved = true;
         return VERDICT_NONE;
     }
     share_charge(choice.share);
@@ -254,6 +255,7 @@ void sched_dispatch(struct core *core)
         return;
     }
     uint32_t budget = LEASES_PER_TICK;
+    core->is_starved = false;
     DRV_LIST_EACH(link, &core->dirty_classes)
     {
         struct class *class = DRV_LIST_ITEM(link, struct class, dirty);
@@ -265,9 +267,7 @@ void sched_dispatch(struct core *core)
         core->wants_tick = true;
         return;
     }
-    struct drv_list *link;
-    while ((link = drv_list_first(&core->dirty_classes)) != NULL) {
-        drv_list_remove(link);
+    while (!core->is_starved && drv_list_pop_front(&core->dirty_classes) != NULL) {
     }
 }
 
