@@ -103,6 +103,10 @@ void document_worker(struct document *document, const struct worker *worker, boo
     if (worker->has_host) {
         put_host(document, &worker->host);
     }
+    if (with_leases && worker->details != NULL) {
+        struct drv_val details = body_val(worker->details);
+        document_raw(document, "details", str_of((const char *)details.bytes, details.len));
+    }
     if (with_leases) {
         put_leases(document, worker);
     }

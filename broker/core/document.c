@@ -119,6 +119,12 @@ void document_str(struct document *document, const char *key, struct drv_str tex
     drv_pack_view(&document->pack, view_of(text));
 }
 
+void document_raw(struct document *document, const char *key, struct drv_str bytes)
+{
+    begin_item(document, key);
+    drv_pack_raw(&document->pack, bytes.ptr, bytes.len);
+}
+
 void document_bin(struct document *document, const char *key, struct drv_str bytes)
 {
     begin_item(document, key);

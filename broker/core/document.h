@@ -49,6 +49,8 @@ void document_double(struct document *document, const char *key, double number);
 void document_bool(struct document *document, const char *key, bool flag);
 void document_text(struct document *document, const char *key, const char *text);
 void document_str(struct document *document, const char *key, struct drv_str text);
+/* Bytes that are msgpack already, checked when they came. */
+void document_raw(struct document *document, const char *key, struct drv_str bytes);
 void document_bin(struct document *document, const char *key, struct drv_str bytes);
 /* A pair whose key is a text from elsewhere. */
 void document_entry(struct document *document, struct drv_str key, struct drv_str text);

@@ -348,6 +348,9 @@ static void test_queues_and_workers(void **state)
     worker(bench, 2, "work", 1);
     struct drv_spec spec = spec_of("work");
     submit(bench, 1, &spec, 100);
+    struct drv_message beat = {.kind = DRV_HEARTBEAT};
+    beat.heartbeat.details = (struct drv_str){"\x81\xa4load\x07", 7};
+    speak(bench, 2, &beat);
     bench_turn(bench);
     drop_all(bench, 1);
     struct drv_query query = {.topic = DRV_TOPIC_QUEUES};
@@ -363,6 +366,7 @@ static void test_queues_and_workers(void **state)
     answer = ask(bench, &query);
     const char *const lease[] = {"id", "index", "attempt", "type", "started", "age_ms", NULL};
     expect_keys(item(at(&answer.unpacked.data, "leases"), 0), lease);
+    assert_int_equal(number(at(at(&answer.unpacked.data, "details"), "load")), 7);
     answer_free(&answer);
     query.name = text("nobody");
     answer = ask(bench, &query);
