@@ -81,9 +81,10 @@ static void draft_payloads(struct sim *sim, const struct sim_request *request,
         draft->lens[i] = draft->bytes.len - draft->offsets[i];
     }
     for (uint32_t i = 0; i < request->count; i++) { /* the buffer moves no more */
-        draft->vals[i] = (struct drv_val){.bytes = draft->bytes.bytes + draft->offsets[i],
-                                          .len = draft->lens[i],
-                                          .is_nil = draft->lens[i] == 0};
+        draft->vals[i] = (struct drv_val){.len = draft->lens[i], .is_nil = draft->lens[i] == 0};
+        if (draft->lens[i] > 0) { /* without any there may be no buffer */
+            draft->vals[i].bytes = draft->bytes.bytes + draft->offsets[i];
+        }
     }
 }
 
