@@ -4,6 +4,7 @@
 #include "check.h"
 #include "doc.h"
 #include "grid.h"
+#include "overview.h"
 #include "print.h"
 #include "rate.h"
 
@@ -54,14 +55,7 @@ static void limit(struct grid *grid, const drover_value *queue, const char *key,
 
 static void row(struct grid *grid, const drover_value *queue)
 {
-    char text[DOC_TEXT_MAX];
-    grid_row(grid);
-    grid_text(grid, doc_text(queue, "name", text, sizeof(text)));
-    grid_int(grid, doc_int(queue, "depth"));
-    grid_int(grid, doc_int(queue, "running"));
-    grid_int(grid, doc_int(queue, "delayed"));
-    grid_age(grid, doc_int(queue, "depth") > 0 ? doc_int(queue, "oldest_age_ms") : -1);
-    grid_state(grid, doc_bool(queue, "paused") ? "paused" : "open");
+    overview_queue_row(grid, queue);
     grid_int(grid, doc_int(queue, "weight"));
     limit(grid, queue, "max_count", false);
     limit(grid, queue, "max_bytes", true);

@@ -38,21 +38,6 @@ static int unknown(const drover_task_ref *task, drover_status status, const stru
     return cli_failed(cli, status, text);
 }
 
-static int print_plain(const struct cli *cli, const drover_outcome *outcome)
-{
-    struct json_out json;
-    bool succeeded = drover_outcome_status(outcome) == DROVER_OK;
-    int code = succeeded ? CLI_OK : print_outcome_error(outcome);
-    if (cli->json) {
-        json_begin(&json);
-        print_outcome_json(&json, outcome);
-        return cli_worse(code, json_print(&json));
-    }
-    return succeeded ? print_value(drover_outcome_value(outcome),
-                                   drv_options_flag(cli->options, "raw"))
-                     : code;
-}
-
 /* ---- arrays ------------------------------------------------------------------------------ */
 
 /*
@@ -169,7 +154,7 @@ static int result_of_task(struct cli *cli, const drover_task_ref *task,
     if (status != DROVER_OK) {
         return unknown(task, status, cli);
     }
-    int code = print_plain(cli, outcome);
+    int code = print_outcome(cli, outcome, drv_options_flag(cli->options, "raw"));
     drover_outcome_destroy(&outcome);
     return code;
 }

@@ -30,19 +30,6 @@ static int print_id(const struct cli *cli, const drover_id *id)
     return CLI_OK;
 }
 
-static int print_outcome(const struct cli *cli, const drover_outcome *outcome)
-{
-    struct json_out json;
-    bool succeeded = drover_outcome_status(outcome) == DROVER_OK;
-    int code = succeeded ? CLI_OK : print_outcome_error(outcome);
-    if (cli->json) {
-        json_begin(&json);
-        print_outcome_json(&json, outcome);
-        return cli_worse(code, json_print(&json));
-    }
-    return succeeded ? print_value(drover_outcome_value(outcome), false) : code;
-}
-
 /* Submit and watch in one: the result is released once it came, and a restart is told as
  * `lost`. */
 static int submit_and_wait(struct cli *cli, const char *type, const drover_value *payload,
@@ -64,7 +51,7 @@ static int submit_and_wait(struct cli *cli, const char *type, const drover_value
     (void)snprintf(what, sizeof(what), "task %s has not ended", text);
     int code = CLI_OK;
     if (status == DROVER_OK) {
-        code = print_outcome(cli, outcome);
+        code = print_outcome(cli, outcome, false);
     } else {
         code = cli_failed(cli, status, status == DROVER_TIMEOUT ? what : "submit");
     }

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-bool grid_has_colors(void)
+static bool has_colors(void)
 {
     const char *never = getenv("NO_COLOR");
     return isatty(STDOUT_FILENO) != 0 && (never == NULL || never[0] == '\0');
@@ -25,7 +25,7 @@ void grid_open(struct grid *grid, const struct grid_column *columns, size_t coun
         return;
     }
     (void)scols_table_enable_noencoding(grid->table, 1);
-    (void)scols_table_enable_colors(grid->table, grid_has_colors());
+    (void)scols_table_enable_colors(grid->table, has_colors());
     for (size_t i = 0; i < count; i++) {
         int flags = columns[i].right ? SCOLS_FL_RIGHT : 0;
         flags |= columns[i].cut ? SCOLS_FL_TRUNC : 0;
@@ -50,13 +50,12 @@ void grid_text(struct grid *grid, const char *text)
     grid->next++;
 }
 
-void grid_colored(struct grid *grid, const char *text, enum grid_color color)
+static void colored(struct grid *grid, const char *text, const char *color)
 {
-    static const char *const names[] = {NULL, "green", "red", "brown", "gray"};
     grid_text(grid, text);
-    if (!grid->failed && names[color] != NULL) {
+    if (!grid->failed) {
         struct libscols_cell *cell = scols_line_get_cell(grid->line, grid->next - 1);
-        (void)scols_cell_set_color(cell, names[color]);
+        (void)scols_cell_set_color(cell, color);
     }
 }
 
@@ -90,16 +89,16 @@ void grid_state(struct grid *grid, const char *state)
 {
     static const struct {
         const char *state;
-        enum grid_color color;
+        const char *color;
     } colors[] = {
-        {"succeeded", GRID_GOOD}, {"connected", GRID_GOOD},      {"failed", GRID_BAD},
-        {"blocked", GRID_BAD},    {"lost_at_restart", GRID_BAD}, {"expired", GRID_WARN},
-        {"cancelled", GRID_WARN}, {"reattaching", GRID_WARN},    {"draining", GRID_WARN},
-        {"paused", GRID_WARN},
+        {"succeeded", "green"}, {"connected", "green"},     {"failed", "red"},
+        {"blocked", "red"},     {"lost_at_restart", "red"}, {"expired", "brown"},
+        {"cancelled", "brown"}, {"reattaching", "brown"},   {"draining", "brown"},
+        {"paused", "brown"},
     };
     for (size_t i = 0; i < DRV_ARRAY_LEN(colors); i++) {
         if (strcmp(colors[i].state, state) == 0) {
-            grid_colored(grid, state, colors[i].color);
+            colored(grid, state, colors[i].color);
             return;
         }
     }

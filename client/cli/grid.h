@@ -26,14 +26,11 @@ struct grid {
     bool failed;
 };
 
-enum grid_color { GRID_PLAIN, GRID_GOOD, GRID_BAD, GRID_WARN, GRID_FAINT };
-
 void grid_open(struct grid *grid, const struct grid_column *columns, size_t count);
 
 /* Starts a row; the cells follow from left to right. */
 void grid_row(struct grid *grid);
 void grid_text(struct grid *grid, const char *text);
-void grid_colored(struct grid *grid, const char *text, enum grid_color color);
 void grid_int(struct grid *grid, int64_t number);
 /* One decimal. */
 void grid_double(struct grid *grid, double number);
@@ -47,8 +44,5 @@ void grid_sort(struct grid *grid);
 
 /* Prints and releases it. CLI_OK, or says why not. */
 int grid_print(struct grid *grid);
-
-/* Whether stdout takes colours. */
-bool grid_has_colors(void);
 
 #endif

@@ -11,7 +11,7 @@
 
 /* ---- queues ------------------------------------------------------------------------------ */
 
-static void queue_row(struct grid *grid, const drover_value *queue)
+void overview_queue_row(struct grid *grid, const drover_value *queue)
 {
     char text[DOC_TEXT_MAX];
     grid_row(grid);
@@ -37,7 +37,7 @@ int overview_queues(const drover_value *queues)
     grid_open(&grid, columns, DRV_ARRAY_LEN(columns));
     drover_value_iter_init(&iter, queues);
     while (drover_value_iter_next(&iter, NULL, &item) == DROVER_OK) {
-        queue_row(&grid, item);
+        overview_queue_row(&grid, item);
         drover_value_destroy(&item);
     }
     return grid_print(&grid);

@@ -139,3 +139,16 @@ int print_outcome_error(const drover_outcome *outcome)
                             : drover_state_name(drover_outcome_state(outcome));
     return cli_say(CLI_FAILED, "task %s %s: %s", task, state, without(text, state));
 }
+
+int print_outcome(const struct cli *cli, const drover_outcome *outcome, bool raw)
+{
+    struct json_out json;
+    bool succeeded = drover_outcome_status(outcome) == DROVER_OK;
+    int code = succeeded ? CLI_OK : print_outcome_error(outcome);
+    if (cli->json) {
+        json_begin(&json);
+        print_outcome_json(&json, outcome);
+        return cli_worse(code, json_print(&json));
+    }
+    return succeeded ? print_value(drover_outcome_value(outcome), raw) : code;
+}

@@ -30,6 +30,12 @@ void print_outcome_json(struct json_out *json, const drover_outcome *outcome);
 int print_outcome_error(const drover_outcome *outcome);
 
 /*
+ * The end of a task, as submit --wait and result tell it: its value, raw as for print_value;
+ * the whole outcome with --json; its error on stderr. The exit code.
+ */
+int print_outcome(const struct cli *cli, const drover_outcome *outcome, bool raw);
+
+/*
  * "KIND: text" of an outcome that did not succeed, or what refused it, for a message. Not
  * escaped.
  */
