@@ -599,11 +599,6 @@ const char *executor_tmp(const struct executor *executor)
     return executor->tmp;
 }
 
-struct persist_table *executor_persist(struct executor *executor)
-{
-    return executor->persist;
-}
-
 static bool is_persistent(void *context, pid_t pid)
 {
     const struct executor *executor = context;

@@ -38,7 +38,6 @@ _Noreturn void executor_main(const struct executor_config *config);
  */
 
 struct executor;
-struct persist_table; /* model/persist.h */
 
 /* Whether the attempt with this serial is to stop; false for 0. */
 bool executor_is_cancelled(const struct executor *executor, uint64_t serial);
@@ -75,9 +74,6 @@ const struct pool_config *executor_pool_config(const struct executor *executor);
 
 /* Where this executor makes directories for its commands. */
 const char *executor_tmp(const struct executor *executor);
-
-/* Persistent commands of this executor. */
-struct persist_table *executor_persist(struct executor *executor);
 
 /* Kills and reaps what the attempt has left, sparing persistent commands. Blocks. */
 void executor_end_children(struct executor *executor);

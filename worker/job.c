@@ -1,16 +1,12 @@
 #include "job.h"
 
 #include "clock.h"
+#include "message.h"
 #include "utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-enum {
-    KEY_MAX = 256,
-    KV_VALUE_MAX = 1024 * 1024,
-};
 
 /* ---- outcome ------------------------------------------------------------------------------
  */
@@ -252,7 +248,7 @@ void drover_job_log(drover_job *job, const char *format, ...)
 static drover_status ask(drover_job *job, struct record_kv *request, const char *key,
                          const drover_value *value, struct executor_answer *out_answer)
 {
-    if (key == NULL || key[0] == '\0' || strlen(key) > KEY_MAX ||
+    if (key == NULL || key[0] == '\0' || strlen(key) > DRV_KEY_MAX ||
         !drv_utf8_is_valid((const uint8_t *)key, strlen(key))) {
         return DROVER_INVALID;
     }
@@ -260,7 +256,7 @@ static drover_status ask(drover_job *job, struct record_kv *request, const char 
         const void *bytes;
         size_t len;
         drover_value_bytes(value, &bytes, &len);
-        if (len > KV_VALUE_MAX) {
+        if (len > DRV_KV_VALUE_MAX) {
             return DROVER_TOO_BIG;
         }
     }

@@ -475,7 +475,6 @@ void pool_executor_at(const struct pool *pool, size_t position,
                                               link);
         out_info->token = run->token;
         out_info->type = pool->types[run->handler].name;
-        out_info->running_since_us = run->started_us;
     }
 }
 

@@ -306,12 +306,11 @@ struct pool_executor_info {
     pid_t pid; /* 0 when there is none */
     enum pool_model model;
     enum pool_executor_state state;
-    uint64_t token;           /* of what runs; 0: nothing */
-    const char *type;         /* of what runs, borrowed until the next call; NULL */
-    uint64_t done;            /* attempts that ended in this slot */
-    uint64_t crashes;         /* executors that died in this slot */
-    int64_t started_at_us;    /* of the process */
-    int64_t running_since_us; /* of what runs */
+    uint64_t token;        /* of what runs; 0: nothing */
+    const char *type;      /* of what runs, borrowed until the next call; NULL */
+    uint64_t done;         /* attempts that ended in this slot */
+    uint64_t crashes;      /* executors that died in this slot */
+    int64_t started_at_us; /* of the process */
 };
 
 size_t pool_executor_count(const struct pool *pool);

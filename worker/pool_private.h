@@ -172,9 +172,6 @@ void pool_place(struct pool *pool, int64_t now_us);
 /* Takes a run out of its seat, which may become idle. It belongs to nobody then. */
 void pool_unseat(struct pool *pool, struct run *run, int64_t now_us);
 
-/* Back to the front of the pending ones. */
-void pool_run_requeue(struct pool *pool, struct run *run);
-
 /* Takes back everything in the seat that was not taken. */
 void pool_take_back(struct pool *pool, struct seat *seat, int64_t now_us);
 
@@ -225,9 +222,5 @@ void pool_send_answer(struct pool *pool, struct seat *seat, int64_t now_us);
 /* Reports a run that ended with its executor. */
 void pool_report_crash(struct pool *pool, struct run *run, const struct zygote_reply *gone,
                        const struct pool_sink *sink, int64_t now_us);
-
-/* Text for an error: valid UTF-8 within `max` bytes; uses `scratch` when it has to be changed.
- */
-struct drv_view pool_clean_text(struct drv_view text, size_t max, struct drv_buffer *scratch);
 
 #endif

@@ -1,20 +1,17 @@
 #include "pool_private.h"
 
 #include "escape.h"
+#include "message.h"
 #include "utf8.h"
+
+#include <drover/worker.h>
 
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 
-enum {
-    CODE_MAX = 64,
-    TEXT_MAX = 4096,
-    KEY_MAX = 256,
-    KV_VALUE_MAX = 1024 * 1024,
-};
-
-struct drv_view pool_clean_text(struct drv_view text, size_t max, struct drv_buffer *scratch)
+/* Valid UTF-8 within `max` bytes; uses `scratch` when the text has to be changed. */
+static struct drv_view clean_text(struct drv_view text, size_t max, struct drv_buffer *scratch)
 {
     if (text.len > max) {
         text.len = max;
@@ -154,7 +151,7 @@ static bool parse_finished(struct seat *seat, struct drv_view rest, struct finis
            lane_take_bytes(&rest, out->head.code_len, &out->code) &&
            lane_take_bytes(&rest, out->head.text_len, &out->text) &&
            lane_take_bytes(&rest, out->head.stderr_len, &out->tail) &&
-           out->code.len <= CODE_MAX && out->text.len <= TEXT_MAX &&
+           out->code.len <= DROVER_JOB_CODE_MAX && out->text.len <= DRV_ERROR_TEXT_MAX &&
            out->tail.len <= POOL_STDERR_MAX && out->head.outcome >= RECORD_SUCCEEDED &&
            out->head.outcome <= RECORD_STOPPED &&
            out->head.error_kind <= DROVER_ERROR_EXPIRED &&
@@ -169,8 +166,8 @@ static void tell_failed(const struct finished *finished, struct pool_event *even
     event->finished.error_kind = finished->head.error_kind != DROVER_ERROR_NONE
                                      ? (enum drover_error_kind)finished->head.error_kind
                                      : DROVER_ERROR_HANDLER;
-    event->finished.code = pool_clean_text(finished->code, CODE_MAX, &scratch[0]);
-    event->finished.text = pool_clean_text(finished->text, TEXT_MAX, &scratch[1]);
+    event->finished.code = clean_text(finished->code, DROVER_JOB_CODE_MAX, &scratch[0]);
+    event->finished.text = clean_text(finished->text, DRV_ERROR_TEXT_MAX, &scratch[1]);
     event->finished.permanent = finished->head.permanent != 0;
 }
 
@@ -261,7 +258,7 @@ static bool on_progress(struct seat *seat, struct drv_view rest, const struct po
     drv_buffer_init(&scratch);
     struct pool_event event = {.kind = POOL_PROGRESS, .token = run->token};
     event.progress.permille = head.permille < 1000 ? head.permille : 1000;
-    event.progress.text = pool_clean_text(text, RECORD_TEXT_MAX, &scratch);
+    event.progress.text = clean_text(text, RECORD_TEXT_MAX, &scratch);
     sink->on_event(sink->context, &event);
     drv_buffer_fini(&scratch);
     return true;
@@ -283,7 +280,7 @@ static bool on_log(struct pool *pool, struct seat *seat, struct drv_view rest,
     struct drv_buffer scratch;
     drv_buffer_init(&scratch);
     struct pool_event event = {.kind = POOL_LOG, .token = run->token};
-    event.log.text = pool_clean_text(text, RECORD_TEXT_MAX, &scratch);
+    event.log.text = clean_text(text, RECORD_TEXT_MAX, &scratch);
     drv_log_info(pool->log, "handler", drv_log_id("id", &run->id),
                  drv_log_int("pid", seat->pid), drv_log_view("text", event.log.text));
     sink->on_event(sink->context, &event);
@@ -307,8 +304,8 @@ static bool on_kv(struct seat *seat, struct drv_view rest, const struct pool_sin
     struct drv_view content_type;
     struct drv_data *data = NULL;
     if (!lane_take_head(&rest, &head, sizeof(head)) || head.op < POOL_KV_GET ||
-        head.op > POOL_KV_CAS || head.key_len == 0 || head.key_len > KEY_MAX ||
-        head.value.len > KV_VALUE_MAX || !lane_take_bytes(&rest, head.key_len, &key) ||
+        head.op > POOL_KV_CAS || head.key_len == 0 || head.key_len > DRV_KEY_MAX ||
+        head.value.len > DRV_KV_VALUE_MAX || !lane_take_bytes(&rest, head.key_len, &key) ||
         !drv_utf8_is_valid(key.bytes, key.len) ||
         lane_take_value(&seat->lane, &head.value, false, &rest, &data, &content_type) !=
             DROVER_OK) {

@@ -143,7 +143,8 @@ static void leave_pending(struct pool *pool, struct run *run)
     pool->pending_count[class_of(pool, run)]--;
 }
 
-void pool_run_requeue(struct pool *pool, struct run *run)
+/* Back to the front of the pending ones. */
+static void requeue(struct pool *pool, struct run *run)
 {
     run->state = RUN_PENDING;
     run->seat = NULL;
@@ -390,7 +391,7 @@ void pool_take_back(struct pool *pool, struct seat *seat, int64_t now_us)
         if (run->state == RUN_PLACED &&
             lane_claim(&seat->lane, run->claim, run->serial, LANE_REVOKED)) {
             pool_unseat(pool, run, now_us);
-            pool_run_requeue(pool, run);
+            requeue(pool, run);
         }
     }
 }

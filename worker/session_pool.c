@@ -8,7 +8,8 @@
 /* ---- contact --------------------------------------------------------------------------------
  */
 
-bool worker_session_has_contact(const struct worker_session *session, int64_t now_us)
+/* Whether the broker has been heard of recently enough to start something. */
+static bool has_contact(const struct worker_session *session, int64_t now_us)
 {
     if (!session->was_heard || now_us - session->heard_at_us >= session->lease_us) {
         return false;
@@ -103,8 +104,7 @@ static bool may_start(const struct worker_session *session, int64_t now_us)
 {
     const struct worker_book *book = &session->book;
     size_t held = book->counts[WORKER_LEASE_FINISHED] + book->counts[WORKER_LEASE_REPORTED];
-    return !worker_session_is_draining(session) &&
-           worker_session_has_contact(session, now_us) &&
+    return !worker_session_is_draining(session) && has_contact(session, now_us) &&
            in_pool(book) < session->config.run_max &&
            held + in_pool(book) < session->config.held_count_max &&
            book->held_bytes < session->config.held_bytes_max;
@@ -162,7 +162,7 @@ static void hold_back(struct worker_session *session)
 
 void worker_session_start_leases(struct worker_session *session, int64_t now_us)
 {
-    if (!worker_session_has_contact(session, now_us)) {
+    if (!has_contact(session, now_us)) {
         hold_back(session);
         return;
     }

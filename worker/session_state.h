@@ -117,8 +117,6 @@ void worker_session_revoke(struct worker_session *session, struct worker_lease *
 /* Cancels a RUNNING one, once. */
 void worker_session_cancel(struct worker_session *session, struct worker_lease *lease);
 void worker_session_cancel_all(struct worker_session *session);
-/* Whether the broker has been heard of recently enough to start something. */
-bool worker_session_has_contact(const struct worker_session *session, int64_t now_us);
 /* No contact for the lease time: forget or ask back what has not started. */
 void worker_session_expire_unstarted(struct worker_session *session);
 void worker_session_mark_started(struct worker_session *session, struct worker_lease *lease,

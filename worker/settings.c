@@ -128,7 +128,8 @@ static bool is_port(const char *text)
     return drv_uint_parse(text, &port) == DROVER_OK && port >= 1 && port <= 65535;
 }
 
-bool worker_endpoint_is_valid(const char *endpoint)
+/* Whether it can be connected to: tcp://HOST:PORT or ipc://PATH. */
+static bool endpoint_is_valid(const char *endpoint)
 {
     if (strlen(endpoint) > DRV_TEXT_MAX) {
         return false;
@@ -157,7 +158,7 @@ static drover_status read_brokers(struct worker_settings *settings, struct drv_p
     }
     for (size_t i = 0; i < count; i++) {
         const char *endpoint = drv_options_at(settings->options, "broker", i);
-        if (!worker_endpoint_is_valid(endpoint)) {
+        if (!endpoint_is_valid(endpoint)) {
             return drv_problem_set(problem, DROVER_INVALID,
                                    "--broker %s: expected tcp://HOST:PORT or ipc://PATH",
                                    endpoint);

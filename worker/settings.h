@@ -59,7 +59,4 @@ DROVER_MUST_USE drover_status worker_settings_load(struct worker_settings *setti
                                                    struct drv_problem *problem);
 void worker_settings_fini(struct worker_settings *settings);
 
-/* Whether an endpoint can be connected to: tcp://HOST:PORT or ipc://PATH. */
-bool worker_endpoint_is_valid(const char *endpoint);
-
 #endif

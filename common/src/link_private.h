@@ -144,7 +144,6 @@ DROVER_MUST_USE drover_status link_queue_ack(struct drv_link *link);
 /* Whether drv_link_next would give something that was not refused before. */
 bool link_can_send(const struct drv_link *link);
 void link_outgoing_destroy(struct link_outgoing **outgoing);
-void link_pieces_free(struct link_piece *pieces, size_t count);
 
 /* Takes one piece. OK, PROTOCOL, TOO_BIG, NOMEM. */
 DROVER_MUST_USE drover_status link_take_chunk(struct drv_link *link,

@@ -13,7 +13,7 @@
 #define PIECE_MIN ((uint64_t)16 * 1024)
 #define PIECE_MAX ((uint64_t)DRV_BLOB_MAX)
 
-void link_pieces_free(struct link_piece *pieces, size_t count)
+static void free_pieces(struct link_piece *pieces, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         drv_data_unref(&pieces[i].data);
@@ -29,7 +29,7 @@ void link_outgoing_destroy(struct link_outgoing **outgoing)
         return;
     }
     drv_data_unref(&gone->blob);
-    link_pieces_free(gone->pieces, gone->piece_count);
+    free_pieces(gone->pieces, gone->piece_count);
     free(gone->keys);
     free(gone);
 }
@@ -87,7 +87,7 @@ static void trim(struct drv_buffer *scratch)
 /* Leaves no trace of the message that was encoded, or of the attempt. */
 static void end_encoding(struct drv_link *link)
 {
-    link_pieces_free(link->pieces, link->piece_count);
+    free_pieces(link->pieces, link->piece_count);
     link->pieces = NULL;
     link->piece_count = 0;
     trim(&link->head);

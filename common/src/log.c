@@ -62,10 +62,7 @@ static void put_pair(struct line *line, const char *key, const char *value)
     char pair[DRV_LOG_LINE_MAX];
     const char *space = line->len > 0 ? " " : "";
     int len = snprintf(pair, sizeof pair, "%s%s=%s", space, key, value);
-    if (len >= (int)sizeof pair) {
-        line->is_cut = true;
-    }
-    put(line, pair, (size_t)len);
+    put(line, pair, (size_t)len); /* a pair that was cut does not fit into the line either */
 }
 
 static bool needs_quotes(const char *text)

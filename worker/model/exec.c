@@ -19,16 +19,22 @@ enum {
 /* ---- argv ---------------------------------------------------------------------------------
  */
 
-void exec_argv_fini(struct exec_argv *argv)
+/* NULL-terminated. */
+struct argv {
+    char **items; /* owned, and each of them */
+    size_t count;
+};
+
+static void argv_fini(struct argv *argv)
 {
     for (size_t i = 0; i < argv->count; i++) {
         free(argv->items[i]);
     }
     free(argv->items);
-    *argv = (struct exec_argv){0};
+    *argv = (struct argv){0};
 }
 
-static drover_status argv_reserve(struct exec_argv *argv, size_t count)
+static drover_status argv_reserve(struct argv *argv, size_t count)
 {
     argv->items = calloc(count + 1, sizeof(*argv->items));
     return argv->items != NULL ? DROVER_OK : DROVER_NOMEM;
@@ -102,15 +108,17 @@ static drover_status expand(const char *pattern, const struct placeholder *place
     return status;
 }
 
-drover_status exec_argv_expand(struct exec_argv *argv, const struct pool_command *command,
-                               const struct drover_job *job, const drover_value *payload)
+/* Fills in the templates of a command for one job. OK, NOMEM, INVALID (a NUL in the payload).
+ */
+static drover_status argv_expand(struct argv *argv, const struct pool_command *command,
+                                 const struct drover_job *job, const drover_value *payload)
 {
     char id[DROVER_ID_TEXT_LEN + 1];
     char index[16] = "";
     char attempt[16];
     struct drv_buffer text;
     drv_buffer_init(&text);
-    *argv = (struct exec_argv){0};
+    *argv = (struct argv){0};
     drover_id_format(&job->task.id, id);
     (void)snprintf(attempt, sizeof(attempt), "%u", job->task.attempt);
     if (job->task.index != DROVER_INDEX_NONE) {
@@ -306,7 +314,7 @@ static void read_output(const struct pool_command *command, const struct drv_buf
 }
 
 struct configured { /* everything that is made for one attempt */
-    struct exec_argv argv;
+    struct argv argv;
     struct command_environment environment;
     struct drv_buffer input;
     char directory[TMPDIR_PATH_MAX]; /* "" when none was made */
@@ -315,7 +323,7 @@ struct configured { /* everything that is made for one attempt */
 static drover_status prepare(struct configured *made, const struct drover_job *job,
                              const struct pool_command *command, const drover_value *payload)
 {
-    drover_status status = exec_argv_expand(&made->argv, command, job, payload);
+    drover_status status = argv_expand(&made->argv, command, job, payload);
     if (!status) {
         status = command_environment_inherit(&made->environment,
                                              executor_pool_config(job->executor),
@@ -367,14 +375,14 @@ void exec_run_command(struct drover_job *job, const struct pool_command *command
     }
     drv_buffer_fini(&made.input);
     command_environment_fini(&made.environment);
-    exec_argv_fini(&made.argv);
+    argv_fini(&made.argv);
 }
 
 /* ---- programs named by tasks ----------------------------------------------------------------
  */
 
 struct named { /* what a payload asks for */
-    struct exec_argv argv;
+    struct argv argv;
     struct command_environment environment;
     drover_value *input; /* owned; NULL: none */
 };
@@ -601,5 +609,5 @@ void exec_run_program(struct drover_job *job, const char *program, const drover_
     drv_buffer_fini(&input);
     drover_value_destroy(&named.input);
     command_environment_fini(&named.environment);
-    exec_argv_fini(&named.argv);
+    argv_fini(&named.argv);
 }

@@ -21,20 +21,6 @@ void exec_run_program(struct drover_job *job, const char *program, const drover_
 /* ---- shared with persist.c ------------------------------------------------------------------
  */
 
-/* argv made of templates; NULL-terminated. */
-struct exec_argv {
-    char **items; /* owned, and each of them */
-    size_t count;
-};
-void exec_argv_fini(struct exec_argv *argv);
-
-/* Fills in the templates of a command for one job. OK, NOMEM, INVALID (a NUL in the payload).
- */
-DROVER_MUST_USE drover_status exec_argv_expand(struct exec_argv *argv,
-                                               const struct pool_command *command,
-                                               const struct drover_job *job,
-                                               const drover_value *payload);
-
 /* Says how a process ended that should not have ended so: kind handler for an exit code, crash
  * for a signal. */
 void exec_fail_by_status(struct job_outcome *outcome, int wait_status);
