@@ -134,11 +134,44 @@ void test_fleet_add_worker(struct test_fleet *fleet, const char *slots)
     fleet->workers[fleet->worker_count++] = spawn(fleet, arguments);
 }
 
+static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *where)
+{
+    (void)info;
+    (void)kind;
+    (void)where;
+    (void)remove(path);
+    return 0;
+}
+
+/*
+ * A process that removes the directory once this one lets go of the pipe: in test_fleet_stop,
+ * or by dying, for a check that fails leaves the test where it stands.
+ */
+static void start_sweeper(struct test_fleet *fleet)
+{
+    int ends[2];
+    char byte;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    fleet->sweeper = fork();
+    assert_true(fleet->sweeper >= 0);
+    if (fleet->sweeper == 0) {
+        (void)setsid(); /* who kills the test by its group is not to stop this one */
+        (void)close(ends[1]);
+        while (read(ends[0], &byte, 1) < 0 && errno == EINTR) {
+        }
+        (void)nftw(fleet->directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+        _exit(0);
+    }
+    (void)close(ends[0]);
+    fleet->held = ends[1];
+}
+
 void test_fleet_start(struct test_fleet *fleet, size_t workers, const char *slots)
 {
     memset(fleet, 0, sizeof(*fleet));
     (void)snprintf(fleet->directory, sizeof(fleet->directory), "/tmp/drover-test-XXXXXX");
     assert_non_null(mkdtemp(fleet->directory));
+    start_sweeper(fleet);
     (void)snprintf(fleet->endpoint, sizeof(fleet->endpoint), "ipc://%s/clients",
                    fleet->directory);
     (void)snprintf(fleet->worker_endpoint, sizeof(fleet->worker_endpoint), "ipc://%s/workers",
@@ -158,20 +191,12 @@ static void end(pid_t process)
     }
 }
 
-static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *where)
-{
-    (void)info;
-    (void)kind;
-    (void)where;
-    (void)remove(path);
-    return 0;
-}
-
 void test_fleet_stop(struct test_fleet *fleet)
 {
     for (size_t i = 0; i < fleet->worker_count; i++) {
         end(fleet->workers[i]);
     }
     end(fleet->broker);
-    (void)nftw(fleet->directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    (void)close(fleet->held);
+    (void)waitpid(fleet->sweeper, NULL, 0);
 }

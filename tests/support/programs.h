@@ -2,8 +2,9 @@
  * programs.h: a broker and workers as real processes, for tests in C.
  *
  * Everything lives in a fresh directory, the endpoints too (ipc), so that a broker that is
- * started again is found under its old endpoint. The processes die with the test. What they say
- * on stderr is shown when the fleet stops after a failure to start.
+ * started again is found under its old endpoint. The processes die with the test and the
+ * directory goes, too, however the test ends. What they say on stderr is shown when the fleet
+ * stops after a failure to start.
  */
 #ifndef TEST_PROGRAMS_H
 #define TEST_PROGRAMS_H
@@ -15,6 +16,8 @@
 
 struct test_fleet {
     char directory[64];
+    int held;                  /* the sweeper waits for the end of this pipe */
+    pid_t sweeper;             /* removes the directory */
     char endpoint[128];        /* for clients */
     char worker_endpoint[128]; /* for workers */
     pid_t broker;              /* 0: not running */
