@@ -80,17 +80,30 @@ static void line_remove(struct sim *sim, struct sim_task *task)
     }
 }
 
+/* Elements of a cancelled array stand in line until they are swept away; nobody gets them. */
+static uint32_t line_head(struct sim *sim, const struct sim_line *line)
+{
+    uint32_t serial = line->first;
+    for (; serial != SIM_NO_TASK; serial = sim_model_task(&sim->model, serial)->next_waiting) {
+        const struct sim_task *task = sim_model_task(&sim->model, serial);
+        if (task->array == SIM_NO_TASK || !sim_model_task(&sim->model, task->array)->voided) {
+            break;
+        }
+    }
+    return serial;
+}
+
 static void check_order(struct sim *sim, uint32_t serial)
 {
     const struct sim_task *task = sim_model_task(&sim->model, serial);
-    if (task->in_line && line_of(sim, task)->first != serial) {
+    if (task->in_line && line_head(sim, line_of(sim, task)) != serial) {
         accuse(sim, serial, "leased before one that came earlier");
         return;
     }
     unsigned slot = priority_slot(task->spec.priority);
     for (unsigned i = slot + 1; i < SIM_PRIORITIES; i++) {
         struct sim_line *line = &sim->checker.lines[task->spec.queue][task->spec.type][i];
-        if (line->first != SIM_NO_TASK) {
+        if (line_head(sim, line) != SIM_NO_TASK) {
             accuse(sim, serial, "leased before one of higher priority");
             return;
         }
@@ -202,7 +215,8 @@ static void check_lease(struct sim *sim, uint32_t serial, const struct core_reco
         accuse(sim, serial, "leased before it was submitted");
     } else if (task->hold == SIM_HOLD_LIVE) {
         accuse(sim, serial, "leased while another lease is live");
-    } else if (record->attempt <= task->attempt) {
+    } else if (record->attempt < task->attempt ||
+               (record->attempt == task->attempt && task->hold != SIM_HOLD_NONE)) {
         accuse(sim, serial, "leased under an attempt number that was used");
     } else if (sim_state_is_terminal(task->state)) {
         accuse(sim, serial, "leased after it ended");
@@ -212,10 +226,13 @@ static void check_lease(struct sim *sim, uint32_t serial, const struct core_reco
 }
 
 /* Of those that are handed out. */
-static void check_dispatch(struct sim *sim, uint32_t serial, const struct sim_seat *seat,
-                           bool present)
+static void check_dispatch(struct sim *sim, uint32_t serial, const struct core_record *record,
+                           const struct sim_seat *seat, bool present)
 {
     const struct sim_task *task = sim_model_task(&sim->model, serial);
+    if (record->attempt == task->attempt) {
+        accuse(sim, serial, "leased under an attempt number that an earlier broker used");
+    }
     /* With tight limits a pause may have been refused. */
     if (sim->checker.paused[task->spec.queue] && !sim->profile.tight) {
         accuse(sim, serial, "leased from a paused queue");
@@ -248,7 +265,7 @@ static void on_lease(struct sim *sim, uint32_t serial, const struct core_record 
     check_lease(sim, serial, record);
     if (process_is_alive(sim, worker, session) &&
         !take_over(sim, task, record, &sim->peers[worker])) {
-        check_dispatch(sim, serial, seat, present);
+        check_dispatch(sim, serial, record, seat, present);
     }
     sim->checker.leases[task->spec.queue][task->spec.type]++;
     seat->live += present;
@@ -552,6 +569,14 @@ static void on_reply_recorded(struct sim *sim, const struct core_record *record)
     seat->effects[record->req / 8] |= bit;
 }
 
+/* An array that is cancelled, or whose session ended before it was sealed. */
+static void on_voided(struct sim *sim, uint32_t serial, const struct core_record *record)
+{
+    struct sim_task *task = sim_model_task(&sim->model, serial);
+    bool sealed = record->kind == CORE_RECORD_ARRAY_SEALED && task->seal_heard;
+    task->voided = task->voided || (task->elements > 0 && !sealed);
+}
+
 static void on_task_record(struct sim *sim, uint32_t serial, const struct core_record *record)
 {
     switch ((unsigned)record->kind) {
@@ -576,8 +601,12 @@ static void on_task_record(struct sim *sim, uint32_t serial, const struct core_r
     case CORE_RECORD_FORGOTTEN:
         on_forgotten(sim, serial);
         break;
+    case CORE_RECORD_CANCEL:
+    case CORE_RECORD_ARRAY_SEALED:
+        on_voided(sim, serial, record);
+        break;
     default:
-        break; /* CANCEL, ARRAY_SEALED: followed by what they lead to */
+        break;
     }
 }
 

@@ -378,8 +378,8 @@ static bool is_done_with(struct sim *sim, const struct sim_peer *peer,
                          const struct sim_task *task)
 {
     (void)sim;
-    (void)peer;
     return task->index == DROVER_INDEX_NONE && task->resolved && task->seen &&
+           task->seen_epoch == peer->epoch && task->submit == SIM_SUBMIT_ACKED &&
            !task->forget_asked && !task->retry_asked;
 }
 

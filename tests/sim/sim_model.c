@@ -82,7 +82,7 @@ void sim_model_begin(struct sim_task *task, uint64_t epoch)
     task->cancel_acked = task->forgotten = false;
     task->started_attempt = task->reported_attempt = 0;
     task->returned_attempt = task->told_attempt = 0;
-    task->in_line = false;
+    task->in_line = task->seal_heard = task->voided = false;
 }
 
 uint32_t sim_model_find(const struct sim_model *model, const drover_id *id, uint32_t index)

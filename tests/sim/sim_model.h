@@ -83,8 +83,10 @@ struct sim_task {
     uint32_t state;
     uint64_t arrival; /* order among all submits */
     int64_t submitted_us, leased_us;
-    int64_t due_us; /* may run from then on, at the latest */
-    bool in_line;   /* has never been leased and is in the list of its class */
+    int64_t due_us;  /* may run from then on, at the latest */
+    bool seal_heard; /* array: its SEAL has arrived */
+    bool voided;     /* array: to be cancelled, though its elements may still stand in line */
+    bool in_line;    /* has never been leased and is in the list of its class */
     bool ever_started;
     uint32_t listed_conn; /* connection on which its holder listed it last */
     uint32_t attempt;     /* of the latest lease */

@@ -81,6 +81,13 @@ void sim_checker_on_heard(struct sim *sim, const struct sim_conn *conn,
                           const struct drv_message *message)
 {
     struct sim_seat *seat = &sim->checker.seats[conn->peer];
+    if (message->kind == DRV_ARRAY_SEAL) {
+        uint32_t array = sim_model_find(&sim->model, &message->array_seal.id,
+                                        DROVER_INDEX_NONE);
+        if (array != SIM_NO_TASK) {
+            sim_model_task(&sim->model, array)->seal_heard = true;
+        }
+    }
     if (message->kind == DRV_QUEUE) {
         on_queue_heard(sim, conn, message);
     }
