@@ -226,10 +226,21 @@ static void fail_unsettled(struct sim *sim)
     sim_fail(sim, "the end is never reached, phase %d", sim->phase);
 }
 
+/* What the network held back may still arrive. */
+static bool all_arrived(const struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->peer_count; i++) {
+        if (sim->now_us < sim->peers[i].held_until_us + PHASE_GAP_US) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void phase_healed(struct sim *sim)
 {
-    if (sim->broker.core != NULL && !sim->broker.draining && sim_checker_all_ended(sim) &&
-        all_content(sim)) {
+    if (all_arrived(sim) && sim->broker.core != NULL && !sim->broker.draining &&
+        sim_checker_all_ended(sim) && all_content(sim)) {
         phase_enter(sim, SIM_FORGETTING);
     }
 }
