@@ -55,8 +55,9 @@ static void strike_stall(struct sim *sim)
 {
     struct sim_peer *peer = random_peer(sim);
     sim_count(sim, SIM_FAULT_STALL_SEEN);
-    peer->held_until_us = sim->now_us +
-                          sim_between(sim, 50000, sim->profile.core.lease_us * 5 / 4);
+    int64_t until_us = sim->now_us +
+                       sim_between(sim, 50000, sim->profile.core.lease_us * 5 / 4);
+    peer->held_until_us = until_us > peer->held_until_us ? until_us : peer->held_until_us;
     sim_trace(sim, "fault.stall", peer->number, (uint64_t)peer->held_until_us, 0);
 }
 
