@@ -18,15 +18,11 @@ STATS = {"cpu_percent", "memory_percent", "disk_percent", "process_count", "load
 class Operate(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.fleet = Fleet()
+        cls.fleet = cls.enterClassContext(Fleet())
         cls.fleet.broker()
         cls.worker = cls.fleet.worker("--slots", "2", "--name", "one", "--label", "zone=a")
         # A result that is kept keeps its queue in the lists.
         cls.fleet.drover("submit", "square", "1", "--wait", "--keep", "1h")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.fleet.__exit__(None, None, None)
 
     def drover(self, *arguments, code=0, **options):
         done = self.fleet.drover(*arguments, check=False, **options)

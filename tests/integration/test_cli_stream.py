@@ -18,16 +18,12 @@ def digest(path):
 class Stream(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.fleet = Fleet()
+        cls.fleet = cls.enterClassContext(Fleet())
         cls.fleet.broker()
         allowed = [word for name in ("sh", "cat", "sha256sum", "/bin/echo")
                    for word in ("--allow-exec", name)]
         for name in ("one", "two"):
             cls.fleet.worker("--slots", "4", "--name", name, *allowed)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.fleet.__exit__(None, None, None)
 
     def drover(self, *arguments, code=0, **options):
         done = self.fleet.drover(*arguments, check=False, **options)

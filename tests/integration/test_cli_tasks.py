@@ -14,13 +14,9 @@ NOBODY = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 class Tasks(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.fleet = Fleet()
+        cls.fleet = cls.enterClassContext(Fleet())
         cls.fleet.broker()
         cls.fleet.worker("--slots", "2", "--name", "one")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.fleet.__exit__(None, None, None)
 
     def drover(self, *arguments, code=0, **options):
         done = self.fleet.drover(*arguments, check=False, **options)

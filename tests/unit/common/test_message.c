@@ -565,6 +565,26 @@ static void test_meter_lets_in_what_fits_into_one_message(void **state)
     }
 }
 
+/* Short values are counted as bytes of the blob, long ones as transfers, up to the last of
+ * each.
+ */
+static void test_meter_counts_values_by_the_way_they_travel(void **state)
+{
+    struct drv_meter meter;
+    struct drv_val brief = {.len = DRV_INLINE_MAX};
+    struct drv_val lengthy = {.len = DRV_INLINE_MAX + 1};
+    drv_meter_reset(&meter);
+    for (size_t i = 0; i < DRV_TRANSFERS_MAX; i++) {
+        assert_true(drv_meter_fits(&meter, 20, &lengthy));
+    }
+    assert_false(drv_meter_fits(&meter, 20, &lengthy));
+    for (size_t i = 0; i < DRV_BLOB_MAX / DRV_INLINE_MAX; i++) {
+        assert_true(drv_meter_fits(&meter, 20, &brief));
+    }
+    assert_false(drv_meter_fits(&meter, 20, &(struct drv_val){.len = 1}));
+    assert_true(drv_meter_fits(&meter, 20, NULL));
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -587,6 +607,7 @@ int main(void)
         TEST(test_kind_names_and_charges),
         TEST(test_str_fit_keeps_whole_characters),
         TEST(test_meter_lets_in_what_fits_into_one_message),
+        TEST(test_meter_counts_values_by_the_way_they_travel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
