@@ -106,6 +106,7 @@ static void on_error(struct worker_session *session, const struct drv_message *m
     const struct drv_failure *failure = &message->failure;
     if (failure->code == DROVER_SESSION_EXPIRED) {
         session->was_welcomed = false;
+        doubt_questions(session);
     }
     if (is_fatal(session, failure->code)) {
         worker_session_stop(session, (drover_status)failure->code, refusal(session, failure));

@@ -579,6 +579,29 @@ static void test_question_of_a_lost_session_has_no_known_outcome(void **state)
     fixture_destroy(f);
 }
 
+/* A broker that says so at HELLO is asked for a new session, and what the old one was asked is
+ * as unknown. */
+static void test_question_of_an_expired_session_is_not_asked_again(void **state)
+{
+    struct fixture *f = fixture_serving();
+    uint64_t key = fixture_run(f, 1);
+    ask(f, key, 1, DRV_KV_INCREMENT);
+    fixture_turn(f);
+    fixture_reconnect(f);
+    assert_true(f->seen.hello.resume);
+    fixture_error(f, DROVER_SESSION_EXPIRED, "not known");
+    fixture_turn(f);
+    assert_int_equal(f->seen.answer_count, 1);
+    assert_int_equal(f->seen.answers[0].code, DROVER_OUTCOME_UNKNOWN);
+    f->now = f->next;
+    fixture_turn(f);
+    assert_false(f->seen.hello.resume);
+    fixture_welcome_as(f, false);
+    fixture_turn(f);
+    assert_int_equal(f->seen.question_count, 0);
+    fixture_destroy(f);
+}
+
 /* A handler waits no longer than it said, with or without a broker. */
 static void test_question_times_out(void **state)
 {
@@ -643,6 +666,7 @@ int main(void)
         cmocka_unit_test(test_question_floor_follows_answers),
         cmocka_unit_test(test_question_is_asked_again_after_reconnect),
         cmocka_unit_test(test_question_of_a_lost_session_has_no_known_outcome),
+        cmocka_unit_test(test_question_of_an_expired_session_is_not_asked_again),
         cmocka_unit_test(test_question_times_out),
         cmocka_unit_test(test_questions_are_bounded_and_end_with_their_lease),
         cmocka_unit_test(test_reconnect_forgets_handles),
