@@ -58,6 +58,7 @@ bool park_add(struct core *core, struct worker *worker, const struct drv_attache
             return false;
         }
         parked->is_started |= attached->state == 2; /* the same worker again */
+        parked->may_wait = attached->state != 2;
         return true;
     }
     parked = core_alloc(core, sizeof *parked);
@@ -68,6 +69,7 @@ bool park_add(struct core *core, struct worker *worker, const struct drv_attache
     parked->index = attached->index;
     parked->attempt = attached->attempt;
     parked->is_started = attached->state == 2;
+    parked->may_wait = attached->state != 2;
     parked->worker = worker;
     if (drv_table_insert(&core->parked, park_hash(core, &key), parked)) {
         core_free(core, parked, sizeof *parked);
@@ -127,6 +129,7 @@ bool park_adopt(struct core *core, const struct item *item)
     struct worker *worker = parked->worker;
     struct lease *lease = adopted_lease(core, item, worker);
     bool is_started = parked->is_started;
+    bool may_wait = parked->may_wait;
     uint32_t attempt = parked->attempt;
     park_free(core, parked);
     if (lease == NULL) {
@@ -139,6 +142,8 @@ bool park_adopt(struct core *core, const struct item *item)
     lease->unit->attempt = attempt;
     lease->attached = worker->attach_round; /* listed it is */
     lease->flags |= LEASE_GONE_OUT;
+    /* Only the worker knows whether it has to ask; one that runs already passes over the GO. */
+    lease->flags |= may_wait ? LEASE_CONFIRM : 0;
     struct offer *offer = class_offer(worker->class, item->task->spec->line->type);
     if (offer != NULL && offer->concurrency > 0) {
         lease_use_room(lease, offer);

@@ -19,6 +19,7 @@ struct parked {
     uint32_t index;
     uint32_t attempt;
     bool is_started;
+    bool may_wait; /* was not listed as running: if it says started, it may wait for GO */
     struct worker *worker;
     struct drv_list in_worker;
 };

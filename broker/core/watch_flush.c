@@ -123,6 +123,14 @@ static bool watch_skip_dropped(struct watch *watch, const struct piece *piece)
     return true;
 }
 
+/* What was passed over behind the last entry is settled with it. */
+static void piece_cover(struct piece *piece, const struct watch *watch)
+{
+    if (piece->upto > piece->from) {
+        piece->upto = watch->sent;
+    }
+}
+
 /* Elements that ended, in order. False: the message is full. */
 static bool bundle_elements(struct bundle *bundle, struct watch *watch, struct piece *piece)
 {
@@ -131,6 +139,7 @@ static bool bundle_elements(struct bundle *bundle, struct watch *watch, struct p
         struct item item = array_item(array, array_ended_at(array, watch->sent));
         struct drv_outcome entry = outcome_of(&item, (watch->flags & WATCH_STATES) != 0);
         if (!bundle_add(bundle, &entry)) {
+            piece_cover(piece, watch);
             return false;
         }
         if (piece->upto == piece->from) {
@@ -138,9 +147,7 @@ static bool bundle_elements(struct bundle *bundle, struct watch *watch, struct p
         }
         piece->upto = ++watch->sent;
     }
-    if (piece->upto > piece->from) {
-        piece->upto = watch->sent;
-    }
+    piece_cover(piece, watch);
     return true;
 }
 

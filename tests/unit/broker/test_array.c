@@ -650,6 +650,34 @@ static void test_new_watch_on_array_begins_at_its_beginning(void **state)
     assert_int_equal(ends[3].index, DROVER_INDEX_NONE);
 }
 
+/* What was dropped while the message before it was full does not stop the rest. */
+static void test_dropped_elements_do_not_stop_a_watch(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = watched("work");
+    struct drv_ref refs[4];
+    struct drv_outcome ends[8];
+    setup_peers(bench, 4);
+    array_of(bench, 1, &spec, 100, 4);
+    assert_int_equal(leases(bench, 2, refs, 4), 4);
+    struct drv_message credit = {.kind = DRV_CREDIT, .credit = {.items = 1, .bytes = 1 << 20}};
+    speak(bench, 1, &credit);
+    bench->boxes[1].holds_tokens = true;
+    for (uint32_t i = 0; i < 4; i++) {
+        report_done(bench, 2, refs[i], "done");
+    }
+    targets_request(bench, 1, DRV_FORGET, 100, 1);
+    bench_turn(bench);
+    assert_int_equal(outcomes(bench, 1, ends, 8), 1); /* that is all its credit */
+    targets_request(bench, 1, DRV_FORGET, 100, 2);
+    bench->boxes[1].holds_tokens = false;
+    bench_settle(bench, 1);
+    bench_turn(bench);
+    assert_int_equal(outcomes(bench, 1, ends, 8), 2);
+    assert_int_equal(ends[0].index, 3);
+    assert_int_equal(ends[1].index, DROVER_INDEX_NONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -679,6 +707,7 @@ int main(void)
         BENCH_TEST(test_session_expiry_cancels_open_arrays),
         BENCH_TEST(test_unsettled_elements_come_again_after_reconnect),
         BENCH_TEST(test_new_watch_on_array_begins_at_its_beginning),
+        BENCH_TEST(test_dropped_elements_do_not_stop_a_watch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

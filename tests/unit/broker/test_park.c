@@ -129,6 +129,29 @@ static void test_started_before_reconnect_is_remembered(void **state)
     assert_int_equal(counters(bench).running, 1);
 }
 
+/* One that waits for GO gets it when it is adopted, and again when it asks again. */
+static void test_adopted_lease_that_waits_for_go_may_run(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_ref ref = ref_of(100, DROVER_INDEX_NONE, 1);
+    bench_restart(bench);
+    worker_with_lease(bench, 2, ref, 1, 4);
+    report_started(bench, 2, ref);
+    bench_turn(bench);
+    expect_none(bench, 2, DRV_GO);
+    client(bench, 1);
+    submit_now(bench, 100);
+    const struct drv_message *go = expect(bench, 2, DRV_GO);
+    assert_int_equal(go->leases.lease_count, 1);
+    assert_int_equal(number_of(go->leases.leases[0].id), 100);
+    report_started(bench, 2, ref);
+    bench_turn(bench);
+    (void)expect(bench, 2, DRV_GO);
+    report_done(bench, 2, ref, "done");
+    bench_turn(bench);
+    assert_int_equal(result(bench, 1)->state, DROVER_STATE_SUCCEEDED);
+}
+
 /* Attempts go on from the number that the worker knows. */
 static void test_attempts_go_on_after_adoption(void **state)
 {
@@ -363,6 +386,7 @@ int main(void)
         BENCH_TEST(test_submit_again_adopts_assigned_attempt),
         BENCH_TEST(test_started_while_parked_is_remembered),
         BENCH_TEST(test_started_before_reconnect_is_remembered),
+        BENCH_TEST(test_adopted_lease_that_waits_for_go_may_run),
         BENCH_TEST(test_attempts_go_on_after_adoption),
         BENCH_TEST(test_items_again_adopt_running_elements),
         BENCH_TEST(test_adopted_lease_counts_against_limit_of_type),
