@@ -63,7 +63,7 @@ class Hostile(unittest.TestCase):
                 for frames in samples:
                     with RawPeer(endpoint) as peer:
                         peer.frames(*frames)
-                        peer.socket.poll(1)
+                        peer.deliver()
             until(lambda: self.malformed(fleet) >= len(samples), "the samples were counted")
             self.still_serves(fleet)
 

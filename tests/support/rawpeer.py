@@ -43,6 +43,10 @@ class RawPeer:
     def __exit__(self, *_):
         self.close()
 
+    def deliver(self):
+        """Closing waits until what was sent is on its way; otherwise it is dropped."""
+        self.socket.setsockopt(zmq.LINGER, DEADLINE * SCALE * 1000)
+
     def close(self):
         self.socket.close()
         self.context.term()
