@@ -115,4 +115,11 @@ static inline size_t outcomes(struct bench *bench, uint32_t peer, struct drv_out
     return count;
 }
 
+/* Client 1, and worker 2 that offers "work". */
+static inline void setup_peers(struct bench *bench, uint32_t slots)
+{
+    client(bench, 1);
+    worker(bench, 2, "work", slots);
+}
+
 #endif

@@ -4,12 +4,6 @@
 #include "array_story.h"
 #include "check.h"
 
-static void setup_peers(struct bench *bench, uint32_t slots)
-{
-    client(bench, 1);
-    worker(bench, 2, "work", slots);
-}
-
 /* Asks for a retry of a task, an element or an array as `new_number`. */
 static void retry(struct bench *bench, uint32_t number, uint32_t index, uint32_t new_number)
 {
