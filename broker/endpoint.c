@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 static bool is_loopback(const char *host, size_t len)
 {
@@ -84,4 +87,21 @@ bool endpoint_is_ipv4(const char *endpoint)
     const char *host = endpoint + 6;
     size_t len = strspn(host, "0123456789.");
     return len > 0 && host[len] == ':';
+}
+
+bool endpoint_is_taken(const char *endpoint)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strncmp(endpoint, "ipc://", 6) != 0 ||
+        strlen(endpoint + 6) >= sizeof(address.sun_path)) {
+        return false;
+    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return false;
+    }
+    memcpy(address.sun_path, endpoint + 6, strlen(endpoint + 6) + 1);
+    bool is_taken = connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+    (void)close(fd);
+    return is_taken;
 }

@@ -22,6 +22,13 @@ DROVER_MUST_USE drover_status endpoint_check(const char *text, bool insecure,
                                              char out_endpoint[ENDPOINT_MAX],
                                              struct drv_problem *problem);
 
+/*
+ * Whether somebody listens on this ipc endpoint already. libzmq would take the path away from
+ * them without a word; other transports refuse by themselves, for them this is false. Blocks
+ * for no longer than a local connect.
+ */
+bool endpoint_is_taken(const char *endpoint);
+
 /* Whether it names an IPv4 address in numbers: a socket for both families would report it as a
  * mapped IPv6 one. */
 bool endpoint_is_ipv4(const char *endpoint);

@@ -74,6 +74,10 @@ static drover_status bind_port(struct server *server, enum core_port port, const
     if (status != DROVER_OK) {
         return status;
     }
+    if (endpoint_is_taken(endpoint)) {
+        return drv_problem_set(problem, DROVER_IO, "cannot listen on %s: another process does",
+                               endpoint);
+    }
     if (zmq_bind(socket, endpoint) != 0) {
         return drv_problem_set(problem, DROVER_IO, "cannot listen on %s: %s", endpoint,
                                zmq_strerror(errno));

@@ -207,6 +207,17 @@ class Hostile(unittest.TestCase):
                 until(lambda: fleet.status()["tasks"]["succeeded"] == 50, "all were done elsewhere")
                 self.assertEqual(fleet.status()["tasks"]["charged"], 0)
 
+    def test_second_broker_at_one_endpoint_is_refused(self):
+        for tcp in (False, True):
+            with Fleet(tcp=tcp) as fleet:
+                fleet.broker()
+                fleet.worker()
+                second = fleet.start("drover-broker", "--memory", "--bind", fleet.endpoint,
+                                     "--bind-workers", fleet.worker_endpoint)
+                self.assertEqual(second.wait(), 74)
+                self.assertIn("cannot listen", second.stderr())
+                self.still_serves(fleet)
+
     def test_forged_result_changes_nothing(self):
         with Fleet() as fleet:
             fleet.broker()
