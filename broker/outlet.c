@@ -106,43 +106,54 @@ static void free_data(void *bytes, void *hint)
     drv_data_unref(&data);
 }
 
-/* Hands the bytes over by reference; the reference is given up in any case but failure. */
-static int send_data(void *socket, struct drv_data **data, size_t offset, size_t len, int flags)
+/* A frame that borrows the bytes by reference. False when out of memory. */
+static bool make_part(zmq_msg_t *part, struct drv_data *data, size_t offset, size_t len)
 {
-    zmq_msg_t part;
     if (len == 0) {
-        return zmq_send(socket, "", 0, flags);
+        return zmq_msg_init(part) == 0;
     }
-    DRV_TSAN_RELEASE(*data);
-    if (zmq_msg_init_data(&part, (*data)->bytes + offset, len, free_data, *data) != 0) {
-        return -1;
+    DRV_TSAN_RELEASE(data);
+    if (zmq_msg_init_data(part, data->bytes + offset, len, free_data, data) != 0) {
+        return false;
     }
-    (void)drv_data_ref(*data); /* given up by free_data, whatever becomes of the message */
-    int sent = zmq_msg_send(&part, socket, flags);
-    if (sent < 0) {
-        int saved = errno;
-        (void)zmq_msg_close(&part);
-        errno = saved;
-    }
-    return sent;
+    (void)drv_data_ref(data); /* given up by free_data, whatever becomes of the message */
+    return true;
 }
 
 /* ROUTER decides on the first frame whether the whole message goes: only that one can be
  * refused. */
-static int send_frames(struct server *server, struct connection *peer,
-                       struct drv_frames *frames)
+static int send_parts(void *socket, const struct connection *peer, zmq_msg_t *head,
+                      zmq_msg_t *blob)
 {
-    void *socket = server->sockets[peer->port];
     if (zmq_send(socket, peer->routing_id, peer->routing_id_len, ZMQ_DONTWAIT | ZMQ_SNDMORE) <
         0) {
         return errno;
     }
-    int rc = send_data(socket, &frames->head, 0, frames->head->len, ZMQ_DONTWAIT | ZMQ_SNDMORE);
-    if (rc >= 0) {
-        rc = send_data(socket, &frames->blob, frames->blob_offset, frames->blob_len,
-                       ZMQ_DONTWAIT);
+    if (zmq_msg_send(head, socket, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0 ||
+        zmq_msg_send(blob, socket, ZMQ_DONTWAIT) < 0) {
+        return EHOSTUNREACH;
     }
-    return rc < 0 ? EHOSTUNREACH : 0;
+    return 0;
+}
+
+/* Both frames are made before the first leaves: half a message would take the next one along.
+ */
+static int send_frames(struct server *server, struct connection *peer,
+                       struct drv_frames *frames)
+{
+    zmq_msg_t head;
+    zmq_msg_t blob;
+    if (!make_part(&head, frames->head, 0, frames->head->len)) {
+        return ENOMEM;
+    }
+    if (!make_part(&blob, frames->blob, frames->blob_offset, frames->blob_len)) {
+        (void)zmq_msg_close(&head);
+        return ENOMEM;
+    }
+    int error = send_parts(server->sockets[peer->port], peer, &head, &blob);
+    (void)zmq_msg_close(&head); /* empty when it was sent */
+    (void)zmq_msg_close(&blob);
+    return error;
 }
 
 static void tell_blocked(struct server *server, struct connection *peer, bool blocked,

@@ -120,13 +120,15 @@ static bool reconcile(drover_client *client, int64_t now_us)
 size_t drv_driver_flush(drover_client *client, int64_t now_us)
 {
     struct drv_frames frames;
-    size_t sent = 0;
+    size_t tried = 0;
+    client->is_full = false;
     while (client->socket.socket != NULL && drv_session_next(client->session, &frames)) {
         int error = drv_socket_send(&client->socket, &frames);
+        tried++;
         if (error == 0) {
-            sent++;
             continue;
         }
+        client->is_full = error == EAGAIN;
         if (frames.head != NULL) {
             drv_session_unsend(client->session, &frames);
         }
@@ -135,7 +137,7 @@ size_t drv_driver_flush(drover_client *client, int64_t now_us)
         }
         break;
     }
-    return sent;
+    return tried;
 }
 
 /* What poll(2) has seen, so that the socket is not asked in vain: each question costs a system
@@ -159,12 +161,14 @@ static int64_t turn(drover_client *client)
         look(client, now_us);
         int64_t deadline_us = drv_session_tick(client->session, now_us);
         bool made = reconcile(client, now_us);
-        size_t sent = drv_driver_flush(client, now_us);
+        size_t tried = drv_driver_flush(client, now_us);
         bool current = client->socket.number == drv_session_connection(client->session);
-        if (sent > 0) { /* sending may have swallowed the signal that something has come */
+        bool has_room = false;
+        if (tried > 0) { /* each try may have swallowed the signal that something has come */
             client->may_read = client->may_read || drv_socket_is_readable(&client->socket);
+            has_room = client->is_full && drv_socket_is_writable(&client->socket);
         }
-        if (!client->may_read && made && current && sent < FLUSH_FULL) {
+        if (!client->may_read && !has_room && made && current && tried < FLUSH_FULL) {
             return deadline_us;
         }
     }

@@ -44,6 +44,7 @@ struct drover_client {
     bool wake_sent;
     bool may_read;      /* the socket may have something */
     bool may_have_lost; /* its monitor may have something */
+    bool is_full;       /* the socket refused the last frame */
 
     bool driving;
     struct drv_list waiters; /* of struct waiter, driver.c */
@@ -119,6 +120,7 @@ void drv_client_wake_thread(drover_client *client);
 DROVER_MUST_USE drover_status drv_driver_init(drover_client *client);
 void drv_driver_fini(drover_client *client);
 void drv_driver_stop(drover_client *client); /* all waits end with CLOSED; joins the thread */
+/* Sends what may be sent; returns how many messages were tried. */
 size_t drv_driver_flush(drover_client *client, int64_t now_us);
 void drv_driver_hand_over(drover_client *client);
 

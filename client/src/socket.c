@@ -224,13 +224,23 @@ void drv_packet_fini(struct drv_packet *packet)
     drv_data_unref(&packet->blob);
 }
 
-bool drv_socket_is_readable(const struct drv_socket *socket)
+static bool has_event(const struct drv_socket *socket, int event)
 {
     int events = 0;
     size_t len = sizeof(events);
     return socket->socket != NULL &&
            zmq_getsockopt(socket->socket, ZMQ_EVENTS, &events, &len) == 0 &&
-           (events & ZMQ_POLLIN) != 0;
+           (events & event) != 0;
+}
+
+bool drv_socket_is_readable(const struct drv_socket *socket)
+{
+    return has_event(socket, ZMQ_POLLIN);
+}
+
+bool drv_socket_is_writable(const struct drv_socket *socket)
+{
+    return has_event(socket, ZMQ_POLLOUT);
 }
 
 const char *drv_socket_lost(struct drv_socket *socket)

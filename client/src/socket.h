@@ -54,6 +54,8 @@ void drv_packet_fini(struct drv_packet *packet);
 
 /* Whether drv_socket_receive would give something. */
 bool drv_socket_is_readable(const struct drv_socket *socket);
+/* Whether a send that was refused may succeed now. */
+bool drv_socket_is_writable(const struct drv_socket *socket);
 
 /* Why the connection is gone, a static text; NULL while it may be there. */
 const char *drv_socket_lost(struct drv_socket *socket);
