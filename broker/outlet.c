@@ -53,6 +53,14 @@ void outlet_refuse(struct server *server, struct connection *peer, drover_status
     }
 }
 
+static void tell_operator(const struct server *server, const struct core_notice *notice)
+{
+    drv_log_info(server->log, notice->text,
+                 drv_log_view("name", drv_view_of(notice->name.ptr, notice->name.len)),
+                 drv_log_view("host", drv_view_of(notice->host.ptr, notice->host.len)),
+                 drv_log_uint("leases", notice->leases));
+}
+
 static void apply_one(struct server *server, const struct core_effect *effect, int64_t now_us)
 {
     struct connection *peer = effect->kind == CORE_RECORD
@@ -85,6 +93,9 @@ static void apply_one(struct server *server, const struct core_effect *effect, i
         }
         break;
     }
+    case CORE_NOTICE:
+        tell_operator(server, &effect->notice);
+        break;
     }
 }
 

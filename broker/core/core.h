@@ -132,6 +132,14 @@ enum core_effect_kind {
     CORE_SETTLE,   /* everything received from `peer` up to message number `seq` is dealt with:
                       acknowledge it */
     CORE_RECORD,   /* append to the store before any later effect leaves the broker */
+    CORE_NOTICE,   /* something that an operator wants to read in the log */
+};
+
+struct core_notice {     /* about a worker */
+    const char *text;    /* static: what happened */
+    struct drv_str name; /* its name; valid until core_effects_clear */
+    struct drv_str host;
+    uint32_t leases; /* held when it happened */
 };
 
 enum core_record_kind {
@@ -171,6 +179,7 @@ struct core_effect {
     uint64_t token;
     uint64_t seq;
     struct core_record record;
+    struct core_notice notice;
 };
 
 /* The effects of this turn, in the order in which they must be applied. */

@@ -96,6 +96,20 @@ void effects_settle(struct core *core, struct peer *peer, uint64_t seq)
     }
 }
 
+void effects_notice(struct core *core, const char *text, const struct worker *worker)
+{
+    if (worker->who == NULL) {
+        return; /* it never got so far as to have a name */
+    }
+    struct drv_str name = effects_text(core, worker_name(worker));
+    struct drv_str host = effects_text(core, worker_host(worker));
+    struct core_effect *effect = effects_add(core, CORE_NOTICE);
+    if (effect != NULL) {
+        effect->notice = (struct core_notice){
+            .text = text, .name = name, .host = host, .leases = worker->held};
+    }
+}
+
 void effects_record(struct core *core, const struct core_record *record)
 {
     struct core_effect *effect = effects_add(core, CORE_RECORD);

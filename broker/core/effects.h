@@ -14,6 +14,7 @@
 struct peer;
 struct item;
 struct session;
+struct worker;
 
 struct effects {
     struct core_effect *items; /* owned */
@@ -48,6 +49,9 @@ void effects_settle(struct core *core, struct peer *peer, uint64_t seq);
 void effects_record(struct core *core, const struct core_record *record);
 void effects_record_item(struct core *core, enum core_record_kind kind, const struct item *item,
                          const drover_id *session);
+
+/* Tell the operator about a worker. */
+void effects_notice(struct core *core, const char *text, const struct worker *worker);
 
 /* Free `block` (whose first member is its corpse) when the turn is over. */
 void effects_bury(struct core *core, struct corpse *corpse);

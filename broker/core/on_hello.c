@@ -140,6 +140,8 @@ static void welcome(struct core *core, struct peer *peer)
     effects_send(core, peer, message, 0);
     if (session->worker != NULL) {
         worker_attached(core, session->worker);
+        effects_notice(core, session->is_resumed ? "worker back" : "worker connected",
+                       session->worker);
     }
     peer_touch(core, peer);
 }

@@ -499,6 +499,7 @@ void worker_due(struct core *core, struct worker *worker)
 void worker_lose(struct core *core, struct worker *worker)
 {
     struct drv_list *link;
+    effects_notice(core, worker->held > 0 ? "worker lost" : "worker gone", worker);
     while ((link = drv_list_last(&worker->leases)) != NULL) {
         lease_lose(core, DRV_LIST_ITEM(link, struct lease, in_worker));
     }

@@ -133,6 +133,7 @@ void session_unbind(struct core *core, struct session *session)
     replies_drop_unkept(core, session);
     timer_arm(core, &session->timer, core->now_us + core->config.session_us);
     if (session->worker != NULL) {
+        effects_notice(core, "worker away", session->worker);
         worker_away(core, session->worker);
     }
 }

@@ -51,6 +51,8 @@ struct bench {
     uint64_t big_count;
     struct core_record records[BENCH_RECORDS];
     size_t record_count;
+    const char *notice;     /* the last one */
+    uint32_t notice_leases; /* that it told of */
 };
 
 /* --- the core ---------------------------------------------------------------------------- */
@@ -161,6 +163,11 @@ static inline void bench_deliver(struct bench *bench, const struct core_effect *
         if (bench->record_count < BENCH_RECORDS) {
             bench->records[bench->record_count++] = effect->record;
         }
+        break;
+    case CORE_NOTICE:
+        assert_non_null(effect->notice.text);
+        bench->notice = effect->notice.text;
+        bench->notice_leases = effect->notice.leases;
         break;
     }
 }

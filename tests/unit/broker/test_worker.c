@@ -104,11 +104,16 @@ static void test_gone_worker_is_lost_after_grace(void **state)
     worker(bench, 2, "work", 1);
     (void)begin(bench, 2, 100);
     gone(bench, 2);
+    bench_pass(bench, 0);
+    assert_string_equal(bench->notice, "worker away");
     worker(bench, 3, "work", 1);
+    assert_string_equal(bench->notice, "worker connected");
     bench_pass(bench, 2900 * MS);
     expect_none(bench, 3, DRV_LEASE);
     heartbeat(bench, 3);
     bench_pass(bench, 100 * MS);
+    assert_string_equal(bench->notice, "worker lost");
+    assert_int_equal(bench->notice_leases, 1);
     const struct drv_message *message = expect(bench, 3, DRV_LEASE);
     assert_int_equal(message->lease.groups[0].entries[0].ref.attempt, 2);
     assert_int_equal(counters(bench).charged, 0);
