@@ -49,6 +49,17 @@ static void on_finished(struct worker_bridge *bridge, const struct pool_event *e
     worker_session_task_finished(bridge->session, event->token, &result, now_us);
 }
 
+static void on_returned(struct worker_bridge *bridge, const struct pool_event *event,
+                        int64_t now_us)
+{
+    if (event->returned.how == POOL_RETURN_UNSTARTED) {
+        worker_session_task_returned(bridge->session, event->token, now_us);
+    } else {
+        worker_session_task_interrupted(bridge->session, event->token,
+                                        event->returned.how == POOL_RETURN_LOST, now_us);
+    }
+}
+
 static void on_kv(struct worker_bridge *bridge, const struct pool_event *event, int64_t now_us)
 {
     const struct drv_kv kv = {
@@ -78,6 +89,9 @@ static void on_pool_event(void *context, const struct pool_event *event)
     case POOL_FINISHED:
         on_finished(bridge, event, visit->now_us);
         return;
+    case POOL_RETURNED:
+        on_returned(bridge, event, visit->now_us);
+        return;
     case POOL_PROGRESS:
         worker_session_task_progress(bridge->session, event->token, event->progress.permille,
                                      text_of(event->progress.text));
@@ -97,8 +111,7 @@ void worker_bridge_poll(struct worker_bridge *bridge, int64_t now_us)
         pool_poll(bridge->pool, now_us, on_pool_event, &visit) == DROVER_OK) {
         return;
     }
-    /* Its leases have all been reported as crashed. What they came to is told to the broker
-     * before the end. */
+    /* What became of its leases is told to the broker before the end. */
     drv_log_error(bridge->log, "the executors are gone");
     bridge->is_gone = true;
     worker_session_drain(bridge->session, now_us);

@@ -407,7 +407,7 @@ drover_status pool_poll(struct pool *pool, int64_t now_us, pool_event_fn on_even
     if (has_zygote && pool_read_zygote(pool, &sink, now_us) != DROVER_OK) {
         drv_log_error(pool->log, "the zygote is gone");
         end_processes(pool);
-        pool_give_up(pool, &sink);
+        pool_give_up(pool, &sink, now_us);
         return DROVER_CLOSED;
     }
     pool_report_dropped(pool, &sink);

@@ -26,6 +26,7 @@
  *   - Nothing an executor does can crash or block the agent: it is read through bounded,
  *     checked copies, and one that breaks the rules is killed.
  *   - When the agent dies in whatever way, all processes of the pool end.
+ *   - When the zygote dies, what ran is told as RETURNED and lost, what did not as unstarted.
  * Leaves out: leases, the network, retries. One thread; nothing but pool_new, pool_close and
  * pool_call blocks.
  */
@@ -206,12 +207,19 @@ size_t pool_idle_count(const struct pool *pool);
 enum pool_event_kind {
     POOL_STARTED,  /* for attempts that run for longer than about 1 ms, and all commands */
     POOL_FINISHED, /* the last of its token */
+    POOL_RETURNED, /* the last of its token, too: it has to be run again, elsewhere */
     POOL_PROGRESS,
     POOL_KV,  /* the handler wants shared data and waits: answer with pool_kv_reply */
     POOL_LOG, /* drover_job_log; the pool has logged it already */
 };
 
 enum pool_outcome { POOL_SUCCEEDED = 1, POOL_FAILED, POOL_CANCELLED }; /* as on the wire */
+
+enum pool_return {
+    POOL_RETURN_UNSTARTED = 1, /* it never ran */
+    POOL_RETURN_INTERRUPTED,   /* it ran and was ended with its process by another's fault */
+    POOL_RETURN_LOST,          /* it ran, and the pool is gone */
+};
 
 struct pool_usage {
     uint64_t user_us, system_us, peak_rss_bytes;
@@ -247,6 +255,9 @@ struct pool_event {
             struct pool_usage usage;
         } finished;
         struct {
+            enum pool_return how;
+        } returned;
+        struct {
             uint32_t permille;
             struct drv_view text;
         } progress;
@@ -279,7 +290,7 @@ int64_t pool_deadline_us(const struct pool *pool);
  * pool_submit, pool_recall, pool_abort and pool_kv_reply, but neither pool_poll nor pool_close.
  * A bounded amount of work per call; what is left makes pool_deadline_us fall due at once.
  * Returns OK, or CLOSED: the zygote is gone (killed from outside), all attempts were reported
- * FINISHED with kind `crash`, and the pool can only be closed.
+ * FINISHED or RETURNED, and the pool can only be closed.
  */
 DROVER_MUST_USE drover_status pool_poll(struct pool *pool, int64_t now_us,
                                         pool_event_fn on_event, void *context);

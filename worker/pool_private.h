@@ -203,8 +203,8 @@ DROVER_MUST_USE drover_status pool_read_zygote(struct pool *pool, const struct p
 /* Output of the executor: to the log, the last of it to the tail. */
 void pool_read_output(struct pool *pool, struct seat *seat);
 
-/* Reports everything in the pool as crashed, when there is nothing left to run it. */
-void pool_give_up(struct pool *pool, const struct pool_sink *sink);
+/* Reports everything in the pool, when there is nothing left to run it. */
+void pool_give_up(struct pool *pool, const struct pool_sink *sink, int64_t now_us);
 
 /* Announces that the agent will look at the ring only when it is called. */
 void pool_arm(struct pool *pool, struct seat *seat);
@@ -218,6 +218,10 @@ void pool_read_seat(struct pool *pool, struct seat *seat, const struct pool_sink
 
 /* Sends an answer that found the ring full. */
 void pool_send_answer(struct pool *pool, struct seat *seat, int64_t now_us);
+
+/* Reports a run that has to be run again; one that was to be stopped has been. */
+void pool_report_returned(struct pool *pool, struct run *run, enum pool_return how,
+                          const struct pool_sink *sink);
 
 /* Reports a run that ended with its executor. */
 void pool_report_crash(struct pool *pool, struct run *run, const struct zygote_reply *gone,

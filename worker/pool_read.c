@@ -60,9 +60,7 @@ static void tell_stopped(const struct run *run, struct pool_event *event, char *
 static void describe_end(const struct zygote_reply *gone, char *text, size_t size)
 {
     int status = gone->wait_status;
-    if (gone->pid == 0) {
-        (void)snprintf(text, size, "%.200s", gone->text);
-    } else if (WIFSIGNALED(status)) {
+    if (WIFSIGNALED(status)) {
         const char *name = sigabbrev_np(WTERMSIG(status));
         (void)snprintf(text, size, "the executor was ended by signal %d (SIG%s)",
                        WTERMSIG(status), name != NULL ? name : "?");
@@ -72,16 +70,21 @@ static void describe_end(const struct zygote_reply *gone, char *text, size_t siz
     }
 }
 
+static uint64_t since(uint64_t total, uint64_t before)
+{
+    return total > before ? total - before : 0;
+}
+
 void pool_report_crash(struct pool *pool, struct run *run, const struct zygote_reply *gone,
                        const struct pool_sink *sink, int64_t now_us)
 {
     char text[256];
-    const struct seat *seat = gone->pid == 0 ? NULL : &pool->seats[gone->slot];
+    const struct seat *seat = &pool->seats[gone->slot];
     struct pool_event event = {.kind = POOL_FINISHED, .token = run->token};
     event.finished.exit_code = -1;
-    if (gone->pid != 0 && WIFSIGNALED(gone->wait_status)) {
+    if (WIFSIGNALED(gone->wait_status)) {
         event.finished.signal = (uint32_t)WTERMSIG(gone->wait_status);
-    } else if (gone->pid != 0) {
+    } else {
         event.finished.exit_code = WEXITSTATUS(gone->wait_status);
     }
     if (run->stop != STOP_NONE) {
@@ -92,20 +95,28 @@ void pool_report_crash(struct pool *pool, struct run *run, const struct zygote_r
         event.finished.error_kind = DROVER_ERROR_CRASH;
         event.finished.text = drv_view_text(text);
     }
-    if (seat != NULL) {
-        uint64_t user_us = gone->user_us;
-        uint64_t system_us = gone->system_us;
-        event.finished.stderr_tail = drv_buffer_view(&seat->tail);
-        event.finished.run_us = now_us > run->started_us ? (uint64_t)(now_us - run->started_us)
-                                                         : 0;
-        event.finished.has_usage = true;
-        event.finished.usage.user_us = user_us > seat->user_us ? user_us - seat->user_us : 0;
-        event.finished.usage.system_us = system_us > seat->system_us
-                                             ? system_us - seat->system_us
-                                             : 0;
-        event.finished.usage.peak_rss_bytes = gone->peak_rss_bytes;
-        event.finished.usage.pid = (uint32_t)gone->pid;
-        learn_run_time(&pool->types[run->handler], event.finished.run_us);
+    event.finished.stderr_tail = drv_buffer_view(&seat->tail);
+    event.finished.run_us = now_us > run->started_us ? (uint64_t)(now_us - run->started_us) : 0;
+    event.finished.has_usage = true;
+    event.finished.usage.user_us = since(gone->user_us, seat->user_us);
+    event.finished.usage.system_us = since(gone->system_us, seat->system_us);
+    event.finished.usage.peak_rss_bytes = gone->peak_rss_bytes;
+    event.finished.usage.pid = (uint32_t)gone->pid;
+    learn_run_time(&pool->types[run->handler], event.finished.run_us);
+    pool_run_free(pool, run);
+    sink->on_event(sink->context, &event);
+}
+
+void pool_report_returned(struct pool *pool, struct run *run, enum pool_return how,
+                          const struct pool_sink *sink)
+{
+    char text[128];
+    struct pool_event event = {.kind = POOL_RETURNED, .token = run->token};
+    event.returned.how = how;
+    if (run->stop != STOP_NONE) { /* that was wanted, and nothing of it is left */
+        event = (struct pool_event){.kind = POOL_FINISHED, .token = run->token};
+        event.finished.exit_code = -1;
+        tell_stopped(run, &event, text, sizeof(text));
     }
     pool_run_free(pool, run);
     sink->on_event(sink->context, &event);

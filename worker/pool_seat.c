@@ -218,6 +218,16 @@ static void settle_runs(struct pool *pool, struct seat *seat, const struct zygot
     }
 }
 
+/* What a process said before it died. The ring holds no more than these reads take. */
+static void read_last_words(struct pool *pool, struct seat *seat, const struct pool_sink *sink,
+                            int64_t now_us)
+{
+    for (size_t i = 0; i < LANE_RING_BYTES / 8 / POOL_RECORDS_MAX; i++) {
+        pool_read_seat(pool, seat, sink, now_us);
+    }
+    pool_read_output(pool, seat);
+}
+
 static void on_gone(struct pool *pool, struct seat *seat, const struct zygote_reply *reply,
                     const struct pool_sink *sink, int64_t now_us)
 {
@@ -227,11 +237,7 @@ static void on_gone(struct pool *pool, struct seat *seat, const struct zygote_re
     bool has_failed = seat->done_here == 0 && seat->placed_count == 0 && !seat->is_doomed &&
                       now_us - seat->started_at_us < POOL_SETTLED_US;
     bool was_ours = seat->is_doomed;
-    /* What it said before it died comes first. The ring holds no more than these reads take. */
-    for (size_t i = 0; i < LANE_RING_BYTES / 8 / POOL_RECORDS_MAX; i++) {
-        pool_read_seat(pool, seat, sink, now_us);
-    }
-    pool_read_output(pool, seat);
+    read_last_words(pool, seat, sink, now_us);
     settle_runs(pool, seat, reply, sink, now_us);
     if (!was_ours) {
         seat->crashes++;
@@ -266,37 +272,53 @@ drover_status pool_read_zygote(struct pool *pool, const struct pool_sink *sink, 
     return status == DROVER_NOT_READY ? DROVER_OK : status;
 }
 
-static void collect_runs(struct drv_list *from, struct drv_list *to)
+/* What stands in a seat whose process is gone: `ran` and `waited` by whether it was taken. */
+static void sort_out_seat(struct pool *pool, struct seat *seat, struct drv_list *ran,
+                          struct drv_list *waited)
 {
-    drv_list_splice_back(to, from);
+    for (struct drv_list *link = drv_list_pop_front(&seat->placed); link != NULL;
+         link = drv_list_pop_front(&seat->placed)) {
+        struct run *run = DRV_LIST_ITEM(link, struct run, link);
+        bool was_taken = lane_is_taken(&seat->lane, run->claim, run->serial);
+        run->seat = NULL;
+        drv_list_push_back(was_taken ? ran : waited, link);
+    }
+    seat->placed_count = 0;
+    memset(seat->claims, 0, sizeof(seat->claims));
+    seat->is_wanted = false;
+    clear_seat(pool, seat);
 }
 
-void pool_give_up(struct pool *pool, const struct pool_sink *sink)
+static void give_back_all(struct pool *pool, struct drv_list *runs, enum pool_return how,
+                          const struct pool_sink *sink)
 {
-    struct zygote_reply gone = {.kind = ZYGOTE_GONE, .text = "the zygote is gone"};
-    struct drv_list all;
-    drv_list_init(&all);
+    for (struct drv_list *link = drv_list_pop_front(runs); link != NULL;
+         link = drv_list_pop_front(runs)) {
+        pool_report_returned(pool, DRV_LIST_ITEM(link, struct run, link), how, sink);
+    }
+}
+
+void pool_give_up(struct pool *pool, const struct pool_sink *sink, int64_t now_us)
+{
+    struct drv_list ran;
+    struct drv_list waited;
+    drv_list_init(&ran);
+    drv_list_init(&waited);
     pool->is_broken = true;
     for (size_t i = 0; i < pool->seat_count; i++) {
-        struct seat *seat = &pool->seats[i];
-        collect_runs(&seat->placed, &all);
-        seat->placed_count = 0;
-        memset(seat->claims, 0, sizeof(seat->claims));
-        seat->is_wanted = false;
-        clear_seat(pool, seat);
+        read_last_words(pool, &pool->seats[i], sink, now_us);
+    }
+    for (size_t i = 0; i < pool->seat_count; i++) {
+        sort_out_seat(pool, &pool->seats[i], &ran, &waited);
     }
     for (size_t class = 0; class < POOL_CLASSES; class ++) {
-        collect_runs(&pool->pending[class], &all);
+        drv_list_splice_back(&waited, &pool->pending[class]);
         pool->pending_count[class] = 0;
     }
-    collect_runs(&pool->dropped, &all);
     pool->busy_count = 0;
-    for (struct drv_list *link = drv_list_pop_front(&all); link != NULL;
-         link = drv_list_pop_front(&all)) {
-        struct run *run = DRV_LIST_ITEM(link, struct run, link);
-        run->seat = NULL;
-        pool_report_crash(pool, run, &gone, sink, 0);
-    }
+    pool_report_dropped(pool, sink);
+    give_back_all(pool, &ran, POOL_RETURN_LOST, sink);
+    give_back_all(pool, &waited, POOL_RETURN_UNSTARTED, sink);
 }
 
 /* ---- output -------------------------------------------------------------------------------

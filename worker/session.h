@@ -139,6 +139,10 @@ void worker_session_task_finished(struct worker_session *session, uint64_t key,
                                   const struct drv_result *result, int64_t now_us);
 /* The pool gives it back, not started: after REVOKE, or because it could not start it now. */
 void worker_session_task_returned(struct worker_session *session, uint64_t key, int64_t now_us);
+/* It had started and was ended with what ran it, by no fault of its own: it goes back to the
+ * broker, uncharged; or, when the pool is gone, charged as the loss of the worker. */
+void worker_session_task_interrupted(struct worker_session *session, uint64_t key, bool is_lost,
+                                     int64_t now_us);
 void worker_session_task_progress(struct worker_session *session, uint64_t key,
                                   uint32_t permille, struct drv_str text);
 /* Its handler asks for shared data; `call` comes back with ANSWER. The fence is filled in here.

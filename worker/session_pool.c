@@ -241,7 +241,7 @@ void worker_session_task_finished(struct worker_session *session, uint64_t key,
     if (lease->is_void) {
         worker_book_remove(&session->book, &lease);
     } else if (lease->goes_back && result->outcome != DRV_OUTCOME_SUCCEEDED) {
-        worker_session_return(session, lease, DRV_RETURN_DRAINING);
+        worker_session_return(session, lease, DRV_RETURN_INTERRUPTED);
     } else if (worker_book_keep_result(&session->book, lease, result) != DROVER_OK) {
         worker_session_go_broke(session);
     }
@@ -262,6 +262,24 @@ void worker_session_task_returned(struct worker_session *session, uint64_t key, 
         worker_book_move_back(&session->book, lease, WORKER_LEASE_QUEUED);
     } else {
         worker_session_return(session, lease, (enum drv_return_reason)revoke);
+    }
+}
+
+void worker_session_task_interrupted(struct worker_session *session, uint64_t key, bool is_lost,
+                                     int64_t now_us)
+{
+    struct worker_lease *lease = find_in_pool(session, key);
+    (void)now_us;
+    if (lease == NULL) {
+        return;
+    }
+    session->finished_total++;
+    if (lease->is_void) {
+        worker_questions_forget(&session->questions, key);
+        worker_book_remove(&session->book, &lease);
+    } else {
+        worker_session_return(session, lease,
+                              is_lost ? DRV_RETURN_LOST : DRV_RETURN_INTERRUPTED);
     }
 }
 

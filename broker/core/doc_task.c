@@ -6,7 +6,8 @@
 
 static const char *outcome_name(uint8_t outcome)
 {
-    static const char *const names[] = {"", "succeeded", "failed", "cancelled", "lost"};
+    static const char *const names[] = {"",          "succeeded", "failed",
+                                        "cancelled", "lost",      "interrupted"};
     return outcome < sizeof(names) / sizeof(names[0]) ? names[outcome] : "";
 }
 

@@ -99,27 +99,31 @@ void item_expire(struct core *core, const struct item *item)
 
 /* --- attempts ---------------------------------------------------------------------------- */
 
-static void remember_attempt(struct core *core, const struct item *item,
-                             const struct drv_result *result, struct who *who, bool was_started)
+/* Of an attempt that nothing is known of but that it ended. */
+static struct attempt attempt_now(const struct core *core, const struct item *item,
+                                  struct who *who, uint8_t outcome, bool was_started)
 {
-    struct attempt attempt = {
+    return (struct attempt){
         .who = who,
         .ended_us = core->now_us,
         .attempt = item->unit->attempt,
         .exit_code = -1,
-        .outcome = OUTCOME_LOST,
+        .outcome = outcome,
         .was_started = was_started,
     };
-    if (result != NULL) {
-        attempt.outcome = (uint8_t)result->outcome;
-        attempt.run_us = result->run_us;
-        attempt.exit_code = result->error.kind == 0 ? -1 : result->error.exit_code;
-        attempt.signal = result->error.signal;
-        attempt.has_usage = result->has_usage;
-        attempt.user_us = result->usage.user_us;
-        attempt.system_us = result->usage.system_us;
-        attempt.peak_rss_bytes = result->usage.peak_rss_bytes;
-    }
+}
+
+static void remember_result(struct core *core, const struct item *item,
+                            const struct drv_result *result, struct who *who)
+{
+    struct attempt attempt = attempt_now(core, item, who, (uint8_t)result->outcome, true);
+    attempt.run_us = result->run_us;
+    attempt.exit_code = result->error.kind == 0 ? -1 : result->error.exit_code;
+    attempt.signal = result->error.signal;
+    attempt.has_usage = result->has_usage;
+    attempt.user_us = result->usage.user_us;
+    attempt.system_us = result->usage.system_us;
+    attempt.peak_rss_bytes = result->usage.peak_rss_bytes;
     history_add(core, item->unit, &attempt);
 }
 
@@ -189,7 +193,7 @@ void item_result(struct core *core, const struct item *item, const struct drv_re
     bool is_plain = item->index != DROVER_INDEX_NONE && unit->attempt == 1 &&
                     result->outcome == DRV_OUTCOME_SUCCEEDED;
     if (!is_plain) {
-        remember_attempt(core, item, result, who, true);
+        remember_result(core, item, result, who);
     }
     if (unit->flags & UNIT_CANCELLING) {
         item_end_cancelled(core, item, result);
@@ -200,10 +204,41 @@ void item_result(struct core *core, const struct item *item, const struct drv_re
     }
 }
 
+/* The record of an attempt that was taken away, free of charge or not. */
+static void record_taken(struct core *core, const struct item *item, bool charged,
+                         const struct who *who)
+{
+    struct core_record record = {
+        .kind = CORE_RECORD_REQUEUED,
+        .id = item->task->id,
+        .index = item->index,
+        .attempt = item->unit->attempt,
+        .state = DROVER_STATE_QUEUED,
+        .charged = charged,
+        .session = who->session,
+    };
+    effects_record(core, &record);
+}
+
+void item_interrupted(struct core *core, const struct item *item, struct who *who)
+{
+    struct attempt attempt = attempt_now(core, item, who, OUTCOME_INTERRUPTED, true);
+    history_add(core, item->unit, &attempt);
+    if (item->unit->flags & UNIT_CANCELLING) {
+        item_cancel(core, item, "cancelled while it ran");
+        return;
+    }
+    item->unit->flags |= UNIT_SUSPECT;
+    core->counters.requeued_free++;
+    record_taken(core, item, false, who);
+    item_queue(core, item, true);
+}
+
 void item_lost(struct core *core, const struct item *item, bool was_started, struct who *who)
 {
     struct unit *unit = item->unit;
-    remember_attempt(core, item, NULL, who, was_started);
+    struct attempt attempt = attempt_now(core, item, who, OUTCOME_LOST, was_started);
+    history_add(core, unit, &attempt);
     if (unit->flags & UNIT_CANCELLING) {
         item_end_with(core, item, DROVER_STATE_CANCELLED, DROVER_ERROR_CANCELLED,
                       DRV_ERROR_UNCONFIRMED, "cancelled; the worker that held it was lost");
@@ -220,16 +255,7 @@ void item_lost(struct core *core, const struct item *item, bool was_started, str
         unit->flags |= UNIT_SUSPECT;
         core->counters.requeued_free++;
     }
-    struct core_record record = {
-        .kind = CORE_RECORD_REQUEUED,
-        .id = item->task->id,
-        .index = item->index,
-        .attempt = unit->attempt,
-        .state = DROVER_STATE_QUEUED,
-        .charged = charged,
-        .session = who->session,
-    };
-    effects_record(core, &record);
+    record_taken(core, item, charged, who);
     if (charged && unit->losses > item->task->spec->numbers.loss_budget) {
         item_end_with(core, item, DROVER_STATE_FAILED, DROVER_ERROR_LOST, 0,
                       "the worker was lost while it ran, once too often");

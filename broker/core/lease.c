@@ -267,6 +267,17 @@ void lease_reclaim(struct core *core, struct lease *lease)
     lease_put_back(core, lease);
 }
 
+void lease_interrupt(struct core *core, struct lease *lease)
+{
+    struct item item = lease_item(lease);
+    struct who *who = lease->worker->who;
+    who->references++;
+    lease_start(core, lease); /* it says so only now, perhaps */
+    lease_take(core, lease);
+    item_interrupted(core, &item, who);
+    who_release(core, &who);
+}
+
 void lease_lose(struct core *core, struct lease *lease)
 {
     struct item item = lease_item(lease);

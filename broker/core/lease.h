@@ -103,6 +103,8 @@ void lease_return(struct core *core, struct lease *lease);
 /* The worker is there and does not have it: it was never delivered (or its worker left in
  * order). What had started is lost with it. */
 void lease_reclaim(struct core *core, struct lease *lease);
+/* It ran and was ended through no fault of its own: into line, free of charge, a suspect. */
+void lease_interrupt(struct core *core, struct lease *lease);
 /* The worker is lost. */
 void lease_lose(struct core *core, struct lease *lease);
 /* To be told to the worker with the next flush. */

@@ -32,10 +32,26 @@ static void report_started(struct core *core, struct peer *peer, const struct dr
     }
 }
 
+/* What its worker could not see through, though it had started. */
+static void report_broken_off(struct core *core, struct lease *lease,
+                              enum drv_return_reason reason)
+{
+    if (reason == DRV_RETURN_INTERRUPTED) {
+        lease_interrupt(core, lease);
+    } else {
+        lease_start(core, lease);
+        lease_lose(core, lease);
+    }
+}
+
 static void report_returned(struct core *core, struct peer *peer,
                             const struct drv_returned *returned)
 {
     struct lease *lease = held_lease(core, peer, &returned->ref);
+    if (lease != NULL && returned->reason >= DRV_RETURN_INTERRUPTED) {
+        report_broken_off(core, lease, (enum drv_return_reason)returned->reason);
+        return;
+    }
     /* What waits for GO has been reported as started and did not run. */
     if (lease != NULL && (lease->flags & (LEASE_STARTED | LEASE_CONFIRM)) != LEASE_STARTED) {
         lease_return(core, lease);

@@ -87,7 +87,7 @@ struct who {
     char text[]; /* name, host */
 };
 
-enum { OUTCOME_LOST = 4 }; /* after enum drv_attempt_outcome */
+enum { OUTCOME_LOST = 4, OUTCOME_INTERRUPTED }; /* after enum drv_attempt_outcome */
 enum { HISTORY_MAX = 16 };
 
 struct attempt {     /* one line of the death certificate */
@@ -97,7 +97,7 @@ struct attempt {     /* one line of the death certificate */
     uint32_t attempt;
     int32_t exit_code; /* -1: did not exit */
     uint32_t signal;
-    uint8_t outcome; /* enum drv_attempt_outcome or OUTCOME_LOST */
+    uint8_t outcome; /* enum drv_attempt_outcome or OUTCOME_* */
     bool was_started;
     bool has_usage;
 };
@@ -207,6 +207,8 @@ void item_result(struct core *core, const struct item *item, const struct drv_re
 void item_overwrite_state(struct core *core, const struct item *item, enum drover_state state);
 /* A lost attempt; the lease was taken. */
 void item_lost(struct core *core, const struct item *item, bool was_started, struct who *who);
+/* An attempt that ran and was ended through no fault of its own; the lease was taken. */
+void item_interrupted(struct core *core, const struct item *item, struct who *who);
 void item_cancel(struct core *core, const struct item *item, const char *text);
 void item_expire(struct core *core, const struct item *item);
 

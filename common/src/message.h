@@ -488,6 +488,8 @@ enum drv_return_reason {
     DRV_RETURN_ABORTED,
     DRV_RETURN_NO_CONTACT,
     DRV_RETURN_NO_HANDLER,
+    DRV_RETURN_INTERRUPTED, /* had started; ended through no fault of its own */
+    DRV_RETURN_LOST,        /* had started; what ran it is gone */
 };
 struct drv_returned {
     struct drv_ref ref;

@@ -120,7 +120,7 @@ static void get_returned(struct drv_decode *decode, struct drv_report *report)
     for (size_t i = 0; i < items.count; i++) {
         uint32_t outer = drv_get_open(decode);
         drv_get_ref(decode, &returned[i].ref);
-        returned[i].reason = drv_get_enum(decode, DRV_RETURN_RECALLED, DRV_RETURN_NO_HANDLER,
+        returned[i].reason = drv_get_enum(decode, DRV_RETURN_RECALLED, DRV_RETURN_LOST,
                                           "unknown reason of a return");
         drv_get_close(decode, outer);
     }
@@ -177,7 +177,7 @@ static void put_returned(struct drv_encode *encode, const struct drv_returned *r
 {
     drv_put_array(encode, 5);
     drv_put_ref(encode, &returned->ref);
-    drv_put_enum(encode, returned->reason, DRV_RETURN_RECALLED, DRV_RETURN_NO_HANDLER);
+    drv_put_enum(encode, returned->reason, DRV_RETURN_RECALLED, DRV_RETURN_LOST);
 }
 
 static void put_progress(struct drv_encode *encode, const struct drv_progress *progress)

@@ -4,7 +4,7 @@ import os
 import signal
 import unittest
 
-from fleet import BIN, DEADLINE, SCALE, Fleet, descendants, is_alive, until
+from fleet import BIN, DEADLINE, SCALE, Fleet, descendants, is_alive, name_of, until
 
 QUICK = ("--heartbeat", "100ms", "--lease", "600ms", "--reconnect-grace", "300ms", "--reattach",
          "600ms")
@@ -109,8 +109,29 @@ class Faults(unittest.TestCase):
         self.fleet.until_state(task, "running")
         self.assertEqual(worker.terminate(), 0)
         self.fleet.until_state(task, "queued")
+        document = self.fleet.show(task)
+        self.assertEqual(document["losses_left"], 3)
+        self.assertEqual(document["attempts"][0]["outcome"], "interrupted")
         self.fleet.worker("--name", "b")
         self.assertEqual(self.fleet.until_state(task, "succeeded")["attempt"], 2)
+        self.done()
+
+    def test_killed_zygote_costs_losses_and_no_retries(self):
+        self.start("a")
+        running = self.fleet.submit("spin", "600000")
+        self.until_running(running)
+        waiting = self.fleet.submit("square", "4")
+        zygote = next(pid for pid in descendants(self.workers["a"].pid)
+                      if name_of(pid) == "drover-zygote")
+        os.kill(zygote, signal.SIGKILL)
+        self.assertEqual(self.workers["a"].wait(), 74)
+        document = self.fleet.until_state(running, "queued")
+        self.assertEqual((document["losses_left"], document["retries_left"]), (2, 0))
+        self.assertEqual([attempt["outcome"] for attempt in document["attempts"]], ["lost"])
+        self.assertEqual(self.fleet.show(waiting)["losses_left"], 3)
+        self.fleet.worker("--name", "b", "--slots", "2")
+        self.fleet.until_state(waiting, "succeeded")
+        self.fleet.until_state(running, "running")
         self.done()
 
     def test_killed_agent_takes_its_executors_with_it(self):

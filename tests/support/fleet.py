@@ -71,6 +71,15 @@ def parent_of(pid):
         return 0
 
 
+def name_of(pid):
+    """What a process calls itself; "" when it is gone."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8") as comm:
+            return comm.read().strip()
+    except OSError:
+        return ""
+
+
 def descendants(pid):
     """All living processes below pid."""
     parents = {int(name): parent_of(int(name)) for name in os.listdir("/proc") if name.isdigit()}

@@ -353,7 +353,8 @@ static void fill_report(source *s, struct drv_message *m)
     out->returned_count = random_count(s, 100);
     struct drv_returned *returned = random_items(s, out->returned_count, sizeof *returned);
     for (size_t i = 0; i < out->returned_count; i++) {
-        returned[i] = (struct drv_returned){random_ref(s), random_between(s, 1, 5)};
+        returned[i] = (struct drv_returned){random_ref(s),
+                                            random_between(s, 1, DRV_RETURN_LOST)};
     }
     out->returned = returned;
     out->progress_count = random_count(s, 100);

@@ -269,13 +269,19 @@ static inline void report_started(struct bench *bench, uint32_t peer, struct drv
     speak(bench, peer, &message);
 }
 
-static inline void report_returned(struct bench *bench, uint32_t peer, struct drv_ref ref)
+static inline void report_returned_as(struct bench *bench, uint32_t peer, struct drv_ref ref,
+                                      enum drv_return_reason reason)
 {
-    struct drv_returned returned = {.ref = ref, .reason = DRV_RETURN_RECALLED};
+    struct drv_returned returned = {.ref = ref, .reason = (uint32_t)reason};
     struct drv_message message = {.kind = DRV_REPORT};
     message.report.returned = &returned;
     message.report.returned_count = 1;
     speak(bench, peer, &message);
+}
+
+static inline void report_returned(struct bench *bench, uint32_t peer, struct drv_ref ref)
+{
+    report_returned_as(bench, peer, ref, DRV_RETURN_RECALLED);
 }
 
 static inline void report(struct bench *bench, uint32_t peer, const struct drv_result *done)

@@ -218,6 +218,69 @@ static void test_loss_budget_runs_out(void **state)
     assert_int_equal(counters(bench).charged, 2);
 }
 
+/* What was ended by another's fault runs again, as a suspect, and costs nothing. */
+static void test_interrupted_attempt_is_free(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+    struct drv_ref ref = begin(bench, 2, 100);
+    report_started(bench, 2, ref);
+    report_returned_as(bench, 2, ref, DRV_RETURN_INTERRUPTED);
+    bench_turn(bench);
+    const struct drv_message *message = expect(bench, 2, DRV_LEASE);
+    assert_int_equal(message->lease.groups[0].entries[0].ref.attempt, 2);
+    assert_true(message->lease.groups[0].flags & DRV_LEASE_CONFIRM);
+    assert_int_equal(counters(bench).charged, 0);
+    assert_int_equal(counters(bench).requeued_free, 1);
+}
+
+/* Its cancel is confirmed: nothing of it is left. */
+static void test_interrupted_attempt_that_was_to_be_cancelled_is(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+    struct drv_ref ref = begin(bench, 2, 100);
+    report_started(bench, 2, ref);
+    cancel(bench, 1, 100);
+    bench_turn(bench);
+    report_returned_as(bench, 2, ref, DRV_RETURN_INTERRUPTED);
+    bench_turn(bench);
+    const struct drv_outcome *outcome = result(bench, 1);
+    assert_int_equal(outcome->state, DROVER_STATE_CANCELLED);
+    assert_false(outcome->error.flags & DRV_ERROR_UNCONFIRMED);
+    expect_none(bench, 2, DRV_LEASE);
+}
+
+/* A worker whose processes are gone says which attempts it has lost: they cost losses, no
+ * retries. */
+static void test_attempt_reported_lost_costs_the_loss_budget(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+    struct drv_spec spec = watched("work");
+    spec.loss_budget = 1;
+    submit(bench, 1, &spec, 100);
+    bench_turn(bench);
+    drop_all(bench, 1);
+    for (uint32_t i = 0; i < 2; i++) { /* the first says that it started, the second need not */
+        struct drv_ref ref = leased(bench, 2);
+        assert_int_equal(ref.attempt, i + 1);
+        if (i == 0) {
+            report_started(bench, 2, ref);
+        }
+        report_returned_as(bench, 2, ref, DRV_RETURN_LOST);
+        bench_turn(bench);
+    }
+    const struct drv_outcome *outcome = result(bench, 1);
+    assert_int_equal(outcome->state, DROVER_STATE_FAILED);
+    assert_int_equal(outcome->error.kind, DROVER_ERROR_LOST);
+    assert_int_equal(counters(bench).charged, 2);
+    assert_int_equal(counters(bench).retried, 0);
+}
+
 /* What a worker still runs when it comes back is its own. */
 static void test_reattached_lease_is_kept(void **state)
 {
@@ -460,6 +523,9 @@ int main(void)
         BENCH_TEST(test_suspect_may_be_returned_or_ask_again),
         BENCH_TEST(test_suspect_cancelled_before_go_never_runs),
         BENCH_TEST(test_loss_budget_runs_out),
+        BENCH_TEST(test_interrupted_attempt_is_free),
+        BENCH_TEST(test_interrupted_attempt_that_was_to_be_cancelled_is),
+        BENCH_TEST(test_attempt_reported_lost_costs_the_loss_budget),
         BENCH_TEST(test_reattached_lease_is_kept),
         BENCH_TEST(test_unlisted_lease_goes_back),
         BENCH_TEST(test_listed_foreign_lease_is_aborted),

@@ -19,7 +19,8 @@
 enum { FIXTURE_TOKENS = 512, FIXTURE_WAIT_MS = 20000 };
 
 struct seen { /* of one token */
-    unsigned started, finished;
+    unsigned started, finished, returned;
+    enum pool_return how;
     enum pool_outcome outcome;
     enum drover_error_kind kind;
     char code[65], text[4097];
@@ -132,13 +133,17 @@ static inline void fixture_on_event(void *context, const struct pool_event *even
     struct fixture *fixture = context;
     assert_true(event->token > 0 && event->token < FIXTURE_TOKENS);
     struct seen *seen = &fixture->seen[event->token];
-    assert_int_equal(seen->finished, 0); /* nothing comes after it */
+    assert_int_equal(seen->finished + seen->returned, 0); /* nothing comes after it */
     switch (event->kind) {
     case POOL_STARTED:
         seen->started++;
         break;
     case POOL_FINISHED:
         fixture_on_finished(fixture, event);
+        break;
+    case POOL_RETURNED:
+        seen->returned++;
+        seen->how = event->returned.how;
         break;
     case POOL_PROGRESS:
         seen->progress_count++;

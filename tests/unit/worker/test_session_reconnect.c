@@ -365,7 +365,7 @@ static void test_drain_returns_what_it_cancelled(void **state)
     fixture_turn(f);
     assert_int_equal(f->seen.result_count, 1);
     assert_int_equal(f->seen.returned_count, 1);
-    assert_int_equal(f->seen.returned[0].reason, DRV_RETURN_DRAINING);
+    assert_int_equal(f->seen.returned[0].reason, DRV_RETURN_INTERRUPTED);
     assert_int_equal(f->seen.goodbyes, 0);
     worker_session_settled(f->session, f->seen.token);
     fixture_turn(f);
