@@ -73,8 +73,7 @@ static struct session *hello_session(struct core *core, struct peer *peer,
         peer_refuse(core, peer, DROVER_SESSION_EXPIRED, "the session is not known any more");
         return NULL;
     }
-    if (drv_table_count(&core->sessions_by_id) >= core->config.sessions_max ||
-        !core_has_memory(core, sizeof *session)) {
+    if (!sessions_make_room(core) || !core_has_memory(core, sizeof *session)) {
         peer_refuse(core, peer, DROVER_BUSY, "too many sessions");
         return NULL;
     }

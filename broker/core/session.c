@@ -84,7 +84,7 @@ static void session_init(struct session *session, const drover_id *id, enum drv_
     struct drv_list *lists[] = {
         &session->replies,      &session->due,         &session->arrays,
         &session->watches,      &session->ready_tasks, &session->ready_watches,
-        &session->ready_losses,
+        &session->ready_losses, &session->away,
     };
     for (size_t i = 0; i < DRV_ARRAY_LEN(lists); i++) {
         drv_list_init(lists[i]);
@@ -123,6 +123,7 @@ void session_bind(struct core *core, struct session *session, struct peer *peer)
     DRV_ASSERT(session->peer == NULL && peer->session == NULL);
     session->peer = peer;
     peer->session = session;
+    drv_list_remove(&session->away);
     timer_disarm(core, &session->timer);
 }
 
@@ -131,11 +132,30 @@ void session_unbind(struct core *core, struct session *session)
     session->peer = NULL;
     session->items_in_flight = 0;
     replies_drop_unkept(core, session);
+    drv_list_push_back(&core->sessions.away, &session->away);
     timer_arm(core, &session->timer, core->now_us + core->config.session_us);
     if (session->worker != NULL) {
         effects_notice(core, "worker away", session->worker);
         worker_away(core, session->worker);
     }
+}
+
+bool sessions_make_room(struct core *core)
+{
+    if (drv_table_count(&core->sessions_by_id) < core->config.sessions_max) {
+        return true;
+    }
+    struct drv_list *link = drv_list_first(&core->sessions.away);
+    if (link == NULL) {
+        return false;
+    }
+    struct session *session = DRV_LIST_ITEM(link, struct session, away);
+    int64_t since_us = session->timer.at_us - core->config.session_us;
+    if (since_us + core->config.lease_us > core->now_us) {
+        return false;
+    }
+    session_end(core, session);
+    return true;
 }
 
 void session_expect(struct core *core, struct session *session)
@@ -225,6 +245,7 @@ void session_end(struct core *core, struct session *session)
     struct core_record record = {.kind = CORE_RECORD_SESSION_END, .id = session->id};
     effects_record(core, &record);
     drv_table_remove_entry(&core->sessions_by_id, session_hash(core, &session->id), session);
+    drv_list_remove(&session->away);
     session_leave(&core->sessions, session);
     timer_fini(core, &session->timer);
     session_set_name(core, session, str_of(NULL, 0));

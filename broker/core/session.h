@@ -71,6 +71,7 @@ struct session {
     struct peer *peer; /* NULL: away */
     char *name;        /* owned, in force, NUL-terminated */
     bool is_resumed;   /* its last HELLO went on with it */
+    struct drv_list away; /* in core->sessions.away while it has no peer */
     uint64_t credit_items, credit_bytes;
     int64_t heard_us;      /* last message */
     struct timer timer;    /* away: its end; here: when it should have settled something */
@@ -109,7 +110,8 @@ struct sessions {
     uint32_t slot_count;
     uint32_t *free_slots; /* owned */
     uint32_t free_count;
-    uint32_t generation; /* last one given */
+    uint32_t generation;  /* last one given */
+    struct drv_list away; /* struct session.away, longest away first */
 };
 
 /* --- peers --- */
@@ -158,6 +160,9 @@ void session_goodbye(struct core *core, struct session *session);
 void session_end(struct core *core, struct session *session);
 /* Results were sent: a client that waits for them is heard of, or its connection is dead. */
 void session_expect(struct core *core, struct session *session);
+/* Whether there is room for one more session. When there is none, the one that is away for the
+ * longest ends before its time, if it has been away for the lease time at least. */
+bool sessions_make_room(struct core *core);
 /* Its timer. */
 void session_due(struct core *core, struct session *session);
 /* Where tasks that end with it are tied to; NULL when out of memory. */

@@ -201,6 +201,30 @@ static void test_sessions_are_bounded(void **state)
     assert_int_equal(expect(bench, 3, DRV_ERROR)->failure.code, DROVER_BUSY);
 }
 
+/* Where there is no more room, the session that is away for the longest makes some; one that may
+ * only be reconnecting does not. */
+static void test_session_long_away_makes_room(void **state)
+{
+    struct bench *bench = *state;
+    bench->config.sessions_max = 2;
+    core_destroy(&bench->core);
+    bench_start(bench);
+    hello_client(bench, 1, 9001, false);
+    hello_client(bench, 2, 9002, false);
+    gone(bench, 2);
+    gone(bench, 1);
+    bench_pass(bench, bench->config.lease_us - 1);
+    hello_client(bench, 3, 9003, false);
+    assert_int_equal(expect(bench, 3, DRV_ERROR)->failure.code, DROVER_BUSY);
+    bench_pass(bench, 1);
+    hello_client(bench, 4, 9004, false);
+    (void)welcomed(bench, 4);
+    hello_client(bench, 5, 9001, true);
+    assert_true(welcomed(bench, 5)->resumed);
+    hello_client(bench, 6, 9002, true);
+    assert_int_equal(expect(bench, 6, DRV_ERROR)->failure.code, DROVER_SESSION_EXPIRED);
+}
+
 /* Every message received is reported as dealt with. */
 static void test_messages_are_settled(void **state)
 {
@@ -228,6 +252,7 @@ int main(void)
         BENCH_TEST(test_result_waits_for_the_client),
         BENCH_TEST(test_unsettled_result_is_sent_again),
         BENCH_TEST(test_sessions_are_bounded),
+        BENCH_TEST(test_session_long_away_makes_room),
         BENCH_TEST(test_messages_are_settled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
