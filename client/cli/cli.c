@@ -4,8 +4,11 @@
 #include "check.h"
 #include "escape.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LINE_MAX_BYTES 4096
 
@@ -99,6 +102,30 @@ int cli_failed(const struct cli *cli, drover_status status, const char *what)
 int cli_no_memory(void)
 {
     return cli_say(CLI_SOFTWARE, "out of memory");
+}
+
+int cli_write_failed(void)
+{
+    return errno == EPIPE ? CLI_IO : cli_say(CLI_IO, "stdout: %s", strerror(errno));
+}
+
+/* Whether stdout is a pipe that nobody reads. */
+static bool is_unread(void)
+{
+    struct pollfd stdout_fd = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&stdout_fd, 1, 0) > 0 && (stdout_fd.revents & POLLERR) != 0;
+}
+
+int cli_flush(int code)
+{
+    if (fflush(stdout) != 0) {
+        return cli_worse(code, cli_write_failed());
+    }
+    if (ferror(stdout) != 0) { /* some time ago: errno is about something else by now */
+        return cli_worse(code,
+                         is_unread() ? CLI_IO : cli_say(CLI_IO, "stdout: output was lost"));
+    }
+    return code;
 }
 
 int cli_connect(struct cli *cli)

@@ -101,6 +101,13 @@ int cli_failed(const struct cli *cli, drover_status status, const char *what);
 /* The same for what only memory can fail. */
 int cli_no_memory(void);
 
+/* Something could not be written to stdout: says why, unless it is only that nobody reads on,
+ * as in `| head`. Called at once, while errno still tells. CLI_IO. */
+int cli_write_failed(void);
+
+/* What was printed must have arrived: code, or the worse one of that and CLI_IO. */
+int cli_flush(int code);
+
 /* The option, a duration, in ms; DROVER_FOREVER when it is not set. */
 int64_t cli_duration(const struct cli *cli, const char *option);
 

@@ -3,9 +3,7 @@
 
 #include "print.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Unlike print_value always one line of JSON, bytes in base64. */
 static int print_line(const drover_value *value)
@@ -14,7 +12,7 @@ static int print_line(const drover_value *value)
     if (drover_value_to_json(value, DROVER_JSON_COMPACT, &text) != DROVER_OK) {
         return cli_no_memory();
     }
-    int code = puts(text) < 0 ? cli_say(CLI_IO, "stdout: %s", strerror(errno)) : CLI_OK;
+    int code = puts(text) < 0 ? cli_write_failed() : CLI_OK;
     free(text);
     return code;
 }

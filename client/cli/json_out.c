@@ -5,7 +5,6 @@
 #include "json.h"
 #include "utf8.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,7 +111,7 @@ int json_print(struct json_out *json)
     if (json->failed) {
         code = cli_no_memory();
     } else if (fwrite(json->buffer.bytes, 1, json->buffer.len, stdout) != json->buffer.len) {
-        code = cli_say(CLI_IO, "stdout: %s", strerror(errno));
+        code = cli_write_failed();
     }
     drv_buffer_fini(&json->buffer);
     return code;

@@ -20,7 +20,6 @@
 
 #include <drover/drover.h>
 
-#include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
@@ -150,18 +149,6 @@ static int check_operands(const struct cli *cli, const char *name)
     return CLI_OK;
 }
 
-/* What was printed must have arrived. */
-static int flush_output(int code)
-{
-    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
-        if (errno == EPIPE) {
-            return cli_worse(code, CLI_IO); /* `| head` is no mistake to be told of */
-        }
-        return cli_worse(code, cli_say(CLI_IO, "stdout: %s", strerror(errno)));
-    }
-    return code;
-}
-
 static int run_loaded(struct cli *cli, const char *name)
 {
     if (drv_options_flag(cli->options, "help")) {
@@ -197,7 +184,7 @@ static int run_command(const struct cli_command *command, int argc, const char *
                    : cli_say(cli_exit_code(status), "%s (see %s --help)", problem.text, name);
     drover_client_close(&cli.client);
     drv_options_destroy(&cli.options);
-    return flush_output(code);
+    return cli_flush(code);
 }
 
 /* `help WORD...` is `WORD... --help`. */
@@ -211,7 +198,7 @@ static int run_help(int argc, const char *const *argv)
     words[count++] = "--help";
     const struct cli_command *command = NULL;
     int code = find_command(count, words, &command);
-    return command != NULL ? run_command(command, count, words) : flush_output(code);
+    return command != NULL ? run_command(command, count, words) : cli_flush(code);
 }
 
 /* A standard stream that is closed must not become a socket of the library. */
@@ -235,5 +222,5 @@ int main(int argc, char **argv)
         return run_help(argc, words);
     }
     int code = find_command(argc, words, &command);
-    return command != NULL ? run_command(command, argc, words) : flush_output(code);
+    return command != NULL ? run_command(command, argc, words) : cli_flush(code);
 }

@@ -3,17 +3,13 @@
 
 #include "target.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 int print_bytes(const void *bytes, size_t len)
 {
-    if (len > 0 && fwrite(bytes, 1, len, stdout) != len) {
-        return cli_say(CLI_IO, "stdout: %s", strerror(errno));
-    }
-    return CLI_OK;
+    return len > 0 && fwrite(bytes, 1, len, stdout) != len ? cli_write_failed() : CLI_OK;
 }
 
 static int print_json(const drover_value *value, unsigned flags)
@@ -22,7 +18,7 @@ static int print_json(const drover_value *value, unsigned flags)
     if (drover_value_to_json(value, flags, &text) != DROVER_OK) {
         return cli_no_memory();
     }
-    int code = puts(text) < 0 ? cli_say(CLI_IO, "stdout: %s", strerror(errno)) : CLI_OK;
+    int code = puts(text) < 0 ? cli_write_failed() : CLI_OK;
     free(text);
     return code;
 }

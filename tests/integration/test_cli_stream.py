@@ -97,9 +97,16 @@ class Stream(unittest.TestCase):
     def test_map_whose_reader_leaves_is_cancelled(self):
         done = self.shell('seq 1 100000 | "$0" map square | head -n 1')
         self.assertEqual(done.stdout, "1\n")
+        self.assertNotIn("stdout", done.stderr)
         until(lambda: not any(task["state"] in ("queued", "running")
                               for task in self.fleet.json("task", "ls")["tasks"]),
               "nothing of the map is left")
+
+    def test_output_that_finds_no_room_is_told(self):
+        for command in ("map square", "status", "--json status"):
+            done = self.shell(f'echo 3 | "$0" {command} >/dev/full')
+            self.assertEqual(done.returncode, 74, command)
+            self.assertIn("No space left on device", done.stderr, command)
 
     def test_map_interrupted_cancels_what_is_left(self):
         path = self.fleet.write("sleeps", "60000\n" * 20)
