@@ -45,8 +45,8 @@ void core_config_init(struct core_config *config)
 static void core_init_lists(struct core *core)
 {
     struct drv_list *lists[] = {
-        &core->sweeps,        &core->classes,    &core->workers, &core->tombs_by_age,
-        &core->dirty_classes, &core->loaded,     &core->kept,    &core->dirty_workers,
+        &core->sweeps,        &core->classes,    &core->workers,       &core->tombs_by_age,
+        &core->dirty_classes, &core->loaded,     &core->kept,          &core->dirty_workers,
         &core->dirty_clients, &core->dead_peers, &core->sessions.away,
     };
     for (size_t i = 0; i < DRV_ARRAY_LEN(lists); i++) {

@@ -68,9 +68,9 @@ struct session {
     drover_id id;
     struct handle handle;
     enum drv_role role;
-    struct peer *peer; /* NULL: away */
-    char *name;        /* owned, in force, NUL-terminated */
-    bool is_resumed;   /* its last HELLO went on with it */
+    struct peer *peer;    /* NULL: away */
+    char *name;           /* owned, in force, NUL-terminated */
+    bool is_resumed;      /* its last HELLO went on with it */
     struct drv_list away; /* in core->sessions.away while it has no peer */
     uint64_t credit_items, credit_bytes;
     int64_t heard_us;      /* last message */

@@ -201,8 +201,8 @@ static void test_sessions_are_bounded(void **state)
     assert_int_equal(expect(bench, 3, DRV_ERROR)->failure.code, DROVER_BUSY);
 }
 
-/* Where there is no more room, the session that is away for the longest makes some; one that may
- * only be reconnecting does not. */
+/* Where there is no more room, the session that is away for the longest makes some; one that
+ * may only be reconnecting does not. */
 static void test_session_long_away_makes_room(void **state)
 {
     struct bench *bench = *state;
