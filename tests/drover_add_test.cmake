@@ -6,12 +6,15 @@
 # <build>/tests. Every test gets a time limit, longer where the build is instrumented, and the
 # environment that process tests need.
 
+set(DROVER_TEST_PATIENCE 1 CACHE STRING "time limits of the tests times this, for slow machines")
 set(drover_time_scale 1)
 if(DROVER_SANITIZE STREQUAL "asan" OR DROVER_FUZZ OR DROVER_COVERAGE)
     set(drover_time_scale 3)
 elseif(DROVER_SANITIZE STREQUAL "tsan")
     set(drover_time_scale 5)
 endif()
+
+math(EXPR drover_time_scale "${drover_time_scale} * ${DROVER_TEST_PATIENCE}")
 
 set(drover_test_environment
     DROVER_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}

@@ -113,6 +113,7 @@ struct drv_answer {
 struct drv_pending {
     struct drv_list link;       /* private */
     uint64_t req;               /* private; 0 until first sent */
+    uint64_t order;             /* private; among everything that was asked and submitted */
     bool is_sent;               /* private; on this connection */
     int64_t deadline_us;        /* budget of the request; INT64_MAX none */
     struct drv_message message; /* filled by the owner; borrowed until answered or withdrawn */

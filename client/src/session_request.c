@@ -63,7 +63,22 @@ void drv_session_ask(struct drv_session *session, struct drv_pending *pending)
 {
     pending->req = 0;
     pending->is_sent = false;
+    pending->order = session->next_order++;
     drv_list_push_back(&session->unsent, &pending->link);
+}
+
+void session_ask_before(struct drv_session *session, struct drv_pending *pending,
+                        uint64_t order)
+{
+    drv_session_ask(session, pending);
+    pending->order = order;
+    struct drv_list *where = pending->link.prev;
+    while (where != &session->unsent && pending_of(where)->req == 0 &&
+           pending_of(where)->order > order) {
+        where = where->prev;
+    }
+    drv_list_remove(&pending->link);
+    drv_list_insert_after(where, &pending->link);
 }
 
 void drv_session_withdraw(struct drv_session *session, struct drv_pending *pending)

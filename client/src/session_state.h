@@ -115,6 +115,9 @@ void session_break(struct drv_session *session, const char *why, int64_t now_us)
 uint64_t session_ms_left(int64_t deadline_us, int64_t now_us);
 
 /* session_request.c */
+/* As drv_session_ask, but in the place of what was asked as number `order`. */
+void session_ask_before(struct drv_session *session, struct drv_pending *pending,
+                        uint64_t order);
 void session_flush_requests(struct drv_session *session, int64_t now_us);
 void session_requests_rewind(struct drv_session *session); /* the connection is gone */
 void session_requests_expire(struct drv_session *session); /* the session is gone */

@@ -346,7 +346,7 @@ void session_flush_submissions(struct drv_session *session, int64_t now_us)
         }
         batch_fill(session, batch);
         session->submits_sent++;
-        drv_session_ask(session, &batch->pending);
+        session_ask_before(session, &batch->pending, batch->items[0]->order);
     }
 }
 

@@ -298,7 +298,9 @@ DROVER_API DROVER_MUST_USE drover_status drover_wait_all(drover_client *client,
  * Cancels a task or array and waits until it has ended: nothing of it runs any more, all its
  * processes are gone. reason (NULL: none) is shown to people. out_state (may be NULL) tells how
  * it ended, which is another state than cancelled when it was faster.
- * Returns DROVER_OK when it has ended; DROVER_TIMEOUT (the cancel stands); DROVER_UNKNOWN.
+ * Returns DROVER_OK when it has ended; DROVER_TIMEOUT (the cancel stands); DROVER_UNKNOWN, also
+ * for a submit that still waits because the broker is busy (drover_future_cancel takes it
+ * back).
  */
 DROVER_API DROVER_MUST_USE drover_status drover_cancel(drover_client *client,
                                                        const drover_id *id, uint32_t index,

@@ -253,6 +253,46 @@ static void test_submit_unsent_is_taken_back(void **state)
     rig_close(&rig);
 }
 
+/* What is asked about a task after it was submitted leaves after the submit, connected or not.
+ */
+static void test_submit_leaves_before_what_is_asked_later(void **state)
+{
+    for (int is_up = 0; is_up < 2; is_up++) {
+        struct rig rig;
+        struct rig_task task;
+        struct rig_ask early;
+        struct rig_ask late;
+        struct drv_task_spec *spec = rig_spec("square", -1, 0);
+        rig_open(&rig);
+        if (is_up) {
+            rig_step(&rig, 0);
+            rig_welcome(&rig, false);
+        }
+        rig_ask_init(&early, DRV_FORGET, rig_id(2));
+        drv_session_ask(rig.session, &early.pending);
+        rig_submit(&rig, &task, 1, spec);
+        rig_ask_init(&late, DRV_CANCEL, rig_id(1));
+        drv_session_ask(rig.session, &late.pending);
+        if (!is_up) {
+            rig_step(&rig, 0);
+            rig_welcome(&rig, false);
+        }
+        rig_step(&rig, 0);
+        size_t count = rig.seen_count;
+        assert_true(count >= 3);
+        assert_int_equal(rig.seen[count - 3].kind, DRV_FORGET);
+        assert_int_equal(rig.seen[count - 2].kind, DRV_SUBMIT);
+        assert_int_equal(rig.seen[count - 1].kind, DRV_CANCEL);
+        for (uint64_t req = 1; req <= 3; req++) {
+            rig_reply(&rig, req, DROVER_OK);
+        }
+        expect_taken(&task, DROVER_OK);
+        rig_task_fini(&task);
+        drv_task_spec_unref(&spec);
+        rig_close(&rig);
+    }
+}
+
 /* A large payload travels in pieces and arrives whole. */
 static void test_submit_large_payload_arrives(void **state)
 {
@@ -354,6 +394,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_submit_refused_message_refuses_all),
     cmocka_unit_test(test_submit_is_never_sent_twice_blindly),
     cmocka_unit_test(test_submit_unsent_is_taken_back),
+    cmocka_unit_test(test_submit_leaves_before_what_is_asked_later),
     cmocka_unit_test(test_submit_large_payload_arrives),
     cmocka_unit_test(test_submit_spec_is_shared_when_equal),
     cmocka_unit_test(test_submit_bad_options_are_refused),
