@@ -79,6 +79,7 @@ static drover_status open_pool(struct worker_agent *agent, struct drv_problem *p
         .allow_exec = settings->allow_exec,
         .allow_exec_count = settings->allow_exec_count,
         .slots = settings->slots,
+        .drops_output = settings->drops_output,
         .log = agent->log,
     };
     return pool_new(&config, problem, &agent->bridge.pool);

@@ -99,7 +99,7 @@ static void on_pool_event(void *context, const struct pool_event *event)
     case POOL_KV:
         on_kv(bridge, event, visit->now_us);
         return;
-    case POOL_LOG:
+    case POOL_OUTPUT:
         return; /* the pool has logged it; this version streams no logs */
     }
 }

@@ -98,15 +98,15 @@ static void offer_to_oom_killer(void)
     }
 }
 
-static void redirect(int stderr_fd)
+/* The pipes stay open beside stdout and stderr, which a handler may point elsewhere. */
+static void redirect(const int output_fds[LANE_PIPES])
 {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(stderr_fd, STDOUT_FILENO) < 0 ||
-        dup2(stderr_fd, STDERR_FILENO) < 0) {
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(output_fds[0], STDOUT_FILENO) < 0 ||
+        dup2(output_fds[1], STDERR_FILENO) < 0) {
         _exit(72);
     }
     (void)close(null);
-    (void)close(stderr_fd);
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
@@ -333,17 +333,18 @@ static void call_agent(struct executor *executor)
     }
 }
 
-void executor_tell(struct executor *executor, const struct lane_record *record)
+bool executor_tell(struct executor *executor, const struct lane_record *record)
 {
-    if (ring_writer_used(&executor->lane.out) > LANE_RING_BYTES / 2 ||
-        lane_send(&executor->lane, record) != DROVER_OK) {
-        return;
+    size_t used = ring_writer_used(&executor->lane.out);
+    if (used > LANE_RING_BYTES / 2 || lane_send(&executor->lane, record) != DROVER_OK) {
+        return false;
     }
     int64_t now_us = (int64_t)drv_clock_now_us();
-    if (now_us - executor->called_at_us >= CALL_PAUSE_US) {
+    if (used > LANE_RING_BYTES / 4 || now_us - executor->called_at_us >= CALL_PAUSE_US) {
         executor->called_at_us = now_us;
         call_agent(executor);
     }
+    return true;
 }
 
 /* Blocks until the record is sent, or cannot ever be. */
@@ -364,6 +365,40 @@ static drover_status send_record(struct executor *executor, const struct lane_re
             struct pollfd values = {.fd = executor->lane.values_fd, .events = POLLOUT};
             (void)poll(&values, 1, SEND_WAIT_MS);
         }
+    }
+}
+
+static struct record_output output_head(const struct executor_stream *stream,
+                                        struct drv_view bytes)
+{
+    return (struct record_output){.kind = RECORD_OUTPUT,
+                                  .stream = (uint32_t)stream->stream,
+                                  .serial = stream->serial,
+                                  .missed = stream->missed,
+                                  .len = (uint32_t)bytes.len};
+}
+
+bool executor_print(struct executor *executor, struct executor_stream *stream,
+                    struct drv_view bytes)
+{
+    struct record_output head = output_head(stream, bytes);
+    struct lane_record record = {
+        .head = &head, .head_len = sizeof(head), .parts = &bytes, .count = 1};
+    if (!executor_tell(executor, &record)) {
+        return false;
+    }
+    stream->missed = 0;
+    return true;
+}
+
+void executor_print_last(struct executor *executor, struct executor_stream *stream,
+                         struct drv_view bytes)
+{
+    struct record_output head = output_head(stream, bytes);
+    struct lane_record record = {
+        .head = &head, .head_len = sizeof(head), .parts = &bytes, .count = 1};
+    if (bytes.len + stream->missed > 0 && send_record(executor, &record) == DROVER_OK) {
+        stream->missed = 0;
     }
 }
 
@@ -470,6 +505,15 @@ static drover_status send_finished(struct executor *executor, struct record_fini
     return send_record(executor, &record);
 }
 
+/* What the attempt has printed is in the pipes, and it is known how far that reaches. */
+static void fill_printed(const struct executor *executor, struct record_finished *head)
+{
+    (void)fflush(stdout);
+    for (size_t i = 0; i < LANE_PIPES; i++) {
+        head->printed[i] = lane_printed(&executor->lane, i, executor->config->output_fds[i]);
+    }
+}
+
 static void report(struct executor *executor, const struct record_task *task, int64_t run_us,
                    struct job_outcome *outcome)
 {
@@ -477,6 +521,7 @@ static void report(struct executor *executor, const struct record_task *task, in
                                    .claim = task->claim,
                                    .serial = task->serial,
                                    .run_us = run_us > 0 ? (uint64_t)run_us : 0};
+    fill_printed(executor, &head);
     fill_usage(executor, outcome, &head);
     drover_status status = send_finished(executor, &head, outcome);
     if (status) {
@@ -531,7 +576,9 @@ static void run(struct executor *executor, const struct entry *entry)
         run_handler(executor, &job, handler, payload, &outcome);
     }
     drover_value_destroy(&payload);
-    report(executor, &entry->task, (int64_t)drv_clock_now_us() - started_us, &outcome);
+    int64_t run_us = (int64_t)drv_clock_now_us() - started_us;
+    job_end(&job);
+    report(executor, &entry->task, run_us, &outcome);
     job_outcome_fini(&outcome);
 }
 
@@ -572,7 +619,7 @@ _Noreturn void executor_main(const struct executor_config *config)
 {
     struct executor executor = {.config = config};
     protect(config);
-    redirect(config->stderr_fd);
+    redirect(config->output_fds);
     offer_to_oom_killer();
     if (lane_join(&executor.lane, &config->ends) != DROVER_OK) {
         die("cannot map the ring");

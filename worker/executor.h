@@ -9,7 +9,7 @@
  * look after them. Both are this loop; what differs is in model/.
  *
  * It leads a process group of its own, is a subreaper, dies with the zygote, has default signal
- * handling and no new privileges, /dev/null as stdin, and the agent's pipe as stdout and
+ * handling and no new privileges, /dev/null as stdin, and pipes to the agent as stdout and
  * stderr. It trusts the agent.
  */
 #ifndef EXECUTOR_H
@@ -28,7 +28,7 @@ struct executor_config { /* all borrowed for ever: the process never returns */
     enum pool_model model;
     pid_t zygote;
     struct lane_ends ends;
-    int stderr_fd;
+    int output_fds[LANE_PIPES]; /* stdout, stderr */
 };
 
 /* What the child of the zygote runs. */
@@ -53,8 +53,25 @@ uint64_t executor_kill_ms(const struct executor *executor);
 void executor_wait(struct executor *executor, uint64_t serial, struct pollfd *fds, size_t count,
                    int64_t until_us);
 
-/* Sends a record that may be dropped: it is when the ring is half full. */
-void executor_tell(struct executor *executor, const struct lane_record *record);
+/* Sends a record that may be dropped: it is when the ring is half full. False: dropped. */
+bool executor_tell(struct executor *executor, const struct lane_record *record);
+
+/* One stream of an attempt on its way to the agent. */
+struct executor_stream {
+    uint64_t serial;
+    enum pool_stream stream;
+    uint64_t missed; /* bytes dropped since the last that were sent */
+};
+
+/* Sends bytes (at most RECORD_OUTPUT_MAX) as they are, all or none: false when there is no room
+ * now. Never blocks. */
+bool executor_print(struct executor *executor, struct executor_stream *stream,
+                    struct drv_view bytes);
+
+/* Sends them, blocking for room: for the last of a stream. Empty bytes only say what was
+ * missed, if anything was. */
+void executor_print_last(struct executor *executor, struct executor_stream *stream,
+                         struct drv_view bytes);
 
 struct executor_answer {
     drover_status status;

@@ -1,12 +1,17 @@
 #include "job.h"
 
+#include "check.h"
 #include "clock.h"
 #include "message.h"
+#include "pack.h"
 #include "utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+_Static_assert(DROVER_JOB_EMIT_MAX <= RECORD_OUTPUT_MAX, "a value fits into a record");
 
 /* ---- outcome ------------------------------------------------------------------------------
  */
@@ -95,10 +100,18 @@ void job_init(struct drover_job *job, struct executor *executor, const struct re
     if (task->timeout_ms != 0 && task->timeout_ms < (uint64_t)(INT64_MAX - now_us) / 1000U) {
         job->deadline_us = now_us + (int64_t)task->timeout_ms * 1000;
     }
+    job->log = (struct executor_stream){.serial = task->serial, .stream = POOL_STREAM_LOG};
+    job->data = (struct executor_stream){.serial = task->serial, .stream = POOL_STREAM_DATA};
     job->has_failed = false;
     job->is_permanent = false;
     job->code[0] = '\0';
     job->text[0] = '\0';
+}
+
+void job_end(struct drover_job *job)
+{
+    executor_print_last(job->executor, &job->log, drv_view_of(NULL, 0));
+    executor_print_last(job->executor, &job->data, drv_view_of(NULL, 0));
 }
 
 drover_id drover_job_id(const drover_job *job)
@@ -220,26 +233,73 @@ void drover_job_progress(drover_job *job, unsigned permille, const char *text)
     executor_tell(job->executor, &record);
 }
 
+/* Takes it or counts it as missed. */
+static bool print_or_miss(drover_job *job, struct executor_stream *stream,
+                          struct drv_view bytes)
+{
+    bool is_sent = executor_print(job->executor, stream, bytes);
+    stream->missed += is_sent ? 0 : bytes.len;
+    return is_sent;
+}
+
 void drover_job_log(drover_job *job, const char *format, ...)
 {
-    char line[RECORD_TEXT_MAX + 1];
+    char line[RECORD_TEXT_MAX + 2];
     va_list arguments;
     va_start(arguments, format);
-    if (vsnprintf(line, sizeof(line), format, arguments) < 0) {
+    if (vsnprintf(line, RECORD_TEXT_MAX + 1, format, arguments) < 0) {
         line[0] = '\0';
     }
     va_end(arguments);
     mend_text(line);
+    size_t len = strlen(line);
+    line[len++] = '\n';
     if (job->executor == NULL) {
-        (void)fprintf(stderr, "log %s\n", line);
+        (void)fprintf(stderr, "log %.*s", (int)len, line);
         return;
     }
-    struct drv_view part = drv_view_text(line);
-    struct record_log head = {
-        .kind = RECORD_LOG, .text_len = (uint32_t)part.len, .serial = job->task.serial};
-    struct lane_record record = {
-        .head = &head, .head_len = sizeof(head), .parts = &part, .count = 1};
-    executor_tell(job->executor, &record);
+    (void)print_or_miss(job, &job->log, drv_view_of(line, len));
+}
+
+/* Raw values become what msgpack has for them: a binary. */
+static drover_status encode_emitted(const drover_value *value, struct drv_buffer *out)
+{
+    const void *bytes;
+    size_t len;
+    struct drv_pack pack;
+    drover_value_bytes(value, &bytes, &len);
+    if (drover_value_get_type(value) != DROVER_VALUE_RAW) {
+        return drv_buffer_append(out, bytes, len);
+    }
+    drv_pack_init(&pack, out);
+    drv_pack_bin(&pack, bytes, len);
+    return drv_pack_status(&pack);
+}
+
+static void show_emitted(const drover_value *value)
+{
+    char *json = NULL;
+    if (drover_value_to_json(value, DROVER_JSON_COMPACT, &json) == DROVER_OK) {
+        (void)fprintf(stderr, "data %s\n", json);
+        free(json);
+    }
+}
+
+drover_status drover_job_emit(drover_job *job, const drover_value *value)
+{
+    struct drv_buffer bytes;
+    drv_buffer_init(&bytes);
+    drover_status status = encode_emitted(value, &bytes);
+    if (!status && bytes.len > DROVER_JOB_EMIT_MAX) {
+        status = DROVER_TOO_BIG;
+    }
+    if (!status && job->executor == NULL) {
+        show_emitted(value);
+    } else if (!status && !print_or_miss(job, &job->data, drv_buffer_view(&bytes))) {
+        status = DROVER_BUSY;
+    }
+    drv_buffer_fini(&bytes);
+    return status;
 }
 
 /* ---- shared data --------------------------------------------------------------------------

@@ -13,11 +13,12 @@
 struct drover_job {
     struct executor *executor; /* borrowed; NULL in pool_call: then nobody listens */
     struct record_task task;
-    const char *type;           /* borrowed */
-    struct drv_view meta;       /* borrowed */
-    const drover_value *shared; /* borrowed; NULL: none */
-    int64_t deadline_us;        /* INT64_MAX: none */
-    bool has_failed;            /* drover_job_fail was called */
+    const char *type;                 /* borrowed */
+    struct drv_view meta;             /* borrowed */
+    const drover_value *shared;       /* borrowed; NULL: none */
+    int64_t deadline_us;              /* INT64_MAX: none */
+    struct executor_stream log, data; /* drover_job_log, drover_job_emit */
+    bool has_failed;                  /* drover_job_fail was called */
     bool is_permanent;
     char code[DROVER_JOB_CODE_MAX + 1];
     char text[DROVER_JOB_TEXT_MAX + 1];
@@ -50,5 +51,8 @@ void job_outcome_fail(struct job_outcome *outcome, enum drover_error_kind kind,
 /* `now_us`: when it starts. Everything is borrowed. */
 void job_init(struct drover_job *job, struct executor *executor, const struct record_task *task,
               const char *type, int64_t now_us);
+
+/* The handler has returned: what was dropped of its log and its data is told. Blocks. */
+void job_end(struct drover_job *job);
 
 #endif

@@ -6,10 +6,17 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+enum {
+    PRINTED_LOOKS = 200, /* at a pipe that the agent is reading */
+    PRINTED_PAUSE_NS = 50 * 1000,
+};
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
@@ -165,6 +172,40 @@ bool lane_claim(struct lane *lane, uint32_t claim, uint64_t serial, enum lane_cl
 bool lane_is_taken(const struct lane *lane, uint32_t claim, uint64_t serial)
 {
     return atomic_load(&lane->shared->claims[claim]) == claim_word(serial, LANE_TAKEN);
+}
+
+/* ---- what was printed ---------------------------------------------------------------------
+ */
+
+void lane_read_begin(struct lane *lane, size_t pipe)
+{
+    atomic_fetch_add(&lane->shared->pipes[pipe].turn, 1);
+}
+
+void lane_read_end(struct lane *lane, size_t pipe, size_t len)
+{
+    struct lane_pipe *state = &lane->shared->pipes[pipe];
+    atomic_fetch_add(&state->read, len);
+    atomic_fetch_add(&state->turn, 1);
+}
+
+uint64_t lane_printed(const struct lane *lane, size_t pipe, int fd)
+{
+    const struct lane_pipe *state = &lane->shared->pipes[pipe];
+    const struct timespec pause = {.tv_nsec = PRINTED_PAUSE_NS};
+    for (int i = 0; i < PRINTED_LOOKS; i++) {
+        int left = 0;
+        uint64_t turn = atomic_load(&state->turn);
+        uint64_t read = atomic_load(&state->read);
+        if (ioctl(fd, FIONREAD, &left) != 0 || left < 0) {
+            return LANE_PRINTED_UNKNOWN;
+        }
+        if (turn % 2 == 0 && atomic_load(&state->turn) == turn) {
+            return read + (uint64_t)left;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    return LANE_PRINTED_UNKNOWN;
 }
 
 /* ---- sending ------------------------------------------------------------------------------

@@ -30,10 +30,19 @@ enum {
 
 enum lane_claim { LANE_PLACED = 1, LANE_TAKEN = 2, LANE_REVOKED = 3 };
 
+enum { LANE_PIPES = 2 }; /* what a process prints: stdout, stderr */
+
+/* How much of a pipe the agent has read; written by the agent alone. */
+struct lane_pipe {
+    _Atomic uint64_t turn; /* odd while it reads */
+    _Atomic uint64_t read; /* bytes ever */
+};
+
 struct lane_shared {
     _Alignas(64) _Atomic uint64_t cancel; /* serial of the attempt that must stop; 0: none */
     _Atomic int64_t taken_at_us;          /* when the executor last began an attempt */
     _Atomic uint64_t cancel_kill_ms;      /* grace from SIGTERM to SIGKILL, for commands */
+    _Alignas(64) struct lane_pipe pipes[LANE_PIPES];
     _Alignas(64) _Atomic uint64_t claims[POOL_DEPTH_MAX]; /* serial << 2 | enum lane_claim */
 };
 
@@ -115,6 +124,20 @@ bool lane_claim(struct lane *lane, uint32_t claim, uint64_t serial, enum lane_cl
 
 void lane_place(struct lane *lane, uint32_t claim, uint64_t serial);
 bool lane_is_taken(const struct lane *lane, uint32_t claim, uint64_t serial);
+
+/*
+ * How many bytes have ever been printed into a pipe: those the agent has read and those that
+ * are still in it. So an attempt that ends can say which of them are its own, although the pipe
+ * is one and the agent reads when it likes.
+ *
+ * The agent: read(2) between _begin and _end. It never waits.
+ * The executor: _printed, with any descriptor of the pipe; LANE_PRINTED_UNKNOWN when the agent
+ * was stopped within its read for longer than a few milliseconds.
+ */
+#define LANE_PRINTED_UNKNOWN UINT64_MAX
+void lane_read_begin(struct lane *lane, size_t pipe);
+void lane_read_end(struct lane *lane, size_t pipe, size_t len);
+uint64_t lane_printed(const struct lane *lane, size_t pipe, int fd);
 
 /* Adds to an eventfd, and empties it. */
 void lane_signal(int event_fd);

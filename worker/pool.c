@@ -208,6 +208,7 @@ drover_status pool_new(const struct pool_config *config, struct drv_problem *pro
         return drv_problem_set(problem, DROVER_NOMEM, "out of memory");
     }
     pool->log = config->log;
+    pool->drops_output = config->drops_output;
     pool->slots = config->slots;
     pool->epoll_fd = pool->call_fd = pool->zygote.control = -1;
     pool->retry_at_us = pool->look_at_us = INT64_MAX;
@@ -339,7 +340,7 @@ int64_t pool_deadline_us(const struct pool *pool)
     return due_us;
 }
 
-/* Who has called; output is read at once, and whether the zygote spoke is returned. */
+/* Who has called; whether the zygote spoke is returned. */
 static bool hear(struct pool *pool)
 {
     struct epoll_event events[EPOLL_BATCH];
@@ -352,7 +353,7 @@ static bool hear(struct pool *pool)
         } else if (tag == TAG_ZYGOTE) {
             has_zygote = true;
         } else if (tag < pool->seat_count) {
-            pool_read_output(pool, &pool->seats[tag]);
+            pool_output_note(&pool->seats[tag], (events[i].events & EPOLLHUP) != 0);
         }
     }
     return has_zygote;
@@ -364,6 +365,13 @@ static void read_seats(struct pool *pool, const struct pool_sink *sink, int64_t 
         if (pool->seats[i].placed_count > 0) {
             pool_read_seat(pool, &pool->seats[i], sink, now_us);
         }
+    }
+}
+
+static void read_outputs(struct pool *pool, const struct pool_sink *sink, int64_t now_us)
+{
+    for (size_t i = 0; i < pool->seat_count; i++) {
+        pool_output_read(pool, &pool->seats[i], sink, now_us);
     }
 }
 
@@ -404,6 +412,7 @@ drover_status pool_poll(struct pool *pool, int64_t now_us, pool_event_fn on_even
     pool->has_work = false;
     bool has_zygote = hear(pool);
     read_seats(pool, &sink, now_us);
+    read_outputs(pool, &sink, now_us);
     if (has_zygote && pool_read_zygote(pool, &sink, now_us) != DROVER_OK) {
         drv_log_error(pool->log, "the zygote is gone");
         end_processes(pool);

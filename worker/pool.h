@@ -2,7 +2,7 @@
  * pool.h: runs attempts in other processes, seen from the agent.
  *
  *   agent ──pool_submit──> [pending] ──> executor's ring ──> handler or command
- *         <──pool_poll──── STARTED, PROGRESS, KV, LOG, FINISHED
+ *         <──pool_poll──── STARTED, PROGRESS, KV, OUTPUT, FINISHED
  *
  *   agent ── zygote ──┬── executor 0 (handlers of modules)       every child is ended when its
  *    (loads modules,  ├── executor 1                             parent dies; the zygote ends
@@ -107,6 +107,7 @@ struct pool_config {            /* borrowed for pool_new, but for `log` */
     size_t environment_count;
     const char *tmp_dir;       /* where temporary directories are made; NULL: $TMPDIR or /tmp */
     size_t slots;              /* attempts that run at once, 1..POOL_SLOTS_MAX */
+    bool drops_output;         /* what handlers print and log stays out of `log` */
     const struct drv_log *log; /* borrowed for the life of the pool; NULL: silent */
 };
 
@@ -209,8 +210,16 @@ enum pool_event_kind {
     POOL_FINISHED, /* the last of its token */
     POOL_RETURNED, /* the last of its token, too: it has to be run again, elsewhere */
     POOL_PROGRESS,
-    POOL_KV,  /* the handler wants shared data and waits: answer with pool_kv_reply */
-    POOL_LOG, /* drover_job_log; the pool has logged it already */
+    POOL_KV,     /* the handler wants shared data and waits: answer with pool_kv_reply */
+    POOL_OUTPUT, /* bytes of one of its streams; before FINISHED, after or before STARTED */
+};
+
+/* The same numbers as on the wire. */
+enum pool_stream {
+    POOL_STREAM_STDOUT = 1,
+    POOL_STREAM_STDERR,
+    POOL_STREAM_LOG,  /* lines of drover_job_log, each with its newline */
+    POOL_STREAM_DATA, /* values of drover_job_emit: each event is one, encoded */
 };
 
 enum pool_outcome { POOL_SUCCEEDED = 1, POOL_FAILED, POOL_CANCELLED }; /* as on the wire */
@@ -271,8 +280,10 @@ struct pool_event {
             uint64_t timeout_ms; /* how long the handler waits */
         } kv;
         struct {
-            struct drv_view text;
-        } log;
+            enum pool_stream stream;
+            struct drv_view bytes; /* may be empty, when some are missed */
+            uint64_t missed;       /* bytes that were dropped before these */
+        } output;
     };
 };
 

@@ -31,9 +31,12 @@ enum {
     POOL_RECORDS_MAX = 256,   /* records read from one executor in one poll */
     POOL_LOOKS_MAX = 8,       /* busy seats that are asked whether they take one more */
     POOL_LINE_MAX = 1024,     /* bytes of a line of output in the log */
-    POOL_OUTPUT_TURN = 65536, /* bytes of output read from one executor in one poll */
-    POOL_BACKSTOP_MS = 2000,  /* patience with an executor that has to kill its command */
-    POOL_CLASSES = 2,         /* prefork, exec: seats run one or the other */
+    POOL_OUTPUT_TURN = 65536, /* bytes read from one pipe in one poll */
+    POOL_OUTPUT_LAST = 1024 * 1024, /* the same when an attempt ends; no pipe holds more */
+    POOL_LOG_LINES = 4096,          /* of output that go to the log in a second */
+    POOL_LOG_SPAN_US = 1000 * 1000,
+    POOL_BACKSTOP_MS = 2000, /* patience with an executor that has to kill its command */
+    POOL_CLASSES = 2,        /* prefork, exec: seats run one or the other */
 };
 
 enum run_state { RUN_PENDING, RUN_PLACED, RUN_STARTED, RUN_DROPPED };
@@ -68,6 +71,22 @@ struct run {
     struct drv_heap_node timer;
 };
 
+struct output_pipe {
+    int fd;                 /* owned, not blocking; -1: none */
+    uint64_t read;          /* bytes ever */
+    uint64_t mark;          /* what stands before it may be read once the ring was */
+    struct drv_buffer line; /* not a whole line yet */
+};
+
+/* What the process of a seat prints. */
+struct output {
+    struct output_pipe pipes[LANE_PIPES];
+    bool is_ready;          /* marks were taken and not read up to */
+    uint64_t after;         /* position in the ring that must have been read before */
+    bool has_ended;         /* one of them has no writer any more */
+    struct drv_buffer tail; /* the last of both, for a certificate */
+};
+
 struct seat {
     uint32_t number;
     enum pool_model model;
@@ -78,7 +97,7 @@ struct seat {
     uint16_t generation; /* of the process, for requests */
     pid_t pid;
     struct lane lane;
-    int stderr_fd; /* owned; -1: none */
+    struct output output;
 
     struct drv_list placed; /* runs, in the order of the ring */
     size_t placed_count;
@@ -101,8 +120,6 @@ struct seat {
         char content_type[DROVER_CONTENT_TYPE_MAX + 1];
     } answer;
 
-    struct drv_buffer tail;      /* last of stderr */
-    struct drv_buffer line;      /* not a whole line yet */
     uint64_t user_us, system_us; /* reported by this process so far */
 
     int64_t started_at_us;
@@ -123,6 +140,10 @@ struct pool {
     struct zygote zygote;
     bool is_broken; /* the zygote is gone */
     const struct drv_log *log;
+    bool drops_output;
+    int64_t log_until_us; /* end of the second whose lines are counted */
+    uint32_t lines_logged;
+    uint64_t lines_dropped;
     char tmp_base[1024]; /* removed at the end, should the zygote not have */
     struct pool_type_entry *types;
     size_t type_count, type_capacity;
@@ -200,14 +221,42 @@ void pool_kill(struct pool *pool, struct seat *seat);
 DROVER_MUST_USE drover_status pool_read_zygote(struct pool *pool, const struct pool_sink *sink,
                                                int64_t now_us);
 
-/* Output of the executor: to the log, the last of it to the tail. */
-void pool_read_output(struct pool *pool, struct seat *seat);
-
 /* Reports everything in the pool, when there is nothing left to run it. */
 void pool_give_up(struct pool *pool, const struct pool_sink *sink, int64_t now_us);
 
 /* Announces that the agent will look at the ring only when it is called. */
 void pool_arm(struct pool *pool, struct seat *seat);
+
+/* ---- pool_output.c --------------------------------------------------------------------------
+ */
+
+void pool_output_init(struct output *output);
+void pool_output_fini(struct output *output);
+
+/* Pipes for a process that is to start; out_ends (owned by the caller, -1: none) are its. */
+DROVER_MUST_USE drover_status pool_output_open(struct pool *pool, struct seat *seat,
+                                               int out_ends[LANE_PIPES]);
+void pool_output_close(struct pool *pool, struct seat *seat);
+
+/* There is something in a pipe, or it has ended: to be called before the ring is read. */
+void pool_output_note(struct seat *seat, bool has_ended);
+
+/* After the ring: what was there belongs to what runs. */
+void pool_output_read(struct pool *pool, struct seat *seat, const struct pool_sink *sink,
+                      int64_t now_us);
+
+/* The run ends, having printed so much. It must be the one that runs. */
+void pool_output_settle(struct pool *pool, struct seat *seat, const struct run *run,
+                        const uint64_t printed[LANE_PIPES], const struct pool_sink *sink,
+                        int64_t now_us);
+
+/* The process is gone: what it has left. */
+void pool_output_drain(struct pool *pool, struct seat *seat, const struct pool_sink *sink,
+                       int64_t now_us);
+
+/* A line for the log; run may be NULL. */
+void pool_log_line(struct pool *pool, const struct seat *seat, const struct run *run,
+                   enum pool_stream stream, struct drv_view text, int64_t now_us);
 
 /* ---- pool_read.c ----------------------------------------------------------------------------
  */
@@ -215,6 +264,9 @@ void pool_arm(struct pool *pool, struct seat *seat);
 /* Records of one executor, a bounded number of them. */
 void pool_read_seat(struct pool *pool, struct seat *seat, const struct pool_sink *sink,
                     int64_t now_us);
+
+/* What the process of a seat is running; NULL: nothing. */
+struct run *pool_running(const struct seat *seat);
 
 /* Sends an answer that found the ring full. */
 void pool_send_answer(struct pool *pool, struct seat *seat, int64_t now_us);

@@ -95,7 +95,7 @@ void pool_report_crash(struct pool *pool, struct run *run, const struct zygote_r
         event.finished.error_kind = DROVER_ERROR_CRASH;
         event.finished.text = drv_view_text(text);
     }
-    event.finished.stderr_tail = drv_buffer_view(&seat->tail);
+    event.finished.stderr_tail = drv_buffer_view(&seat->output.tail);
     event.finished.run_us = now_us > run->started_us ? (uint64_t)(now_us - run->started_us) : 0;
     event.finished.has_usage = true;
     event.finished.usage.user_us = since(gone->user_us, seat->user_us);
@@ -133,6 +133,18 @@ static struct run *run_of(const struct seat *seat, uint32_t claim, uint64_t seri
         return NULL;
     }
     return seat->claims[claim];
+}
+
+struct run *pool_running(const struct seat *seat)
+{
+    DRV_LIST_EACH(link, &seat->placed)
+    {
+        struct run *run = DRV_LIST_ITEM(link, struct run, link);
+        if (lane_is_taken(&seat->lane, run->claim, run->serial)) {
+            return run;
+        }
+    }
+    return NULL;
 }
 
 /* The run in progress, for records without a claim. */
@@ -211,7 +223,7 @@ static void fill_finished(struct seat *seat, const struct run *run,
         tell_failed(finished, event, scratch);
     }
     event->finished.stderr_tail = finished->tail.len > 0 ? finished->tail
-                                                         : drv_buffer_view(&seat->tail);
+                                                         : drv_buffer_view(&seat->output.tail);
 }
 
 static bool on_finished(struct pool *pool, struct seat *seat, struct drv_view rest,
@@ -231,9 +243,7 @@ static bool on_finished(struct pool *pool, struct seat *seat, struct drv_view re
     }
     drv_buffer_init(&scratch[0]);
     drv_buffer_init(&scratch[1]);
-    if (finished.head.outcome != RECORD_SUCCEEDED) {
-        pool_read_output(pool, seat); /* what it printed came before */
-    }
+    pool_output_settle(pool, seat, run, finished.head.printed, sink, now_us);
     struct pool_event event = {.kind = POOL_FINISHED, .token = run->token};
     fill_finished(seat, run, &finished, &event, text, sizeof(text), scratch);
     learn_run_time(&pool->types[run->handler], finished.head.run_us);
@@ -246,7 +256,7 @@ static bool on_finished(struct pool *pool, struct seat *seat, struct drv_view re
     pool_unseat(pool, run, now_us);
     pool_run_free(pool, run);
     sink->on_event(sink->context, &event);
-    drv_buffer_clear(&seat->tail);
+    drv_buffer_clear(&seat->output.tail);
     drv_data_unref(&finished.data);
     drv_buffer_fini(&scratch[0]);
     drv_buffer_fini(&scratch[1]);
@@ -275,27 +285,35 @@ static bool on_progress(struct seat *seat, struct drv_view rest, const struct po
     return true;
 }
 
-static bool on_log(struct pool *pool, struct seat *seat, struct drv_view rest,
-                   const struct pool_sink *sink)
+static void tell_output(const struct run *run, const struct record_output *head,
+                        struct drv_view bytes, const struct pool_sink *sink)
 {
-    struct record_log head;
-    struct drv_view text;
-    if (!lane_take_head(&rest, &head, sizeof(head)) ||
-        !lane_take_bytes(&rest, head.text_len, &text) || text.len > RECORD_TEXT_MAX) {
+    struct pool_event event = {.kind = POOL_OUTPUT, .token = run->token};
+    event.output.stream = (enum pool_stream)head->stream;
+    event.output.bytes = bytes;
+    event.output.missed = head->missed;
+    sink->on_event(sink->context, &event);
+}
+
+static bool on_output(struct pool *pool, struct seat *seat, struct drv_view rest,
+                      const struct pool_sink *sink, int64_t now_us)
+{
+    struct record_output head;
+    struct drv_view bytes;
+    if (!lane_take_head(&rest, &head, sizeof(head)) || head.stream < POOL_STREAM_STDOUT ||
+        head.stream > POOL_STREAM_DATA || !lane_take_bytes(&rest, head.len, &bytes) ||
+        bytes.len > RECORD_OUTPUT_MAX) {
         return false;
     }
     const struct run *run = run_in_progress(seat, head.serial);
     if (run == NULL) {
-        return true;
+        return true; /* said after its end, by a thread that was left */
     }
-    struct drv_buffer scratch;
-    drv_buffer_init(&scratch);
-    struct pool_event event = {.kind = POOL_LOG, .token = run->token};
-    event.log.text = clean_text(text, RECORD_TEXT_MAX, &scratch);
-    drv_log_info(pool->log, "handler", drv_log_id("id", &run->id),
-                 drv_log_int("pid", seat->pid), drv_log_view("text", event.log.text));
-    sink->on_event(sink->context, &event);
-    drv_buffer_fini(&scratch);
+    if (head.stream == POOL_STREAM_LOG && bytes.len > 0) {
+        struct drv_view line = drv_view_of(bytes.bytes, bytes.len - 1); /* but its newline */
+        pool_log_line(pool, seat, run, POOL_STREAM_LOG, line, now_us);
+    }
+    tell_output(run, &head, bytes, sink);
     return true;
 }
 
@@ -414,8 +432,8 @@ static bool on_record(struct pool *pool, struct seat *seat, struct drv_view reco
         return on_finished(pool, seat, record, sink, now_us);
     case RECORD_PROGRESS:
         return on_progress(seat, record, sink);
-    case RECORD_LOG:
-        return on_log(pool, seat, record, sink);
+    case RECORD_OUTPUT:
+        return on_output(pool, seat, record, sink, now_us);
     case RECORD_KV:
         return on_kv(seat, record, sink);
     default:

@@ -1,10 +1,8 @@
 #include "pool_private.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 /* An executor that ends sooner than this after its start, having done nothing, failed to start.
@@ -21,23 +19,12 @@ void pool_seat_init(struct seat *seat, uint32_t number, enum pool_model model)
     *seat = (struct seat){.number = number,
                           .model = model,
                           .state = POOL_EXECUTOR_DOWN,
-                          .is_wanted = model == POOL_MODEL_PREFORK,
-                          .stderr_fd = -1};
+                          .is_wanted = model == POOL_MODEL_PREFORK};
     seat->lane = (struct lane){.memory_fd = -1, .wake_fd = -1, .call_fd = -1, .values_fd = -1};
     drv_list_init(&seat->placed);
     drv_list_init(&seat->idle);
     drv_list_init(&seat->watch);
-    drv_buffer_init(&seat->tail);
-    drv_buffer_init(&seat->line);
-}
-
-static void close_output(struct pool *pool, struct seat *seat)
-{
-    if (seat->stderr_fd >= 0) {
-        (void)epoll_ctl(pool->epoll_fd, EPOLL_CTL_DEL, seat->stderr_fd, NULL);
-        (void)close(seat->stderr_fd);
-        seat->stderr_fd = -1;
-    }
+    pool_output_init(&seat->output);
 }
 
 static void drop_answer(struct seat *seat)
@@ -49,11 +36,9 @@ static void drop_answer(struct seat *seat)
 /* Everything that belonged to the process. */
 static void clear_seat(struct pool *pool, struct seat *seat)
 {
-    close_output(pool, seat);
+    pool_output_close(pool, seat);
     lane_close(&seat->lane);
     drop_answer(seat);
-    drv_buffer_clear(&seat->tail);
-    drv_buffer_clear(&seat->line);
     drv_list_remove(&seat->idle);
     drv_list_remove(&seat->watch);
     seat->state = POOL_EXECUTOR_DOWN;
@@ -66,8 +51,7 @@ static void clear_seat(struct pool *pool, struct seat *seat)
 void pool_seat_fini(struct pool *pool, struct seat *seat)
 {
     clear_seat(pool, seat);
-    drv_buffer_fini(&seat->tail);
-    drv_buffer_fini(&seat->line);
+    pool_output_fini(&seat->output);
 }
 
 void pool_arm(struct pool *pool, struct seat *seat)
@@ -83,32 +67,26 @@ void pool_arm(struct pool *pool, struct seat *seat)
 static drover_status request_start(struct pool *pool, struct seat *seat)
 {
     struct lane_ends ends;
-    int pipe_fds[2] = {-1, -1};
+    int output_fds[LANE_PIPES];
     drover_status status = lane_open(&seat->lane, pool->call_fd, &ends);
     if (status) {
         return status;
     }
-    struct epoll_event interest = {.events = EPOLLIN, .data.u32 = seat->number};
-    if (pipe2(pipe_fds, O_CLOEXEC) != 0 || fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK) != 0 ||
-        epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, pipe_fds[0], &interest) != 0) {
-        status = DROVER_IO;
-    }
+    status = pool_output_open(pool, seat, output_fds);
     if (!status) {
-        status = zygote_spawn(&pool->zygote, seat->number, seat->model, &ends, pipe_fds[1]);
+        status = zygote_spawn(&pool->zygote, seat->number, seat->model, &ends, output_fds);
     }
     lane_ends_close(&ends);
-    if (pipe_fds[1] >= 0) {
-        (void)close(pipe_fds[1]);
+    for (size_t i = 0; i < LANE_PIPES; i++) {
+        if (output_fds[i] >= 0) {
+            (void)close(output_fds[i]);
+        }
     }
     if (status) {
-        if (pipe_fds[0] >= 0) {
-            (void)close(pipe_fds[0]);
-        }
+        pool_output_close(pool, seat);
         lane_close(&seat->lane);
-        return status;
     }
-    seat->stderr_fd = pipe_fds[0];
-    return DROVER_OK;
+    return status;
 }
 
 static void start_seat(struct pool *pool, struct seat *seat, int64_t now_us)
@@ -225,7 +203,7 @@ static void read_last_words(struct pool *pool, struct seat *seat, const struct p
     for (size_t i = 0; i < LANE_RING_BYTES / 8 / POOL_RECORDS_MAX; i++) {
         pool_read_seat(pool, seat, sink, now_us);
     }
-    pool_read_output(pool, seat);
+    pool_output_drain(pool, seat, sink, now_us);
 }
 
 static void on_gone(struct pool *pool, struct seat *seat, const struct zygote_reply *reply,
@@ -319,73 +297,4 @@ void pool_give_up(struct pool *pool, const struct pool_sink *sink, int64_t now_u
     pool_report_dropped(pool, sink);
     give_back_all(pool, &ran, POOL_RETURN_LOST, sink);
     give_back_all(pool, &waited, POOL_RETURN_UNSTARTED, sink);
-}
-
-/* ---- output -------------------------------------------------------------------------------
- */
-
-static void log_line(struct pool *pool, struct seat *seat)
-{
-    if (seat->line.len > 0) {
-        drv_log_info(pool->log, "output", drv_log_int("pid", seat->pid),
-                     drv_log_view("text", drv_buffer_view(&seat->line)));
-    }
-    drv_buffer_clear(&seat->line);
-}
-
-static void log_output(struct pool *pool, struct seat *seat, const uint8_t *bytes, size_t len)
-{
-    while (pool->log != NULL && len > 0) {
-        const uint8_t *newline = memchr(bytes, '\n', len);
-        size_t part = newline != NULL ? (size_t)(newline - bytes) : len;
-        bool is_cut = part > POOL_LINE_MAX - seat->line.len;
-        if (is_cut) {
-            part = POOL_LINE_MAX - seat->line.len;
-        }
-        (void)!drv_buffer_append(&seat->line, bytes, part);
-        bool is_whole = newline != NULL && !is_cut;
-        if (is_whole || is_cut) {
-            log_line(pool, seat);
-        }
-        part += is_whole ? 1 : 0;
-        bytes += part;
-        len -= part;
-    }
-}
-
-static void keep_tail(struct seat *seat, const uint8_t *bytes, size_t len)
-{
-    if (len > POOL_STDERR_MAX) {
-        bytes += len - POOL_STDERR_MAX;
-        len = POOL_STDERR_MAX;
-    }
-    if (seat->tail.len + len > POOL_STDERR_MAX) {
-        size_t cut = seat->tail.len + len - POOL_STDERR_MAX;
-        memmove(seat->tail.bytes, seat->tail.bytes + cut, seat->tail.len - cut);
-        seat->tail.len -= cut;
-    }
-    (void)!drv_buffer_append(&seat->tail, bytes, len);
-}
-
-void pool_read_output(struct pool *pool, struct seat *seat)
-{
-    uint8_t bytes[8192];
-    size_t total = 0;
-    while (seat->stderr_fd >= 0 && total < POOL_OUTPUT_TURN) {
-        ssize_t got = read(seat->stderr_fd, bytes, sizeof(bytes));
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0 && errno == EAGAIN) {
-            return;
-        }
-        if (got <= 0) {
-            log_line(pool, seat);
-            close_output(pool, seat);
-            return;
-        }
-        total += (size_t)got;
-        keep_tail(seat, bytes, (size_t)got);
-        log_output(pool, seat, bytes, (size_t)got);
-    }
 }

@@ -7,7 +7,7 @@
  * stranger.
  *
  *   agent ── TASK, SHARED, KV_REPLY ──> executor
- *         <── FINISHED, PROGRESS, LOG, KV ──
+ *         <── FINISHED, PROGRESS, OUTPUT, KV ──
  */
 #ifndef RECORD_H
 #define RECORD_H
@@ -22,14 +22,15 @@ enum record_kind {
     RECORD_KV_REPLY,
     RECORD_FINISHED = 16,
     RECORD_PROGRESS,
-    RECORD_LOG,
+    RECORD_OUTPUT,
     RECORD_KV,
 };
 
 enum {
     RECORD_INLINE_MAX = 32 *
                         1024, /* longer values go as a sealed memory file beside the ring */
-    RECORD_TEXT_MAX = 1024,   /* progress, log */
+    RECORD_TEXT_MAX = 1024,   /* progress, a line of the log without its end */
+    RECORD_OUTPUT_MAX = 16 * 1024,
 };
 
 enum record_form { RECORD_NIL, RECORD_INLINE, RECORD_FILE };
@@ -87,6 +88,7 @@ struct record_finished {
     uint32_t permanent;
     uint32_t pid;
     uint64_t run_us, user_us, system_us, peak_rss_bytes;
+    uint64_t printed[2]; /* bytes ever in its process's stdout and stderr; see lane_printed */
     uint32_t code_len, text_len, stderr_len;
     uint32_t reserved;
     struct record_value value;
@@ -100,11 +102,16 @@ struct record_progress {
     uint32_t reserved;
 }; /* text */
 
-struct record_log {
+/* A piece of a stream that does not come through the process's own stdout and stderr: what a
+ * command prints, a line of drover_job_log, a value of drover_job_emit. */
+struct record_output {
     uint32_t kind;
-    uint32_t text_len;
+    uint32_t stream; /* enum pool_stream */
     uint64_t serial;
-}; /* text */
+    uint64_t missed; /* bytes of the stream that were dropped before these */
+    uint32_t len;
+    uint32_t reserved;
+}; /* bytes */
 
 struct record_kv {
     uint32_t kind;

@@ -201,6 +201,16 @@ bool ring_reader_must_wake(struct ring_reader *reader)
            0;
 }
 
+uint64_t ring_reader_position(const struct ring_reader *reader)
+{
+    return atomic_load_explicit(&reader->shared->tail, memory_order_acquire);
+}
+
+bool ring_reader_has_passed(const struct ring_reader *reader, uint64_t position)
+{
+    return reader->head >= position;
+}
+
 bool ring_reader_has_record(const struct ring_reader *reader)
 {
     return atomic_load_explicit(&reader->shared->tail, memory_order_acquire) != reader->head;

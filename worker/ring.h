@@ -100,6 +100,11 @@ bool ring_reader_must_wake(struct ring_reader *reader);
 /* Whether there is something to read, as far as the peer's word goes. */
 bool ring_reader_has_record(const struct ring_reader *reader);
 
+/* How far the producer has come, as far as its word goes, in bytes ever; and whether everything
+ * before such a position was read. */
+uint64_t ring_reader_position(const struct ring_reader *reader);
+bool ring_reader_has_passed(const struct ring_reader *reader, uint64_t position);
+
 /* Announces that the consumer will block; false: there is a record now, do not. */
 bool ring_reader_sleep(struct ring_reader *reader);
 

@@ -16,6 +16,7 @@ enum { RESOURCES_MAX = DRV_LABELS_MAX };
  */
 
 static const char *const models[] = {"prefork", "thread", "fork", NULL};
+static const char *const outputs[] = {"log", "drop", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", "off", NULL};
 
 static const struct drv_option serving_options[] = {
@@ -76,6 +77,13 @@ static const struct drv_option serving_options[] = {
      .argument = "GROUPS",
      .help = "statistics in heartbeats: host, or none",
      .fallback = "host"},
+    {.name = "task-output",
+     .kind = DRV_OPTION_CHOICE,
+     .argument = "log|drop",
+     .help = "whether what tasks print and log goes to this log too; it can be followed with "
+             "drover logs either way",
+     .fallback = "log",
+     .choices = outputs},
     {.name = "log-level",
      .kind = DRV_OPTION_CHOICE,
      .argument = "LEVEL",
@@ -396,6 +404,7 @@ static drover_status read_all(struct worker_settings *settings, struct drv_probl
         settings->slots = cpus < WORKER_SLOTS_MAX ? cpus : WORKER_SLOTS_MAX;
     }
     settings->grace_us = drv_options_int(options, "grace") * 1000;
+    settings->drops_output = drv_options_choice(options, "task-output") == 1;
     settings->log_level = (enum drv_log_level)drv_options_choice(options, "log-level");
     return DROVER_OK;
 }

@@ -33,7 +33,8 @@ struct worker_settings {
     const struct drv_count *resources;
     size_t resource_count;
     int64_t grace_us;
-    bool host_stats; /* heartbeats carry the numbers of the host */
+    bool drops_output; /* what tasks print stays out of the log */
+    bool host_stats;   /* heartbeats carry the numbers of the host */
     enum drv_log_level log_level;
     const char *call_type; /* --call: run this handler here; NULL: serve */
     const char *call_json; /* its payload; NULL: nil */

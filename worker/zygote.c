@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 enum {
-    FDS_MAX = 5,         /* descriptors with a SPAWN: the lane's four, stderr */
+    FDS_MAX = 6,         /* descriptors with a SPAWN: the lane's four, stdout, stderr */
     SETTLE_MS = 20,      /* between looks for remainders, besides SIGCHLD */
     STOP_MS = 10 * 1000, /* patience with a zygote that is to end */
 };
@@ -69,11 +69,11 @@ static drover_status send_request(struct zygote *zygote, const struct request *r
 }
 
 drover_status zygote_spawn(struct zygote *zygote, uint32_t slot, enum pool_model model,
-                           const struct lane_ends *ends, int stderr_fd)
+                           const struct lane_ends *ends, const int output_fds[LANE_PIPES])
 {
     struct request request = {.kind = REQUEST_SPAWN, .slot = slot, .model = (uint32_t)model};
-    int fds[FDS_MAX] = {ends->memory_fd, ends->wake_fd, ends->call_fd, ends->values_fd,
-                        stderr_fd};
+    int fds[FDS_MAX] = {ends->memory_fd, ends->wake_fd, ends->call_fd,
+                        ends->values_fd, output_fds[0], output_fds[1]};
     return send_request(zygote, &request, fds, FDS_MAX);
 }
 
@@ -253,7 +253,7 @@ static void spawn(struct self *self, const struct request *request, const int fd
                  .wake_fd = fds[1],
                  .call_fd = fds[2],
                  .values_fd = fds[3]},
-        .stderr_fd = fds[4],
+        .output_fds = {fds[4], fds[5]},
     };
     pid_t pid = fork();
     if (pid == 0) {

@@ -1,7 +1,7 @@
 /*
  * zygote.h: the process that loads the modules and forks executors from itself.
  *
- *   agent ──SPAWN(lane ends, stderr), SIGNAL, KILL──> zygote ──fork──> executor
+ *   agent ──SPAWN(lane ends, pipes), SIGNAL, KILL──> zygote ──fork──> executor
  *         <──TYPE*, READY | FAILED; SPAWNED, GONE────
  *
  * Single-threaded, never touched by ZeroMQ. It is a subreaper, and so is every executor: what
@@ -60,7 +60,7 @@ DROVER_MUST_USE drover_status zygote_receive(struct zygote *zygote, int timeout_
 /* Asks for an executor. The descriptors are borrowed. OK, BUSY (ask again), CLOSED. */
 DROVER_MUST_USE drover_status zygote_spawn(struct zygote *zygote, uint32_t slot,
                                            enum pool_model model, const struct lane_ends *ends,
-                                           int stderr_fd);
+                                           const int output_fds[LANE_PIPES]);
 
 /* Sends a signal to the process group of the executor of a slot, if it still has that pid.
  * SIGKILL also starts the end of everything it leaves behind. OK, BUSY, CLOSED. */

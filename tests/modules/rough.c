@@ -176,6 +176,78 @@ static drover_status chatter(drover_job *job, const drover_value *in, drover_val
     return drover_value_new_int(count, out_result);
 }
 
+/* "out TEXT\n" to stdout and "err TEXT\n" to stderr. */
+static drover_status speak(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    const char *text;
+    size_t len;
+    (void)out_result;
+    if (drover_value_get_string(in, &text, &len)) {
+        return drover_job_fail(job, "bad-arg", "text wanted");
+    }
+    (void)printf("out %s\n", text);
+    (void)fprintf(stderr, "err %s\n", text);
+    return DROVER_OK;
+}
+
+/* That many bytes to stdout as fast as they go, of every value, without a line's end. */
+static drover_status flood(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    static unsigned char bytes[65536];
+    int64_t left;
+    if (drover_value_get_int(in, &left)) {
+        return drover_job_fail(job, "bad-arg", "length wanted");
+    }
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (unsigned char)(i % 255 + (i % 255 >= '\n' ? 1 : 0));
+    }
+    while (left > 0) {
+        size_t len = left < (int64_t)sizeof(bytes) ? (size_t)left : sizeof(bytes);
+        ssize_t done = write(STDOUT_FILENO, bytes, len);
+        if (done <= 0) {
+            return drover_job_fail(job, "write", "stdout is gone");
+        }
+        left -= done;
+    }
+    return drover_value_copy(in, out_result);
+}
+
+/* Half a line to stdout, without a flush. */
+static drover_status mumble(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    (void)job;
+    (void)in;
+    (void)out_result;
+    (void)fputs("half a li", stdout);
+    return DROVER_OK;
+}
+
+/* The numbers up to its payload as partial data, as fast as they go; how many were not taken.
+ * A payload of 0: one that is too long. */
+static drover_status spout(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    static char text[DROVER_JOB_EMIT_MAX];
+    int64_t count;
+    int64_t lost = 0;
+    drover_value *value = NULL;
+    if (drover_value_get_int(in, &count)) {
+        return drover_job_fail(job, "bad-arg", "count wanted");
+    }
+    drover_status status = DROVER_OK;
+    if (count == 0) {
+        memset(text, 'x', sizeof(text));
+        status = drover_value_new_string(text, sizeof(text), &value);
+        status = status ? status : drover_job_emit(job, value);
+        drover_value_destroy(&value);
+    }
+    for (int64_t i = 0; i < count && !status; i++) {
+        status = drover_value_new_int(i, &value);
+        lost += !status && drover_job_emit(job, value) == DROVER_BUSY ? 1 : 0;
+        drover_value_destroy(&value);
+    }
+    return status ? status : drover_value_new_int(lost, out_result);
+}
+
 /* Writes once, conditionally: {"expected": version}; the version found or made. */
 static drover_status compare(drover_job *job, const drover_value *in, drover_value **out_result)
 {
@@ -208,4 +280,5 @@ static drover_status forget(drover_job *job, const drover_value *in, drover_valu
 DROVER_MODULE("rough", "1", {"deaf", deaf, 0}, {"stubborn", stubborn, 0}, {"tree", tree, 0},
               {"careless", careless, 0}, {"leave", leave, 0}, {"scribble", scribble, 0},
               {"shared", shared, 0}, {"bulk", bulk, 0}, {"chatter", chatter, 0},
-              {"compare", compare, 0}, {"forget", forget, 0});
+              {"compare", compare, 0}, {"forget", forget, 0}, {"speak", speak, 0},
+              {"flood", flood, 0}, {"mumble", mumble, 0}, {"spout", spout, 0});

@@ -304,30 +304,69 @@ static void write_input(struct stream *stream)
     close_end(&fd->fd);
 }
 
-struct drv_view command_tail(const struct drv_buffer *err)
+struct drv_view command_tail(const struct drv_buffer *printed)
 {
-    size_t len = err->len < COMMAND_STDERR_TAIL ? err->len : COMMAND_STDERR_TAIL;
-    return len == 0 ? drv_view_of(NULL, 0) : drv_view_of(err->bytes + err->len - len, len);
+    size_t len = printed->len < COMMAND_STDERR_TAIL ? printed->len : COMMAND_STDERR_TAIL;
+    return len == 0 ? drv_view_of(NULL, 0)
+                    : drv_view_of(printed->bytes + printed->len - len, len);
 }
 
-static void take_output(struct stream *stream, struct drv_buffer *buffer, const uint8_t *bytes,
-                        size_t len)
+/* Takes bytes off the front; those that were not told are missed. */
+static void cut_front(struct command_output *output, size_t len)
+{
+    struct drv_buffer *bytes = &output->bytes;
+    size_t untold = output->told < len ? len - output->told : 0;
+    output->stream.missed += untold;
+    output->told -= len - untold;
+    memmove(bytes->bytes, bytes->bytes + len, bytes->len - len);
+    bytes->len -= len;
+}
+
+static struct drv_view next_piece(const struct command_output *output)
+{
+    size_t left = output->bytes.len - output->told;
+    return left == 0 ? drv_view_of(NULL, 0)
+                     : drv_view_of(output->bytes.bytes + output->told,
+                                   left < RECORD_OUTPUT_MAX ? left : RECORD_OUTPUT_MAX);
+}
+
+static void tell_output(struct stream *stream, struct command_output *output)
+{
+    struct drv_view piece = next_piece(output);
+    while (piece.len > 0 && executor_print(stream->executor, &output->stream, piece)) {
+        output->told += piece.len;
+        piece = next_piece(output);
+    }
+}
+
+static void tell_last(struct stream *stream, struct command_output *output)
+{
+    tell_output(stream, output);
+    size_t left = output->bytes.len - output->told;
+    if (left > COMMAND_STDERR_TAIL) {
+        output->stream.missed += left - COMMAND_STDERR_TAIL;
+        output->told += left - COMMAND_STDERR_TAIL;
+    }
+    executor_print_last(stream->executor, &output->stream, next_piece(output));
+}
+
+static void take_output(struct stream *stream, struct command_output *output,
+                        const uint8_t *bytes, size_t len)
 {
     struct command_run *run = stream->run;
-    bool is_tail = buffer == &run->err && !run->keeps_stderr;
-    if (!is_tail && len > run->output_max - buffer->len) {
-        len = run->output_max - buffer->len;
+    bool is_tail = output == &run->err && !run->keeps_stderr;
+    if (!is_tail && len > run->output_max - output->bytes.len) {
+        len = run->output_max - output->bytes.len;
         run->is_over_limit = true;
         end_by_force(stream);
     }
-    if (drv_buffer_append(buffer, bytes, len) != DROVER_OK) {
+    if (drv_buffer_append(&output->bytes, bytes, len) != DROVER_OK) {
         stream->status = DROVER_NOMEM;
         end_by_force(stream);
     }
-    if (is_tail && buffer->len > (size_t)2 * READ_MAX) {
-        struct drv_view tail = command_tail(buffer);
-        memmove(buffer->bytes, tail.bytes, tail.len);
-        buffer->len = tail.len;
+    tell_output(stream, output);
+    if (is_tail && output->bytes.len > (size_t)2 * READ_MAX) {
+        cut_front(output, output->bytes.len - COMMAND_STDERR_TAIL);
     }
 }
 
@@ -335,7 +374,7 @@ static void take_output(struct stream *stream, struct drv_buffer *buffer, const 
 static void read_output(struct stream *stream, int which, bool all)
 {
     uint8_t bytes[READ_MAX];
-    struct drv_buffer *buffer = which == FD_OUT ? &stream->run->out : &stream->run->err;
+    struct command_output *output = which == FD_OUT ? &stream->run->out : &stream->run->err;
     int *fd = &stream->fds[which].fd;
     while (*fd >= 0) {
         ssize_t got = read(*fd, bytes, sizeof(bytes));
@@ -349,7 +388,7 @@ static void read_output(struct stream *stream, int which, bool all)
             close_end(fd);
             return;
         }
-        take_output(stream, buffer, bytes, (size_t)got);
+        take_output(stream, output, bytes, (size_t)got);
         if (!all) {
             return;
         }
@@ -403,6 +442,14 @@ static void collect(struct stream *stream)
     executor_end_children(stream->executor);
     read_output(stream, FD_OUT, true);
     read_output(stream, FD_ERR, true);
+    tell_last(stream, &run->out);
+    tell_last(stream, &run->err);
+}
+
+static void init_output(struct command_output *output, uint64_t serial, enum pool_stream stream)
+{
+    *output = (struct command_output){.stream = {.serial = serial, .stream = stream}};
+    drv_buffer_init(&output->bytes);
 }
 
 static bool unblock(int fd)
@@ -418,8 +465,8 @@ drover_status command_run(struct executor *executor, const struct command *comma
     int err[2] = {-1, -1};
     struct stream stream = {
         .executor = executor, .run = run, .input = run->input, .kill_at_us = INT64_MAX};
-    drv_buffer_init(&run->out);
-    drv_buffer_init(&run->err);
+    init_output(&run->out, run->serial, POOL_STREAM_STDOUT);
+    init_output(&run->err, run->serial, POOL_STREAM_STDERR);
     if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0 ||
         !unblock(in[1]) || !unblock(out[0]) || !unblock(err[0])) {
         stream.status = DROVER_IO;
@@ -456,6 +503,6 @@ drover_status command_run(struct executor *executor, const struct command *comma
 
 void command_run_fini(struct command_run *run)
 {
-    drv_buffer_fini(&run->out);
-    drv_buffer_fini(&run->err);
+    drv_buffer_fini(&run->out.bytes);
+    drv_buffer_fini(&run->err.bytes);
 }

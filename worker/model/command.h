@@ -53,14 +53,22 @@ DROVER_MUST_USE drover_status command_start(const struct command *command, int s
 
 enum { COMMAND_STDERR_TAIL = POOL_STDERR_MAX };
 
+/* What it has printed into one pipe, and how much of that was told to the agent while it ran.
+ */
+struct command_output {
+    struct drv_buffer bytes; /* owned, see command_run_fini */
+    size_t told;             /* of bytes */
+    struct executor_stream stream;
+};
+
 struct command_run {
     struct drv_view input; /* written to its stdin, as far as it reads */
     size_t output_max;     /* bytes of stdout; more ends it */
     bool keeps_stderr;     /* all of it, within output_max; else the tail only */
     uint64_t serial;       /* of the attempt, whose cancel it obeys */
 
-    struct drv_buffer out, err; /* owned, see command_run_fini */
-    pid_t pid;                  /* 0: it never ran, start_errno says why */
+    struct command_output out, err;
+    pid_t pid; /* 0: it never ran, start_errno says why */
     int start_errno;
     int wait_status;
     struct rusage usage;
@@ -69,8 +77,10 @@ struct command_run {
 };
 
 /*
- * Runs a command to its end. On cancel it gets SIGTERM, and SIGKILL executor_kill_ms later. All
- * its processes are gone on return. Blocks. OK (look at `run`), NOMEM, IO.
+ * Runs a command to its end. What it prints is streamed as well, as far as there is room: the
+ * command never waits for that, and what is left at the end is cut to the last of it. On cancel
+ * it gets SIGTERM, and SIGKILL executor_kill_ms later. All its processes are gone on return.
+ * Blocks. OK (look at `run`), NOMEM, IO.
  */
 DROVER_MUST_USE drover_status command_run(struct executor *executor,
                                           const struct command *command,
@@ -81,6 +91,6 @@ void command_run_fini(struct command_run *run);
 void command_terminate(pid_t pid);
 
 /* The tail that goes into an error: at most COMMAND_STDERR_TAIL bytes. */
-struct drv_view command_tail(const struct drv_buffer *err);
+struct drv_view command_tail(const struct drv_buffer *printed);
 
 #endif

@@ -214,7 +214,7 @@ static bool judge(const struct command_run *run, const char *program, size_t out
 
 static void keep_tail(const struct command_run *run, struct job_outcome *outcome)
 {
-    struct drv_view tail = command_tail(&run->err);
+    struct drv_view tail = command_tail(&run->err.bytes);
     (void)!drv_buffer_append(&outcome->stderr_tail, tail.bytes, tail.len);
 }
 
@@ -364,7 +364,7 @@ void exec_run_command(struct drover_job *job, const struct pool_command *command
     } else if (status) {
         fail_by_our_fault(outcome, status);
     } else if (judge(&run, command->argv[0], run.output_max, outcome)) {
-        read_output(command, &run.out, outcome);
+        read_output(command, &run.out.bytes, outcome);
     }
     if (outcome->outcome != RECORD_SUCCEEDED) {
         keep_tail(&run, outcome);
@@ -534,11 +534,11 @@ static drover_status describe(const struct command_run *run, drover_value **out_
         status = set_item(map, "signal", status, item);
     }
     if (!status) {
-        status = drover_value_new_binary(run->out.bytes, run->out.len, &item);
+        status = drover_value_new_binary(run->out.bytes.bytes, run->out.bytes.len, &item);
         status = set_item(map, "stdout", status, item);
     }
     if (!status) {
-        status = drover_value_new_binary(run->err.bytes, run->err.len, &item);
+        status = drover_value_new_binary(run->err.bytes.bytes, run->err.bytes.len, &item);
         status = set_item(map, "stderr", status, item);
     }
     if (status) {

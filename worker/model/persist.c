@@ -249,7 +249,7 @@ struct reply { /* one frame of the program */
     bool has_result, has_error, has_progress, is_permanent;
     struct drv_view code, text; /* of an error; text of progress too */
     uint64_t permille;
-    struct drv_view log;
+    struct drv_view log, emitted;
 };
 
 static void read_error(struct drv_cursor *cursor, struct reply *reply)
@@ -293,6 +293,8 @@ static bool read_reply(struct drv_view frame, struct reply *out_reply)
             out_reply->text = drv_cursor_str(&cursor);
         } else if (drv_view_is_text(key, "log")) {
             out_reply->log = drv_cursor_str(&cursor);
+        } else if (drv_view_is_text(key, "emit")) {
+            out_reply->emitted = drv_cursor_value(&cursor);
         } else {
             drv_cursor_skip(&cursor);
         }
@@ -323,6 +325,16 @@ static int clip(struct drv_view text)
     return text.len < DROVER_JOB_TEXT_MAX ? (int)text.len : DROVER_JOB_TEXT_MAX;
 }
 
+/* What is too long or comes too fast is dropped, as worker.h says. */
+static void emit(const struct talk *talk, struct drv_view bytes)
+{
+    drover_value *value = NULL;
+    if (drover_value_from_msgpack(bytes.bytes, bytes.len, &value) == DROVER_OK) {
+        (void)drover_job_emit(talk->job, value);
+        drover_value_destroy(&value);
+    }
+}
+
 static enum talk_end on_reply(struct talk *talk, const struct reply *reply)
 {
     char text[DROVER_JOB_TEXT_MAX + 1];
@@ -342,6 +354,9 @@ static enum talk_end on_reply(struct talk *talk, const struct reply *reply)
     }
     if (reply->log.len > 0) {
         drover_job_log(talk->job, "%.*s", clip(reply->log), (const char *)reply->log.bytes);
+    }
+    if (reply->emitted.len > 0) {
+        emit(talk, reply->emitted);
     }
     if (reply->has_progress) {
         (void)snprintf(text, sizeof(text), "%.*s", clip(reply->text),

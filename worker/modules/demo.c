@@ -117,6 +117,25 @@ static drover_status print(drover_job *job, const drover_value *in, drover_value
     return drover_value_new_int((int64_t)len, out_result);
 }
 
+/* streams the numbers from 1 to its payload as partial data, a hundredth of a second apart; how
+ * many */
+static drover_status count(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    int64_t limit;
+    drover_status status = get_number(job, in, INT32_MAX, &limit);
+    for (int64_t n = 1; n <= limit && !status; n++) {
+        drover_value *value = NULL;
+        status = drover_value_new_int(n, &value);
+        if (!status) {
+            (void)drover_job_emit(job, value); /* whoever follows sees what is missing */
+            drover_job_progress(job, (unsigned)(n * 1000 / limit), NULL);
+            status = drover_job_sleep_ms(job, 10);
+        }
+        drover_value_destroy(&value);
+    }
+    return status ? status : drover_value_new_int(limit, out_result);
+}
+
 /* takes and touches that many bytes of memory */
 static drover_status alloc(drover_job *job, const drover_value *in, drover_value **out_result)
 {
@@ -235,5 +254,6 @@ DROVER_MODULE("demo", DROVER_VERSION_STRING, {"noop", noop, DROVER_THREAD_SAFE},
               {"sleep", sleep_ms, DROVER_THREAD_SAFE}, {"spin", spin, DROVER_THREAD_SAFE},
               {"fail", fail, DROVER_THREAD_SAFE}, {"crash", crash, DROVER_THREAD_SAFE},
               {"print", print, DROVER_THREAD_SAFE}, {"alloc", alloc, DROVER_THREAD_SAFE},
-              {"primes", primes, DROVER_THREAD_SAFE}, {"kv_get", kv_get, DROVER_THREAD_SAFE},
-              {"kv_put", kv_put, DROVER_THREAD_SAFE}, {"kv_add", kv_add, DROVER_THREAD_SAFE});
+              {"count", count, DROVER_THREAD_SAFE}, {"primes", primes, DROVER_THREAD_SAFE},
+              {"kv_get", kv_get, DROVER_THREAD_SAFE}, {"kv_put", kv_put, DROVER_THREAD_SAFE},
+              {"kv_add", kv_add, DROVER_THREAD_SAFE});

@@ -39,6 +39,8 @@ def answer(request):
     if what == "progress":
         write_frame({"progress": 500, "text": str(os.getpid())})
         write_frame({"log": "half way"})
+        write_frame({"emit": [1, "a"]})
+        print("to stderr", file=sys.stderr, flush=True)
         return {"result": None}
     if what == "exit":
         print("going", file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@
 #ifndef POOL_FIXTURE_H
 #define POOL_FIXTURE_H
 
+#include "buffer.h"
 #include "clock.h"
 #include "pool.h"
 #include "problem.h"
@@ -16,7 +17,7 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-enum { FIXTURE_TOKENS = 512, FIXTURE_WAIT_MS = 20000 };
+enum { FIXTURE_TOKENS = 512, FIXTURE_WAIT_MS = 20000, FIXTURE_OUTPUT_MAX = 1 << 20 };
 
 struct seen { /* of one token */
     unsigned started, finished, returned;
@@ -34,6 +35,9 @@ struct seen { /* of one token */
     uint64_t run_us;
     unsigned progress_count, log_count;
     char progress[1025], log[1025];
+    struct drv_buffer output[POOL_STREAM_DATA + 1]; /* owned; by stream */
+    unsigned output_events[POOL_STREAM_DATA + 1];
+    uint64_t output_len[POOL_STREAM_DATA + 1], output_missed[POOL_STREAM_DATA + 1];
     bool is_asking;
     uint64_t request;
     enum pool_kv_op op;
@@ -88,6 +92,9 @@ static inline void fixture_free(struct fixture *fixture)
     pool_close(&fixture->pool);
     for (size_t i = 0; i < FIXTURE_TOKENS; i++) {
         drover_value_destroy(&fixture->seen[i].value);
+        for (int stream = 0; stream <= POOL_STREAM_DATA; stream++) {
+            drv_buffer_fini(&fixture->seen[i].output[stream]);
+        }
     }
     free(fixture);
 }
@@ -128,6 +135,26 @@ static inline void fixture_on_finished(struct fixture *fixture, const struct poo
     }
 }
 
+static inline void fixture_on_output(struct seen *seen, const struct pool_event *event)
+{
+    enum pool_stream stream = event->output.stream;
+    struct drv_view bytes = event->output.bytes;
+    assert_true(stream >= POOL_STREAM_STDOUT && stream <= POOL_STREAM_DATA);
+    seen->output_events[stream]++;
+    seen->output_len[stream] += bytes.len;
+    seen->output_missed[stream] += event->output.missed;
+    if (stream == POOL_STREAM_LOG && bytes.len > 0) {
+        seen->log_count++;
+        fixture_copy(seen->log, sizeof(seen->log), drv_view_of(bytes.bytes, bytes.len - 1));
+    }
+    if (bytes.len > 0) {
+        assert_ok(drv_buffer_append(&seen->output[stream], bytes.bytes, bytes.len));
+    }
+    if (seen->output[stream].len > FIXTURE_OUTPUT_MAX) { /* of what is huge only the last */
+        drv_buffer_clear(&seen->output[stream]);
+    }
+}
+
 static inline void fixture_on_event(void *context, const struct pool_event *event)
 {
     struct fixture *fixture = context;
@@ -156,9 +183,8 @@ static inline void fixture_on_event(void *context, const struct pool_event *even
         seen->number = event->kv.number;
         fixture_copy(seen->key, sizeof(seen->key), event->kv.key);
         break;
-    case POOL_LOG:
-        seen->log_count++;
-        fixture_copy(seen->log, sizeof(seen->log), event->log.text);
+    case POOL_OUTPUT:
+        fixture_on_output(seen, event);
         break;
     }
 }

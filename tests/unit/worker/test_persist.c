@@ -71,6 +71,12 @@ static void test_persist_errors_and_progress(void **state)
     assert_null(seen->value);
     assert_int_equal(seen->progress_count, 1);
     assert_string_equal(seen->log, "half way");
+    assert_int_equal(seen->output_len[POOL_STREAM_DATA], 4);
+    assert_memory_equal(seen->output[POOL_STREAM_DATA].bytes,
+                        "\x92\x01\xa1"
+                        "a",
+                        4);
+    assert_int_equal(seen->output_len[POOL_STREAM_STDERR], 10);
     fixture_free(fixture);
 }
 

@@ -156,11 +156,30 @@ DROVER_API drover_status drover_job_fail_permanent(drover_job *job, const char *
 DROVER_API void drover_job_progress(drover_job *job, unsigned permille, const char *text);
 
 /*
- * Writes one line to the worker's log, printf-like, at most 1,024 bytes. Like progress it is
- * dropped rather than waited for. (What a handler prints to stdout or stderr is logged too, and
- * the last 8 KiB of it are part of the report when the process crashes.)
+ * Writes one line to the task's log, printf-like, at most 1,024 bytes: to the worker's log, and
+ * to those who follow the task (`drover logs -f`). Like progress it is dropped rather than
+ * waited for; what was dropped is counted.
+ *
+ * What a handler prints to stdout or stderr goes the same ways, and the last 8 KiB of each
+ * stream are kept with the result. Where several threads of one process run tasks at the same
+ * time, what is printed is taken for the output of each of them; lines of drover_job_log always
+ * belong to their own task.
  */
 DROVER_API void drover_job_log(drover_job *job, const char *format, ...) DROVER_PRINTF(2, 3);
+
+/* Bytes of an emitted value, encoded. */
+#define DROVER_JOB_EMIT_MAX 16384
+
+/*
+ * Streams a part of the result to those who follow the task, while it runs: a row, a picture,
+ * the state of a model. Values arrive in order and whole. The result itself is not touched:
+ * who only waits for that sees none of them. A raw value arrives as a binary.
+ *
+ * Never blocks. Returns DROVER_OK, which promises no reader; DROVER_BUSY: dropped, because
+ * values come faster than they are read, and counted, so that followers see the gap;
+ * DROVER_TOO_BIG: more than DROVER_JOB_EMIT_MAX bytes; DROVER_NOMEM.
+ */
+DROVER_API drover_status drover_job_emit(drover_job *job, const drover_value *value);
 
 /* ---- shared data --------------------------------------------------------------------------
  */
