@@ -72,12 +72,14 @@ static drover_status open_pool(struct worker_agent *agent, struct drv_problem *p
 {
     const struct worker_settings *settings = agent->settings;
     const struct pool_config config = {
+        .own = settings->own,
         .modules = settings->modules,
         .module_count = settings->module_count,
         .commands = settings->handlers.commands,
         .command_count = settings->handlers.count,
         .allow_exec = settings->allow_exec,
         .allow_exec_count = settings->allow_exec_count,
+        .exec_dir = settings->exec_dir,
         .slots = settings->slots,
         .drops_output = settings->drops_output,
         .log = agent->log,

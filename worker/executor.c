@@ -54,7 +54,7 @@ struct executor {
     struct executor_answer answer;
     int64_t called_at_us; /* last call for what may be dropped */
     struct rusage usage;  /* at the end of the last attempt */
-    char tmp[TMPDIR_PATH_MAX];
+    char tmp[DRV_TMPDIR_PATH_MAX];
     struct persist_table *persist;
 };
 
@@ -121,7 +121,7 @@ static void make_tmp(struct executor *executor)
         die("path of the temporary directory is too long");
     }
     /* A predecessor that was killed could not clean up. */
-    (void)!tmpdir_remove(executor->tmp);
+    (void)!drv_tmpdir_remove(executor->tmp);
     if (mkdir(executor->tmp, 0700) != 0) {
         die("cannot make a temporary directory");
     }
@@ -658,5 +658,5 @@ void executor_end_children(struct executor *executor)
     if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD) {
         return;
     }
-    proctree_end_children(is_persistent, executor);
+    drv_proctree_end_children(is_persistent, executor);
 }

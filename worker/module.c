@@ -85,6 +85,26 @@ static drover_status check_entry(const drover_module *entry, const char *path,
     return DROVER_OK;
 }
 
+/* The handlers of one module; name is the one for messages. */
+static drover_status add_entry(struct module_set *set, const drover_module *entry,
+                               const char *name, struct drv_problem *problem)
+{
+    drover_status status = check_entry(entry, name, problem);
+    for (size_t i = 0; !status && i < entry->handler_count; i++) {
+        const drover_handler *source = &entry->handlers[i];
+        if (source->function == NULL) {
+            return drv_problem_set(problem, DROVER_INVALID, "module %s: handler %zu is NULL",
+                                   name, i);
+        }
+        struct module_handler handler = {.kind = MODULE_FUNCTION,
+                                         .type = (char *)(uintptr_t)source->name,
+                                         .function = source->function,
+                                         .flags = source->flags};
+        status = add_handler(set, &handler, problem);
+    }
+    return status;
+}
+
 static drover_status add_module(struct module_set *set, const char *path,
                                 struct drv_problem *problem)
 {
@@ -100,21 +120,7 @@ static drover_status add_module(struct module_set *set, const char *path,
         return drv_problem_set(problem, DROVER_IO, "module %s: %s", path,
                                text != NULL ? text : "cannot be loaded");
     }
-    const drover_module *entry = dlsym(library, ENTRY_SYMBOL);
-    drover_status status = check_entry(entry, path, problem);
-    for (size_t i = 0; !status && i < entry->handler_count; i++) {
-        const drover_handler *source = &entry->handlers[i];
-        if (source->function == NULL) {
-            return drv_problem_set(problem, DROVER_INVALID, "module %s: handler %zu is NULL",
-                                   path, i);
-        }
-        struct module_handler handler = {.kind = MODULE_FUNCTION,
-                                         .type = (char *)(uintptr_t)source->name,
-                                         .function = source->function,
-                                         .flags = source->flags};
-        status = add_handler(set, &handler, problem);
-    }
-    return status;
+    return add_entry(set, dlsym(library, ENTRY_SYMBOL), path, problem);
 }
 
 /* ---- commands -----------------------------------------------------------------------------
@@ -197,6 +203,10 @@ drover_status module_set_load(struct module_set *set, const struct pool_config *
 {
     *set = (struct module_set){0};
     drover_status status = DROVER_OK;
+    if (config->own != NULL) {
+        status = add_entry(set, config->own,
+                           config->own->name != NULL ? config->own->name : "(own)", problem);
+    }
     for (size_t i = 0; !status && i < config->module_count; i++) {
         status = add_module(set, config->modules[i], problem);
     }

@@ -160,11 +160,11 @@ static drover_status make_seats(struct pool *pool)
 /* Children that were here before are not ours to end. */
 static drover_status remember_strangers(struct pool *pool)
 {
-    pool->strangers = calloc(PROCTREE_CHILDREN_MAX, sizeof(*pool->strangers));
+    pool->strangers = calloc(DRV_PROCTREE_CHILDREN_MAX, sizeof(*pool->strangers));
     if (pool->strangers == NULL) {
         return DROVER_NOMEM;
     }
-    int count = proctree_children(pool->strangers, PROCTREE_CHILDREN_MAX);
+    int count = drv_proctree_children(pool->strangers, DRV_PROCTREE_CHILDREN_MAX);
     pool->stranger_count = count > 0 ? (size_t)count : 0;
     return DROVER_OK;
 }
@@ -250,8 +250,8 @@ static bool is_stranger(void *context, pid_t pid)
 static void end_processes(struct pool *pool)
 {
     zygote_stop(&pool->zygote);
-    proctree_end_children(is_stranger, pool);
-    if (pool->tmp_base[0] != '\0' && tmpdir_remove(pool->tmp_base) != DROVER_OK) {
+    drv_proctree_end_children(is_stranger, pool);
+    if (pool->tmp_base[0] != '\0' && drv_tmpdir_remove(pool->tmp_base) != DROVER_OK) {
         drv_log_warn(pool->log, "cannot remove a temporary directory",
                      drv_log_str("path", pool->tmp_base));
     }

@@ -44,6 +44,7 @@
 #include <sys/types.h>
 
 struct drv_log;
+struct drover_module;
 struct drv_problem;
 struct pool;
 
@@ -91,14 +92,16 @@ struct pool_command {
     size_t output_max; /* bytes; 0: POOL_OUTPUT_MAX */
 };
 
-struct pool_config {            /* borrowed for pool_new, but for `log` */
-    const char *const *modules; /* paths of shared objects */
+struct pool_config {                 /* borrowed for pool_new, but for `log` */
+    const struct drover_module *own; /* handlers of this very program; NULL: none */
+    const char *const *modules;      /* paths of shared objects */
     size_t module_count;
     const struct pool_command *commands;
     size_t command_count;
     const char *const *allow_exec; /* commands that tasks may name: argv[0] exactly. Each adds
                                       the type "exec:" CMD with '/' replaced by ':' */
     size_t allow_exec_count;
+    const char *exec_dir; /* where they run; NULL: in a fresh temporary directory each */
     const char *const *environment; /* names that commands get from the worker's environment;
                                        NULL: PATH HOME USER LOGNAME SHELL LANG LC_ALL LC_CTYPE
                                        TZ TMPDIR. Tasks of type exec: may set the configured

@@ -6,6 +6,7 @@
 #include "stat/host.h"
 #include "units.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -104,6 +105,10 @@ static const struct drv_option handler_options[] = {
      .argument = "CMD",
      .help = "let tasks run this command, named exactly so",
      .repeatable = true},
+    {.name = "exec-dir",
+     .kind = DRV_OPTION_STRING,
+     .argument = "DIR",
+     .help = "where those commands run; each in a fresh temporary directory by default"},
     {.name = "call",
      .kind = DRV_OPTION_STRING,
      .argument = "TYPE",
@@ -364,7 +369,8 @@ static drover_status read_operands(struct worker_settings *settings,
 static drover_status check_handlers(struct worker_settings *settings,
                                     struct drv_problem *problem)
 {
-    if (settings->module_count + settings->allow_exec_count + settings->handlers.count == 0) {
+    if (settings->own == NULL &&
+        settings->module_count + settings->allow_exec_count + settings->handlers.count == 0) {
         return drv_problem_set(
             problem, DROVER_INVALID,
             "nothing to run: --load a module, --allow-exec a command, or configure a handler");
@@ -380,6 +386,11 @@ static drover_status read_modules(struct worker_settings *settings, struct drv_p
 static drover_status read_allow_exec(struct worker_settings *settings,
                                      struct drv_problem *problem)
 {
+    settings->exec_dir = drv_options_string(settings->options, "exec-dir");
+    if (settings->exec_dir != NULL && access(settings->exec_dir, X_OK) != 0) {
+        return drv_problem_set(problem, DROVER_INVALID, "--exec-dir %s: %s", settings->exec_dir,
+                               strerror(errno));
+    }
     return read_texts(settings, "allow-exec", &settings->allow_exec,
                       &settings->allow_exec_count, problem);
 }
@@ -468,11 +479,12 @@ static enum worker_order find_order(const struct worker_settings *settings)
     return settings->call_type != NULL ? WORKER_ORDER_CALL : WORKER_ORDER_SERVE;
 }
 
-drover_status worker_settings_load(struct worker_settings *settings, int argc,
-                                   const char *const *argv, drv_options_env_fn env,
+drover_status worker_settings_load(struct worker_settings *settings, const drover_module *own,
+                                   int argc, const char *const *argv, drv_options_env_fn env,
                                    enum worker_order *out_order, struct drv_problem *problem)
 {
     memset(settings, 0, sizeof *settings);
+    settings->own = own;
     drv_arena_init(&settings->arena, 0);
     worker_handlers_init(&settings->handlers);
     if (make_options(settings) != DROVER_OK) {

@@ -11,6 +11,8 @@
 #include "options.h"
 #include "problem.h"
 
+#include <drover/worker.h>
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,10 +24,12 @@ struct worker_settings {
     size_t broker_count;
     const char *name;
     uint32_t slots, prefetch;
+    const drover_module *own; /* borrowed; handlers of the program itself; NULL: none */
     const char *const *modules;
     size_t module_count;
     const char *const *allow_exec;
     size_t allow_exec_count;
+    const char *exec_dir; /* NULL: a fresh one for each */
     const struct drv_str *queues;
     size_t queue_count;
     const struct drv_pair *labels;
@@ -50,10 +54,12 @@ enum worker_order {
 };
 
 /*
- * Reads everything. env: getenv when NULL. Blocks on the file. OK; INVALID, UNSUPPORTED, IO,
- * TOO_BIG, NOMEM with one line in *problem. worker_settings_fini is due in every case.
+ * Reads everything. own: the program's own handlers, or NULL. env: getenv when NULL. Blocks on
+ * the file. OK; INVALID, UNSUPPORTED, IO, TOO_BIG, NOMEM with one line in *problem.
+ * worker_settings_fini is due in every case.
  */
-DROVER_MUST_USE drover_status worker_settings_load(struct worker_settings *settings, int argc,
+DROVER_MUST_USE drover_status worker_settings_load(struct worker_settings *settings,
+                                                   const drover_module *own, int argc,
                                                    const char *const *argv,
                                                    drv_options_env_fn env,
                                                    enum worker_order *out_order,

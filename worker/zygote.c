@@ -153,8 +153,8 @@ struct self {
     pid_t agent;
     const struct pool_config *config;
     struct module_set set;
-    char tmp_base[TMPDIR_PATH_MAX]; /* "" without commands */
-    struct child *children;         /* by slot */
+    char tmp_base[DRV_TMPDIR_PATH_MAX]; /* "" without commands */
+    struct child *children;             /* by slot */
     size_t slots;
 };
 
@@ -229,7 +229,7 @@ static bool settle(struct self *self)
     if (dying == 0) {
         return false;
     }
-    if (proctree_kill_children(is_executor, self) > 0) {
+    if (drv_proctree_kill_children(is_executor, self) > 0) {
         return true;
     }
     for (size_t i = 0; i < self->slots; i++) {
@@ -328,9 +328,9 @@ static bool receive(struct self *self)
 
 static _Noreturn void end(struct self *self)
 {
-    proctree_end_children(NULL, NULL);
+    drv_proctree_end_children(NULL, NULL);
     if (self->tmp_base[0] != '\0') {
-        (void)!tmpdir_remove(self->tmp_base);
+        (void)!drv_tmpdir_remove(self->tmp_base);
     }
     _exit(0);
 }
@@ -373,7 +373,7 @@ static drover_status make_tmp_base(struct self *self, struct drv_problem *proble
     if (parent == NULL || parent[0] != '/') {
         parent = "/tmp";
     }
-    drover_status status = tmpdir_new(parent, "drover-worker-", self->tmp_base);
+    drover_status status = drv_tmpdir_new(parent, "drover-worker-", self->tmp_base);
     if (status) {
         return drv_problem_set(problem, status, "temporary directory in %s: %s", parent,
                                status == DROVER_IO ? strerror(errno) : "path too long");

@@ -317,7 +317,7 @@ struct configured { /* everything that is made for one attempt */
     struct argv argv;
     struct command_environment environment;
     struct drv_buffer input;
-    char directory[TMPDIR_PATH_MAX]; /* "" when none was made */
+    char directory[DRV_TMPDIR_PATH_MAX]; /* "" when none was made */
 };
 
 static drover_status prepare(struct configured *made, const struct drover_job *job,
@@ -336,7 +336,7 @@ static drover_status prepare(struct configured *made, const struct drover_job *j
         status = make_input(command, payload, &made->input);
     }
     if (!status && command->cwd == NULL) {
-        status = tmpdir_new(executor_tmp(job->executor), "task-", made->directory);
+        status = drv_tmpdir_new(executor_tmp(job->executor), "task-", made->directory);
     }
     return status;
 }
@@ -371,7 +371,7 @@ void exec_run_command(struct drover_job *job, const struct pool_command *command
     }
     command_run_fini(&run);
     if (made.directory[0] != '\0') {
-        (void)!tmpdir_remove(made.directory);
+        (void)!drv_tmpdir_remove(made.directory);
     }
     drv_buffer_fini(&made.input);
     command_environment_fini(&made.environment);
@@ -575,18 +575,20 @@ void exec_run_program(struct drover_job *job, const char *program, const drover_
     struct command_run run = {
         .output_max = POOL_OUTPUT_MAX, .keeps_stderr = true, .serial = job->task.serial};
     struct drv_buffer input;
-    char directory[TMPDIR_PATH_MAX] = "";
+    char directory[DRV_TMPDIR_PATH_MAX] = "";
     drv_buffer_init(&input);
     drover_status status = read_request(&named, job, program, payload);
     if (!status && named.input != NULL) {
         status = plain_text(named.input, &input);
     }
-    if (!status) {
-        status = tmpdir_new(executor_tmp(job->executor), "task-", directory);
+    const char *cwd = executor_pool_config(job->executor)->exec_dir;
+    if (!status && cwd == NULL) {
+        status = drv_tmpdir_new(executor_tmp(job->executor), "task-", directory);
     }
     if (!status) {
-        struct command start = {
-            .argv = named.argv.items, .environment = &named.environment, .cwd = directory};
+        struct command start = {.argv = named.argv.items,
+                                .environment = &named.environment,
+                                .cwd = cwd != NULL ? cwd : directory};
         run.input = drv_buffer_view(&input);
         status = command_run(job->executor, &start, &run);
     }
@@ -604,7 +606,7 @@ void exec_run_program(struct drover_job *job, const char *program, const drover_
     }
     command_run_fini(&run);
     if (directory[0] != '\0') {
-        (void)!tmpdir_remove(directory);
+        (void)!drv_tmpdir_remove(directory);
     }
     drv_buffer_fini(&input);
     drover_value_destroy(&named.input);

@@ -30,7 +30,7 @@ struct program {
     int pidfd;   /* owned */
     uint64_t used;
     struct drv_buffer received; /* not a whole frame yet */
-    char directory[TMPDIR_PATH_MAX];
+    char directory[DRV_TMPDIR_PATH_MAX];
 };
 
 struct persist_table {
@@ -76,7 +76,7 @@ static int finish(struct program *program, struct executor *executor)
     program->command = NULL; /* no longer spared */
     executor_end_children(executor);
     if (program->directory[0] != '\0') {
-        (void)!tmpdir_remove(program->directory);
+        (void)!drv_tmpdir_remove(program->directory);
     }
     return wait_status;
 }
@@ -138,7 +138,7 @@ static drover_status start_program(struct program *program, struct executor *exe
         status = make_argv(command, &argv);
     }
     if (!status && command->cwd == NULL) {
-        status = tmpdir_new(executor_tmp(executor), "stay-", program->directory);
+        status = drv_tmpdir_new(executor_tmp(executor), "stay-", program->directory);
         *out_errno = errno;
     }
     if (!status) {
@@ -149,7 +149,7 @@ static drover_status start_program(struct program *program, struct executor *exe
         program->command = command;
         drv_buffer_init(&program->received);
     } else if (program->directory[0] != '\0') {
-        (void)!tmpdir_remove(program->directory);
+        (void)!drv_tmpdir_remove(program->directory);
     }
     command_environment_fini(&environment);
     free(argv);

@@ -35,7 +35,7 @@ static struct reading read_with(drv_options_env_fn environment, const char *cons
         argv[argc] = words[argc - 1];
         argc++;
     }
-    reading.status = worker_settings_load(&reading.settings, argc, argv, environment,
+    reading.status = worker_settings_load(&reading.settings, NULL, argc, argv, environment,
                                           &reading.order, &reading.problem);
     return reading;
 }

@@ -221,6 +221,36 @@ DROVER_API DROVER_MUST_USE drover_status drover_job_kv_cas(drover_job *job, cons
 DROVER_API DROVER_MUST_USE drover_status drover_job_kv_del(drover_job *job, const char *key,
                                                            uint64_t timeout_ms);
 
+/* ---- programs that are their own workers --------------------------------------------------
+ */
+
+/*
+ * Lets a program run its own handlers in other processes. First in main:
+ *
+ *     DROVER_MODULE("mine", "1.0", {"square", square, DROVER_THREAD_SAFE});
+ *
+ *     int main(int argc, char **argv)
+ *     {
+ *         drover_worker_main(&argc, argv, &drover_module_entry);
+ *         drover_client *client = NULL;
+ *         if (drover_client_open("local://4", NULL, &client) == DROVER_OK) { ... }
+ *     }
+ *
+ * A pool that drover_client_open("local://...") makes without load= starts this program a
+ * second time; there the call serves as the worker and never returns (it ends with exit, when
+ * the pool does). Everywhere else it returns at once and changes nothing, arguments included.
+ *
+ * Call it before the program starts a thread, opens a ZeroMQ context, or does anything that the
+ * worker must not do again. The handlers run in processes forked from the second start: they
+ * see what constructors have made, and nothing that main does after this call.
+ *
+ * A program that runs with more rights than its caller (setuid, file capabilities) never
+ * becomes a worker.
+ *
+ * argc, argv: main's own. module: borrowed for ever.
+ */
+DROVER_API void drover_worker_main(int *argc, char **argv, const drover_module *module);
+
 #ifdef __cplusplus
 }
 #endif

@@ -9,36 +9,36 @@
  * A process that forks faster than it is found and killed would escape for as long as it keeps
  * doing that; nothing short of a cgroup prevents it.
  */
-#ifndef PROCTREE_H
-#define PROCTREE_H
+#ifndef DRV_PROCTREE_H
+#define DRV_PROCTREE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
 enum {
-    PROCTREE_CHILDREN_MAX = 4096, /* children found by one look */
+    DRV_PROCTREE_CHILDREN_MAX = 4096, /* children found by one look */
 };
 
 /*
  * Whether a child may live. Must be quick.
  */
-typedef bool (*proctree_keep_fn)(void *context, pid_t child);
+typedef bool (*drv_proctree_keep_fn)(void *context, pid_t child);
 
 /*
  * Sends SIGKILL to every child of this process that `keep` does not want (NULL: all of them).
  * Returns how many there are, zombies included; -1 when /proc cannot be read.
  */
-int proctree_kill_children(proctree_keep_fn keep, void *context);
+int drv_proctree_kill_children(drv_proctree_keep_fn keep, void *context);
 
 /*
  * Kills and reaps until no child is left but those that `keep` wants. Blocks until they are
  * dead: for long only if one is stuck in the kernel.
  */
-void proctree_end_children(proctree_keep_fn keep, void *context);
+void drv_proctree_end_children(drv_proctree_keep_fn keep, void *context);
 
 /* The children of this process, in no order, up to `max`. Returns the count, -1 without /proc.
  */
-int proctree_children(pid_t *out_children, size_t max);
+int drv_proctree_children(pid_t *out_children, size_t max);
 
 #endif

@@ -19,18 +19,18 @@ static void make_file(int directory, const char *name)
 /* A directory is new, private, and named by its prefix. */
 static void test_tmpdir_new_is_private(void **state)
 {
-    char path[TMPDIR_PATH_MAX];
-    char other[TMPDIR_PATH_MAX];
+    char path[DRV_TMPDIR_PATH_MAX];
+    char other[DRV_TMPDIR_PATH_MAX];
     struct stat info;
-    assert_ok(tmpdir_new("/tmp", "drover-test-", path));
-    assert_ok(tmpdir_new("/tmp", "drover-test-", other));
+    assert_ok(drv_tmpdir_new("/tmp", "drover-test-", path));
+    assert_ok(drv_tmpdir_new("/tmp", "drover-test-", other));
     assert_string_not_equal(path, other);
     assert_int_equal(strncmp(path, "/tmp/drover-test-", 17), 0);
     assert_int_equal(stat(path, &info), 0);
     assert_int_equal(info.st_mode & 07777, 0700);
-    assert_ok(tmpdir_remove(path));
-    assert_ok(tmpdir_remove(other));
-    assert_int_equal(tmpdir_new("/nonexistent", "x", path), DROVER_IO);
+    assert_ok(drv_tmpdir_remove(path));
+    assert_ok(drv_tmpdir_remove(other));
+    assert_int_equal(drv_tmpdir_new("/nonexistent", "x", path), DROVER_IO);
 }
 
 /* Trees of any depth go, names that are used for moving included, without following links. */
@@ -38,10 +38,10 @@ static void test_tmpdir_remove_deep_tree(void **state)
 {
     enum { DEPTH = 200 }; /* deeper than a path may be long */
     static const char DEEPER[] = "a-name-that-makes-the-path-longer-than-it-may-be";
-    char path[TMPDIR_PATH_MAX];
-    char outside[TMPDIR_PATH_MAX];
-    assert_ok(tmpdir_new("/tmp", "drover-test-", outside));
-    assert_ok(tmpdir_new("/tmp", "drover-test-", path));
+    char path[DRV_TMPDIR_PATH_MAX];
+    char outside[DRV_TMPDIR_PATH_MAX];
+    assert_ok(drv_tmpdir_new("/tmp", "drover-test-", outside));
+    assert_ok(drv_tmpdir_new("/tmp", "drover-test-", path));
     int kept = open(outside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(kept >= 0);
     make_file(kept, "kept");
@@ -58,12 +58,12 @@ static void test_tmpdir_remove_deep_tree(void **state)
     }
     (void)fchmod(at, 0);
     (void)close(at);
-    assert_ok(tmpdir_remove(path));
+    assert_ok(drv_tmpdir_remove(path));
     assert_int_equal(access(path, F_OK), -1);
     assert_int_equal(faccessat(kept, "kept", F_OK, 0), 0);
     (void)close(kept);
-    assert_ok(tmpdir_remove(outside));
-    assert_ok(tmpdir_remove(outside)); /* what is not there needs no removal */
+    assert_ok(drv_tmpdir_remove(outside));
+    assert_ok(drv_tmpdir_remove(outside)); /* what is not there needs no removal */
 }
 
 static const struct CMUnitTest tests[] = {

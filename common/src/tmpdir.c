@@ -11,9 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-drover_status tmpdir_new(const char *parent, const char *prefix, char out_path[TMPDIR_PATH_MAX])
+drover_status drv_tmpdir_new(const char *parent, const char *prefix,
+                             char out_path[DRV_TMPDIR_PATH_MAX])
 {
-    char path[TMPDIR_PATH_MAX];
+    char path[DRV_TMPDIR_PATH_MAX];
     int len = snprintf(path, sizeof(path), "%s/%sXXXXXX", parent, prefix);
     if (len < 0 || (size_t)len >= sizeof(path)) {
         return DROVER_TOO_BIG;
@@ -109,7 +110,7 @@ static size_t remove_entries(struct removal *removal, DIR *top)
     return removed;
 }
 
-drover_status tmpdir_remove(const char *path)
+drover_status drv_tmpdir_remove(const char *path)
 {
     (void)chmod(path, 0700);
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

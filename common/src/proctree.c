@@ -113,7 +113,7 @@ static bool find_by_parent(struct found *found)
     return true;
 }
 
-int proctree_children(pid_t *out_children, size_t max)
+int drv_proctree_children(pid_t *out_children, size_t max)
 {
     struct found found = {.max = max};
     found.pids = out_children;
@@ -124,10 +124,10 @@ int proctree_children(pid_t *out_children, size_t max)
     return find_by_parent(&found) ? (int)found.count : -1;
 }
 
-int proctree_kill_children(proctree_keep_fn keep, void *context)
+int drv_proctree_kill_children(drv_proctree_keep_fn keep, void *context)
 {
-    pid_t children[PROCTREE_CHILDREN_MAX];
-    int count = proctree_children(children, PROCTREE_CHILDREN_MAX);
+    pid_t children[DRV_PROCTREE_CHILDREN_MAX];
+    int count = drv_proctree_children(children, DRV_PROCTREE_CHILDREN_MAX);
     int unwanted = count < 0 ? -1 : 0;
     for (int i = 0; i < count; i++) {
         if (keep == NULL || !keep(context, children[i])) {
@@ -138,11 +138,11 @@ int proctree_kill_children(proctree_keep_fn keep, void *context)
     return unwanted;
 }
 
-void proctree_end_children(proctree_keep_fn keep, void *context)
+void drv_proctree_end_children(drv_proctree_keep_fn keep, void *context)
 {
-    pid_t children[PROCTREE_CHILDREN_MAX];
+    pid_t children[DRV_PROCTREE_CHILDREN_MAX];
     for (;;) {
-        int count = proctree_children(children, PROCTREE_CHILDREN_MAX);
+        int count = drv_proctree_children(children, DRV_PROCTREE_CHILDREN_MAX);
         int unwanted = 0;
         for (int i = 0; i < count; i++) {
             if (keep != NULL && keep(context, children[i])) {

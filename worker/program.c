@@ -1,0 +1,167 @@
+#include "program.h"
+
+#include "agent.h"
+#include "pool.h"
+#include "settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    EXIT_TASK_FAILED = 1,
+    EXIT_USAGE_ERROR = 64,
+    EXIT_UNAVAILABLE = 69,
+    EXIT_IO = 74,
+    EXIT_DENIED = 77,
+};
+
+static int complain(const struct drv_problem *problem, int code)
+{
+    (void)fprintf(stderr, "drover-worker: %s\n", problem->text);
+    return code;
+}
+
+/* Handlers that cannot be had are wrong arguments; anything else is the machine's fault. */
+static int code_of_start(drover_status status)
+{
+    switch ((int)status) {
+    case DROVER_INVALID:
+    case DROVER_IO:
+    case DROVER_VERSION:
+    case DROVER_CONFLICT:
+    case DROVER_UNKNOWN:
+    case DROVER_UNSUPPORTED:
+        return EXIT_USAGE_ERROR;
+    default:
+        return EXIT_IO;
+    }
+}
+
+static int code_of_end(drover_status status)
+{
+    switch ((int)status) {
+    case DROVER_OK:
+        return EXIT_SUCCESS;
+    case DROVER_WRONG_ENDPOINT:
+    case DROVER_TOO_BIG:
+        return EXIT_USAGE_ERROR;
+    case DROVER_VERSION:
+    case DROVER_UNAVAILABLE:
+        return EXIT_UNAVAILABLE;
+    case DROVER_DENIED:
+        return EXIT_DENIED;
+    default:
+        return EXIT_IO;
+    }
+}
+
+static int serve(const struct worker_settings *settings)
+{
+    struct drv_log log;
+    struct drv_problem problem = {""};
+    struct worker_agent *agent = NULL;
+    drv_log_init(&log, "drover-worker", settings->log_level);
+    drover_status status = worker_agent_new(settings, &log, &agent, &problem);
+    if (status != DROVER_OK) {
+        return complain(&problem, code_of_start(status));
+    }
+    status = worker_agent_run(agent, &problem);
+    worker_agent_destroy(&agent);
+    return status == DROVER_OK ? EXIT_SUCCESS : complain(&problem, code_of_end(status));
+}
+
+static int print_value(const drover_value *value)
+{
+    char *text = NULL;
+    if (value == NULL) {
+        (void)puts("null");
+        return EXIT_SUCCESS;
+    }
+    if (drover_value_to_json(value, DROVER_JSON_COMPACT, &text) != DROVER_OK) {
+        return EXIT_IO;
+    }
+    (void)puts(text);
+    free(text);
+    return EXIT_SUCCESS;
+}
+
+static drover_status read_payload(const char *json, drover_value **out_value,
+                                  struct drv_problem *problem)
+{
+    char why[DRV_PROBLEM_TEXT_MAX] = "";
+    if (json == NULL) {
+        return drover_value_new_nil(out_value);
+    }
+    drover_status status = drover_value_from_json(json, strlen(json), out_value, why,
+                                                  sizeof why);
+    return status == DROVER_OK ? DROVER_OK : drv_problem_set(problem, status, "%s", why);
+}
+
+/* --call: one handler, in this very process. */
+static int call(const struct worker_settings *settings)
+{
+    struct drv_log log;
+    struct drv_problem problem = {""};
+    drover_value *payload = NULL;
+    drover_value *result = NULL;
+    drv_log_init(&log, "drover-worker", settings->log_level);
+    const struct pool_config config = {.own = settings->own,
+                                       .modules = settings->modules,
+                                       .module_count = settings->module_count,
+                                       .commands = settings->handlers.commands,
+                                       .command_count = settings->handlers.count,
+                                       .allow_exec = settings->allow_exec,
+                                       .allow_exec_count = settings->allow_exec_count,
+                                       .exec_dir = settings->exec_dir,
+                                       .slots = 1,
+                                       .log = &log};
+    drover_status status = read_payload(settings->call_json, &payload, &problem);
+    if (status != DROVER_OK) {
+        return complain(&problem, EXIT_USAGE_ERROR);
+    }
+    status = pool_call(&config, settings->call_type, payload, &problem, &result);
+    int code = EXIT_SUCCESS;
+    if (status == DROVER_OK) {
+        code = print_value(result);
+    } else {
+        code = complain(&problem, status == DROVER_UNKNOWN || status == DROVER_UNSUPPORTED
+                                      ? EXIT_USAGE_ERROR
+                                      : EXIT_TASK_FAILED);
+    }
+    drover_value_destroy(&payload);
+    drover_value_destroy(&result);
+    return code;
+}
+
+static int obey(const struct worker_settings *settings, enum worker_order order)
+{
+    switch (order) {
+    case WORKER_ORDER_SERVE:
+        return serve(settings);
+    case WORKER_ORDER_CALL:
+        return call(settings);
+    case WORKER_ORDER_HELP:
+        drv_options_help(settings->options, stdout);
+        return EXIT_SUCCESS;
+    case WORKER_ORDER_VERSION:
+        (void)printf("drover-worker %s\n", DROVER_VERSION_STRING);
+        return EXIT_SUCCESS;
+    case WORKER_ORDER_CHECK:
+        return EXIT_SUCCESS;
+    }
+    return EXIT_USAGE_ERROR;
+}
+
+int worker_program(int argc, char **argv, const drover_module *own)
+{
+    struct worker_settings settings;
+    struct drv_problem problem = {""};
+    enum worker_order order = WORKER_ORDER_SERVE;
+    drover_status status = worker_settings_load(&settings, own, argc, (const char *const *)argv,
+                                                NULL, &order, &problem);
+    int code = status == DROVER_OK ? obey(&settings, order)
+                                   : complain(&problem, EXIT_USAGE_ERROR);
+    worker_settings_fini(&settings);
+    return code;
+}
