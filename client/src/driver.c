@@ -95,6 +95,16 @@ static void notice_loss(drover_client *client, int64_t now_us)
     }
 }
 
+/* A private pool does not come back: without it there is nothing to connect to. */
+static void notice_end_of_pool(drover_client *client)
+{
+    struct drv_problem problem = {""};
+    if (client->local != NULL && drv_session_fatal(client->session) == DROVER_OK &&
+        drv_local_has_ended(client->local, &problem)) {
+        drv_session_fail(client->session, DROVER_UNAVAILABLE, problem.text);
+    }
+}
+
 /* Makes the socket what the session wants it to be. False when that failed. */
 static bool reconcile(drover_client *client, int64_t now_us)
 {
@@ -103,6 +113,8 @@ static bool reconcile(drover_client *client, int64_t now_us)
         return true;
     }
     drv_socket_disconnect(&client->socket, 0);
+    notice_end_of_pool(client);
+    wanted = drv_session_connection(client->session);
     if (wanted == 0) {
         return true;
     }

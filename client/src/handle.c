@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "clock.h"
+#include "local_spec.h"
 #include "name.h"
 #include "problem.h"
 
@@ -193,14 +194,11 @@ static drover_status check_endpoint(const char *endpoint, const drover_client_op
 {
     static const char TCP[] = "tcp://";
     static const char IPC[] = "ipc://";
-    static const char LOCAL[] = "local://";
     if (endpoint == NULL) {
         return refuse(options, DROVER_INVALID, "no endpoint");
     }
-    if (strncmp(endpoint, LOCAL, strlen(LOCAL)) == 0) {
-        return refuse(options, DROVER_UNSUPPORTED,
-                      "local:// is not supported by this version: start drover-broker and give "
-                      "its tcp:// or ipc:// endpoint");
+    if (local_spec_is_meant(endpoint)) {
+        return DROVER_OK; /* looked at when it is used */
     }
     if (strncmp(endpoint, IPC, strlen(IPC)) == 0) {
         size_t len = strlen(endpoint) - strlen(IPC);
@@ -213,7 +211,7 @@ static drover_status check_endpoint(const char *endpoint, const drover_client_op
     if (strncmp(endpoint, TCP, strlen(TCP)) != 0 || port < endpoint + strlen(TCP) + 1 ||
         !port_is_valid(port + 1) || strlen(endpoint) > 300) {
         return refuse(options, DROVER_INVALID,
-                      "the endpoint is neither tcp://HOST:PORT nor ipc://PATH");
+                      "the endpoint is none of tcp://HOST:PORT, ipc://PATH, local://N");
     }
     return DROVER_OK;
 }
@@ -268,24 +266,29 @@ static bool was_welcomed(void *context)
     return drv_session_was_up(client->session);
 }
 
-static drover_status first_contact(drover_client *client, const char *endpoint,
-                                   const drover_client_options *options)
+/* How long opening may take. */
+static int64_t connect_ms(const drover_client_options *options)
 {
     uint64_t timeout_ms = options->connect_timeout_ms != 0 ? options->connect_timeout_ms
                                                            : CONNECT_TIMEOUT_MS;
-    int64_t bound_ms = timeout_ms < INT64_MAX / 2000 ? (int64_t)timeout_ms : INT64_MAX / 2000;
+    return timeout_ms < INT64_MAX / 2000 ? (int64_t)timeout_ms : INT64_MAX / 2000;
+}
+
+static drover_status first_contact(drover_client *client, const char *endpoint,
+                                   int64_t deadline_us, const drover_client_options *options)
+{
     drover_status status = drv_client_enter(client);
     if (status != DROVER_OK) {
         return status;
     }
-    status = drv_client_wait(client, was_welcomed, client, drv_deadline_us(bound_ms));
+    status = drv_client_wait(client, was_welcomed, client, deadline_us);
     char text[DRV_PROBLEM_TEXT_MAX + 512];
     if (status == DROVER_TIMEOUT) {
         status = DROVER_UNAVAILABLE;
         const char *problem = drv_session_problem(client->session);
         (void)snprintf(text, sizeof(text), "no broker answered at %s within %llu ms%s%s",
-                       endpoint, (unsigned long long)bound_ms, problem[0] != '\0' ? "; " : "",
-                       problem);
+                       endpoint, (unsigned long long)connect_ms(options),
+                       problem[0] != '\0' ? "; " : "", problem);
     } else {
         (void)snprintf(text, sizeof(text), "%s", drv_session_problem(client->session));
     }
@@ -300,13 +303,59 @@ static void client_free(drover_client *client)
     drv_session_destroy(&client->session);
     drv_driver_fini(client);
     drv_task_spec_unref(&client->last_spec);
+    drv_local_close(&client->local);
     free(client);
+}
+
+static drover_status new_client(const char *endpoint, const drover_client_options *options,
+                                drover_client **out_client)
+{
+    drover_client *client = calloc(1, sizeof(*client));
+    if (client == NULL) {
+        return refuse(options, DROVER_NOMEM, "out of memory");
+    }
+    client->owner = getpid();
+    drover_status status = drv_driver_init(client);
+    if (status == DROVER_OK) {
+        status = drv_socket_init(&client->socket);
+    }
+    if (status == DROVER_OK) {
+        status = new_session(client, endpoint, options);
+    }
+    if (status != DROVER_OK) {
+        drv_socket_fini(&client->socket);
+        client_free(client);
+        return refuse(options, status, drover_status_text(status));
+    }
+    *out_client = client;
+    return DROVER_OK;
+}
+
+/* With a pool of its own, which is handed over and gone if this fails. */
+static drover_status open_at(const char *endpoint, struct drv_local *local, int64_t deadline_us,
+                             const drover_client_options *options, drover_client **out_client)
+{
+    drover_client *client = NULL;
+    drover_status status = new_client(endpoint, options, &client);
+    if (status != DROVER_OK) {
+        drv_local_close(&local);
+        return status;
+    }
+    client->local = local;
+    status = first_contact(client, endpoint, deadline_us, options);
+    if (status != DROVER_OK) {
+        drover_client_close(&client);
+        return status;
+    }
+    *out_client = client;
+    return DROVER_OK;
 }
 
 drover_status drover_client_open(const char *endpoint, const drover_client_options *options,
                                  drover_client **out_client)
 {
     drover_client_options resolved;
+    struct drv_local *local = NULL;
     drover_status status = resolve(options, &resolved);
     if (status == DROVER_OK) {
         status = check_endpoint(endpoint, &resolved);
@@ -314,30 +363,16 @@ drover_status drover_client_open(const char *endpoint, const drover_client_optio
     if (status != DROVER_OK) {
         return status;
     }
-    drover_client *client = calloc(1, sizeof(*client));
-    if (client == NULL) {
-        return refuse(&resolved, DROVER_NOMEM, "out of memory");
+    int64_t deadline_us = drv_deadline_us(connect_ms(&resolved));
+    if (local_spec_is_meant(endpoint)) {
+        struct drv_problem problem = {""};
+        status = drv_local_open(endpoint, deadline_us, &local, &problem);
+        if (status != DROVER_OK) {
+            return refuse(&resolved, status, problem.text);
+        }
+        endpoint = drv_local_endpoint(local);
     }
-    client->owner = getpid();
-    status = drv_driver_init(client);
-    if (status == DROVER_OK) {
-        status = drv_socket_init(&client->socket);
-    }
-    if (status == DROVER_OK) {
-        status = new_session(client, endpoint, &resolved);
-    }
-    if (status != DROVER_OK) {
-        drv_socket_fini(&client->socket);
-        client_free(client);
-        return refuse(&resolved, status, drover_status_text(status));
-    }
-    status = first_contact(client, endpoint, &resolved);
-    if (status != DROVER_OK) {
-        drover_client_close(&client);
-        return status;
-    }
-    *out_client = client;
-    return DROVER_OK;
+    return open_at(endpoint, local, deadline_us, &resolved, out_client);
 }
 
 void drover_client_close(drover_client **client)

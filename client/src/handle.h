@@ -14,6 +14,7 @@
 #define DRV_CLIENT_HANDLE_H
 
 #include "list.h"
+#include "local.h"
 #include "session.h"
 #include "socket.h"
 
@@ -38,6 +39,7 @@ struct drover_client {
     pid_t owner;       /* immutable */
     atomic_uint calls; /* threads inside a call */
     bool closing;
+    struct drv_local *local; /* owned; its private pool; NULL: none */
     struct drv_session *session;
     struct drv_socket socket;
     int wake_fd; /* eventfd: ends the poll of who drives */

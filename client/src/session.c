@@ -267,6 +267,14 @@ static void fail_for_good(struct drv_session *session, drover_status status)
     end_all(session, status);
 }
 
+void drv_session_fail(struct drv_session *session, drover_status status, const char *why)
+{
+    if (session->state != SESSION_FATAL && session->state != SESSION_ENDED) {
+        (void)drv_problem_set(&session->problem, status, "%s", why);
+        fail_for_good(session, status);
+    }
+}
+
 /* The broker knows nothing of what this session sent. */
 static void expire(struct drv_session *session)
 {

@@ -64,6 +64,10 @@ const char *drv_session_endpoint(const struct drv_session *session);
 void drv_session_lost(struct drv_session *session, uint64_t connection, const char *why,
                       int64_t now_us);
 
+/* The shell knows that there will never be a broker again: everything outstanding, and what
+ * comes later, ends with this status (not OK). */
+void drv_session_fail(struct drv_session *session, drover_status status, const char *why);
+
 /*
  * One received message of the present connection; blob as for drv_link_receive. Whatever it is,
  * the session deals with it (a broken message breaks the connection).
@@ -84,7 +88,8 @@ bool drv_session_is_up(const struct drv_session *session);
 bool drv_session_was_up(const struct drv_session *session); /* welcomed at least once */
 bool drv_session_has_capability(const struct drv_session *session, const char *name);
 
-/* Why the session will never work (VERSION, WRONG_ENDPOINT, DENIED), else OK. */
+/* Why the session will never work (VERSION, WRONG_ENDPOINT, DENIED, or what drv_session_fail
+ * said), else OK. */
 drover_status drv_session_fatal(const struct drv_session *session);
 
 /* The last trouble with the connection, one escaped line, "" for none. */

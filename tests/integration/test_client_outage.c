@@ -56,7 +56,7 @@ static void test_open_without_broker_is_unavailable(void **state)
     }
 }
 
-/* Endpoints that are none, and one of a later version. */
+/* Endpoints that are none, and a private pool without anything to run. */
 static void test_open_bad_endpoint_is_refused(void **state)
 {
     static const char *const BAD[] = {"",          "tcp://",         "tcp://host",
@@ -72,8 +72,8 @@ static void test_open_bad_endpoint_is_refused(void **state)
     drover_client_options options = DROVER_CLIENT_OPTIONS_INIT;
     options.error_text = text;
     options.error_size = sizeof(text);
-    assert_int_equal(drover_client_open("local://4", &options, &client), DROVER_UNSUPPORTED);
-    assert_non_null(strstr(text, "local://"));
+    assert_int_equal(drover_client_open("local://4", &options, &client), DROVER_INVALID);
+    assert_non_null(strstr(text, "nothing to run"));
     options.name = "two words";
     assert_int_equal(drover_client_open("tcp://host:1", &options, &client), DROVER_INVALID);
     assert_null(client);

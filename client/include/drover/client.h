@@ -85,15 +85,37 @@ typedef struct drover_client_options {
     }
 
 /*
- * Opens a session with the broker at endpoint: "tcp://HOST:PORT" or "ipc://PATH". options may
- * be NULL. Blocks until the broker has welcomed the client or connect_timeout_ms is over; only
- * this first contact has that bound, later calls wait through a restart of the broker until
- * their own deadlines.
+ * Opens a session with the broker at endpoint: "tcp://HOST:PORT" or "ipc://PATH"; or with a
+ * private pool, see below. options may be NULL. Blocks until the broker has welcomed the client
+ * or connect_timeout_ms is over; only this first contact has that bound, later calls wait
+ * through a restart of the broker until their own deadlines.
  *
- * Returns DROVER_OK; DROVER_INVALID (endpoint, name); DROVER_UNAVAILABLE (no broker answered in
- * time); DROVER_WRONG_ENDPOINT (the port for workers; the text names the right one);
- * DROVER_VERSION; DROVER_DENIED; DROVER_UNSUPPORTED ("local://": this version has no private
- * brokers); DROVER_LIMIT (no more threads, sockets or file descriptors); DROVER_NOMEM.
+ * "local://[N][?KEY=VALUE[&KEY=VALUE]...]" starts a broker and a worker with N slots (none, or
+ * 0: as many as there are usable processors) that live for this client: a process pool in one
+ * line. They talk over unix sockets in a fresh directory of this user's, keep everything in
+ * memory, and end with the client: when it is closed, when the process exits, is killed in
+ * whatever way or becomes another program. Nothing is left then: no process, no socket, no
+ * directory. Closing waits for that. What a forked child holds does not keep them alive.
+ *
+ *   load=FILE.so         handlers from a module; several
+ *   allow-exec=CMD       lets tasks run a command; several
+ *   config=FILE          a configuration file of drover-worker, for commands as handlers
+ *   log-level=LEVEL      what the two say on this program's stderr; "warn"
+ *   exec-dir label max-memory max-tasks model name prefetch queue resource stats
+ *                        as the options of drover-worker of the same names
+ *
+ * In a value %XX stands for a byte. Without load= the handlers are the program's own, if its
+ * main begins with drover_worker_main (worker.h). The programs drover-local, drover-broker and
+ * drover-worker are looked for in $DROVER_BIN_DIR if that is set, else beside the executable,
+ * else where they were installed with the library. The host program's signal handlers, signal
+ * mask, children and wait() are not touched. When a part of the pool dies, the pool ends, and
+ * calls return DROVER_UNAVAILABLE with words about it.
+ *
+ * Returns DROVER_OK; DROVER_INVALID (endpoint, name; with local://, a key, module or option);
+ * DROVER_UNAVAILABLE (no broker answered in time; with local://, programs not found or not
+ * ready in time); DROVER_WRONG_ENDPOINT (the port for workers; the text names the right one);
+ * DROVER_VERSION; DROVER_DENIED; DROVER_LIMIT (no more threads, processes, sockets or file
+ * descriptors); DROVER_NOMEM.
  */
 DROVER_API DROVER_MUST_USE drover_status drover_client_open(
     const char *endpoint, const drover_client_options *options, drover_client **out_client);

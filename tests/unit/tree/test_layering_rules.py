@@ -68,6 +68,11 @@ class LayeringRules(unittest.TestCase):
             {"client/include/drover/client.h": "",
              "worker/x.c": "#include <drover/client.h>\n"}, "worker/x.c", "of client")
 
+    def test_public_header_of_another_component_is_for_examples(self):
+        self.assert_clean(
+            {"worker/include/drover/worker.h": "",
+             "client/examples/x.c": "#include <drover/worker.h>\n"})
+
     def test_own_header_wins_over_one_of_the_same_name_elsewhere(self):
         self.assert_clean({
             "client/src/session.h": "", "worker/session.h": "",
