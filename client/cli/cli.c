@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include "check.h"
+#include "endpoint.h"
 #include "escape.h"
 
 #include <errno.h>
@@ -12,13 +13,17 @@
 
 #define LINE_MAX_BYTES 4096
 
-const struct drv_option cli_global_options[] = {
+const struct drv_option cli_global_options[CLI_GLOBAL_OPTION_COUNT] = {
     {.name = "broker",
      .kind = DRV_OPTION_STRING,
      .argument = "ENDPOINT",
      .help = "where the broker is, also from DROVER_BROKER",
      .env = "DROVER_BROKER",
      .fallback = "tcp://127.0.0.1:7710"},
+    {.name = "local",
+     .kind = DRV_OPTION_STRING,
+     .argument = "N[?KEY=VALUE...]",
+     .help = "run on a private pool of N slots instead, which ends with the command"},
     {.name = "connect-timeout",
      .kind = DRV_OPTION_DURATION,
      .argument = "TIME",
@@ -28,7 +33,6 @@ const struct drv_option cli_global_options[] = {
      .max = 86400000},
     {.name = "json", .kind = DRV_OPTION_FLAG, .help = "print JSON"},
 };
-const size_t cli_global_option_count = DRV_ARRAY_LEN(cli_global_options);
 
 size_t cli_operand_count(const struct cli *cli)
 {
@@ -128,26 +132,37 @@ int cli_flush(int code)
     return code;
 }
 
-int cli_connect(struct cli *cli)
+static int explain_refusal(const struct cli *cli, const char *endpoint, drover_status status,
+                           const char *text)
 {
-    char text[512] = "";
-    const char *endpoint = drv_options_string(cli->options, "broker");
-    drover_client_options options = DROVER_CLIENT_OPTIONS_INIT;
-    options.connect_timeout_ms = (uint64_t)drv_options_int(cli->options, "connect-timeout");
-    options.error_text = text;
-    options.error_size = sizeof(text);
-    drover_status status = drover_client_open(endpoint, &options, &cli->client);
-    if (status == DROVER_OK) {
-        return CLI_OK;
-    }
-    if (status == DROVER_UNAVAILABLE) {
+    if (status == DROVER_UNAVAILABLE && !endpoint_is_local(endpoint)) {
         return cli_say(CLI_UNAVAILABLE,
                        "no broker answered at %s within %s (--broker or DROVER_BROKER says "
                        "where it is)",
                        endpoint, drv_options_string(cli->options, "connect-timeout"));
     }
-    return cli_say(cli_exit_code(status), "%s: %s", endpoint,
+    return cli_say(cli_exit_code(status), "%s: %s",
+                   endpoint_is_local(endpoint) ? "private pool" : endpoint,
                    text[0] != '\0' ? text : drover_status_text(status));
+}
+
+int cli_connect(struct cli *cli)
+{
+    char text[512] = "";
+    struct drv_buffer endpoint;
+    drover_client_options options = DROVER_CLIENT_OPTIONS_INIT;
+    options.connect_timeout_ms = (uint64_t)drv_options_int(cli->options, "connect-timeout");
+    options.error_text = text;
+    options.error_size = sizeof(text);
+    drv_buffer_init(&endpoint);
+    int code = endpoint_pick(cli, &endpoint);
+    if (code == CLI_OK) {
+        const char *place = (const char *)endpoint.bytes;
+        drover_status status = drover_client_open(place, &options, &cli->client);
+        code = status == DROVER_OK ? CLI_OK : explain_refusal(cli, place, status, text);
+    }
+    drv_buffer_fini(&endpoint);
+    return code;
 }
 
 int64_t cli_duration(const struct cli *cli, const char *option)

@@ -69,12 +69,14 @@ struct cli {
     struct drv_options *options;       /* borrowed */
     size_t words;                      /* operands that name the command: 1 or 2 */
     drover_client *client;             /* owned; NULL until cli_connect */
+    const char *program;               /* a command that the tasks name; a private pool allows
+                                          it, and runs it here; NULL: none */
     bool json;
 };
 
 /* Options that every command has. */
-extern const struct drv_option cli_global_options[];
-extern const size_t cli_global_option_count;
+enum { CLI_GLOBAL_OPTION_COUNT = 4 };
+extern const struct drv_option cli_global_options[CLI_GLOBAL_OPTION_COUNT];
 
 /* For questions to the broker and changes of state: answered at once or not at all. */
 #define CLI_ASK_MS 10000

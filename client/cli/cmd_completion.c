@@ -10,6 +10,7 @@
 #include "complete.h"
 #include "deadline.h"
 #include "doc.h"
+#include "endpoint.h"
 
 #include <string.h>
 
@@ -128,11 +129,16 @@ struct request {
     const char *endpoint; /* NULL: the usual one */
 };
 
+#define LOCAL "local://"
+
 /* The broker that the line to be completed names. */
 static const char *endpoint_in(const char *const *words, size_t count)
 {
     const char *endpoint = NULL;
     for (size_t i = 0; i + 1 < count; i++) {
+        if (strncmp(words[i], "--local", strlen("--local")) == 0) {
+            return LOCAL;
+        }
         if (strncmp(words[i], "--broker=", strlen("--broker=")) == 0) {
             endpoint = words[i] + strlen("--broker=");
         } else if (strcmp(words[i], "--broker") == 0) {
@@ -176,7 +182,8 @@ static void ask_names(void *context, enum cli_word kind, struct complete *comple
                                ? request->endpoint
                                : drv_options_string(request->cli->options, "broker");
     options.connect_timeout_ms = NAMES_MS;
-    if (drover_client_open(endpoint, &options, &request->cli->client) == DROVER_OK &&
+    if (!endpoint_is_local(endpoint) && /* a pool is made for work, not for a Tab */
+        drover_client_open(endpoint, &options, &request->cli->client) == DROVER_OK &&
         deadline_left(deadline) > 0 &&
         drover_status_get(request->cli->client, deadline_left(deadline), &document) ==
             DROVER_OK) {

@@ -156,8 +156,9 @@ static int run(struct cli *cli)
     drover_value *input = NULL;
     drover_value *payload = NULL;
     int code = task_options_init(&task, cli, TASK_BUSY_MS);
+    cli->program = cli_operand(cli, 0);
     if (code == CLI_OK) {
-        code = exec_type(cli_operand(cli, 0), type);
+        code = exec_type(cli->program, type);
     }
     if (code == CLI_OK) {
         code = read_stdin(cli, &input);

@@ -192,8 +192,9 @@ static int run(struct cli *cli)
     map_options.window = drv_options_is_set(cli->options, "max-procs")
                              ? (uint32_t)drv_options_int(cli->options, "max-procs")
                              : WINDOW;
+    cli->program = cli_operand(cli, 0);
     if (code == CLI_OK) {
-        code = exec_type(cli_operand(cli, 0), type);
+        code = exec_type(cli->program, type);
     }
     if (code == CLI_OK) {
         code = prepare_template(cli, &xargs.template);

@@ -77,7 +77,7 @@ size_t command_tables(const struct cli_command *command,
     }
     out_tables[count++] = (struct drv_option_table){.title = "Options of every command",
                                                     .options = cli_global_options,
-                                                    .count = cli_global_option_count};
+                                                    .count = CLI_GLOBAL_OPTION_COUNT};
     return count;
 }
 

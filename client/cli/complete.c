@@ -244,7 +244,7 @@ void complete_words(struct complete *complete, const char *const *words, size_t 
         return;
     }
     line.tables[0] = (struct drv_option_table){.options = cli_global_options,
-                                               .count = cli_global_option_count};
+                                               .count = CLI_GLOBAL_OPTION_COUNT};
     for (size_t i = 0; i + 1 < count; i++) {
         pass(&line, words[i]);
     }

@@ -5,6 +5,7 @@
  *   command.c       the table of commands, from which help and completion are made
  *   cmd_*.c         the commands, one or a group of them each
  *   cli.c           what they share: connection, messages, exit codes
+ *   endpoint.c      which broker, or a private pool
  *   task_options.c  the options of a task
  *   target.c        ID, ID.N
  *   input.c         payloads and records from operands, files, stdin
@@ -31,7 +32,8 @@
 /* The commands; with a group only those of the group. */
 static int print_help(const char *group)
 {
-    (void)printf("Usage: drover [--broker ENDPOINT] [--json] %s%sCOMMAND [ARG...]\n\n",
+    (void)printf("Usage: drover [--broker ENDPOINT | --local N] [--json] %s%sCOMMAND "
+                 "[ARG...]\n\n",
                  group != NULL ? group : "", group != NULL ? " " : "");
     if (group == NULL) {
         (void)puts("Sends tasks to a fleet of workers through its broker, brings the results "
@@ -73,7 +75,7 @@ static int unknown_command(const char *first, const char *second)
 static const char *second_word(int argc, const char *const *argv)
 {
     const struct drv_option_table table = {.options = cli_global_options,
-                                           .count = cli_global_option_count};
+                                           .count = CLI_GLOBAL_OPTION_COUNT};
     int at = drv_options_find_operand(&table, 1, argc, argv, 1);
     return at < argc ? argv[at] : NULL;
 }
@@ -98,7 +100,7 @@ static int pick_command(int argc, const char *const *argv, const char *first,
 static const struct drv_program front = {
     .name = "drover",
     .usage = "",
-    .tables = {{.options = cli_global_options, .count = 3}},
+    .tables = {{.options = cli_global_options, .count = CLI_GLOBAL_OPTION_COUNT}},
     .table_count = 1,
     .stop_after = 1};
 

@@ -1,0 +1,19 @@
+/*
+ * endpoint.h: which broker a command talks to: the one at --broker, else $DROVER_BROKER, else
+ * the usual place; or a private pool, made for this command alone: --local, or an endpoint that
+ * begins with local://. Commands that send a command along have it allowed there, and run in
+ * the current directory, as it would without the pool.
+ */
+#ifndef CLI_ENDPOINT_H
+#define CLI_ENDPOINT_H
+
+#include "buffer.h"
+#include "cli.h"
+
+/* Puts the endpoint into out_text, NUL-terminated. CLI_OK, or says what is wrong. */
+int endpoint_pick(const struct cli *cli, struct drv_buffer *out_text);
+
+/* Whether it is a private pool. */
+bool endpoint_is_local(const char *endpoint);
+
+#endif
