@@ -78,6 +78,13 @@ static void add_targets(struct sink *sink, const struct drv_targets *targets)
     }
 }
 
+static void add_follow(struct sink *sink, const struct drv_follow *follow)
+{
+    for (size_t i = 0; i < follow->lease_count; i++) {
+        add(sink, lease_key(&follow->leases[i].ref));
+    }
+}
+
 static void add_all(struct sink *sink, const struct drv_message *message)
 {
     unsigned kind = message->kind;
@@ -85,6 +92,8 @@ static void add_all(struct sink *sink, const struct drv_message *message)
         add_lease(sink, &message->lease);
     } else if (kind == DRV_RECALL || kind == DRV_GO) {
         add_refs(sink, &message->leases);
+    } else if (kind == DRV_FOLLOW) {
+        add_follow(sink, &message->follow);
     } else if (kind == DRV_ABORT) {
         add_abort(sink, &message->abort);
     } else if (kind == DRV_SUBMIT) {
@@ -100,6 +109,8 @@ static void add_all(struct sink *sink, const struct drv_message *message)
         add_targets(sink, &message->targets);
     } else if (kind == DRV_QUERY && message->query.has_id) {
         add(sink, key_of(&message->query.id));
+    } else if (kind == DRV_SUBSCRIBE && message->subscribe.has_id) {
+        add(sink, key_of(&message->subscribe.id));
     }
 }
 

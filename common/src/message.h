@@ -17,14 +17,9 @@
 #ifndef DRV_MESSAGE_H
 #define DRV_MESSAGE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "message_basic.h"
+#include "message_stream.h"
 
-#include "drover/status.h"
-#include "drover/task.h"
-
-struct drv_data;  /* refcounted bytes, data.h */
 struct drv_arena; /* bump allocator, arena.h */
 struct drv_buffer;
 
@@ -58,6 +53,13 @@ enum {
     DRV_HEAD_DEPTH_MAX = 16,
     DRV_HEAD_NODES_MAX = 65536,
     DRV_QUERY_ROWS_MAX = 1000,
+    DRV_TAIL_MAX = 32 * 1024,
+    DRV_TAIL_PIECES_MAX = 512,
+    DRV_SUBSCRIPTIONS_MAX = 64,
+    DRV_STREAM_ITEMS_MAX = 65536,
+    DRV_STREAM_BYTES_MAX = 1024 * 1024,
+    DRV_STREAM_ITEMS = 4096,
+    DRV_STREAM_BYTES = 256 * 1024,
 };
 
 enum drv_kind {
@@ -93,6 +95,7 @@ enum drv_kind {
     DRV_SUBSCRIBE,
     DRV_LOGS,
     DRV_EVENTS = 40,
+    DRV_TAKEN,
     DRV_LEASE = 64,
     DRV_REPORT,
     DRV_RECALL,
@@ -102,58 +105,12 @@ enum drv_kind {
     DRV_AWAIT,
     DRV_SHARED,
     DRV_DRAIN = 72,
+    DRV_FOLLOW,
+    DRV_KIND_MAX = DRV_FOLLOW,
 };
 
 enum drv_role { DRV_ROLE_CLIENT = 1, DRV_ROLE_WORKER = 2 };
 enum drv_model { DRV_MODEL_PREFORK = 1, DRV_MODEL_THREAD, DRV_MODEL_FORK, DRV_MODEL_EXEC };
-
-/* A view of bytes; ptr may be NULL when len is 0. A nil string has ptr NULL. */
-struct drv_str {
-    const char *ptr; /* borrowed, not terminated */
-    size_t len;      /* bytes */
-};
-
-/* An opaque value. is_nil: no value at all. */
-struct drv_val {
-    const uint8_t *bytes;        /* borrowed from blob or data */
-    size_t len;                  /* bytes */
-    struct drv_str content_type; /* nil: msgpack */
-    struct drv_data
-        *data; /* borrowed: the whole value's buffer when it came as chunks (or, when encoding,
-                  a buffer that may be kept by reference); NULL otherwise */
-    bool is_nil;
-};
-
-struct drv_target { /* [id, index, ...] */
-    drover_id id;
-    uint32_t index; /* DROVER_INDEX_NONE: the task itself or the whole array; -1 on the wire */
-    uint64_t epoch; /* WATCH only */
-    uint32_t level; /* WATCH only: enum drover_durability */
-    drover_id new_id; /* RETRY only */
-};
-
-struct drv_ref {     /* one lease */
-    uint64_t handle; /* broker's shorthand, 0 unknown */
-    drover_id id;
-    uint32_t index;
-    uint32_t attempt; /* from 1 */
-};
-
-struct drv_pair { /* label, tag */
-    struct drv_str name;
-    struct drv_str value;
-};
-
-struct drv_count { /* need, resource */
-    struct drv_str name;
-    uint64_t count;
-};
-
-struct drv_after {
-    drover_id id;
-    uint32_t index;
-    uint32_t when; /* 1 succeeded, 2 ended */
-};
 
 enum { /* spec flags */
        DRV_SPEC_WATCH = 1,
@@ -481,6 +438,7 @@ struct drv_result {
     uint64_t run_us;
     bool has_usage;
     struct drv_usage usage;
+    struct drv_tail tail; /* the last of its output; no pieces: none */
 };
 enum drv_return_reason {
     DRV_RETURN_RECALLED = 1,
@@ -521,12 +479,6 @@ struct drv_leases {
 struct drv_abort {
     const struct drv_abort_entry *leases;
     size_t lease_count;
-};
-struct drv_log_chunk {
-    struct drv_ref ref;
-    uint32_t stream;
-    uint64_t offset;
-    struct drv_str text; /* blob */
 };
 struct drv_await {
     struct drv_ref ref;
@@ -571,6 +523,10 @@ struct drv_message {
         struct drv_document document;
         struct drv_replies reply;
         struct drv_results results;
+        struct drv_subscribe subscribe;
+        struct drv_logs logs;
+        struct drv_events events;
+        struct drv_taken taken;
         struct drv_lease lease;
         struct drv_report report;
         struct drv_leases leases; /* RECALL GO */
@@ -579,6 +535,7 @@ struct drv_message {
         struct drv_await await;
         struct drv_shared shared;
         struct drv_drain drain;
+        struct drv_follow follow;
     };
 };
 
@@ -640,6 +597,9 @@ struct drv_meter {
 void drv_meter_reset(struct drv_meter *meter);
 bool drv_meter_fits(struct drv_meter *meter, size_t head_bytes,
                     const struct drv_val *val); /* adds when it fits; NULL: no value */
+/* The same for a result that brings the tail of its output along. */
+bool drv_meter_fits_tail(struct drv_meter *meter, size_t head_bytes, const struct drv_val *val,
+                         const struct drv_tail *tail);
 
 /* The longest prefix of at most max bytes that is valid UTF-8: for texts from handlers and
  * systems, which drv_message_encode would refuse as they are. */

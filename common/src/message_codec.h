@@ -5,8 +5,8 @@
  *   message_decode.c      head and prefix, then the shared types of PROTOCOL.md (val, spec,
  * ...) message_encode.c      the same in the other direction message_connection.c  kinds 1 to
  * 10      one decode and one encode function per kind, message_request.c     kinds 16 to 25
- * both named in one row of the table message_question.c    kinds 32 to 37 message_work.c kinds
- * 64 to 72
+ * both named in one row of the table message_question.c    kinds 32 to 37 message_stream.c
+ * kinds 38 to 41, 69 and 73; message_work.c the rest of 64 to 72
  *
  * Reading: `left` counts the fields of the array being read that have not been read. A getter
  * takes one, or gives the default when there are none; drv_get_close steps over the rest. The
@@ -195,6 +195,8 @@ const struct drv_count *drv_get_counts(struct drv_decode *decode, size_t *out_co
 const struct drv_note *drv_get_notes(struct drv_decode *decode, bool is_ack, size_t *out_count);
 void drv_get_error(struct drv_decode *decode, struct drv_error *out_error); /* error? */
 void drv_get_spec(struct drv_decode *decode, struct drv_spec *out_spec);
+bool drv_get_id_optional(struct drv_decode *decode, drover_id *out_id); /* false: nil */
+void drv_get_tail(struct drv_decode *decode, struct drv_tail *out_tail);
 
 /* ---- encoding ---------------------------------------------------------------------------- */
 
@@ -252,6 +254,8 @@ void drv_put_notes(struct drv_encode *encode, const struct drv_note *notes, size
                    bool is_ack);
 void drv_put_error(struct drv_encode *encode, const struct drv_error *error);
 void drv_put_spec(struct drv_encode *encode, const struct drv_spec *spec);
+void drv_put_id_optional(struct drv_encode *encode, bool has_id, const drover_id *id);
+void drv_put_tail(struct drv_encode *encode, const struct drv_tail *tail);
 
 /* ---- the kinds --------------------------------------------------------------------------- */
 
@@ -292,6 +296,11 @@ DRV_CODEC_FUNCTIONS(log);
 DRV_CODEC_FUNCTIONS(await);
 DRV_CODEC_FUNCTIONS(shared);
 DRV_CODEC_FUNCTIONS(drain);
+DRV_CODEC_FUNCTIONS(subscribe);
+DRV_CODEC_FUNCTIONS(logs);
+DRV_CODEC_FUNCTIONS(events);
+DRV_CODEC_FUNCTIONS(taken);
+DRV_CODEC_FUNCTIONS(follow);
 
 #undef DRV_CODEC_FUNCTIONS
 

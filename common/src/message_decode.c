@@ -362,6 +362,20 @@ struct drv_val drv_get_next_val(struct drv_decode *decode)
     return val;
 }
 
+bool drv_get_id_optional(struct drv_decode *decode, drover_id *out_id)
+{
+    *out_id = (drover_id){{0}};
+    if (decode->left == 0) {
+        return false;
+    }
+    if (drv_cursor_take_nil(&decode->cursor)) {
+        decode->left--;
+        return false;
+    }
+    drv_get_id(decode, out_id);
+    return true;
+}
+
 /* ---- lists and records ------------------------------------------------------------------- */
 
 void drv_get_ref(struct drv_decode *decode, struct drv_ref *out_ref)

@@ -181,6 +181,15 @@ void drv_put_id(struct drv_encode *encode, const drover_id *id)
     }
 }
 
+void drv_put_id_optional(struct drv_encode *encode, bool has_id, const drover_id *id)
+{
+    if (has_id) {
+        drv_put_id(encode, id);
+    } else {
+        drv_put_nil(encode);
+    }
+}
+
 void drv_put_index(struct drv_encode *encode, uint32_t index)
 {
     if (index == DROVER_INDEX_NONE) {

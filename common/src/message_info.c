@@ -4,7 +4,7 @@
 #include "message_codec.h"
 #include "utf8.h"
 
-#define KIND_ROWS ((size_t)DRV_DRAIN + 1)
+#define KIND_ROWS ((size_t)DRV_KIND_MAX + 1)
 
 #define ROW(NAME, prefix_, fields_, charged, ordered, function) \
     [DRV_##NAME] = {#NAME,                                      \
@@ -49,18 +49,20 @@ static const struct drv_kind_row kind_rows[KIND_ROWS] = {
     ROW(DOCUMENT,    NONE,      4, false, false, document),
     ROW(REPLY,       NONE,      1, false, false, reply),
     ROW(RESULTS,     NONE,      1, true,  true,  results),
-    RESERVED(SUBSCRIBE, QUESTION),
-    RESERVED(LOGS,      QUESTION),
-    RESERVED(EVENTS,    QUESTION),
+    ROW(SUBSCRIBE,   QUESTION, 14, false, false, subscribe),
+    ROW(LOGS,        NONE,      4, false, false, logs),
+    ROW(EVENTS,      NONE,      3, false, false, events),
+    ROW(TAKEN,       NONE,      1, false, false, taken),
     ROW(LEASE,       NONE,      1, true,  true,  lease),
     ROW(REPORT,      NONE,      4, true,  true,  report),
     ROW(RECALL,      NONE,      1, false, false, refs),
     ROW(ABORT,       NONE,      1, false, false, abort),
     ROW(GO,          NONE,      1, false, false, refs),
-    ROW(LOG,         NONE,      6, true,  true,  log),
+    ROW(LOG,         NONE,      7, true,  true,  log),
     ROW(AWAIT,       NONE,      5, false, true,  await),
     ROW(SHARED,      NONE,      2, false, true,  shared),
     ROW(DRAIN,       NONE,      2, false, false, drain),
+    ROW(FOLLOW,      NONE,      1, false, false, follow),
 };
 /* clang-format on */
 
@@ -82,6 +84,40 @@ bool drv_kind_is_charged(unsigned kind)
 {
     const struct drv_kind_row *row = drv_kind_row(kind);
     return row != NULL && row->is_charged;
+}
+
+static const char *const event_names[DRV_EVENT_KINDS] = {
+    [DRV_EVENT_TASK_SUBMITTED] = "task.submitted",
+    [DRV_EVENT_TASK_QUEUED] = "task.queued",
+    [DRV_EVENT_TASK_STARTED] = "task.started",
+    [DRV_EVENT_TASK_PROGRESS] = "task.progress",
+    [DRV_EVENT_TASK_RETRIED] = "task.retried",
+    [DRV_EVENT_TASK_REQUEUED] = "task.requeued",
+    [DRV_EVENT_TASK_CANCELLING] = "task.cancelling",
+    [DRV_EVENT_TASK_ENDED] = "task.ended",
+    [DRV_EVENT_WORKER_CONNECTED] = "worker.connected",
+    [DRV_EVENT_WORKER_AWAY] = "worker.away",
+    [DRV_EVENT_WORKER_BACK] = "worker.back",
+    [DRV_EVENT_WORKER_LOST] = "worker.lost",
+    [DRV_EVENT_WORKER_LEFT] = "worker.left",
+    [DRV_EVENT_WORKER_DRAINING] = "worker.draining",
+    [DRV_EVENT_WORKER_RESUMED] = "worker.resumed",
+    [DRV_EVENT_QUEUE_PAUSED] = "queue.paused",
+    [DRV_EVENT_QUEUE_RESUMED] = "queue.resumed",
+    [DRV_EVENT_QUEUE_PURGED] = "queue.purged",
+    [DRV_EVENT_QUEUE_SET] = "queue.set",
+    [DRV_EVENT_BROKER_DRAINING] = "broker.draining",
+    [DRV_EVENT_BROKER_LIMIT] = "broker.limit",
+    [DRV_EVENT_KV_PRESENT] = "kv.present",
+    [DRV_EVENT_KV_SET] = "kv.set",
+    [DRV_EVENT_KV_DELETED] = "kv.deleted",
+    [DRV_EVENT_KV_EXPIRED] = "kv.expired",
+    [DRV_EVENT_KV_READY] = "kv.ready",
+};
+
+const char *drv_event_name(unsigned kind)
+{
+    return kind < DRV_EVENT_KINDS ? event_names[kind] : NULL;
 }
 
 void drv_spec_init(struct drv_spec *spec, struct drv_str type)
@@ -118,6 +154,8 @@ struct drv_str drv_str_fit(struct drv_str text, size_t max)
 #define METER_HEAD_RESERVE ((size_t)48 * 1024)
 /* The longest form of a val: three numbers and the header of the content type. */
 #define METER_VAL_BYTES ((size_t)32)
+/* The longest form of a piece of a tail. */
+#define METER_PIECE_BYTES ((size_t)16)
 
 void drv_meter_reset(struct drv_meter *meter)
 {
@@ -134,9 +172,16 @@ static bool meter_is_within(const struct drv_meter *meter)
 
 bool drv_meter_fits(struct drv_meter *meter, size_t head_bytes, const struct drv_val *val)
 {
+    return drv_meter_fits_tail(meter, head_bytes, val, &(struct drv_tail){0});
+}
+
+bool drv_meter_fits_tail(struct drv_meter *meter, size_t head_bytes, const struct drv_val *val,
+                         const struct drv_tail *tail)
+{
     struct drv_meter with = *meter;
     with.entries++;
-    with.head_bytes += head_bytes;
+    with.head_bytes += head_bytes + tail->piece_count * METER_PIECE_BYTES;
+    with.blob_bytes += tail->text.len;
     if (val != NULL && !val->is_nil) {
         with.head_bytes += METER_VAL_BYTES + val->content_type.len;
         if (val->len > DRV_INLINE_MAX) {

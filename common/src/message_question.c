@@ -41,26 +41,12 @@ void drv_encode_watch(struct drv_encode *encode, const struct drv_message *messa
 
 /* ---- QUERY, DOCUMENT --------------------------------------------------------------------- */
 
-static bool get_id_optional(struct drv_decode *decode, drover_id *out_id)
-{
-    if (decode->left == 0) {
-        return false;
-    }
-    if (drv_cursor_take_nil(&decode->cursor)) {
-        decode->left--;
-        return false;
-    }
-    drv_get_id(decode, out_id);
-    return true;
-}
-
 /* Numbers of topics are not checked: a broker answers one it does not know. */
 void drv_decode_query(struct drv_decode *decode, struct drv_message *out_message)
 {
     struct drv_query *query = &out_message->query;
     query->topic = drv_get_u32(decode);
-    query->id = (drover_id){{0}};
-    query->has_id = get_id_optional(decode, &query->id);
+    query->has_id = drv_get_id_optional(decode, &query->id);
     query->index = drv_get_index(decode);
     query->name = drv_get_text_optional(decode, DRV_TEXT_MAX);
     query->text = drv_get_text_optional(decode, DRV_TEXT_MAX);
@@ -73,11 +59,7 @@ void drv_encode_query(struct drv_encode *encode, const struct drv_message *messa
 {
     const struct drv_query *query = &message->query;
     drv_put_uint(encode, query->topic);
-    if (query->has_id) {
-        drv_put_id(encode, &query->id);
-    } else {
-        drv_put_nil(encode);
-    }
+    drv_put_id_optional(encode, query->has_id, &query->id);
     drv_put_index(encode, query->index);
     drv_put_text_optional(encode, query->name, DRV_TEXT_MAX);
     drv_put_text_optional(encode, query->text, DRV_TEXT_MAX);

@@ -106,6 +106,7 @@ static void get_results(struct drv_decode *decode, struct drv_report *report)
         drv_get_error(decode, &result->error);
         result->run_us = drv_get_u64(decode);
         get_usage(decode, result);
+        drv_get_tail(decode, &result->tail);
         drv_get_close(decode, outer);
     }
     drv_get_close(decode, items.outer);
@@ -154,14 +155,8 @@ void drv_decode_report(struct drv_decode *decode, struct drv_message *out_messag
     get_progress(decode, report);
 }
 
-static void put_result(struct drv_encode *encode, const struct drv_result *result)
+static void put_usage(struct drv_encode *encode, const struct drv_result *result)
 {
-    drv_put_array(encode, 9);
-    drv_put_ref(encode, &result->ref);
-    drv_put_enum(encode, result->outcome, DRV_OUTCOME_SUCCEEDED, DRV_OUTCOME_CANCELLED);
-    drv_put_val(encode, &result->val);
-    drv_put_error(encode, &result->error);
-    drv_put_uint(encode, result->run_us);
     if (!result->has_usage) {
         drv_put_nil(encode);
         return;
@@ -171,6 +166,18 @@ static void put_result(struct drv_encode *encode, const struct drv_result *resul
     drv_put_uint(encode, result->usage.system_us);
     drv_put_uint(encode, result->usage.peak_rss_bytes);
     drv_put_uint(encode, result->usage.pid);
+}
+
+static void put_result(struct drv_encode *encode, const struct drv_result *result)
+{
+    drv_put_array(encode, 10);
+    drv_put_ref(encode, &result->ref);
+    drv_put_enum(encode, result->outcome, DRV_OUTCOME_SUCCEEDED, DRV_OUTCOME_CANCELLED);
+    drv_put_val(encode, &result->val);
+    drv_put_error(encode, &result->error);
+    drv_put_uint(encode, result->run_us);
+    put_usage(encode, result);
+    drv_put_tail(encode, &result->tail);
 }
 
 static void put_returned(struct drv_encode *encode, const struct drv_returned *returned)
@@ -243,25 +250,7 @@ void drv_encode_abort(struct drv_encode *encode, const struct drv_message *messa
     }
 }
 
-/* ---- LOG, AWAIT, SHARED, DRAIN ----------------------------------------------------------- */
-
-void drv_decode_log(struct drv_decode *decode, struct drv_message *out_message)
-{
-    struct drv_log_chunk *log = &out_message->log;
-    drv_get_ref(decode, &log->ref);
-    log->stream = drv_get_enum(decode, 1, 3, "unknown log stream");
-    log->offset = drv_get_u64(decode);
-    log->text = (struct drv_str){(const char *)decode->blob, decode->blob_len};
-}
-
-void drv_encode_log(struct drv_encode *encode, const struct drv_message *message)
-{
-    const struct drv_log_chunk *log = &message->log;
-    drv_put_ref(encode, &log->ref);
-    drv_put_enum(encode, log->stream, 1, 3);
-    drv_put_uint(encode, log->offset);
-    drv_put_blob(encode, log->text, DRV_BLOB_MAX);
-}
+/* ---- AWAIT, SHARED, DRAIN ---------------------------------------------------------------- */
 
 void drv_decode_await(struct drv_decode *decode, struct drv_message *out_message)
 {

@@ -12,7 +12,8 @@ const unsigned random_kinds[] = {
     DRV_ARRAY_ITEMS, DRV_ARRAY_SEAL, DRV_CANCEL,  DRV_RETRY,   DRV_KV,     DRV_QUEUE,
     DRV_WORKER,      DRV_FORGET,     DRV_WATCH,   DRV_UNWATCH, DRV_QUERY,  DRV_DOCUMENT,
     DRV_REPLY,       DRV_RESULTS,    DRV_LEASE,   DRV_REPORT,  DRV_RECALL, DRV_ABORT,
-    DRV_GO,          DRV_LOG,        DRV_AWAIT,   DRV_SHARED,  DRV_DRAIN,  0};
+    DRV_GO,          DRV_LOG,        DRV_AWAIT,   DRV_SHARED,  DRV_DRAIN,  DRV_SUBSCRIBE,
+    DRV_LOGS,        DRV_EVENTS,     DRV_TAKEN,   DRV_FOLLOW,  0};
 
 size_t random_kind_count(void)
 {
@@ -303,6 +304,88 @@ static void fill_results(source *s, struct drv_message *m)
     m->results.entries = entries;
 }
 
+/* ---- streams ----------------------------------------------------------------------------- */
+
+/* Cuts the bytes into pieces; returns how many. */
+static size_t cut(source *s, size_t len, struct drv_piece *pieces, size_t max)
+{
+    size_t count = 0;
+    for (size_t at = 0; at < len; count++) {
+        size_t part = count + 1 == max ? len - at : 1 + random_count(s, 100);
+        part = part < len - at ? part : len - at;
+        pieces[count] = (struct drv_piece){.index = random_index(s),
+                                           .attempt = random_number32(s),
+                                           .stream = random_between(s, 1, 4),
+                                           .offset = random_number(s, 64),
+                                           .len = (uint32_t)part};
+        at += part;
+    }
+    return count;
+}
+
+static void fill_subscribe(source *s, struct drv_message *m)
+{
+    m->subscribe = (struct drv_subscribe){
+        .subscription = random_number(s, 63) + 1,
+        .stream = random_number32(s),
+        .items = random_number(s, 64),
+        .bytes = random_number(s, 64),
+        .taken = random_number(s, 64),
+        .flags = random_number32(s),
+        .mask = random_number(s, 64),
+        .has_id = random_chance(s, 50),
+        .index = random_index(s),
+        .queue = random_optional(s, random_name(s)),
+        .type = random_optional(s, random_name(s)),
+        .worker = random_optional(s, random_text(s, DRV_NAME_MAX)),
+        .text = random_optional(s, random_text(s, DRV_KEY_MAX)),
+        .tag_name = random_optional(s, random_name(s)),
+    };
+    if (m->subscribe.has_id) {
+        m->subscribe.id = random_id(s);
+    }
+    if (m->subscribe.tag_name.ptr != NULL) {
+        m->subscribe.tag_value = random_text(s, DRV_LABEL_VALUE_MAX);
+    }
+}
+
+static void fill_logs(source *s, struct drv_message *m)
+{
+    enum { PIECES = 50 };
+    struct drv_piece *pieces = random_items(s, PIECES, sizeof *pieces);
+    struct drv_str text = random_bytes(s, 5000);
+    m->logs = (struct drv_logs){.subscription = random_number(s, 64),
+                                .first = random_number(s, 64),
+                                .pieces = pieces,
+                                .state = random_between(s, 0, 9),
+                                .text = text};
+    m->logs.piece_count = cut(s, text.len, pieces, PIECES);
+}
+
+static void fill_events(source *s, struct drv_message *m)
+{
+    enum { ENTRIES = 50 };
+    struct drv_piece pieces[ENTRIES];
+    struct drv_event_entry *entries = random_items(s, ENTRIES, sizeof *entries);
+    struct drv_str maps = random_bytes(s, 5000);
+    size_t count = cut(s, maps.len, pieces, ENTRIES);
+    for (size_t i = 0; i < count; i++) {
+        entries[i] = (struct drv_event_entry){random_number(s, 64), pieces[i].len};
+    }
+    m->events = (struct drv_events){random_number(s, 64), random_number(s, 64), entries, count,
+                                    maps};
+}
+
+static void fill_taken(source *s, struct drv_message *m)
+{
+    m->taken.entry_count = random_count(s, 100);
+    struct drv_taken_entry *entries = random_items(s, m->taken.entry_count, sizeof *entries);
+    for (size_t i = 0; i < m->taken.entry_count; i++) {
+        entries[i] = (struct drv_taken_entry){random_number(s, 64), random_number(s, 64)};
+    }
+    m->taken.entries = entries;
+}
+
 /* ---- work -------------------------------------------------------------------------------- */
 
 static void fill_lease(source *s, struct drv_message *m)
@@ -328,6 +411,20 @@ static void fill_lease(source *s, struct drv_message *m)
     m->lease = (struct drv_lease){groups, group_count};
 }
 
+static struct drv_tail random_tail(source *s)
+{
+    enum { PIECES = 8 };
+    struct drv_tail tail = {.text = random_bytes(s, 300)};
+    struct drv_piece *pieces = random_items(s, PIECES, sizeof *pieces);
+    tail.piece_count = cut(s, tail.text.len, pieces, PIECES);
+    for (size_t i = 0; i < tail.piece_count; i++) {
+        pieces[i].index = 0;
+        pieces[i].attempt = 0;
+    }
+    tail.pieces = pieces;
+    return tail;
+}
+
 static const struct drv_result *results(source *s, size_t *out_count)
 {
     *out_count = random_count(s, 100);
@@ -340,7 +437,8 @@ static const struct drv_result *results(source *s, size_t *out_count)
                                       .run_us = random_number(s, 64),
                                       .has_usage = random_chance(s, 50),
                                       .usage = {random_number(s, 64), random_number(s, 64),
-                                                random_number(s, 64), random_number32(s)}};
+                                                random_number(s, 64), random_number32(s)},
+                                      .tail = random_tail(s)};
     }
     return list;
 }
@@ -383,8 +481,19 @@ static void fill_abort(source *s, struct drv_message *m)
 
 static void fill_log(source *s, struct drv_message *m)
 {
-    m->log = (struct drv_log_chunk){random_ref(s), random_between(s, 1, 3),
-                                    random_number(s, 64), random_bytes(s, 500)};
+    m->log = (struct drv_log_chunk){random_ref(s), random_between(s, 1, 4),
+                                    random_number(s, 64), random_number32(s),
+                                    random_bytes(s, 500)};
+}
+
+static void fill_follow(source *s, struct drv_message *m)
+{
+    m->follow.lease_count = random_count(s, 300);
+    struct drv_follow_entry *leases = random_items(s, m->follow.lease_count, sizeof *leases);
+    for (size_t i = 0; i < m->follow.lease_count; i++) {
+        leases[i] = (struct drv_follow_entry){random_ref(s), random_number32(s)};
+    }
+    m->follow.leases = leases;
 }
 
 static void fill_await(source *s, struct drv_message *m)
@@ -410,7 +519,7 @@ static void fill_drain(source *s, struct drv_message *m)
 
 /* ---- messages ---------------------------------------------------------------------------- */
 
-static void (*const fillers[DRV_DRAIN + 1])(source *s, struct drv_message *m) = {
+static void (*const fillers[DRV_KIND_MAX + 1])(source *s, struct drv_message *m) = {
     [DRV_HELLO] = fill_hello,
     [DRV_WELCOME] = fill_welcome,
     [DRV_GOODBYE] = fill_goodbye,
@@ -446,6 +555,11 @@ static void (*const fillers[DRV_DRAIN + 1])(source *s, struct drv_message *m) = 
     [DRV_AWAIT] = fill_await,
     [DRV_SHARED] = fill_shared,
     [DRV_DRAIN] = fill_drain,
+    [DRV_SUBSCRIBE] = fill_subscribe,
+    [DRV_LOGS] = fill_logs,
+    [DRV_EVENTS] = fill_events,
+    [DRV_TAKEN] = fill_taken,
+    [DRV_FOLLOW] = fill_follow,
 };
 
 void random_message(const struct random_source *s, unsigned kind,
@@ -456,7 +570,7 @@ void random_message(const struct random_source *s, unsigned kind,
                                         .epoch = random_number(s, 64),
                                         .seq = random_number(s, 64),
                                         .ack = random_number(s, 64)};
-    if (kind >= DRV_SUBMIT && kind <= DRV_QUERY) {
+    if ((kind >= DRV_SUBMIT && kind <= DRV_QUERY) || kind == DRV_SUBSCRIBE) {
         out_message->request.req = random_number(s, 63) + 1;
     }
     if (kind >= DRV_SUBMIT && kind <= DRV_ALERT) {

@@ -585,6 +585,60 @@ static void test_meter_counts_values_by_the_way_they_travel(void **state)
     assert_true(drv_meter_fits(&meter, 20, NULL));
 }
 
+/* The tail of a result counts with it: as many pieces and bytes as a message holds, no more. */
+static void test_meter_counts_the_tails_of_results(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_str text = filled(bench, DRV_TAIL_MAX);
+    struct drv_piece *pieces = drv_arena_alloc(&bench->arena, DRV_TAIL_PIECES_MAX,
+                                               sizeof *pieces);
+    for (size_t i = 0; i < DRV_TAIL_PIECES_MAX; i++) {
+        pieces[i] = (struct drv_piece){.stream = DRV_OUTPUT_LOG,
+                                       .offset = UINT64_MAX,
+                                       .len = DRV_TAIL_MAX / DRV_TAIL_PIECES_MAX};
+    }
+    struct drv_result *results = drv_arena_alloc(&bench->arena, DRV_BATCH_MAX, sizeof *results);
+    struct drv_meter meter;
+    size_t count = 0;
+    drv_meter_reset(&meter);
+    for (; count < DRV_BATCH_MAX; count++) {
+        results[count] = (struct drv_result){
+            .ref = {.id = ID, .index = DROVER_INDEX_NONE, .attempt = 1},
+            .outcome = DRV_OUTCOME_SUCCEEDED,
+            .val = {.is_nil = true},
+            .tail = {pieces, DRV_TAIL_PIECES_MAX, text}};
+        if (!drv_meter_fits_tail(&meter, 60, NULL, &results[count].tail)) {
+            break;
+        }
+    }
+    assert_int_equal(count, DRV_BLOB_MAX / DRV_TAIL_MAX);
+    bench->message = (struct drv_message){
+        .kind = DRV_REPORT, .report = {.results = results, .result_count = count}};
+    assert_ok(encode(bench));
+    assert_ok(decode(bench));
+    assert_int_equal(bench->decoded.report.results[count - 1].tail.text.len, DRV_TAIL_MAX);
+}
+
+/* A tail that is too long, or whose pieces are not its text, is not sent. */
+static void test_message_with_a_wrong_tail_is_not_encoded(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_piece piece = {.stream = DRV_OUTPUT_STDOUT, .len = DRV_TAIL_MAX + 1};
+    struct drv_result result = {.ref = {.id = ID, .index = DROVER_INDEX_NONE, .attempt = 1},
+                                .outcome = DRV_OUTCOME_SUCCEEDED,
+                                .val = {.is_nil = true},
+                                .tail = {&piece, 1, filled(bench, DRV_TAIL_MAX + 1)}};
+    bench->message = (struct drv_message){.kind = DRV_REPORT,
+                                          .report = {.results = &result, .result_count = 1}};
+    assert_int_equal(encode(bench), DROVER_TOO_BIG);
+    piece.len = 2;
+    result.tail.text = filled(bench, 3);
+    assert_int_equal(encode(bench), DROVER_INVALID);
+    piece.len = 3;
+    piece.stream = DRV_OUTPUT_DATA + 1;
+    assert_int_equal(encode(bench), DROVER_INVALID);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -608,6 +662,8 @@ int main(void)
         TEST(test_str_fit_keeps_whole_characters),
         TEST(test_meter_lets_in_what_fits_into_one_message),
         TEST(test_meter_counts_values_by_the_way_they_travel),
+        TEST(test_meter_counts_the_tails_of_results),
+        TEST(test_message_with_a_wrong_tail_is_not_encoded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

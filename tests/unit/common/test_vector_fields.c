@@ -448,6 +448,12 @@ static void test_fields_of_work(void **state)
     assert_int_equal(report->results[1].error.kind, DROVER_ERROR_CRASH);
     assert_int_equal(report->results[1].error.signal, 11);
     assert_text(report->results[1].error.stderr_tail, "boom\n");
+    assert_int_equal(report->results[0].tail.piece_count, 0);
+    assert_int_equal(report->results[1].tail.piece_count, 2);
+    assert_int_equal(report->results[1].tail.pieces[0].len, 9);
+    assert_int_equal(report->results[1].tail.pieces[1].stream, DRV_OUTPUT_STDERR);
+    assert_int_equal(report->results[1].tail.pieces[1].offset, 100);
+    assert_text(report->results[1].tail.text, "starting\nboom\n");
     assert_int_equal(report->returned[0].reason, DRV_RETURN_RECALLED);
     assert_int_equal(report->progress[0].permille, 500);
     assert_text(report->progress[0].text, "half");
@@ -459,7 +465,19 @@ static void test_fields_of_work(void **state)
     vector_must_decode(vector_find(*state, "log"), &coded);
     assert_int_equal(coded.message.log.stream, 2);
     assert_int_equal(coded.message.log.offset, 8192);
+    assert_int_equal(coded.message.log.flags, 0);
     assert_text(coded.message.log.text, "warning: low disk\n");
+    coded_fini(&coded);
+    vector_must_decode(vector_find(*state, "log-tail-end"), &coded);
+    assert_int_equal(coded.message.log.flags, DRV_LOG_TAIL_END);
+    assert_int_equal(coded.message.log.offset, 120);
+    coded_fini(&coded);
+    vector_must_decode(vector_find(*state, "follow"), &coded);
+    assert_int_equal(coded.message.follow.lease_count, 2);
+    assert_int_equal(coded.message.follow.leases[0].streams,
+                     1u << DRV_OUTPUT_STDOUT | 1u << DRV_OUTPUT_STDERR | 1u << DRV_OUTPUT_LOG);
+    assert_int_equal(coded.message.follow.leases[1].streams, 1u << DRV_OUTPUT_DATA);
+    assert_int_equal(coded.message.follow.leases[1].ref.attempt, 2);
     coded_fini(&coded);
     vector_must_decode(vector_find(*state, "await"), &coded);
     assert_int_equal(coded.message.await.child_count, 2);
@@ -470,6 +488,84 @@ static void test_fields_of_work(void **state)
     coded_fini(&coded);
     vector_must_decode(vector_find(*state, "drain"), &coded);
     assert_true(coded.message.drain.on);
+    coded_fini(&coded);
+}
+
+static void test_fields_of_subscriptions(void **state)
+{
+    struct coded coded;
+    vector_must_decode(vector_find(*state, "subscribe-events"), &coded);
+    const struct drv_subscribe *subscribe = &coded.message.subscribe;
+    assert_int_equal(coded.message.request.req, 21);
+    assert_int_equal(subscribe->subscription, 1);
+    assert_int_equal(subscribe->stream, DRV_STREAM_EVENTS);
+    assert_int_equal(subscribe->items, DRV_STREAM_ITEMS);
+    assert_int_equal(subscribe->bytes, DRV_STREAM_BYTES);
+    assert_int_equal(subscribe->mask, UINT64_C(1) << DRV_EVENT_TASK_STARTED |
+                                          UINT64_C(1) << DRV_EVENT_TASK_ENDED |
+                                          UINT64_C(1) << DRV_EVENT_WORKER_LOST);
+    assert_false(subscribe->has_id);
+    assert_text(subscribe->queue, "bulk");
+    assert_text(subscribe->type, "square");
+    assert_text(subscribe->worker, "worker-1");
+    assert_text(subscribe->text, NULL);
+    assert_text(subscribe->tag_name, "env");
+    assert_text(subscribe->tag_value, "prod");
+    coded_fini(&coded);
+    vector_must_decode(vector_find(*state, "subscribe-logs"), &coded);
+    assert_int_equal(subscribe->stream, DRV_STREAM_LOGS);
+    assert_int_equal(subscribe->taken, 17);
+    assert_int_equal(subscribe->flags, DRV_SUBSCRIBE_FOLLOW);
+    assert_int_equal(subscribe->mask, 6);
+    assert_true(subscribe->has_id);
+    assert_id(&subscribe->id, 32);
+    assert_int_equal(subscribe->index, 5);
+    assert_text(subscribe->tag_name, NULL);
+    coded_fini(&coded);
+    vector_must_decode(vector_find(*state, "subscribe-shared-data"), &coded);
+    assert_int_equal(subscribe->flags, DRV_SUBSCRIBE_PREFIX | DRV_SUBSCRIBE_PRESENT);
+    assert_text(subscribe->text, "config/");
+    coded_fini(&coded);
+    vector_must_decode(vector_find(*state, "subscribe-end"), &coded);
+    assert_int_equal(subscribe->stream, DRV_STREAM_END);
+    coded_fini(&coded);
+    vector_must_decode(vector_find(*state, "taken"), &coded);
+    assert_int_equal(coded.message.taken.entry_count, 2);
+    assert_int_equal(coded.message.taken.entries[0].subscription, 1);
+    assert_int_equal(coded.message.taken.entries[0].number, 99);
+    coded_fini(&coded);
+}
+
+static void test_fields_of_streams(void **state)
+{
+    struct coded coded;
+    vector_must_decode(vector_find(*state, "logs"), &coded);
+    const struct drv_logs *logs = &coded.message.logs;
+    assert_int_equal(logs->subscription, 2);
+    assert_int_equal(logs->first, 18);
+    assert_int_equal(logs->piece_count, 2);
+    assert_int_equal(logs->pieces[1].index, 5);
+    assert_int_equal(logs->pieces[1].attempt, 2);
+    assert_int_equal(logs->pieces[1].stream, DRV_OUTPUT_STDERR);
+    assert_int_equal(logs->pieces[0].offset, 100);
+    assert_int_equal(logs->pieces[0].len, 9);
+    assert_int_equal(logs->state, 0);
+    assert_text(logs->text, "starting\nboom\n");
+    coded_fini(&coded);
+    vector_must_decode(vector_find(*state, "logs-end"), &coded);
+    assert_int_equal(logs->state, DROVER_STATE_SUCCEEDED);
+    coded_fini(&coded);
+    vector_must_decode(vector_find(*state, "events"), &coded);
+    const struct drv_events *events = &coded.message.events;
+    assert_int_equal(events->subscription, 1);
+    assert_int_equal(events->first, 7);
+    assert_int_equal(events->entry_count, 2);
+    assert_int_equal(events->entries[0].age_ms, 12);
+    assert_int_equal(events->entries[0].len + events->entries[1].len, events->maps.len);
+    coded_fini(&coded);
+    vector_must_decode(vector_find(*state, "events-missed"), &coded);
+    assert_int_equal(events->first, 100);
+    assert_int_equal(events->entry_count, 0);
     coded_fini(&coded);
 }
 
@@ -489,6 +585,8 @@ int main(void)
         TEST(test_fields_of_questions),
         TEST(test_fields_of_answers),
         TEST(test_fields_of_work),
+        TEST(test_fields_of_subscriptions),
+        TEST(test_fields_of_streams),
     };
     return cmocka_run_group_tests(tests, vectors_setup, vectors_teardown);
 }

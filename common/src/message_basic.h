@@ -1,0 +1,64 @@
+/*
+ * message_basic.h: the parts that messages are made of; message.h says whose memory they are.
+ */
+#ifndef DRV_MESSAGE_BASIC_H
+#define DRV_MESSAGE_BASIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "drover/status.h"
+#include "drover/task.h"
+
+struct drv_data; /* refcounted bytes, data.h */
+
+/* A view of bytes; ptr may be NULL when len is 0. A nil string has ptr NULL. */
+struct drv_str {
+    const char *ptr; /* borrowed, not terminated */
+    size_t len;      /* bytes */
+};
+
+/* An opaque value. is_nil: no value at all. */
+struct drv_val {
+    const uint8_t *bytes;        /* borrowed from blob or data */
+    size_t len;                  /* bytes */
+    struct drv_str content_type; /* nil: msgpack */
+    struct drv_data
+        *data; /* borrowed: the whole value's buffer when it came as chunks (or, when encoding,
+                  a buffer that may be kept by reference); NULL otherwise */
+    bool is_nil;
+};
+
+struct drv_target { /* [id, index, ...] */
+    drover_id id;
+    uint32_t index; /* DROVER_INDEX_NONE: the task itself or the whole array; -1 on the wire */
+    uint64_t epoch; /* WATCH only */
+    uint32_t level; /* WATCH only: enum drover_durability */
+    drover_id new_id; /* RETRY only */
+};
+
+struct drv_ref {     /* one lease */
+    uint64_t handle; /* broker's shorthand, 0 unknown */
+    drover_id id;
+    uint32_t index;
+    uint32_t attempt; /* from 1 */
+};
+
+struct drv_pair { /* label, tag */
+    struct drv_str name;
+    struct drv_str value;
+};
+
+struct drv_count { /* need, resource */
+    struct drv_str name;
+    uint64_t count;
+};
+
+struct drv_after {
+    drover_id id;
+    uint32_t index;
+    uint32_t when; /* 1 succeeded, 2 ended */
+};
+
+#endif
