@@ -33,6 +33,7 @@ void core_config_init(struct core_config *config)
         .client_results_max = 1000000,
         .kv_count_max = 100000,
         .kv_bytes_max = (uint64_t)256 << 20,
+        .details_bytes_max = (uint64_t)64 << 20,
         .sessions_max = 100000,
         .credit_bytes = (uint64_t)16 << 20,
         .prefetch_max = 4096,

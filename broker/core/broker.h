@@ -73,6 +73,7 @@ struct core {
     uint64_t kept_count, kept_bytes;
 
     uint64_t kv_version, kv_bytes;
+    uint64_t details_bytes; /* of all workers */
     uint64_t watch_serial; /* last one given */
 
     /* flushing */

@@ -162,6 +162,18 @@ static void check_kv(struct check *check)
            "more shared data than allowed");
 }
 
+static void check_details(struct check *check)
+{
+    const struct core *core = check->core;
+    uint64_t bytes = 0;
+    DRV_LIST_EACH(link, &core->workers)
+    {
+        bytes += body_len(DRV_LIST_ITEM(link, struct worker, link)->details);
+    }
+    expect(check, bytes == core->details_bytes, "the bytes of statistics are miscounted");
+    expect(check, bytes <= core->config.details_bytes_max, "more statistics than allowed");
+}
+
 /* --- all --------------------------------------------------------------------------------- */
 
 static void check_registries(struct check *check)
@@ -180,7 +192,7 @@ const char *core_check(const struct core *core)
     static void (*const parts[])(struct check *) = {
         check_registries, check_tasks,   check_kept,     check_lines,  check_leases,
         check_parked,     check_workers, check_classes,  check_queues, check_peers,
-        check_sessions,   check_timers,  check_counters, check_kv,
+        check_sessions,   check_timers,  check_counters, check_kv,     check_details,
     };
     struct check check = {.core = core, .is_exact = drv_list_is_empty(&core->sweeps)};
     for (size_t i = 0; i < DRV_ARRAY_LEN(parts) && check.broken == NULL; i++) {

@@ -73,6 +73,7 @@ struct core_config {
     uint64_t client_bytes_max;                 /* unfinished payload bytes per session */
     uint64_t client_results_max; /* finished, unread results per session, beyond which its
                                     submits are busy */
+    uint64_t details_bytes_max;  /* further statistics of all workers together */
     uint64_t kv_count_max, kv_bytes_max;
     uint32_t sessions_max;
     uint64_t credit_bytes; /* byte window offered to peers in WELCOME: 16 MiB */

@@ -68,6 +68,20 @@ bool document_workers(struct document *document, struct drv_table_cursor *cursor
     return true;
 }
 
+bool document_all_statistics(struct document *document, struct drv_table_cursor *cursor,
+                             uint32_t rows)
+{
+    while (rows > 0 && !document_is_full(document)) {
+        const struct worker *worker = drv_table_next(&document->core->workers_by_name, cursor);
+        if (worker == NULL) {
+            return false;
+        }
+        document_statistics(document, worker);
+        rows--;
+    }
+    return true;
+}
+
 static bool matches(const struct task *task, const struct drv_query *query)
 {
     const struct line *line = task->spec->line;

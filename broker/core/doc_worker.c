@@ -62,6 +62,18 @@ static void put_host(struct document *document, const struct drv_host *host)
     document_end(document);
 }
 
+static void put_details(struct document *document, const struct worker *worker)
+{
+    if (worker->has_dropped_details) {
+        document_bool(document, "details_dropped", true);
+    }
+    if (worker->details != NULL) {
+        struct drv_val details = body_val(worker->details);
+        document_age(document, "details_age_ms", worker->details_at_us);
+        document_raw(document, "details", str_of((const char *)details.bytes, details.len));
+    }
+}
+
 static void put_leases(struct document *document, const struct worker *worker)
 {
     unsigned listed = 0;
@@ -103,12 +115,22 @@ void document_worker(struct document *document, const struct worker *worker, boo
     if (worker->has_host) {
         put_host(document, &worker->host);
     }
-    if (with_leases && worker->details != NULL) {
-        struct drv_val details = body_val(worker->details);
-        document_raw(document, "details", str_of((const char *)details.bytes, details.len));
-    }
     if (with_leases) {
+        put_details(document, worker);
         put_leases(document, worker);
     }
+    document_end(document);
+}
+
+void document_statistics(struct document *document, const struct worker *worker)
+{
+    document_map(document, NULL);
+    document_id(document, "id", &worker->who->session);
+    document_str(document, "name", worker_name(worker));
+    document_str(document, "host", worker_host(worker));
+    document_uint(document, "pid", worker->pid);
+    document_text(document, "state", state_of(worker));
+    document_age(document, "heartbeat_age_ms", worker->heard_us);
+    put_details(document, worker);
     document_end(document);
 }

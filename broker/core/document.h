@@ -62,11 +62,15 @@ void document_age(struct document *document, const char *key, int64_t at_us);
 void document_status(struct document *document);
 void document_task(struct document *document, const struct item *item);
 void document_worker(struct document *document, const struct worker *worker, bool with_leases);
+void document_statistics(struct document *document, const struct worker *worker);
 
 /* Rows of a list; the cursor is moved on. True when there are more. */
 bool document_queues(struct document *document, struct drv_table_cursor *cursor, uint32_t rows);
 bool document_workers(struct document *document, struct drv_table_cursor *cursor,
                       uint32_t rows);
+/* Their statistics, with all details: fewer rows to a page. */
+bool document_all_statistics(struct document *document, struct drv_table_cursor *cursor,
+                             uint32_t rows);
 bool document_types(struct document *document, uint32_t rows);
 bool document_tasks(struct document *document, const struct drv_query *query,
                     struct drv_table_cursor *cursor, uint32_t rows);

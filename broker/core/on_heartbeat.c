@@ -12,13 +12,7 @@ static void heartbeat_keep(struct core *core, struct worker *worker,
         worker->host = heartbeat->host;
     }
     if (heartbeat->details.len > 0) {
-        struct drv_val val = {.bytes = (const uint8_t *)heartbeat->details.ptr,
-                              .len = heartbeat->details.len};
-        struct body *details;
-        if (body_new(core, &val, &details) == DROVER_OK) {
-            body_release(core, &worker->details);
-            worker->details = details;
-        }
+        worker_set_details(core, worker, heartbeat->details);
     }
 }
 

@@ -161,13 +161,28 @@ static drover_status put_worker(struct page *page, struct document *document)
     return DROVER_OK;
 }
 
+static drover_status put_statistics(struct page *page, struct document *document)
+{
+    document_map(document, NULL);
+    document_array(document, "workers");
+    page->has_more = document_all_statistics(document, &page->cursor, page->rows);
+    document_end(document);
+    document_end(document);
+    return DROVER_OK;
+}
+
 static drover_status answer(struct page *page, struct document *document)
 {
     static drover_status (*const topics[])(struct page *, struct document *) = {
-        [DRV_TOPIC_STATUS] = put_status, [DRV_TOPIC_TASK] = put_task,
-        [DRV_TOPIC_WHY] = put_why,       [DRV_TOPIC_TASKS] = put_tasks,
-        [DRV_TOPIC_QUEUES] = put_queues, [DRV_TOPIC_WORKERS] = put_workers,
-        [DRV_TOPIC_KV] = put_kv,         [DRV_TOPIC_WORKER] = put_worker,
+        [DRV_TOPIC_STATUS] = put_status,
+        [DRV_TOPIC_TASK] = put_task,
+        [DRV_TOPIC_WHY] = put_why,
+        [DRV_TOPIC_TASKS] = put_tasks,
+        [DRV_TOPIC_QUEUES] = put_queues,
+        [DRV_TOPIC_WORKERS] = put_workers,
+        [DRV_TOPIC_KV] = put_kv,
+        [DRV_TOPIC_WORKER] = put_worker,
+        [DRV_TOPIC_STATISTICS] = put_statistics,
     };
     uint32_t topic = page->query->topic;
     if (topic >= sizeof(topics) / sizeof(topics[0]) || topics[topic] == NULL) {

@@ -151,12 +151,31 @@ static void worker_free(struct core *core, struct worker *worker)
                                worker);
         who_release(core, &worker->who);
     }
-    body_release(core, &worker->details);
+    worker_set_details(core, worker, str_of(NULL, 0));
     core_free(core, worker->stale, worker->stale_capacity * sizeof *worker->stale);
     timer_fini(core, &worker->timer);
     drv_list_remove(&worker->link);
     worker->session->worker = NULL;
     core_free(core, worker, sizeof *worker);
+}
+
+static bool details_fit(const struct core *core, size_t len)
+{
+    return core->details_bytes + len <= core->config.details_bytes_max &&
+           core_has_memory(core, len);
+}
+
+void worker_set_details(struct core *core, struct worker *worker, struct drv_str details)
+{
+    const struct drv_val val = {.bytes = (const uint8_t *)details.ptr, .len = details.len};
+    core->details_bytes -= body_len(worker->details);
+    body_release(core, &worker->details);
+    if (details.len > 0 && details_fit(core, details.len) &&
+        body_new(core, &val, &worker->details) == DROVER_OK) {
+        core->details_bytes += details.len;
+        worker->details_at_us = core->now_us;
+    }
+    worker->has_dropped_details = details.len > 0 && worker->details == NULL;
 }
 
 static bool worker_name_it(struct core *core, struct worker *worker,

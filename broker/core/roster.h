@@ -57,7 +57,9 @@ struct worker {
     uint64_t tasks_done;
     bool has_host;
     struct drv_host host;
-    struct body *details; /* further statistics, msgpack */
+    struct body *details;     /* further statistics, msgpack; NULL: none */
+    int64_t details_at_us;    /* when they came */
+    bool has_dropped_details; /* the last ones were not kept: no room */
 };
 
 /* The value of an array at a worker. */
@@ -103,6 +105,10 @@ void worker_give_back(struct core *core, struct worker *worker);
 void worker_due(struct core *core, struct worker *worker);
 void worker_heard(struct core *core, struct worker *worker);
 void worker_drain(struct core *core, struct worker *worker, bool on);
+
+/* Replaces its further statistics, as far as details_bytes_max and memory allow; empty: drops
+ * them. */
+void worker_set_details(struct core *core, struct worker *worker, struct drv_str details);
 
 /* Capacity may have changed: where it stands in its class. */
 void worker_update(struct core *core, struct worker *worker);

@@ -364,6 +364,7 @@ enum drv_topic {
     DRV_TOPIC_WORKERS,
     DRV_TOPIC_KV,
     DRV_TOPIC_WORKER,
+    DRV_TOPIC_STATISTICS,
 };
 struct drv_query {
     uint32_t topic;

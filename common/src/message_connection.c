@@ -326,7 +326,8 @@ static void get_host(struct drv_decode *decode, struct drv_heartbeat *heartbeat)
     drv_get_close(decode, outer);
 }
 
-/* The details are empty or one well-formed map. */
+/* The details are empty or one well-formed map, nested no deeper than a head: documents pass it
+ * on inside of others. */
 static drover_status check_details(const void *bytes, size_t len)
 {
     if (len > DRV_HEARTBEAT_BLOB_MAX) {
@@ -340,7 +341,7 @@ static drover_status check_details(const void *bytes, size_t len)
     if (drv_cursor_peek(&cursor) != DRV_TYPE_MAP) {
         return DROVER_MALFORMED;
     }
-    return drv_validate((const uint8_t *)bytes, len, &DRV_VALIDATE_VALUE);
+    return drv_validate((const uint8_t *)bytes, len, &DRV_VALIDATE_HEAD);
 }
 
 void drv_decode_heartbeat(struct drv_decode *decode, struct drv_message *out_message)
