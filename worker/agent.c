@@ -5,8 +5,8 @@
 #include "clock.h"
 #include "connection.h"
 #include "notify.h"
+#include "pulse.h"
 #include "session.h"
-#include "stat/host.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -28,13 +28,14 @@ struct worker_agent {
     const struct drv_log *log;              /* borrowed */
     struct worker_bridge bridge;            /* to the pool */
     struct worker_session *session;         /* owned */
-    struct stat_host *host;                 /* owned */
+    struct worker_pulse pulse;              /* statistics */
     struct drv_offer *types;                /* owned */
     void *context;                          /* owned, ZeroMQ */
     struct worker_connection *connection;   /* owned; NULL: none */
     struct drv_arena arena;                 /* the message being read */
     char host_name[DRV_NAME_MAX + 1];
-    drover_id id; /* of the session */
+    char name[DRV_NAME_MAX + 1]; /* in force; empty before the first WELCOME */
+    drover_id id;                /* of the session */
     int signal_fd;
     int64_t lost_logged_at_us;
     const char *broken; /* why the connection cannot be used; NULL: it can */
@@ -140,8 +141,13 @@ static drover_status open_session(struct worker_agent *agent, struct drv_problem
 
 static drover_status open_all(struct worker_agent *agent, struct drv_problem *problem)
 {
-    /* First of all: the pool's processes must inherit neither blocked signals nor ZeroMQ. */
-    drover_status status = open_pool(agent, problem);
+    const struct worker_settings *settings = agent->settings;
+    drover_status status = worker_pulse_open(&agent->pulse, &settings->stats,
+                                             settings->stats_interval_us, problem);
+    /* The pool's processes must inherit neither blocked signals nor threads nor ZeroMQ. */
+    if (status == DROVER_OK) {
+        status = open_pool(agent, problem);
+    }
     if (status == DROVER_OK) {
         status = open_signals(agent, problem);
     }
@@ -152,8 +158,9 @@ static drover_status open_all(struct worker_agent *agent, struct drv_problem *pr
         status = open_session(agent, problem);
     }
     agent->bridge.session = agent->session;
-    if (status == DROVER_OK && agent->settings->host_stats) {
-        status = stat_host_new(&agent->host);
+    if (status == DROVER_OK) {
+        status = worker_pulse_begin(&agent->pulse, agent->bridge.pool, agent->session,
+                                    clock_now_us(), problem);
     }
     if (status == DROVER_OK) {
         agent->context = zmq_ctx_new();
@@ -203,7 +210,7 @@ void worker_agent_destroy(struct worker_agent **agent)
         (void)zmq_ctx_term(gone->context);
     }
     worker_session_destroy(&gone->session);
-    stat_host_destroy(&gone->host);
+    worker_pulse_fini(&gone->pulse);
     drv_arena_fini(&gone->arena);
     if (gone->signal_fd >= 0) {
         (void)close(gone->signal_fd);
@@ -225,6 +232,28 @@ static void stop(struct worker_agent *agent, drover_status status, struct drv_st
 /* ---- from the broker ------------------------------------------------------------------------
  */
 
+static void print_ready(struct worker_agent *agent)
+{
+    char id[DROVER_ID_TEXT_LEN + 1];
+    drover_id_format(&agent->id, id);
+    (void)printf("ready worker=%s name=%s types=", id, agent->name);
+    for (size_t i = 0; i < pool_type_count(agent->bridge.pool); i++) {
+        (void)printf("%s%s", i == 0 ? "" : ",", pool_type_at(agent->bridge.pool, i).name);
+    }
+    (void)printf("\n");
+    (void)fflush(stdout);
+    worker_notify("READY=1");
+}
+
+/* The broker has answered the first heartbeat: it knows this worker and its statistics. */
+static void on_heartbeat(struct worker_agent *agent)
+{
+    if (!agent->was_ready && agent->name[0] != '\0') {
+        agent->was_ready = true;
+        print_ready(agent);
+    }
+}
+
 static void take_settled(struct worker_agent *agent)
 {
     uint64_t token;
@@ -243,6 +272,9 @@ static void take_message(struct worker_agent *agent, const struct drv_message *m
         drv_link_set_window_out(link, message->welcome.credit_bytes);
     }
     worker_session_message(agent->session, message, now_us);
+    if (message->kind == DRV_HEARTBEAT) {
+        on_heartbeat(agent);
+    }
 }
 
 /* True when there may be more. */
@@ -332,19 +364,6 @@ static void send_message(struct worker_agent *agent, const struct worker_effect 
 /* ---- what a person sees ---------------------------------------------------------------------
  */
 
-static void print_ready(struct worker_agent *agent, struct drv_str name)
-{
-    char id[DROVER_ID_TEXT_LEN + 1];
-    drover_id_format(&agent->id, id);
-    (void)printf("ready worker=%s name=%.*s types=", id, (int)name.len, name.ptr);
-    for (size_t i = 0; i < pool_type_count(agent->bridge.pool); i++) {
-        (void)printf("%s%s", i == 0 ? "" : ",", pool_type_at(agent->bridge.pool, i).name);
-    }
-    (void)printf("\n");
-    (void)fflush(stdout);
-    worker_notify("READY=1");
-}
-
 static void on_welcomed(struct worker_agent *agent, const struct worker_effect *effect)
 {
     agent->was_connected = true;
@@ -353,10 +372,9 @@ static void on_welcomed(struct worker_agent *agent, const struct worker_effect *
                  drv_log_view("name", drv_view_of(effect->text.ptr, effect->text.len)),
                  drv_log_id("broker", &effect->id),
                  drv_log_bool("resumed", effect->number == 1));
-    if (!agent->was_ready) {
-        agent->was_ready = true;
-        print_ready(agent, effect->text);
-    }
+    size_t len = effect->text.len <= DRV_NAME_MAX ? effect->text.len : DRV_NAME_MAX;
+    memcpy(agent->name, effect->text.ptr, len);
+    agent->name[len] = '\0';
 }
 
 /* Logged when it happens and then now and then, not at every try. */
@@ -456,18 +474,21 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static const struct pool *living_pool(const struct worker_agent *agent)
+{
+    return agent->bridge.is_gone ? NULL : agent->bridge.pool;
+}
+
 /* One turn; the instant of the next. */
 static int64_t turn(struct worker_agent *agent)
 {
     int64_t now_us = clock_now_us();
     bool more = read_broker(agent, now_us);
     worker_bridge_poll(&agent->bridge, now_us);
-    if (agent->host != NULL && worker_session_wants_host(agent->session, now_us)) {
-        struct drv_host numbers;
-        stat_host_read(agent->host, &numbers);
-        worker_session_set_host(agent->session, &numbers);
-    }
+    worker_pulse_tell(&agent->pulse, agent->session, now_us);
     int64_t next_us = advance(agent, now_us);
+    next_us = earlier(
+        next_us, worker_pulse_ask(&agent->pulse, living_pool(agent), agent->session, now_us));
     if (agent->connection != NULL) {
         drv_link_tick(agent->connection->link, now_us);
         worker_connection_send(agent->connection);

@@ -8,7 +8,7 @@
  *   agent.c       the loop between broker, pool, signals and time; bridge.c between session and
  * pool connection.c  one connection: socket, monitor, link session*.c    every decision about
  * leases, pure (session.h); lease.c its books, effect.c what it wants done, question.c requests
- * of handlers, shared.c values of arrays stat/ numbers of the host notify.c      service
+ * of handlers, shared.c values of arrays pulse.c roll.c stat/ statistics notify.c      service
  * manager pool.c        the agent's side of the processes that run handlers (pool.h); zygote.c
  * loads modules and forks, executor.c runs, model/ how, ring.c and lane.c between them
  */

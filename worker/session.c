@@ -122,6 +122,7 @@ void worker_session_destroy(struct worker_session **session)
     worker_questions_fini(&gone->questions);
     worker_book_fini(&gone->book);
     worker_shelf_fini(&gone->shelf);
+    drv_buffer_fini(&gone->details);
     free(gone->returned.items);
     free(gone->told);
     free(gone->types_sorted);
@@ -407,17 +408,6 @@ void worker_session_broken(struct worker_session *session, const char *reason, i
 void worker_session_set_blocked(struct worker_session *session, bool is_blocked)
 {
     session->is_blocked = is_blocked;
-}
-
-bool worker_session_wants_host(const struct worker_session *session, int64_t now_us)
-{
-    return session->state == WORKER_SESSION_SERVING && now_us >= session->heartbeat_at_us;
-}
-
-void worker_session_set_host(struct worker_session *session, const struct drv_host *host)
-{
-    session->has_host = true;
-    session->host = *host;
 }
 
 /* ---- the end --------------------------------------------------------------------------------

@@ -39,6 +39,7 @@
 #define WORKER_SESSION_H
 
 #include "message.h"
+#include "view.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -126,9 +127,15 @@ void worker_session_broken(struct worker_session *session, const char *reason, i
 /* Whether the link has as much waiting to be sent as it should: REPORTs wait then. */
 void worker_session_set_blocked(struct worker_session *session, bool is_blocked);
 
-/* Whether the next tick will send a heartbeat: the moment to set the host's numbers. */
-bool worker_session_wants_host(const struct worker_session *session, int64_t now_us);
+/* When the next heartbeat is due; INT64_MAX without a connection. */
+int64_t worker_session_heartbeat_at_us(const struct worker_session *session);
+/* Whether the next tick will send a heartbeat: the moment to set what it carries. */
+bool worker_session_wants_stats(const struct worker_session *session, int64_t now_us);
+/* Told with every heartbeat from now on. */
 void worker_session_set_host(struct worker_session *session, const struct drv_host *host);
+/* Further statistics, a msgpack map of at most DRV_HEARTBEAT_BLOB_MAX bytes; copied. Told once
+ * on every connection, until there are new ones. */
+void worker_session_set_details(struct worker_session *session, struct drv_view details);
 
 /* From the pool, about the lease that RUN named by `key`. A key that is not known (any more)
  * is ignored. */
@@ -229,6 +236,10 @@ enum worker_session_state worker_session_get_state(const struct worker_session *
 void worker_session_get_numbers(const struct worker_session *session,
                                 struct worker_session_numbers *out_numbers);
 bool worker_session_is_draining(const struct worker_session *session);
+
+/* Which task the pool knows by `key`, and for how long it has run; false when there is none. */
+bool worker_session_find_task(const struct worker_session *session, uint64_t key,
+                              int64_t now_us, struct drv_ref *out_ref, int64_t *out_run_us);
 bool worker_session_is_broke(const struct worker_session *session);
 
 /* Walks the books; NULL when every invariant holds, else what does not. Tests only. */

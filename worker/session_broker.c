@@ -50,6 +50,7 @@ static void on_welcome(struct worker_session *session, const struct drv_message 
                                                              : DRV_REQUESTS_MAX;
     session->welcomed_at_us = now_us;
     session->heartbeat_at_us = now_us;
+    session->details_due = session->details.len > 0; /* a broker that started anew has none */
     session->is_broker_draining = false;
     worker_session_set_told(session, welcome->worker_endpoints, welcome->worker_endpoint_count);
     if (session->was_welcomed && !welcome->resumed) {

@@ -361,10 +361,12 @@ void worker_session_send_heartbeat(struct worker_session *session, int64_t now_u
                 .elapsed_ms = (uint64_t)(now_us - lease->started_at_us) / 1000};
         }
     }
-    message->heartbeat = (struct drv_heartbeat){.running = running,
-                                                .running_count = filled,
-                                                .has_host = session->has_host,
-                                                .host = session->host};
+    message->heartbeat = (struct drv_heartbeat){
+        .running = running,
+        .running_count = filled,
+        .has_host = session->has_host,
+        .host = session->host,
+        .details = worker_session_take_details(session)};
 }
 
 void worker_session_send_credit(struct worker_session *session)

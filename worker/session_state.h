@@ -5,10 +5,12 @@
  *    session_broker.c  one handler per message of the broker
  *    session_pool.c    what is given to the pool, asked back from it, and what it says
  *    session_send.c    HELLO, ATTACH, REPORT, HEARTBEAT, requests
+ *    session_stats.c   what HEARTBEAT carries besides
  */
 #ifndef WORKER_SESSION_STATE_H
 #define WORKER_SESSION_STATE_H
 
+#include "buffer.h"
 #include "effect.h"
 #include "lease.h"
 #include "question.h"
@@ -63,8 +65,12 @@ struct worker_session {
     int64_t start_flush_at_us;         /* INT64_MAX: none waits */
     int64_t progress_flush_at_us;      /* earliest instant */
     bool has_progress;                 /* some lease has some to report */
+
+    /* statistics for the next heartbeat */
     bool has_host;
+    bool details_due; /* not told on this connection */
     struct drv_host host;
+    struct drv_buffer details; /* owned; a msgpack map */
 
     /* the end */
     bool is_broker_draining;
@@ -124,6 +130,11 @@ void worker_session_mark_started(struct worker_session *session, struct worker_l
 void worker_session_answer(struct worker_session *session,
                            const struct worker_question *question,
                            const struct worker_answer *answer);
+
+/* ---- session_stats.c ---- */
+
+/* The details if the broker has not had them; borrowed until they are set again. */
+struct drv_str worker_session_take_details(struct worker_session *session);
 
 /* ---- session_send.c ---- */
 

@@ -76,8 +76,16 @@ static const struct drv_option serving_options[] = {
     {.name = "stats",
      .kind = DRV_OPTION_STRING,
      .argument = "GROUPS",
-     .help = "statistics in heartbeats: host, or none",
-     .fallback = "host"},
+     .help = "statistics that are told, between commas: host, net, disk, cgroup, executors, "
+             "processes[:N|:all], all, none",
+     .fallback = "all"},
+    {.name = "stats-interval",
+     .kind = DRV_OPTION_DURATION,
+     .argument = "TIME",
+     .help = "how often what is more than the host's own numbers is gathered",
+     .fallback = "5s",
+     .min = 100,
+     .max = 3600000},
     {.name = "task-output",
      .kind = DRV_OPTION_CHOICE,
      .argument = "log|drop",
@@ -334,13 +342,9 @@ static drover_status read_prefetch(struct worker_settings *settings,
 
 static drover_status read_stats(struct worker_settings *settings, struct drv_problem *problem)
 {
-    const char *text = drv_options_string(settings->options, "stats");
-    settings->host_stats = strcmp(text, "host") == 0;
-    if (!settings->host_stats && strcmp(text, "none") != 0) {
-        return drv_problem_set(problem, DROVER_INVALID,
-                               "--stats %s: this version knows host and none", text);
-    }
-    return DROVER_OK;
+    const struct drv_options *options = settings->options;
+    settings->stats_interval_us = drv_options_int(options, "stats-interval") * 1000;
+    return stat_groups_parse(drv_options_string(options, "stats"), &settings->stats, problem);
 }
 
 static drover_status read_model(struct worker_settings *settings, struct drv_problem *problem)

@@ -10,6 +10,7 @@
 #include "message.h"
 #include "options.h"
 #include "problem.h"
+#include "stat/groups.h"
 
 #include <drover/worker.h>
 
@@ -37,8 +38,9 @@ struct worker_settings {
     const struct drv_count *resources;
     size_t resource_count;
     int64_t grace_us;
-    bool drops_output; /* what tasks print stays out of the log */
-    bool host_stats;   /* heartbeats carry the numbers of the host */
+    bool drops_output;        /* what tasks print stays out of the log */
+    struct stat_groups stats; /* what heartbeats carry */
+    int64_t stats_interval_us;
     enum drv_log_level log_level;
     const char *call_type; /* --call: run this handler here; NULL: serve */
     const char *call_json; /* its payload; NULL: nil */

@@ -74,7 +74,7 @@ struct core {
 
     uint64_t kv_version, kv_bytes;
     uint64_t details_bytes; /* of all workers */
-    uint64_t watch_serial; /* last one given */
+    uint64_t watch_serial;  /* last one given */
 
     /* flushing */
     struct drv_list dirty_workers, dirty_clients; /* struct peer.link */

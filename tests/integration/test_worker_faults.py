@@ -188,11 +188,7 @@ class Faults(unittest.TestCase):
 
     def test_status_shows_the_host_of_each_worker(self):
         self.start("a")
-
-        def with_stats():
-            worker = self.fleet.status()["workers"][0]
-            return worker if worker["stats"].get("memory_total") else None
-        worker = until(with_stats, "the first heartbeat has come")
+        worker = self.fleet.status()["workers"][0]
         self.assertEqual((worker["name"], worker["pid"], worker["slots"], worker["state"]),
                          ("a", self.workers["a"].pid, 1, "connected"))
         self.assertEqual(worker["host"], os.uname().nodename)
@@ -201,6 +197,8 @@ class Faults(unittest.TestCase):
         for key in ("process_count", "load1", "bytes_sent", "bytes_recv", "packets_sent",
                     "packets_recv"):
             self.assertGreaterEqual(worker["stats"][key], 0, key)
+        self.assertGreater(worker["stats"]["memory_total"], 0)
+        self.assertIn("details", self.fleet.json("worker", "show", "a"))
         self.done()
 
     def test_configured_command_is_a_handler(self):

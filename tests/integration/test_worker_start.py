@@ -5,10 +5,9 @@ import re
 import signal
 import socket
 import subprocess
-import time
 import unittest
 
-from fleet import BIN, DEADLINE, SCALE, Fleet, module
+from fleet import BIN, DEADLINE, SCALE, Fleet, module, until
 from stage import ERROR, Stage
 
 WRONG_ENDPOINT, VERSION, DENIED = 14, 13, 10
@@ -39,6 +38,10 @@ class Refusals(unittest.TestCase):
         self.assert_refused(run("--load", "x.so", "--grace", "soon"), "soon")
         self.assert_refused(run("--load", "x.so", "--broker", "localhost"), "tcp://HOST:PORT")
         self.assert_refused(run("--load", "x.so"), "x.so") # no such file
+        self.assert_refused(run("--load", "x.so", "--stats", "host,gpu"), "--stats gpu",
+                            "processes[:N|:all]")
+        self.assert_refused(run("--load", "x.so", "--stats", "processes:0"), "processes:0")
+        self.assert_refused(run("--load", "x.so", "--stats-interval", "1ms"), "stats-interval")
 
     def test_environment_is_checked_like_options(self):
         self.assert_refused(run("--load", "x.so", environment={"DROVER_WORKER_SLOTS": "none"}),
@@ -131,8 +134,7 @@ class Meeting(unittest.TestCase):
         lease = peer.lease("sleep", 60000)
         peer.started()
         while not peer.last_beat[0]:
-            peer.beats = 0
-            self.one_beat(peer)
+            peer.until_beat()
         running, host = peer.last_beat[:2]
         self.assertEqual(running[0][:4], lease)
         cpu, memory, disk, processes, load, sent, received, *_ = host
@@ -141,16 +143,42 @@ class Meeting(unittest.TestCase):
         self.assertGreater(host[9], host[10])
         self.assertGreater(host[11], 0)
 
-    def one_beat(self, peer):
-        while peer.beats == 0:
-            _, head, blob = self.stage.receive(time.monotonic() + DEADLINE * SCALE)
-            peer.take(head, blob)
-
     def test_stats_none_leaves_the_host_out(self):
         self.start("--stats", "none")
         peer = self.stage.accept(heartbeat_ms=20)
-        self.one_beat(peer)
         self.assertIsNone((peer.last_beat + [None, None])[1])
+        self.assertEqual(peer.details, {})
+
+    def test_first_heartbeat_has_all_statistics_before_ready(self):
+        worker = self.start()
+        peer = self.stage.greet().welcome(heartbeat_ms=60000)
+        self.assertEqual(worker.stdout_so_far(), "")
+        peer.until_beat()
+        worker.wait_ready()
+        self.assertGreater(peer.last_beat[1][9], 0)
+        self.assertEqual(set(peer.details), {"pid_space", "interval_ms", "host", "net", "disk",
+                                             "cgroup", "executors", "processes"})
+        self.assertIn("/", [mount["path"] for mount in peer.details["disk"]["mounts"]])
+
+    def test_groups_and_interval_are_chosen(self):
+        self.start("--stats", "executors,processes:all", "--stats-interval", "100ms")
+        peer = self.stage.accept(heartbeat_ms=20)
+        lease = peer.lease("sleep", 60000)
+        peer.started()
+
+        def executor():
+            peer.until_beat()
+            return next((one for one in peer.details.get("executors", {}).get("list", [])
+                         if "id" in one and one.get("cpu_percent") is not None), None)
+        one = until(executor, "the executor is shown with its task")
+        self.assertEqual((one["state"], one["type"], one["attempt"], one["model"]),
+                         ("busy", "sleep", lease[3], "prefork"))
+        self.assertGreater(one["rss_bytes"], 0)
+        self.assertIsNone(peer.last_beat[1])
+        rows = {row["pid"]: row for row in peer.details["processes"]["list"]}
+        self.assertIn(one["pid"], rows)
+        self.assertTrue({"name", "state", "cpu_percent", "memory_percent", "rss_bytes", "threads",
+                         "parent"} <= rows[one["pid"]].keys())
 
     def test_wrong_endpoint_ends_with_the_right_one(self):
         worker = self.start()

@@ -128,6 +128,16 @@ class Program:
         line, _, self._text = self._text.partition(b"\n")
         return line.decode()
 
+    def stdout_so_far(self):
+        """What can be read of stdout without waiting, and was not read as a line."""
+        stream = self.process.stdout.fileno()
+        while select.select([stream], [], [], 0)[0]:
+            more = os.read(stream, 65536)
+            if not more:
+                break
+            self._text += more
+        return self._text.decode()
+
     def wait_ready(self, seconds=DEADLINE):
         line = self.read_line(seconds)
         if line is None or not line.startswith("ready "):

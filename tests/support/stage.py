@@ -44,6 +44,7 @@ class Peer:
         self.settled = 0
         self.settle = True
         self.beats = 0
+        self.details = {}  # the last that a heartbeat had
         self.transfers = {}
         self.handles = itertools.count(1)
         self.pending = []
@@ -101,6 +102,19 @@ class Peer:
             if message is not None:
                 self.pending.append(message)
 
+    def until_beat(self, seconds=DEADLINE):
+        """Takes what comes up to the next heartbeat."""
+        deadline = time.monotonic() + seconds * SCALE
+        beats = self.beats
+        while self.beats == beats:
+            address, head, blob = self.stage.receive(deadline)
+            if address != self.address:
+                self.stage.others.append((address, head, blob))
+                continue
+            message = self.take(head, blob)
+            if message is not None:
+                self.pending.append(message)
+
     def take(self, head, blob):
         kind, epoch, seq, _ack, *fields = head
         assert seq == self.received + 1, f"seq {seq} after {self.received}"
@@ -112,6 +126,8 @@ class Peer:
             self.beats += 1
             self.send(HEARTBEAT, None, None)
             self.last_beat = fields
+            if blob:
+                self.details = msgpack.unpackb(blob)
             return None
         if kind == CHUNK:
             transfer, offset, total = fields[:3]
@@ -203,5 +219,7 @@ class Stage:
             return peer
 
     def accept(self, seconds=DEADLINE, **welcome):
-        """The next connection, welcomed."""
-        return self.greet(seconds).welcome(**welcome)
+        """The next connection, welcomed, its first heartbeat answered."""
+        peer = self.greet(seconds).welcome(**welcome)
+        peer.until_beat(seconds)
+        return peer

@@ -1,120 +1,198 @@
 #include "stat/host.h"
 
-#include "check.h"
 #include "stat/cgroup.h"
-#include "stat/net.h"
+#include "stat/rate.h"
+#include "stat/text.h"
 
-#include <ctype.h>
-#include <dirent.h>
-#include <libproc2/meminfo.h>
-#include <libproc2/misc.h>
-#include <libproc2/stat.h>
-#include <limits.h>
 #include <math.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/statvfs.h>
+#include <string.h>
 #include <unistd.h>
 
-struct ticks {
-    uint64_t busy, all;
-};
+/* Columns of a line of /proc/stat. Guests are part of user and nice, and not read. */
+enum { USER, NICE, SYSTEM, IDLE, IOWAIT, IRQ, SOFTIRQ, STEAL, TICKS };
 
-struct stat_host {
-    struct stat_info *stat;       /* owned; NULL: not available */
-    struct meminfo_info *meminfo; /* owned; NULL: not available */
-    struct ticks before;
-    double cpu_percent; /* of the last interval */
-};
-
-/* Both are asked for in one selection, which reads the file anew; single items would be served
- * from a reading up to a second old, and not the same for both. The results are read as plain
- * fields, since the convenience macros differ between releases. */
-static struct ticks read_ticks(struct stat_info *info)
+static const char *load(struct stat_host *host, const char *path)
 {
-    enum stat_item items[] = {STAT_TIC_SUM_BUSY, STAT_TIC_SUM_TOTAL};
-    struct ticks ticks = {0, 0};
-    const struct stat_stack *stack = info == NULL ? NULL
-                                                  : procps_stat_select(info, items,
-                                                                       DRV_ARRAY_LEN(items));
-    if (stack != NULL) {
-        ticks.busy = stack->head[0].result.ull_int;
-        ticks.all = stack->head[1].result.ull_int;
-    }
-    return ticks;
+    return stat_text_load(host->root, path, &host->text) == DROVER_OK
+               ? (const char *)host->text.bytes
+               : "";
 }
 
-drover_status stat_host_new(struct stat_host **out_host)
+/* ---- processors -----------------------------------------------------------------------------
+ */
+
+/* Kernels leave columns out, never in the middle. */
+static bool parse_ticks(const char *at, struct stat_ticks *out_ticks)
 {
-    struct stat_host *host = calloc(1, sizeof *host);
-    if (host == NULL) {
-        return DROVER_NOMEM;
+    uint64_t columns[TICKS] = {0};
+    size_t count = 0;
+    while (count < TICKS && stat_text_number(&at, &columns[count])) {
+        count++;
     }
-    if (procps_stat_new(&host->stat) < 0) {
-        host->stat = NULL;
+    if (count <= IDLE) {
+        return false;
     }
-    if (procps_meminfo_new(&host->meminfo) < 0) {
-        host->meminfo = NULL;
+    *out_ticks = (struct stat_ticks){0, 0};
+    for (size_t i = 0; i < TICKS; i++) {
+        out_ticks->all += columns[i];
+        out_ticks->busy += i == IDLE || i == IOWAIT ? 0 : columns[i];
     }
-    host->before = read_ticks(host->stat);
-    *out_host = host;
-    return DROVER_OK;
+    return true;
 }
 
-void stat_host_destroy(struct stat_host **host)
+double stat_host_cpu_percent(struct stat_ticks before, struct stat_ticks now, double previous)
 {
-    if (*host == NULL) {
-        return;
-    }
-    if ((*host)->stat != NULL) {
-        (void)procps_stat_unref(&(*host)->stat);
-    }
-    if ((*host)->meminfo != NULL) {
-        (void)procps_meminfo_unref(&(*host)->meminfo);
-    }
-    free(*host);
-    *host = NULL;
-}
-
-double stat_host_cpu_percent(uint64_t busy_before, uint64_t all_before, uint64_t busy_now,
-                             uint64_t all_now, double previous)
-{
-    if (all_now <= all_before) {
+    if (now.all <= before.all) {
         return previous;
     }
-    if (busy_now <= busy_before) {
+    if (now.busy <= before.busy) {
         return 0;
     }
-    double percent = 100.0 * (double)(busy_now - busy_before) / (double)(all_now - all_before);
-    return percent > 100 ? 100 : percent;
+    return stat_percent(now.busy - before.busy, now.all - before.all);
 }
 
-uint64_t stat_host_process_count(const char *root)
+static void take_core(struct stat_host *host, const char *line)
 {
-    char path[PATH_MAX];
-    uint64_t count = 0;
-    int len = snprintf(path, sizeof path, "%s/proc", root);
-    DIR *directory = len > 0 && (size_t)len < sizeof path ? opendir(path) : NULL;
-    if (directory == NULL) {
-        return 0;
+    struct stat_ticks now;
+    uint64_t number = 0;
+    if (!stat_text_number(&line, &number) || number >= STAT_CORES_MAX ||
+        !parse_ticks(line, &now)) {
+        return;
     }
-    for (struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory)) {
-        count += isdigit((unsigned char)entry->d_name[0]) ? 1 : 0;
+    struct stat_ticks *before = &host->cores[number];
+    while (host->core_count <= number) {
+        host->core_percent[host->core_count++] = STAT_UNKNOWN;
     }
-    (void)closedir(directory);
-    return count;
+    host->cpu_count++;
+    host->core_percent[number] = before->all == 0
+                                     ? STAT_UNKNOWN
+                                     : stat_host_cpu_percent(*before, now,
+                                                             host->core_percent[number]);
+    *before = now;
 }
 
-double stat_host_disk_percent(const char *path)
+/* Processors that went away are told as unknown, and forgotten. */
+static void drop_missing(struct stat_host *host, const bool *is_there)
 {
-    struct statvfs disk;
-    if (statvfs(path, &disk) != 0 || disk.f_blocks < disk.f_bfree) {
-        return 0;
+    for (size_t i = 0; i < host->core_count; i++) {
+        if (!is_there[i]) {
+            host->cores[i] = (struct stat_ticks){0, 0};
+            host->core_percent[i] = STAT_UNKNOWN;
+        }
     }
-    double used = (double)(disk.f_blocks - disk.f_bfree);
-    double reachable = used + (double)disk.f_bavail;
-    return reachable > 0 ? 100.0 * used / reachable : 0;
+}
+
+static void read_cpu(struct stat_host *host)
+{
+    bool is_there[STAT_CORES_MAX] = {false};
+    host->cpu_count = 0;
+    for (const char *line = load(host, "/proc/stat");
+         line != NULL && strncmp(line, "cpu", 3) == 0; line = stat_text_next_line(line)) {
+        const char *at = line + 3;
+        struct stat_ticks now;
+        uint64_t number = 0;
+        if (*at == ' ' && parse_ticks(at, &now)) {
+            host->cpu_percent = stat_host_cpu_percent(host->total, now, host->cpu_percent);
+            host->total = now;
+        } else if (*at != ' ' && stat_text_number(&at, &number) && number < STAT_CORES_MAX) {
+            is_there[number] = true;
+            take_core(host, line + 3);
+        } else {
+            /* a line that makes no sense */
+        }
+    }
+    drop_missing(host, is_there);
+}
+
+/* ---- the rest -------------------------------------------------------------------------------
+ */
+
+static uint64_t bytes_of(const char *text, const char *key)
+{
+    uint64_t kib = 0;
+    return stat_text_find(text, key, &kib) && kib <= UINT64_MAX / 1024 ? kib * 1024 : 0;
+}
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+static void read_memory(struct stat_host *host)
+{
+    const char *text = load(host, "/proc/meminfo");
+    host->memory_total = bytes_of(text, "MemTotal:");
+    host->memory_free = bytes_of(text, "MemFree:");
+    host->memory_cached = bytes_of(text, "Cached:");
+    host->memory_available = bytes_of(text, "MemAvailable:");
+    if (host->memory_available == 0) { /* before Linux 3.14 */
+        host->memory_available = host->memory_free + host->memory_cached;
+    }
+    host->memory_used = less(host->memory_total, host->memory_available);
+    host->swap_total = bytes_of(text, "SwapTotal:");
+    host->swap_used = less(host->swap_total, bytes_of(text, "SwapFree:"));
+}
+
+static void read_load(struct stat_host *host)
+{
+    const char *at = load(host, "/proc/loadavg");
+    host->load1 = host->load5 = host->load15 = 0;
+    if (stat_text_real(&at, &host->load1) && stat_text_real(&at, &host->load5)) {
+        (void)stat_text_real(&at, &host->load15);
+    }
+}
+
+static void read_uptime(struct stat_host *host)
+{
+    const char *at = load(host, "/proc/uptime");
+    double seconds = 0;
+    host->uptime_ms = stat_text_real(&at, &seconds) ? (uint64_t)(seconds * 1000) : 0;
+}
+
+void stat_host_init(struct stat_host *host, const char *root)
+{
+    memset(host, 0, sizeof *host);
+    host->root = root;
+    drv_buffer_init(&host->text);
+    read_cpu(host);
+    host->cpu_percent = 0; /* the mean since the start of the machine is not asked for */
+}
+
+void stat_host_fini(struct stat_host *host)
+{
+    drv_buffer_fini(&host->text);
+}
+
+void stat_host_read(struct stat_host *host)
+{
+    read_cpu(host);
+    read_memory(host);
+    read_load(host);
+    read_uptime(host);
+}
+
+void stat_host_write(const struct stat_host *host, struct stat_details *details)
+{
+    stat_details_map(details, "host");
+    stat_details_list(details, "core_percent");
+    for (size_t i = 0; i < host->core_count; i++) {
+        stat_details_real(details, NULL, host->core_percent[i]);
+    }
+    stat_details_end(details);
+    stat_details_uint(details, "cpu_count", host->cpu_count);
+    stat_details_real(details, "load1", host->load1);
+    stat_details_real(details, "load5", host->load5);
+    stat_details_real(details, "load15", host->load15);
+    stat_details_uint(details, "memory_total", host->memory_total);
+    stat_details_uint(details, "memory_used", host->memory_used);
+    stat_details_uint(details, "memory_free", host->memory_free);
+    stat_details_uint(details, "memory_available", host->memory_available);
+    stat_details_uint(details, "memory_cached", host->memory_cached);
+    stat_details_uint(details, "swap_total", host->swap_total);
+    stat_details_uint(details, "swap_used", host->swap_used);
+    stat_details_uint(details, "uptime_ms", host->uptime_ms);
+    stat_details_end(details);
 }
 
 uint32_t stat_host_usable_cpus(const char *root)
@@ -129,56 +207,4 @@ uint32_t stat_host_usable_cpus(const char *root)
         count = (long)ceil(quota);
     }
     return count < 1 ? 1 : (uint32_t)count;
-}
-
-static void read_host_memory(struct meminfo_info *info, struct drv_host *numbers)
-{
-    enum meminfo_item items[] = {MEMINFO_MEM_TOTAL, MEMINFO_MEM_USED};
-    const struct meminfo_stack *stack = info == NULL ? NULL
-                                                     : procps_meminfo_select(
-                                                           info, items, DRV_ARRAY_LEN(items));
-    if (stack == NULL) {
-        return;
-    }
-    numbers->memory_total = (uint64_t)stack->head[0].result.ul_int * 1024;
-    numbers->memory_used = (uint64_t)stack->head[1].result.ul_int * 1024;
-    if (numbers->memory_total > 0) {
-        numbers->memory_percent = 100.0 * (double)numbers->memory_used /
-                                  (double)numbers->memory_total;
-    }
-}
-
-static void read_host_cpu(struct stat_host *host, struct drv_host *numbers)
-{
-    struct ticks now = read_ticks(host->stat);
-    host->cpu_percent = stat_host_cpu_percent(host->before.busy, host->before.all, now.busy,
-                                              now.all, host->cpu_percent);
-    host->before = now;
-    numbers->cpu_percent = host->cpu_percent;
-}
-
-void stat_host_read(struct stat_host *host, struct drv_host *out_numbers)
-{
-    struct drv_host numbers = {0};
-    struct stat_net net = {0};
-    double uptime_s = 0;
-    read_host_cpu(host, &numbers);
-    read_host_memory(host->meminfo, &numbers);
-    numbers.disk_percent = stat_host_disk_percent("/");
-    numbers.process_count = stat_host_process_count("");
-    if (procps_loadavg(&numbers.load1, NULL, NULL) < 0) {
-        numbers.load1 = 0;
-    }
-    if (stat_net_read("", &net) == DROVER_OK) {
-        numbers.bytes_sent = net.bytes_sent;
-        numbers.bytes_recv = net.bytes_recv;
-        numbers.packets_sent = net.packets_sent;
-        numbers.packets_recv = net.packets_recv;
-    }
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    numbers.cpu_count = cpus > 0 ? (uint64_t)cpus : 0;
-    if (procps_uptime(&uptime_s, NULL) >= 0 && uptime_s > 0) {
-        numbers.uptime_ms = (uint64_t)(uptime_s * 1000.0);
-    }
-    *out_numbers = numbers;
 }

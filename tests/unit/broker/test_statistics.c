@@ -130,7 +130,7 @@ static void test_statistics_of_all_workers_are_paged(void **state)
         page_ask(bench, (struct drv_str){(const char *)cursor, cursor_len}, 0, &page);
         for (uint32_t i = 0; i < page.workers->via.array.size; i++) {
             const msgpack_object *row = &page.workers->via.array.ptr[i];
-            seen |= 1u << (unsigned)atoi(find_key(row, "name")->via.str.ptr + 1);
+            seen |= 1u << strtoul(find_key(row, "name")->via.str.ptr + 1, NULL, 10);
             assert_non_null(find_key(row, "details"));
         }
         pages++;

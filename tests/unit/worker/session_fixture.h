@@ -65,6 +65,7 @@ struct seen {
     struct drv_running running[SEEN_MAX];
     size_t running_count;
     bool has_host;
+    size_t details_len; /* of the last heartbeat */
     struct drv_host host;
     int credits;
     uint64_t credit, settled, retry_ms;
@@ -151,6 +152,7 @@ static inline void fixture_see_message(struct seen *seen, const struct worker_ef
         seen->heartbeats++;
         seen->has_host = message->heartbeat.has_host;
         seen->host = message->heartbeat.host;
+        seen->details_len = message->heartbeat.details.len;
         for (size_t i = 0; i < message->heartbeat.running_count; i++) {
             seen->running[seen->running_count++] = message->heartbeat.running[i];
         }

@@ -59,13 +59,35 @@ static void test_session_backoff_doubles_up_to_two_seconds(void **state)
     fixture_destroy(f);
 }
 
+/* Details are told once, with the next heartbeat, and again to whoever is connected to next. */
+static void test_session_tells_details_once_per_connection(void **state)
+{
+    struct fixture *f = fixture_new();
+    fixture_start(f);
+    fixture_welcome_as(f, false);
+    worker_session_set_details(f->session, drv_view_of("\x81\xa1x\x07", 4));
+    fixture_turn(f);
+    assert_int_equal(f->seen.details_len, 4);
+    assert_int_equal(worker_session_heartbeat_at_us(f->session), f->now + SECOND);
+    f->now += SECOND;
+    fixture_turn(f);
+    assert_int_equal(f->seen.heartbeats, 1);
+    assert_int_equal(f->seen.details_len, 0);
+    fixture_reconnect(f);
+    assert_true(worker_session_heartbeat_at_us(f->session) == INT64_MAX);
+    fixture_welcome_as(f, true);
+    fixture_turn(f);
+    assert_int_equal(f->seen.details_len, 4);
+    fixture_destroy(f);
+}
+
 /* WELCOME makes it serve, at once with a heartbeat. */
 static void test_session_welcome_serves_and_beats(void **state)
 {
     struct fixture *f = fixture_new();
     fixture_start(f);
     fixture_welcome_as(f, false);
-    assert_true(worker_session_wants_host(f->session, f->now));
+    assert_true(worker_session_wants_stats(f->session, f->now));
     worker_session_set_host(f->session, &(struct drv_host){.cpu_percent = 12.5});
     fixture_turn(f);
     assert_int_equal(f->seen.welcomes, 1);
@@ -74,7 +96,7 @@ static void test_session_welcome_serves_and_beats(void **state)
     assert_true(f->seen.has_host);
     assert_true(f->seen.host.cpu_percent == 12.5);
     assert_int_equal(f->next, f->now + SECOND);
-    assert_false(worker_session_wants_host(f->session, f->now));
+    assert_false(worker_session_wants_stats(f->session, f->now));
     fixture_destroy(f);
 }
 
@@ -373,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_session_without_welcome_tries_next_endpoint),
         cmocka_unit_test(test_session_backoff_doubles_up_to_two_seconds),
         cmocka_unit_test(test_session_welcome_serves_and_beats),
+        cmocka_unit_test(test_session_tells_details_once_per_connection),
         cmocka_unit_test(test_session_heartbeat_names_running),
         cmocka_unit_test(test_session_settles_what_it_received),
         cmocka_unit_test(test_session_silence_for_lease_time_reconnects),

@@ -89,7 +89,9 @@ static void test_settings_defaults(void **state)
     assert_true(r.settings.slots >= 1);
     assert_int_equal(r.settings.prefetch, 1024);
     assert_int_equal(r.settings.grace_us, 30000000);
-    assert_true(r.settings.host_stats);
+    assert_true(r.settings.stats.host && r.settings.stats.disk);
+    assert_int_equal(r.settings.stats.processes, 10);
+    assert_int_equal(r.settings.stats_interval_us, 5000000);
     assert_int_equal(r.settings.module_count, 1);
     assert_string_equal(r.settings.modules[0], "demo.so");
     worker_settings_fini(&r.settings);
@@ -101,8 +103,8 @@ static void test_settings_options(void **state)
     struct reading r = READ("--broker", "tcp://a:1", "-b", "ipc:///run/x", "--name", "w-1",
                             "-n", "3", "--queue", "fast", "--queue", "slow", "--label",
                             "zone=eu 1", "--resource", "gpu=2", "--allow-exec", "/bin/true",
-                            "--prefetch", "0", "--grace", "2m", "--stats", "none",
-                            "--log-level", "debug");
+                            "--prefetch", "0", "--grace", "2m", "--stats", "net,processes:all",
+                            "--stats-interval", "250ms", "--log-level", "debug");
     assert_ok(r.status);
     assert_int_equal(r.settings.broker_count, 2);
     assert_text(r.settings.brokers[1], "ipc:///run/x");
@@ -117,7 +119,9 @@ static void test_settings_options(void **state)
     assert_string_equal(r.settings.allow_exec[0], "/bin/true");
     assert_int_equal(r.settings.prefetch, 0);
     assert_int_equal(r.settings.grace_us, 120000000);
-    assert_false(r.settings.host_stats);
+    assert_true(r.settings.stats.net && !r.settings.stats.host);
+    assert_int_equal(r.settings.stats.processes, SIZE_MAX);
+    assert_int_equal(r.settings.stats_interval_us, 250000);
     assert_int_equal(r.settings.log_level, DRV_LOG_DEBUG);
     worker_settings_fini(&r.settings);
 }
