@@ -93,7 +93,7 @@ def descendants(pid):
 class Program:
     """One started program; `ready` holds the words of its ready line."""
 
-    def __init__(self, name, arguments, folder, environment=None):
+    def __init__(self, name, arguments, folder, environment=None, inside=()):
         self.name = name
         self.arguments = [str(argument) for argument in arguments]
         self.ready = {}
@@ -101,7 +101,7 @@ class Program:
         self.log = tempfile.NamedTemporaryFile(
             prefix=name + "-", suffix=".log", dir=folder, delete=False)
         self.process = subprocess.Popen(
-            [os.path.join(BIN, name), *self.arguments], stdin=subprocess.DEVNULL,
+            [*inside, os.path.join(BIN, name), *self.arguments], stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=self.log, cwd=folder, env=environment,
             process_group=0)
         self.pid = self.process.pid
@@ -194,6 +194,7 @@ class Fleet:
     def __init__(self, tcp=False):
         self.folder = tempfile.mkdtemp(prefix="drover-test-")
         self.programs = []
+        self.inside = ()  # words before each `drover` command (hosts.py)
         self.tcp = tcp
         self.endpoint = f"ipc://{self.folder}/client"
         self.worker_endpoint = f"ipc://{self.folder}/worker"
@@ -220,10 +221,10 @@ class Fleet:
             file.write(text)
         return self.path(name)
 
-    def start(self, name, *arguments, environment=None):
-        """Starts a program without waiting for it."""
+    def start(self, name, *arguments, environment=None, inside=()):
+        """Starts a program without waiting for it; inside: words before the command (hosts.py)."""
         program = Program(name, arguments, self.folder,
-                          {**self.environment(), **(environment or {})})
+                          {**self.environment(), **(environment or {})}, inside)
         self.programs.append(program)
         return program
 
@@ -253,7 +254,8 @@ class Fleet:
 
     def drover(self, *arguments, stdin=None, check=True, seconds=DEADLINE):
         """Runs `drover` to its end; check: AssertionError unless its exit code is 0."""
-        command = [os.path.join(BIN, "drover"), *[str(argument) for argument in arguments]]
+        command = [*self.inside, os.path.join(BIN, "drover"),
+                   *[str(argument) for argument in arguments]]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False,
                               env=self.environment(), cwd=self.folder, timeout=seconds * SCALE)
         if check and done.returncode != 0:
