@@ -141,6 +141,7 @@ struct journal_entry {
     drover_id id;
     const struct drv_view *parts; /* at most JOURNAL_PARTS_MAX; copied */
     size_t part_count;
+    bool copy;             /* written for compaction: does not speed it up */
     struct drv_data *data; /* or NULL; from JOURNAL_REFERENCE_MIN on kept by reference until
                               written, else copied */
 };
@@ -194,7 +195,8 @@ drover_status journal_health(const struct journal *journal, struct drv_problem *
  */
 bool journal_is_full(const struct journal *journal);
 
-/* Tries again what a full disk prevented: to be called about once a second. Cheap. */
+/* Tries again what a full disk prevented, gives back space that is needed no more: to be called
+ * about once a second. Cheap. */
 void journal_tick(struct journal *journal);
 
 /*
