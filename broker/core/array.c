@@ -117,7 +117,7 @@ static void array_check_end(struct core *core, struct array *array)
     item_end(core, &item, state, NULL, &error);
 }
 
-static void run_skip_taken(struct run *run)
+void run_skip_taken(struct run *run)
 {
     const struct array *array = run->task->array;
     while (run->next < run->first + run->count &&
@@ -149,7 +149,7 @@ void element_release_payload(struct core *core, struct array *array, struct elem
         return;
     }
     struct drv_val val = element_payload(array, element);
-    uint32_t hash = (uint32_t)drv_table_hash(&core->tasks, val.bytes, val.len);
+    uint32_t hash = (uint32_t)core_stable_hash(core, val.bytes, val.len);
     if (element->flags & ELEMENT_LARGE) {
         body_release(core, &run->large[element->offset]);
     }
@@ -158,6 +158,16 @@ void element_release_payload(struct core *core, struct array *array, struct elem
     if (--run->live == 0) {
         body_release(core, &run->data);
     }
+}
+
+bool array_restore_end(struct core *core, struct array *array, uint32_t index)
+{
+    if (!array_reserve_order(core, array, array->ended + 1)) {
+        return false;
+    }
+    array->order[array->ended / ARRAY_PAGE][array->ended % ARRAY_PAGE] = index;
+    array->ended++;
+    return true;
 }
 
 void array_note_end(struct core *core, struct array *array, uint32_t index)
@@ -201,9 +211,8 @@ void array_seal(struct core *core, struct array *array, uint32_t count)
     array->is_sealed = true;
     array->seal = count;
     drv_list_remove(&array->open_link);
-    struct core_record record = {
-        .kind = CORE_RECORD_ARRAY_SEALED, .id = array->task->id, .index = DROVER_INDEX_NONE};
-    effects_record(core, &record);
+    struct item item = item_of_task(array->task);
+    effects_record_item(core, CORE_RECORD_ARRAY_SEALED, &item, NULL);
     array_check_end(core, array);
 }
 

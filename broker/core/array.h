@@ -45,6 +45,7 @@ struct run { /* the elements of one ITEMS message */
     uint32_t live;    /* elements whose payload may be needed */
     uint32_t number;
     bool is_delayed;
+    uint16_t mark; /* when it was last recorded (save.h) */
     int64_t arrived_us;
 };
 
@@ -56,10 +57,11 @@ struct array {
     uint32_t run_count, run_capacity;
     uint32_t **order; /* owned: pages of ARRAY_PAGE indexes */
     uint32_t order_count;
-    uint32_t count;     /* elements that were given */
-    uint32_t ended;     /* how many of them have ended */
-    uint32_t index_end; /* highest index given + 1 */
-    uint32_t seal;      /* number of elements, once sealed */
+    uint32_t count;       /* elements that were given */
+    uint32_t ended;       /* how many of them have ended */
+    uint32_t index_end;   /* highest index given + 1 */
+    uint32_t seal;        /* number of elements, once sealed */
+    uint32_t dirty_count; /* changed elements that are to be recorded */
     bool is_sealed;
     bool is_cancelled;
     bool is_dismantled; /* being taken apart */
@@ -98,12 +100,27 @@ bool array_is_still(const struct array *array);
 /* An element has changed its state. */
 void array_note_state(struct core *core, struct array *array);
 
+/* An empty one with room for so many bytes and large values; NULL when out of memory. */
+struct run *run_new(struct core *core, struct array *array, size_t bytes, uint32_t large);
 /* The next element that was never dispatched becomes a lease. False: out of memory. */
 bool run_take(struct core *core, struct run *run, struct item *out_item);
+/* Its elements are what they were in an earlier life; place.arrival is that of the first. */
+void run_restore(struct core *core, struct run *run);
 void run_due(struct core *core, struct run *run);
 void run_free(struct core *core, struct run *run);
+/* On to the next element that was not dispatched. */
+void run_skip_taken(struct run *run);
 /* The element does not wait in its run any more. */
 void element_mark_taken(struct core *core, struct array *array, struct element *element);
+
+/* Room for elements, for one more run, and to write down in which order elements end, so that
+ * ending never needs memory. False: out of memory. */
+bool array_reserve_elements(struct core *core, struct array *array, uint32_t first,
+                            uint32_t count);
+bool array_reserve_run(struct core *core, struct array *array);
+bool array_reserve_order(struct core *core, struct array *array, uint32_t count);
+/* An element has ended, as a record says. False: out of memory. */
+bool array_restore_end(struct core *core, struct array *array, uint32_t index);
 
 /* An element has ended. */
 void array_note_end(struct core *core, struct array *array, uint32_t index);

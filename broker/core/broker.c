@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "handlers.h"
+#include "restore.h"
 
 #include <stdlib.h>
 
@@ -12,6 +13,7 @@ void core_config_init(struct core_config *config)
     const int64_t second = 1000 * 1000;
     *config = (struct core_config){
         .epoch = 1,
+        .salt = 1,
         .software = "",
         .store_name = "memory",
         .durability_max = DROVER_DURABILITY_MEMORY,
@@ -61,6 +63,7 @@ static void core_init_parts(struct core *core)
     drv_rng_init(&core->rng, core->config.seed);
     drv_buffer_init(&core->scratch);
     effects_init(&core->effects);
+    save_init(core);
     timers_init(&core->timers);
     task_table_init(core);
     spec_table_init(core);
@@ -127,6 +130,7 @@ void core_destroy(struct core **core_owned)
     peers_fini(core);
     sessions_fini(core);
     core_free_tasks(core);
+    restore_free(core);
     core_free_queues(core);
     kv_fini(core);
     park_fini(core);
@@ -135,6 +139,7 @@ void core_destroy(struct core **core_owned)
     timers_fini(&core->timers);
     core_effects_clear(core);
     effects_fini(&core->effects);
+    save_fini(core);
     DRV_ASSERT(drv_list_is_empty(&core->classes));
     struct drv_table *tables[] = {&core->tasks,          &core->specs, &core->queues,
                                   &core->types,          &core->lines, &core->sessions_by_id,
@@ -150,6 +155,12 @@ void core_destroy(struct core **core_owned)
     drv_buffer_fini(&core->scratch);
     DRV_ASSERT(core->memory_bytes == 0);
     free(core);
+}
+
+uint64_t core_stable_hash(const struct core *core, const void *bytes, size_t len)
+{
+    const struct drv_table salted = {.seed = core->config.salt};
+    return drv_table_hash(&salted, bytes, len);
 }
 
 void *core_alloc(struct core *core, size_t size)
@@ -404,6 +415,7 @@ int64_t core_tick(struct core *core, int64_t now_us)
     sched_dispatch(core);
     int64_t recall_at_us = sched_recall(core);
     retention_enforce(core);
+    save_flush(core);
     peers_flush(core);
     if (core->wants_tick) {
         return core->now_us;

@@ -18,6 +18,7 @@
 #include "request.h"
 #include "rng.h"
 #include "roster.h"
+#include "save.h"
 #include "session.h"
 #include "slab.h"
 #include "spec.h"
@@ -36,17 +37,22 @@ struct core {
     int64_t now_us;
     int64_t started_us;
     struct drv_rng rng;
+    int64_t wall_offset_us; /* wall clock minus ours */
     struct effects effects;
+    struct save save;
+    struct restore *restore;   /* owned; NULL but while records are taken in */
     struct corpse *dead;       /* freed when the turn is over */
     struct body *dead_bodies;  /* the same */
     struct drv_buffer scratch; /* documents and canonical texts are made here */
     uint64_t memory_bytes;     /* accounted */
     struct core_counters counters;
+    uint64_t gone[DROVER_STATE_LOST + 1]; /* of those: forgotten, by state */
     struct core_self self;
 
     struct timers timers;
     struct timer reattach_timer;
     bool is_reattach_open;
+    uint32_t awaited; /* workers of an earlier life that have not come back */
     bool is_draining;
     struct drv_list sweeps;
 
@@ -91,6 +97,9 @@ static inline bool core_has_memory(const struct core *core, uint64_t bytes)
 {
     return core->memory_bytes + bytes <= core->config.memory_max;
 }
+
+/* A hash that is the same in every life of the store. */
+uint64_t core_stable_hash(const struct core *core, const void *bytes, size_t len);
 
 void timer_fire(struct core *core, struct timer *timer);
 

@@ -125,6 +125,33 @@ static void copy_step(struct core *core, struct sweep *sweep, uint32_t budget)
     }
 }
 
+/* Where the first `count` that are to be copied end. */
+static uint64_t index_after(const struct array *from, uint32_t count)
+{
+    uint32_t index = 0;
+    for (; count > 0 && index < from->index_end; index++) {
+        const struct element *element = array_element(from, index);
+        count -= element != NULL && element->unit.state != DROVER_STATE_SUCCEEDED;
+    }
+    return index;
+}
+
+void copy_resume(struct core *core, struct array *to)
+{
+    const struct more *more = to->task->unit.more;
+    const struct array *from = find_array(core, &more->retry_of);
+    struct copy *copy = from == NULL ? NULL : core_alloc(core, sizeof *copy);
+    if (copy == NULL) {
+        array_cancel(core, to, "the array that it retries could not be copied");
+        return;
+    }
+    sweep_init(&copy->sweep, copy_step);
+    copy->from = more->retry_of;
+    copy->to = to->task->id;
+    copy->sweep.at = index_after(from, to->count);
+    sweep_start(core, &copy->sweep);
+}
+
 drover_status copy_start(struct core *core, const struct array *from, const struct array *to,
                          struct reply *reply, size_t position)
 {

@@ -23,4 +23,8 @@ DROVER_MUST_USE drover_status copy_start(struct core *core, const struct array *
                                          const struct array *to, struct reply *reply,
                                          size_t position);
 
+/* Go on with one that an earlier life of the broker had begun: `to` is open and says what it
+ * retries. */
+void copy_resume(struct core *core, struct array *to);
+
 #endif

@@ -8,9 +8,11 @@
  *   time ────────────── tick ─> dispatch, flush
  *
  * One turn of the broker: core_step for each input of the turn, then core_tick once (timers,
- * dispatch, flushing of batches), then the effects are applied in order and core_effects_clear
- * is called. Nothing inside calls the operating system: no sockets, no clock, no disk, no
- * logging, no randomness but the seed. Time is microseconds of a monotonic clock, passed in.
+ * dispatch, flushing of batches), then what the turn's core_saves hold goes to the store, then
+ * the effects are applied in order, each as soon as these records have its level, and
+ * core_effects_clear is called. Nothing inside calls the operating system: no sockets, no
+ * clock, no disk, no logging, no randomness but the seed. Time is microseconds of a monotonic
+ * clock, passed in; the wall clock, for what must survive the broker, too.
  *
  * What never breaks (checked by core_check in tests after every step): the conservation law of
  * the counters; a task is in exactly one place; a lease has one task and one worker, both know
@@ -48,12 +50,13 @@ struct core_defects {
 
 struct core_config {
     uint64_t seed;
+    uint64_t salt; /* secret of the store: the same in all its lives */
     drover_id broker_id;
     uint64_t epoch;                        /* grows with every start */
     const char *software;                  /* version text, borrowed for the core's life */
     const char *store_name;                /* "memory"... */
-    enum drover_durability durability_max; /* what the store can give; what SYNCED means for the
-                                              default, see below */
+    enum drover_durability durability_max; /* what the store can give, and the default of tasks;
+                                              MEMORY: nothing is to be kept */
     const char *const *client_endpoints;   /* borrowed, for WELCOME and wrong_endpoint */
     size_t client_endpoint_count;
     const char *const *worker_endpoints;
@@ -132,7 +135,8 @@ enum core_effect_kind {
     CORE_CLOSE,    /* forget the connection after sending what is queued for it */
     CORE_SETTLE,   /* everything received from `peer` up to message number `seq` is dealt with:
                       acknowledge it */
-    CORE_RECORD,   /* append to the store before any later effect leaves the broker */
+    CORE_RECORD,   /* something happened to a task or a session: a history, for those who follow
+                      it; nothing depends on it */
     CORE_NOTICE,   /* something that an operator wants to read in the log */
 };
 
@@ -160,8 +164,7 @@ enum core_record_kind {
     CORE_RECORD_CANCEL,
 };
 
-struct core_record { /* what changed; enough for a history, the store asks the core for bodies
-                      */
+struct core_record { /* what changed; enough for a history */
     enum core_record_kind kind;
     drover_id id; /* task, session or broker id */
     uint32_t index;
@@ -176,6 +179,8 @@ struct core_record { /* what changed; enough for a history, the store asks the c
 struct core_effect {
     enum core_effect_kind kind;
     uint32_t peer;
+    enum drover_durability level; /* SEND, SETTLE: held back until the records of this turn have
+                                     it; MEMORY: may leave at once */
     const struct drv_message *message; /* SEND: valid until core_effects_clear */
     uint64_t token;
     uint64_t seq;
@@ -186,6 +191,82 @@ struct core_effect {
 /* The effects of this turn, in the order in which they must be applied. */
 const struct core_effect *core_effects(const struct core *core, size_t *out_count);
 void core_effects_clear(struct core *core);
+
+/* What the store has to keep of a turn. */
+enum core_save_kind {
+    CORE_SAVE_BROKER = 1,  /* counters and the like */
+    CORE_SAVE_TASK,        /* a task or an array, whole */
+    CORE_SAVE_UNIT,        /* where a task or an element stands */
+    CORE_SAVE_RUN,         /* elements that came in one message, whole */
+    CORE_SAVE_RUN_DUE,     /* their delay is over */
+    CORE_SAVE_RETRIED,     /* which task does it again */
+    CORE_SAVE_FORGET,      /* of a task or an array */
+    CORE_SAVE_SESSION,     /* with its replies, whole */
+    CORE_SAVE_REPLIES,     /* new ones, and the floor */
+    CORE_SAVE_SESSION_END, /* */
+    CORE_SAVE_KV,          /* an entry of the shared data */
+    CORE_SAVE_KV_DELETE,   /* */
+    CORE_SAVE_QUEUE,       /* settings */
+    CORE_SAVE_KINDS
+};
+
+struct core_save {
+    uint16_t kind; /* enum core_save_kind */
+    uint32_t index;
+    drover_id id;
+    const uint8_t *head; /* the body: head, then tail; both valid until core_effects_clear */
+    size_t head_len;
+    const uint8_t *tail; /* NULL: none */
+    size_t tail_len;
+    struct drv_data *tail_data; /* the owner of the tail's bytes, if it can be shared */
+    size_t head_at;             /* of the core */
+};
+
+/* The records of this turn, complete after core_tick, to be appended in this order. They are
+ * one group: after a crash all of them count or none. */
+const struct core_save *core_saves(const struct core *core, size_t *out_count);
+
+/* A record could not be made for lack of memory: the broker must end. */
+bool core_has_failed(const struct core *core);
+
+/* How the wall clock stands now; before core_restore, and with every turn. */
+void core_set_wall(struct core *core, int64_t now_us, int64_t wall_us);
+
+/* A record as the store gives it back. */
+struct core_saved {
+    uint64_t lsn; /* growing by one */
+    uint16_t kind;
+    uint32_t index;
+    drover_id id;
+    const uint8_t *body; /* borrowed for the call */
+    size_t len;
+};
+
+/*
+ * Takes in a record of an earlier life, in the order in which they were written, into a core
+ * that has seen nothing yet. OK; MALFORMED: no such record can have been written; VERSION: a
+ * newer broker wrote it; NOMEM. The text is static.
+ */
+DROVER_MUST_USE drover_status core_restore(struct core *core, const struct core_saved *saved,
+                                           const char **out_text);
+
+/*
+ * All are in: tasks stand in their lines, timers run, what workers held waits for them until
+ * the reattach window is over. Always called, also when there was no record. OK; MALFORMED with
+ * a static text; NOMEM.
+ */
+DROVER_MUST_USE drover_status core_restore_end(struct core *core, int64_t now_us,
+                                               const char **out_text);
+
+/*
+ * Compaction: everything up to the record `lsn` is about to go away; this is what one record of
+ * it named. What is alive and has no younger copy becomes a record of the next turn.
+ */
+void core_rewrite(struct core *core, uint16_t kind, const drover_id *id, uint32_t index,
+                  uint64_t lsn);
+
+/* A whole copy of everything with the next tick. O(size): tests and backups. */
+void core_save_all(struct core *core);
 
 struct core_counters { /* cumulative but for waiting..running; see DESIGN.md */
     uint64_t submitted, waiting, delayed, queued, running, succeeded, failed, cancelled,

@@ -57,12 +57,18 @@ static struct core_effect *effects_add(struct core *core, enum core_effect_kind 
         effects->capacity = capacity;
     }
     struct core_effect *effect = &effects->items[effects->count++];
-    *effect = (struct core_effect){.kind = kind};
+    *effect = (struct core_effect){.kind = kind, .level = DROVER_DURABILITY_MEMORY};
     return effect;
 }
 
 void effects_send(struct core *core, struct peer *peer, const struct drv_message *message,
                   uint64_t token)
+{
+    effects_send_at(core, peer, message, token, DROVER_DURABILITY_MEMORY);
+}
+
+void effects_send_at(struct core *core, struct peer *peer, const struct drv_message *message,
+                     uint64_t token, enum drover_durability level)
 {
     struct core_effect *effect = message == NULL ? NULL : effects_add(core, CORE_SEND);
     if (effect == NULL) {
@@ -73,6 +79,7 @@ void effects_send(struct core *core, struct peer *peer, const struct drv_message
     effect->peer = peer->number;
     effect->message = message;
     effect->token = token;
+    effect->level = level;
 }
 
 void effects_close(struct core *core, struct peer *peer)
@@ -92,7 +99,9 @@ void effects_settle(struct core *core, struct peer *peer, uint64_t seq)
     if (effect != NULL) {
         effect->peer = peer->number;
         effect->seq = seq;
+        effect->level = peer->settle_level;
         peer->settled = seq;
+        peer->settle_level = DROVER_DURABILITY_MEMORY;
     }
 }
 
@@ -132,6 +141,7 @@ void effects_record_item(struct core *core, enum core_record_kind kind, const st
         record.session = *session;
     }
     effects_record(core, &record);
+    save_item(core, item);
 }
 
 void effects_bury(struct core *core, struct corpse *corpse)
@@ -150,6 +160,7 @@ void core_effects_clear(struct core *core)
 {
     struct effects *effects = &core->effects;
     effects->count = 0;
+    save_clear(core);
     if (effects->capacity > EFFECTS_KEEP) {
         free(effects->items);
         effects->items = NULL;

@@ -42,7 +42,13 @@ struct drv_message *effects_message(struct core *core, enum drv_kind kind);
 /* Send it. message may be NULL (out of memory): the peer is closed then. */
 void effects_send(struct core *core, struct peer *peer, const struct drv_message *message,
                   uint64_t token);
+/* The same, but not before the records of this turn have a level. Messages of one peer may
+ * overtake each other only across levels: a message that gives away tasks (LEASE, RESULTS,
+ * SHARED) holds those of one level. */
+void effects_send_at(struct core *core, struct peer *peer, const struct drv_message *message,
+                     uint64_t token, enum drover_durability level);
 void effects_close(struct core *core, struct peer *peer);
+/* At the level that the peer has asked for by what it reported (peer->settle_level). */
 void effects_settle(struct core *core, struct peer *peer, uint64_t seq);
 
 /* Records: the general form, and the one about an attempt. */

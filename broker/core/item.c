@@ -8,7 +8,7 @@
 
 static uint32_t payload_hash(const struct core *core, const struct drv_val *val)
 {
-    return (uint32_t)drv_table_hash(&core->tasks, val->bytes, val->len);
+    return (uint32_t)core_stable_hash(core, val->bytes, val->len);
 }
 
 bool task_payload_equals(const struct core *core, const struct task *task,
@@ -20,8 +20,7 @@ bool task_payload_equals(const struct core *core, const struct task *task,
     return task->payload_len == val->len && task->payload_hash == payload_hash(core, val);
 }
 
-/* A succeeded task is never run again: a hash of its payload is enough to tell conflicts. */
-static void task_give_up_payload(struct core *core, struct task *task)
+void task_give_up_payload(struct core *core, struct task *task)
 {
     struct drv_val val = body_val(task->payload);
     task->payload_hash = payload_hash(core, &val);
@@ -218,6 +217,7 @@ static void record_taken(struct core *core, const struct item *item, bool charge
         .session = who->session,
     };
     effects_record(core, &record);
+    save_item(core, item);
 }
 
 void item_interrupted(struct core *core, const struct item *item, struct who *who)

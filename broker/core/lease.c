@@ -164,6 +164,17 @@ void lease_give(struct core *core, struct lease *lease, struct worker *worker)
     worker->long_held += (lease->flags & LEASE_LONG) != 0;
 }
 
+void lease_restore(struct lease *lease, struct worker *worker)
+{
+    lease->worker = worker;
+    lease->attached = 0;
+    lease->flags |= LEASE_LONG | LEASE_GONE_OUT; /* nobody knows how long it runs */
+    drv_list_push_back(&worker->leases, &lease->in_worker);
+    worker->held++;
+    worker->long_held++;
+    worker->started += (lease->flags & LEASE_STARTED) != 0;
+}
+
 void lease_use_room(struct lease *lease, struct offer *offer)
 {
     struct room *room = worker_room(lease->worker, offer);

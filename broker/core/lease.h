@@ -82,6 +82,8 @@ struct lease *lease_new(struct core *core, const struct item *item);
 void lease_free(struct core *core, struct lease *lease);
 /* Give it to a worker: next attempt. */
 void lease_give(struct core *core, struct lease *lease, struct worker *worker);
+/* The worker held it in an earlier life; flags and instants are in the lease. */
+void lease_restore(struct lease *lease, struct worker *worker);
 /* It takes room of a limited offer, until it is taken. */
 void lease_use_room(struct lease *lease, struct offer *offer);
 /* Take it from its worker; waiters are told. */

@@ -203,7 +203,9 @@ struct who *who_new(struct core *core, const drover_id *session, struct drv_str 
     who->session = *session;
     who->name_len = (uint8_t)name.len;
     who->host_len = (uint8_t)host_len;
-    memcpy(who->text, name.ptr, name.len);
+    if (name.len > 0) {
+        memcpy(who->text, name.ptr, name.len);
+    }
     if (host_len > 0) {
         memcpy(who->text + name.len, host.ptr, host_len);
     }

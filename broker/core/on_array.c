@@ -82,6 +82,7 @@ void on_array_open(struct core *core, struct peer *peer, const struct drv_messag
     }
     if (status == DROVER_OK) {
         reply->number = spec->numbers.level;
+        reply->level = spec->numbers.level;
         status = open_checked(core, peer->session, open, spec, &text);
     }
     if (status) {
@@ -102,6 +103,7 @@ static struct array *named_array(struct core *core, struct reply *reply, const d
         reply_fail(core, reply, DROVER_UNKNOWN, "no such array");
         return NULL;
     }
+    reply->level = save_level_of(core, task);
     return task->array;
 }
 

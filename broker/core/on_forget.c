@@ -15,6 +15,7 @@ static drover_status forget(struct core *core, const struct drv_target *target)
     }
     if (item.index == DROVER_INDEX_NONE && watch_is_pending(item.task)) {
         item.task->flags |= TASK_DISCARD; /* once those who wait for it have it */
+        save_item(core, &item);
     } else if (item.index == DROVER_INDEX_NONE) {
         task_forget(core, item.task);
     } else {

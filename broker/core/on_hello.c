@@ -136,7 +136,8 @@ static void welcome(struct core *core, struct peer *peer)
             message = NULL;
         }
     }
-    effects_send(core, peer, message, 0);
+    effects_send_at(core, peer, message, 0,
+                    session->is_saved ? DROVER_DURABILITY_MEMORY : save_level_max(core));
     if (session->worker != NULL) {
         worker_attached(core, session->worker);
         effects_notice(core, session->is_resumed ? "worker back" : "worker connected",

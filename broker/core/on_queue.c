@@ -97,6 +97,9 @@ void on_queue(struct core *core, struct peer *peer, const struct drv_message *me
     } else {
         queue_apply(core, reply, queue, request);
         queue_keep(core, queue, queue_is_special(core, queue));
+        if (reply->code == DROVER_OK) {
+            save_queue(core, queue);
+        }
     }
     queue_release(core, queue);
 }

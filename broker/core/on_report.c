@@ -72,6 +72,12 @@ static void report_progress(struct core *core, struct peer *peer,
     }
 }
 
+/* The worker drops its copy when the message is settled: not before what it did is safe. */
+static void settle_at(struct peer *peer, enum drover_durability level)
+{
+    peer->settle_level = level > peer->settle_level ? level : peer->settle_level;
+}
+
 /* Why a result is not taken: OK when it was taken before. */
 static drover_status result_verdict(struct core *core, struct peer *peer,
                                     const struct drv_ref *ref)
@@ -83,8 +89,10 @@ static drover_status result_verdict(struct core *core, struct peer *peer,
     }
     if (!item_find(core, &ref->id, ref->index, &item)) {
         core->counters.unknown_results++;
+        settle_at(peer, save_level_max(core));
         return DROVER_UNKNOWN;
     }
+    settle_at(peer, save_level_of(core, item.task));
     if (item.unit->attempt == ref->attempt && item.unit->flags & UNIT_REPORTED) {
         core->counters.duplicate_results++;
         return DROVER_OK;
@@ -153,6 +161,7 @@ static bool report_result(struct core *core, struct peer *peer,
     struct item item = lease_item(lease);
     struct worker *worker = lease->worker;
     struct who *who = worker->who;
+    settle_at(peer, save_level_of(core, item.task));
     lease_start(core, lease);
     type_measure(item.task->spec->line->type, result->run_us);
     worker->tasks_done++;

@@ -30,6 +30,7 @@ static void remember_retry(struct core *core, const struct item *origin,
     if (more != NULL) {
         more->has_retried_as = true;
         more->retried_as = *new_id;
+        save_retried(core, origin);
     }
 }
 

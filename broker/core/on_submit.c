@@ -112,6 +112,9 @@ static void submit_group(struct core *core, struct reply *reply, size_t first,
         return;
     }
     reply->number = spec->numbers.level;
+    if (reply->level < spec->numbers.level) {
+        reply->level = spec->numbers.level;
+    }
     admission->flags = group->spec.flags;
     for (size_t i = 0; i < group->entry_count; i++) {
         submit_entry(core, reply, first + i, &group->entries[i], spec, admission);
@@ -127,6 +130,7 @@ void on_submit(struct core *core, struct peer *peer, const struct drv_message *m
     struct admission admission = {0};
     size_t position = 0;
     reply->number = core->config.durability_max;
+    reply->level = DROVER_DURABILITY_MEMORY; /* or what the tasks ask for */
     for (size_t i = 0; i < submit->group_count; i++) {
         submit_group(core, reply, position, &submit->groups[i], &admission);
         position += submit->groups[i].entry_count;

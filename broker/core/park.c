@@ -249,6 +249,7 @@ void tomb_revive(struct core *core, const struct item *item)
     struct tomb *tomb = tomb_find(core, &item->task->id, item->index);
     if (tomb != NULL) {
         item->unit->attempt = tomb->attempt;
+        save_item(core, item);
         tomb_free(core, tomb);
     }
 }

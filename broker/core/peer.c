@@ -64,13 +64,15 @@ bool peer_window_has(const struct peer *peer, uint64_t bytes)
     return peer->flight_bytes <= window && bytes <= window - peer->flight_bytes;
 }
 
-struct flight *peer_fly(struct core *core, struct peer *peer, uint64_t bytes)
+struct flight *peer_fly(struct core *core, struct peer *peer, uint64_t bytes,
+                        enum drover_durability level)
 {
     struct flight *flight = core_alloc(core, sizeof *flight);
     if (flight == NULL) {
         return NULL;
     }
     flight->token = ++peer->last_token;
+    flight->level = level;
     flight->bytes = bytes;
     drv_list_init(&flight->sent);
     drv_list_init(&flight->watches);
@@ -89,13 +91,32 @@ void peer_land(struct core *core, struct peer *peer, struct flight *flight)
     core_free(core, flight, sizeof *flight);
 }
 
+/* The level at which the message left; nothing overtakes within it. */
+static enum drover_durability level_of_token(const struct peer *peer, uint64_t token)
+{
+    enum drover_durability level = DROVER_DURABILITY_MEMORY;
+    DRV_LIST_EACH(link, &peer->flights)
+    {
+        const struct flight *flight = DRV_LIST_ITEM(link, struct flight, link);
+        if (flight->token > token) {
+            break;
+        }
+        level = flight->level;
+    }
+    return level;
+}
+
 void peer_settled(struct core *core, struct peer *peer, uint64_t token)
 {
-    struct drv_list *link;
-    while ((link = drv_list_first(&peer->flights)) != NULL) {
+    enum drover_durability level = level_of_token(peer, token);
+    DRV_LIST_EACH_SAFE(link, &peer->flights)
+    {
         struct flight *flight = DRV_LIST_ITEM(link, struct flight, link);
         if (flight->token > token) {
             break;
+        }
+        if (flight->level != level) {
+            continue;
         }
         if (flight->items > 0) {
             watch_settle(core, peer->session, flight);
@@ -204,7 +225,7 @@ void peer_note(struct core *core, struct peer *peer, uint64_t seq, uint32_t posi
         .seq = seq, .position = position, .code = (uint32_t)code};
 }
 
-static void peer_flush_notes(struct core *core, struct peer *peer)
+static void peer_flush_notes(struct core *core, struct peer *peer, enum drover_durability level)
 {
     for (size_t at = 0; at < peer->note_count;) {
         size_t count = peer->note_count - at;
@@ -215,7 +236,7 @@ static void peer_flush_notes(struct core *core, struct peer *peer)
                                                       count * sizeof *peer->notes);
             message->ack_notes.note_count = message->ack_notes.notes == NULL ? 0 : count;
         }
-        effects_send(core, peer, message, 0);
+        effects_send_at(core, peer, message, 0, level);
         at += count;
     }
     peer->note_count = 0;
@@ -223,6 +244,7 @@ static void peer_flush_notes(struct core *core, struct peer *peer)
 
 static void peer_flush(struct core *core, struct peer *peer)
 {
+    enum drover_durability level = peer->settle_level;
     peer->is_dirty = false;
     if (peer->settled < peer->seq) {
         effects_settle(core, peer, peer->seq);
@@ -230,7 +252,7 @@ static void peer_flush(struct core *core, struct peer *peer)
     if (!peer_is_open(peer)) {
         return;
     }
-    peer_flush_notes(core, peer);
+    peer_flush_notes(core, peer, level);
     replies_flush(core, peer->session);
     if (peer->session->role == DRV_ROLE_WORKER && peer->session->worker != NULL) {
         worker_flush(core, peer->session->worker);

@@ -305,6 +305,21 @@ void line_return(struct core *core, struct line *line, struct place *place)
     }
 }
 
+void line_restore(struct core *core, struct line *line, struct place *place)
+{
+    struct drv_list *last = drv_list_last(&line->fifo);
+    if (last != NULL && DRV_LIST_ITEM(last, struct place, link)->arrival > place->arrival) {
+        line_return(core, line, place);
+        return;
+    }
+    DRV_ASSERT(place->where == PLACE_OUT && place->arrival > 0);
+    place->where = PLACE_FIFO;
+    drv_list_push_back(&line->fifo, &place->link);
+    if (line_head(line) == place) {
+        line_wake(core, line);
+    }
+}
+
 void line_remove(struct line *line, struct place *place)
 {
     if (place->where == PLACE_FIFO) {

@@ -44,6 +44,7 @@ struct queue {
     struct drv_list lines;  /* struct line.in_queue */
     struct drv_list shares; /* struct share.in_queue */
     struct drv_list sweeps; /* purges going on */
+    uint16_t mark;          /* when its settings were last recorded (save.h) */
     uint8_t name_len;
     char name[]; /* NUL-terminated */
 };
@@ -121,6 +122,8 @@ static inline bool place_is_in(const struct place *place)
 void line_push(struct core *core, struct line *line, struct place *place);
 /* Where it was before. */
 void line_return(struct core *core, struct line *line, struct place *place);
+/* Where it was in an earlier life: cheap when places come in the order of their arrival. */
+void line_restore(struct core *core, struct line *line, struct place *place);
 void line_remove(struct line *line, struct place *place);
 struct place *line_head(const struct line *line);
 static inline bool line_is_empty(const struct line *line)

@@ -23,9 +23,11 @@ static struct reply *reply_new(struct core *core, struct session *session, uint6
     reply->session = session;
     reply->req = req;
     reply->is_open = true;
+    reply->level = DROVER_DURABILITY_MEMORY;
     drv_list_init(&reply->link);
     drv_list_init(&reply->due);
     drv_list_init(&reply->waiting);
+    drv_list_init(&reply->unsaved);
     return reply;
 }
 
@@ -52,6 +54,7 @@ void reply_free(struct core *core, struct reply *reply)
     timer_fini(core, &reply->timer);
     drv_list_remove(&reply->due);
     drv_list_remove(&reply->link);
+    drv_list_remove(&reply->unsaved);
     if (reply->is_kept) {
         session->reply_count--;
         session->reply_bytes -= reply->cost;
@@ -59,6 +62,7 @@ void reply_free(struct core *core, struct reply *reply)
         session->unkept_count--;
     }
     body_release(core, &reply->val);
+    body_release(core, &reply->texts);
     free(reply->notes);
     core->memory_bytes -= reply->cost;
     core_free(core, reply, sizeof *reply);
@@ -98,6 +102,7 @@ static void reply_finish(struct core *core, struct reply *reply)
         struct core_record record = {
             .kind = CORE_RECORD_REPLY, .session = session->id, .req = reply->req};
         effects_record(core, &record);
+        save_reply(core, reply);
     }
     if (session->peer == NULL) {
         if (!reply->is_kept) {
@@ -159,9 +164,10 @@ void reply_timeout(struct core *core, struct reply *reply)
 
 /* --- requests ---------------------------------------------------------------------------- */
 
-static void replies_release_below(struct core *core, struct session *session, uint64_t floor)
+void replies_release_below(struct core *core, struct session *session, uint64_t floor)
 {
     session->floor = floor;
+    save_session_change(core, session);
     struct drv_list *link;
     while ((link = drv_list_first(&session->replies)) != NULL) {
         struct reply *reply = DRV_LIST_ITEM(link, struct reply, link);
@@ -180,6 +186,31 @@ static struct drv_list *reply_before(const struct session *session, uint64_t req
         link = link->prev;
     }
     return link;
+}
+
+struct reply *reply_restore(struct core *core, struct session *session, uint64_t req)
+{
+    struct drv_list *before = reply_before(session, req);
+    if (before != &session->replies && DRV_LIST_ITEM(before, struct reply, link)->req == req) {
+        struct drv_list *known = before;
+        before = before->prev;
+        reply_free(core, DRV_LIST_ITEM(known, struct reply, link));
+    }
+    struct reply *reply = reply_new(core, session, req);
+    if (reply != NULL) {
+        reply->is_kept = true;
+        session->reply_count++;
+        drv_list_insert_after(before, &reply->link);
+    }
+    return reply;
+}
+
+void reply_restored(struct core *core, struct reply *reply)
+{
+    reply->is_open = false;
+    reply->cost = reply->note_capacity * sizeof *reply->notes + body_len(reply->val);
+    reply->session->reply_bytes += reply->cost;
+    core->memory_bytes += reply->cost;
 }
 
 /* An answer that is not kept; NULL when the peer was closed: it asks and does not read, or
@@ -227,6 +258,7 @@ static struct reply *request_open(struct core *core, struct session *session,
         return NULL;
     }
     reply->is_kept = true;
+    reply->level = save_level_max(core);
     session->reply_count++;
     drv_list_insert_after(before, &reply->link);
     if (request->budget_ms > 0) {
@@ -332,10 +364,13 @@ static void replies_send(struct core *core, struct session *session)
     struct drv_meter meter;
     drv_meter_reset(&meter);
     size_t count = 0, note_count = 0;
+    enum drover_durability level = DROVER_DURABILITY_MEMORY;
     DRV_LIST_EACH(link, &session->due)
     {
-        if (count == DRV_BATCH_MAX ||
-            !reply_fits(DRV_LIST_ITEM(link, struct reply, due), &meter, &note_count)) {
+        const struct reply *reply = DRV_LIST_ITEM(link, struct reply, due);
+        level = count == 0 ? reply->level : level;
+        if (count == DRV_BATCH_MAX || reply->level != level ||
+            !reply_fits(reply, &meter, &note_count)) {
             break;
         }
         count++;
@@ -357,7 +392,7 @@ static void replies_send(struct core *core, struct session *session)
     }
     message->reply.replies = replies;
     message->reply.reply_count = count;
-    effects_send(core, session->peer, message, 0);
+    effects_send_at(core, session->peer, message, 0, level);
 }
 
 void replies_flush(struct core *core, struct session *session)

@@ -21,8 +21,9 @@ struct reply_note {
 };
 
 struct reply {
-    struct drv_list link; /* in session->replies, by req */
-    struct drv_list due;  /* in session->due while it has to be sent */
+    struct drv_list link;    /* in session->replies, by req */
+    struct drv_list due;     /* in session->due while it has to be sent */
+    struct drv_list unsaved; /* in session->unsaved_replies until it is recorded */
     struct session *session;
     uint64_t req;
     bool is_open;      /* not answered yet */
@@ -32,8 +33,10 @@ struct reply {
     int64_t number;    /* what it means depends on the request */
     const char *text;  /* static or NULL */
     uint32_t retry_after_ms;
-    struct body *val;         /* shared */
-    struct reply_note *notes; /* owned */
+    enum drover_durability level; /* that what it speaks of must have first */
+    struct body *val;             /* shared */
+    struct body *texts;           /* restored ones: owns all texts; NULL: they are static */
+    struct reply_note *notes;     /* owned */
     size_t note_count;
     size_t note_capacity;
     struct timer timer;      /* budget, while open */
@@ -71,6 +74,11 @@ bool reply_wait(struct core *core, struct reply *reply, struct drv_list *cause);
 /* All that wait in this list have waited long enough. */
 void waiters_release(struct core *core, struct drv_list *cause);
 
+/* An answer of an earlier life, to be filled, then kept; NULL when out of memory. */
+struct reply *reply_restore(struct core *core, struct session *session, uint64_t req);
+void reply_restored(struct core *core, struct reply *reply);
+/* Those below have been received. */
+void replies_release_below(struct core *core, struct session *session, uint64_t floor);
 void reply_free(struct core *core, struct reply *reply);
 /* The budget of an open request is used up. */
 void reply_timeout(struct core *core, struct reply *reply);

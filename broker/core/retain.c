@@ -34,10 +34,17 @@ static int64_t keep_us(const struct core *core, const struct task *task)
 
 void task_retain(struct core *core, struct task *task)
 {
+    task_retain_since(core, task, core->now_us);
+}
+
+void task_retain_since(struct core *core, struct task *task, int64_t ended_us)
+{
+    int64_t age_us = core->now_us - ended_us;
+    int64_t left_us = keep_us(core, task) - age_us;
     if (task->spec->numbers.keep_us == 0) {
         task->flags |= TASK_RELEASE;
     }
-    timer_arm(core, &task->timer, core->now_us + keep_us(core, task));
+    timer_arm(core, &task->timer, core->now_us + (left_us > 0 ? left_us : 0));
     struct more *more = unit_more(core, &task->unit);
     if (more != NULL) {
         more->task = task;

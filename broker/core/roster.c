@@ -149,7 +149,11 @@ static void worker_free(struct core *core, struct worker *worker)
     if (worker->who != NULL) {
         drv_table_remove_entry(&core->workers_by_name, name_hash(core, worker_name(worker)),
                                worker);
-        who_release(core, &worker->who);
+        worker->session->past = worker->who;
+        worker->who = NULL;
+    }
+    if (worker->is_draining) {
+        save_session(core, worker->session);
     }
     worker_set_details(core, worker, str_of(NULL, 0));
     core_free(core, worker->stale, worker->stale_capacity * sizeof *worker->stale);
@@ -191,6 +195,7 @@ static bool worker_name_it(struct core *core, struct worker *worker,
     if (worker->who == NULL) {
         return false;
     }
+    who_release(core, &worker->session->past);
     if (drv_table_insert(&core->workers_by_name, name_hash(core, name), worker)) {
         who_release(core, &worker->who);
         return false;
@@ -256,6 +261,43 @@ drover_status worker_hello(struct core *core, struct session *session,
     worker_heard(core, worker);
     worker_update(core, worker);
     return DROVER_OK;
+}
+
+struct worker *worker_restore(struct core *core, struct session *session)
+{
+    const struct who *past = session->past;
+    struct drv_hello hello = {.role = DRV_ROLE_WORKER};
+    if (past != NULL) {
+        hello.name = str_of(past->text, past->name_len);
+        hello.worker.host = str_of(past->text + past->name_len, past->host_len);
+    }
+    struct worker *worker = worker_new(core, session);
+    if (worker != NULL && !worker_enter(core, worker, &hello)) {
+        worker_free(core, worker);
+        worker = NULL;
+    }
+    if (worker != NULL) {
+        worker->is_draining = session->was_draining;
+        worker->is_awaited = true;
+        core->awaited++;
+        worker->heard_us = core->now_us;
+        timer_arm(core, &worker->timer, core->now_us + core->config.reattach_us);
+    }
+    return worker;
+}
+
+/* It is back, or will not come. The window closes with the last one, unless a lease waits for
+ * its task to be submitted again. */
+static void worker_arrived(struct core *core, struct worker *worker)
+{
+    if (!worker->is_awaited) {
+        return;
+    }
+    worker->is_awaited = false;
+    if (--core->awaited == 0 && core->is_reattach_open && drv_table_count(&core->parked) == 0) {
+        timer_disarm(core, &core->reattach_timer);
+        park_close(core);
+    }
 }
 
 /* --- capacity ---------------------------------------------------------------------------- */
@@ -390,13 +432,15 @@ static void stale_add(struct core *core, struct worker *worker, const drover_id 
 
 /* The worker may still hold that attempt, from an earlier life of the broker: the next one
  * given out must be another. */
-static void pass_attempt(struct unit *unit, uint32_t attempt)
+static void pass_attempt(struct core *core, const struct item *item, uint32_t attempt)
 {
+    struct unit *unit = item->unit;
     const struct lease *lease = unit_lease(unit);
     bool is_held = lease != NULL && lease->worker != NULL;
     if (!unit_is_terminal(unit) && !is_held && unit->attempt < attempt) {
         unit->attempt = attempt;
         unit->flags &= (uint8_t)~UNIT_REPORTED;
+        save_item(core, item);
     }
 }
 
@@ -417,7 +461,7 @@ static bool worker_attach_one(struct core *core, struct worker *worker,
     }
     struct lease *lease = unit_lease(item.unit);
     if (lease == NULL || lease->worker != worker || item.unit->attempt != attached->attempt) {
-        pass_attempt(item.unit, attached->attempt);
+        pass_attempt(core, &item, attached->attempt);
         /* A held result of an attempt that ended is sent again, and answered then. */
         return attached->state == 3;
     }
@@ -460,6 +504,7 @@ void worker_attached(struct core *core, struct worker *worker)
             lease_reclaim(core, lease);
         }
     }
+    worker_arrived(core, worker);
     worker_update(core, worker);
 }
 
@@ -525,6 +570,7 @@ void worker_lose(struct core *core, struct worker *worker)
     while ((link = drv_list_first(&worker->parked)) != NULL) {
         park_lose(core, DRV_LIST_ITEM(link, struct parked, in_worker));
     }
+    worker_arrived(core, worker);
     worker_free(core, worker);
 }
 
@@ -546,6 +592,7 @@ void worker_drain(struct core *core, struct worker *worker, bool on)
         return;
     }
     worker->is_draining = on;
+    save_session(core, worker->session);
     worker->drain_due = true;
     session_touch(core, worker->session);
     worker_update(core, worker);

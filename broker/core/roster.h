@@ -50,6 +50,7 @@ struct worker {
     struct timer timer;   /* silence */
     int64_t heard_us;     /* last message */
     bool is_draining;     /* by request */
+    bool is_awaited;      /* of an earlier life, and has not come back */
     bool drain_due;       /* to be told */
     bool is_choked;       /* the window is full */
     uint32_t attach_left; /* leases that it will still list */
@@ -88,6 +89,9 @@ struct worker *worker_find(const struct core *core, struct drv_str name);
 /* A HELLO: new worker, or the known one again. OK, NOMEM, BUSY. */
 DROVER_MUST_USE drover_status worker_hello(struct core *core, struct session *session,
                                            const struct drv_hello *hello);
+/* The one of an earlier life (session->past): away until the reattach window is over, with a
+ * class that fits nothing. NULL when out of memory. */
+struct worker *worker_restore(struct core *core, struct session *session);
 /* One ATTACH; entries that are not its own are aborted as stale. */
 void worker_attach(struct core *core, struct worker *worker, const struct drv_attach *attach);
 /* All is listed: what was not listed goes back free. */

@@ -49,7 +49,7 @@ bool array_has_same(const struct core *core, const struct array *array, uint32_t
         return false;
     }
     if (element->flags & ELEMENT_FREED) {
-        return element->offset == (uint32_t)drv_table_hash(&core->tasks, val->bytes, val->len);
+        return element->offset == (uint32_t)core_stable_hash(core, val->bytes, val->len);
     }
     struct drv_val kept = element_payload(array, element);
     return val_equals(&kept, val);
@@ -75,8 +75,8 @@ static bool array_reserve_pages(struct core *core, struct array *array, uint32_t
     return true;
 }
 
-static bool array_reserve_elements(struct core *core, struct array *array, uint32_t first,
-                                   uint32_t count)
+bool array_reserve_elements(struct core *core, struct array *array, uint32_t first,
+                            uint32_t count)
 {
     if (!array_reserve_pages(core, array, first + count)) {
         return false;
@@ -92,8 +92,7 @@ static bool array_reserve_elements(struct core *core, struct array *array, uint3
     return true;
 }
 
-/* Room to write down in which order elements end, so that ending never needs memory. */
-static bool array_reserve_order(struct core *core, struct array *array, uint32_t count)
+bool array_reserve_order(struct core *core, struct array *array, uint32_t count)
 {
     uint32_t pages = (count + ARRAY_PAGE - 1) / ARRAY_PAGE;
     while (array->order_count < pages) {
@@ -114,7 +113,7 @@ static bool array_reserve_order(struct core *core, struct array *array, uint32_t
     return true;
 }
 
-static bool array_reserve_run(struct core *core, struct array *array)
+bool array_reserve_run(struct core *core, struct array *array)
 {
     if (array->run_count < array->run_capacity) {
         return true;
@@ -130,18 +129,8 @@ static bool array_reserve_run(struct core *core, struct array *array)
     return true;
 }
 
-static struct run *run_new(struct core *core, struct array *array, const struct drv_val *items,
-                           uint32_t count)
+struct run *run_new(struct core *core, struct array *array, size_t bytes, uint32_t large)
 {
-    size_t bytes = 0;
-    uint32_t large = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (item_is_large(&items[i])) {
-            large++;
-        } else {
-            bytes += items[i].is_nil ? 0 : items[i].len + item_type_len(&items[i]);
-        }
-    }
     struct run *run = core_alloc(core, sizeof *run);
     if (run == NULL) {
         return NULL;
@@ -158,6 +147,21 @@ static struct run *run_new(struct core *core, struct array *array, const struct 
     run->task = array->task;
     place_init(&run->place, PLACE_RUN);
     return run;
+}
+
+static struct run *run_for(struct core *core, struct array *array, const struct drv_val *items,
+                           uint32_t count)
+{
+    size_t bytes = 0;
+    uint32_t large = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (item_is_large(&items[i])) {
+            large++;
+        } else {
+            bytes += items[i].is_nil ? 0 : items[i].len + item_type_len(&items[i]);
+        }
+    }
+    return run_new(core, array, bytes, large);
 }
 
 /* Copies the values. False when out of memory. */
@@ -195,21 +199,43 @@ static bool run_fill(struct core *core, struct run *run, const struct drv_val *i
 
 /* --- taking in --------------------------------------------------------------------------- */
 
-/* Into line, or asleep until the delay is over. */
-static void run_enter(struct core *core, struct run *run)
+/* Its end of waiting: of the delay, or of all patience. */
+static void run_arm(struct core *core, struct run *run)
 {
     const struct spec_numbers *numbers = &run->task->spec->numbers;
     int64_t expires_us = numbers->expire_us > 0 ? run->arrived_us + numbers->expire_us
                                                 : INT64_MAX;
     int64_t due_us = run->is_delayed ? run->arrived_us + numbers->delay_us : INT64_MAX;
-    if (!run->is_delayed) {
-        line_push(core, run->task->spec->line, &run->place);
-        core->arrival += run->count; /* one number for each element */
-    }
     due_us = expires_us < due_us ? expires_us : due_us;
     if (due_us != INT64_MAX) {
         timer_arm(core, &run->timer, due_us);
     }
+}
+
+/* Into line, or asleep until the delay is over. */
+static void run_enter(struct core *core, struct run *run)
+{
+    if (!run->is_delayed) {
+        line_push(core, run->task->spec->line, &run->place);
+        core->arrival += run->count; /* one number for each element */
+    }
+    run_arm(core, run);
+}
+
+void run_restore(struct core *core, struct run *run)
+{
+    run->next = run->first;
+    run_skip_taken(run);
+    if (run->waiting == 0) {
+        return;
+    }
+    if (!run->is_delayed && run->place.arrival > 0) {
+        line_restore(core, run->task->spec->line, &run->place);
+    } else if (!run->is_delayed) {
+        line_push(core, run->task->spec->line, &run->place);
+        core->arrival += run->count;
+    }
+    run_arm(core, run);
 }
 
 static void run_begin(struct core *core, struct run *run)
@@ -230,6 +256,7 @@ static void run_begin(struct core *core, struct run *run)
         effects_record_item(core, CORE_RECORD_SUBMIT, &item, NULL);
     }
     run_enter(core, run);
+    save_run(core, run);
     for (uint32_t i = 0; drv_table_count(&core->parked) > 0 && i < run->count; i++) {
         struct item item = array_item(array, run->first + i);
         (void)park_adopt(core, &item);
@@ -245,7 +272,7 @@ drover_status array_add(struct core *core, struct array *array, uint32_t first,
         !array_reserve_run(core, array)) {
         return DROVER_NOMEM;
     }
-    struct run *run = run_new(core, array, items, count);
+    struct run *run = run_for(core, array, items, count);
     if (run == NULL) {
         return DROVER_NOMEM;
     }
@@ -305,6 +332,7 @@ void run_due(struct core *core, struct run *run)
         }
     }
     run_enter(core, run);
+    save_run_due(core, run);
 }
 
 bool run_take(struct core *core, struct run *run, struct item *out_item)

@@ -82,9 +82,10 @@ static void session_init(struct session *session, const drover_id *id, enum drv_
     session->id = *id;
     session->role = role;
     struct drv_list *lists[] = {
-        &session->replies,      &session->due,         &session->arrays,
-        &session->watches,      &session->ready_tasks, &session->ready_watches,
-        &session->ready_losses, &session->away,
+        &session->replies,         &session->due,         &session->arrays,
+        &session->watches,         &session->ready_tasks, &session->ready_watches,
+        &session->ready_losses,    &session->away,        &session->unsaved,
+        &session->unsaved_replies,
     };
     for (size_t i = 0; i < DRV_ARRAY_LEN(lists); i++) {
         drv_list_init(lists[i]);
@@ -115,6 +116,7 @@ struct session *session_new(struct core *core, const drover_id *id, enum drv_rol
     }
     struct core_record record = {.kind = CORE_RECORD_SESSION, .id = *id};
     effects_record(core, &record);
+    save_session(core, session);
     return session;
 }
 
@@ -194,10 +196,22 @@ static void ties_step(struct core *core, struct sweep *sweep, uint32_t budget)
         struct task *task = DRV_LIST_ITEM(link, struct tie, link)->task;
         struct item item = item_of_task(task);
         unit_untie(core, &task->unit);
+        save_item(core, &item);
         cancel_item(core, &item, "its session has ended");
     }
     sweep_done(core, sweep);
     core_free(core, ties, sizeof *ties);
+}
+
+void ties_cancel(struct core *core, struct drv_list *list)
+{
+    struct ties *ties = drv_list_is_empty(list) ? NULL : core_alloc(core, sizeof *ties);
+    if (ties != NULL) {
+        sweep_init(&ties->sweep, ties_step);
+        drv_list_init(&ties->list);
+        drv_list_splice_back(&ties->list, list);
+        sweep_start(core, &ties->sweep);
+    }
 }
 
 struct ties *session_ties(struct core *core, struct session *session)
@@ -244,10 +258,13 @@ void session_end(struct core *core, struct session *session)
     }
     struct core_record record = {.kind = CORE_RECORD_SESSION_END, .id = session->id};
     effects_record(core, &record);
+    drv_list_remove(&session->unsaved);
+    save_session_end(core, session);
     drv_table_remove_entry(&core->sessions_by_id, session_hash(core, &session->id), session);
     drv_list_remove(&session->away);
     session_leave(&core->sessions, session);
     timer_fini(core, &session->timer);
+    who_release(core, &session->past);
     session_set_name(core, session, str_of(NULL, 0));
     core_free(core, session, sizeof *session);
 }
@@ -263,6 +280,10 @@ void session_goodbye(struct core *core, struct session *session)
 bool session_set_name(struct core *core, struct session *session, struct drv_str name)
 {
     char *copy = NULL;
+    if (session->name != NULL && name.ptr != NULL &&
+        str_equals(drv_str_of(session->name), name)) {
+        return true;
+    }
     if (name.ptr != NULL) {
         copy = core_alloc(core, name.len + 1);
         if (copy == NULL) {
@@ -274,6 +295,9 @@ bool session_set_name(struct core *core, struct session *session, struct drv_str
         core_free(core, session->name, strlen(session->name) + 1);
     }
     session->name = copy;
+    if (copy != NULL) {
+        save_session(core, session);
+    }
     return true;
 }
 

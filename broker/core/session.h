@@ -16,6 +16,7 @@
 #include "sweep.h"
 #include "timer.h"
 
+struct who;
 struct worker;
 struct body;
 
@@ -25,12 +26,13 @@ enum peer_state { PEER_NEW, PEER_ATTACHING, PEER_OPEN, PEER_DEAD };
 struct flight {
     struct drv_list link; /* in peer->flights, oldest first */
     uint64_t token;
-    uint64_t bytes;          /* charged against the window */
-    uint64_t items;          /* entries of RESULTS */
-    struct drv_list sent;    /* RESULTS: tasks of this session in it (task->place.link) */
-    struct drv_list watches; /* RESULTS: single targets in it (watch->in_session) */
-    struct drv_list losses;  /* RESULTS: entries about tasks that a restart took */
-    struct drv_list pieces;  /* RESULTS: parts of arrays (struct piece) */
+    enum drover_durability level; /* at which it was sent: messages overtake across levels */
+    uint64_t bytes;               /* charged against the window */
+    uint64_t items;               /* entries of RESULTS */
+    struct drv_list sent;         /* RESULTS: tasks of this session in it (task->place.link) */
+    struct drv_list watches;      /* RESULTS: single targets in it (watch->in_session) */
+    struct drv_list losses;       /* RESULTS: entries about tasks that a restart took */
+    struct drv_list pieces;       /* RESULTS: parts of arrays (struct piece) */
 };
 
 struct peer {
@@ -39,11 +41,12 @@ struct peer {
     enum peer_state state;
     struct session *session; /* ATTACHING and OPEN */
     bool is_blocked;
-    bool is_broken;       /* an effect for it was lost to lack of memory */
-    bool is_dirty;        /* to be flushed at the end of the turn */
-    struct drv_list link; /* in core->dirty_workers or dirty_clients */
-    uint64_t seq;         /* last message received */
-    uint64_t settled;     /* told to the shell */
+    bool is_broken;                      /* an effect for it was lost to lack of memory */
+    bool is_dirty;                       /* to be flushed at the end of the turn */
+    struct drv_list link;                /* in core->dirty_workers or dirty_clients */
+    uint64_t seq;                        /* last message received */
+    uint64_t settled;                    /* told to the shell */
+    enum drover_durability settle_level; /* of what was reported since */
     uint64_t last_token;
     struct drv_list flights;
     uint64_t flight_bytes;
@@ -85,6 +88,14 @@ struct session {
     uint64_t reply_bytes;
     uint32_t unkept_count; /* answers to questions that have not been sent */
     struct drv_list due;   /* replies to go out with the next flush */
+
+    /* records (save.h) */
+    struct drv_list unsaved;         /* in core->save.sessions when something has changed */
+    struct drv_list unsaved_replies; /* struct reply.unsaved */
+    bool is_saved;                   /* recorded as a whole */
+    bool was_draining;               /* while it is restored: its worker */
+    struct who *past;                /* referenced: its worker while it has none */
+    uint16_t mark;
 
     /* what it submitted */
     uint64_t unfinished_bytes; /* payloads of tasks that have not ended */
@@ -134,10 +145,11 @@ bool peer_is_open(const struct peer *peer);
 /* Whether `bytes` more may be in flight. */
 bool peer_window_has(const struct peer *peer, uint64_t bytes);
 /* A charged message is about to be sent; NULL when out of memory. */
-struct flight *peer_fly(struct core *core, struct peer *peer, uint64_t bytes);
+struct flight *peer_fly(struct core *core, struct peer *peer, uint64_t bytes,
+                        enum drover_durability level);
 /* It was settled, or is given up. Its lists are empty. */
 void peer_land(struct core *core, struct peer *peer, struct flight *flight);
-/* All messages up to this token are settled. */
+/* All messages of its level up to this token are settled. */
 void peer_settled(struct core *core, struct peer *peer, uint64_t token);
 /* The entry `position` of message `seq` was not taken. */
 void peer_note(struct core *core, struct peer *peer, uint64_t seq, uint32_t position,
@@ -167,6 +179,8 @@ bool sessions_make_room(struct core *core);
 void session_due(struct core *core, struct session *session);
 /* Where tasks that end with it are tied to; NULL when out of memory. */
 struct ties *session_ties(struct core *core, struct session *session);
+/* Cancel tasks (struct tie.link) whose session has ended, in slices. Takes the list. */
+void ties_cancel(struct core *core, struct drv_list *list);
 void session_touch(struct core *core, struct session *session);
 bool session_set_name(struct core *core, struct session *session, struct drv_str name);
 void sessions_fini(struct core *core);

@@ -38,7 +38,7 @@ static void shared_tell_drop(struct core *core, const struct shared *shared)
         message->shared.id = shared->array->task->id;
         message->shared.val.is_nil = true;
     }
-    effects_send(core, peer, message, 0);
+    effects_send_at(core, peer, message, 0, save_level_of(core, shared->array->task));
 }
 
 /* Makes room when the worker keeps many values that nothing uses. */
@@ -123,6 +123,7 @@ void shared_send(struct core *core, struct worker *worker, struct array *array)
         return;
     }
     struct peer *peer = worker->session->peer;
+    enum drover_durability level = save_level_of(core, array->task);
     struct drv_message *message = effects_message(core, DRV_SHARED);
     uint64_t token = 0;
     if (message != NULL) {
@@ -130,11 +131,11 @@ void shared_send(struct core *core, struct worker *worker, struct array *array)
         message->shared.val = body_val(array->with);
         if (message->shared.val.len > DRV_INLINE_MAX) {
             /* Travels as chunks, which are charged. */
-            struct flight *flight = peer_fly(core, peer, message->shared.val.len);
+            struct flight *flight = peer_fly(core, peer, message->shared.val.len, level);
             message = flight == NULL ? NULL : message;
             token = flight == NULL ? 0 : flight->token;
         }
     }
-    effects_send(core, peer, message, token);
+    effects_send_at(core, peer, message, token, level);
     shared->is_sent = message != NULL;
 }

@@ -197,9 +197,15 @@ drover_status spec_ensure(struct core *core, const struct drv_spec *wanted,
     if (spec_tail(&core->scratch, wanted, queue, &numbers)) {
         return DROVER_NOMEM;
     }
-    struct spec_key key = {&numbers, core->scratch.bytes, core->scratch.len};
+    return spec_intern(core, &numbers, core->scratch.bytes, core->scratch.len, out_spec);
+}
+
+drover_status spec_intern(struct core *core, const struct spec_numbers *numbers,
+                          const void *tail, size_t tail_len, struct spec **out_spec)
+{
+    struct spec_key key = {numbers, tail, tail_len};
     uint64_t hash = drv_table_hash(&core->specs, key.tail, key.tail_len) ^
-                    drv_table_hash(&core->specs, &numbers, sizeof numbers);
+                    drv_table_hash(&core->specs, numbers, sizeof *numbers);
     struct spec *spec = drv_table_find(&core->specs, hash, &key);
     spec = spec != NULL ? spec_ref(spec) : spec_new(core, &key, hash);
     if (spec == NULL) {

@@ -46,6 +46,10 @@ DROVER_MUST_USE drover_status spec_check(const struct core *core, const struct d
 /* The shared form with a reference. OK or NOMEM. */
 DROVER_MUST_USE drover_status spec_ensure(struct core *core, const struct drv_spec *spec,
                                           struct spec **out_spec);
+/* The same with everything resolved; the tail is as the numbers say. */
+DROVER_MUST_USE drover_status spec_intern(struct core *core, const struct spec_numbers *numbers,
+                                          const void *tail, size_t tail_len,
+                                          struct spec **out_spec);
 struct spec *spec_ref(struct spec *spec);
 void spec_release(struct core *core, struct spec **spec);
 

@@ -124,6 +124,7 @@ void item_set_state(struct core *core, const struct item *item, enum drover_stat
     struct unit *unit = item->unit;
     enum drover_state before = (enum drover_state)unit->state;
     unit->state = (uint8_t)state;
+    save_item(core, item);
     bool is_whole_array = task_is_array(item->task) && item->index == DROVER_INDEX_NONE;
     if (before == state || is_whole_array) {
         return;
@@ -214,6 +215,26 @@ void item_queue(struct core *core, const struct item *item, bool keeps_place)
     }
 }
 
+void item_restore_place(struct core *core, const struct item *item)
+{
+    struct place *place = item_place(item);
+    int64_t expires_us;
+    if (item->unit->state == DROVER_STATE_DELAYED) {
+        if (!timer_is_armed(item_timer(item))) {
+            timer_arm(core, item_timer(item), core->now_us);
+        }
+        return;
+    }
+    if (place->arrival > 0) {
+        line_restore(core, item->task->spec->line, place);
+    } else {
+        line_push(core, item->task->spec->line, place);
+    }
+    if (item_expires(item, &expires_us)) {
+        timer_arm(core, item_timer(item), expires_us);
+    }
+}
+
 void item_delay(struct core *core, const struct item *item, int64_t until_us)
 {
     int64_t expires_us;
@@ -260,6 +281,7 @@ struct task *task_new(struct core *core, const drover_id *id, struct spec *spec)
 void task_free(struct core *core, struct task *task)
 {
     drv_table_remove_entry(&core->tasks, task_hash(core, &task->id), task);
+    save_drop(core, task);
     task_dismantle(core, task);
 }
 
@@ -292,6 +314,7 @@ void task_forget(struct core *core, struct task *task)
 {
     struct item item = item_of_task(task);
     effects_record_item(core, CORE_RECORD_FORGOTTEN, &item, NULL);
+    save_forget(core, task);
     watch_drop_task(core, task);
     task_unretain(core, task);
     task_free(core, task);
@@ -311,6 +334,7 @@ void task_begin(struct core *core, struct task *task, const struct session *sess
         .session = session->id,
     };
     effects_record(core, &record);
+    save_item(core, &item);
     if (task_is_array(task) || park_adopt(core, &item)) {
         return; /* elements begin when they come; an adopted task runs already */
     }

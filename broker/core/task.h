@@ -27,6 +27,8 @@ enum {                      /* unit flags */
        UNIT_STARTED = 4,    /* some attempt was started: the expiry is over */
        UNIT_REPORTED = 8,   /* the result of the last attempt was taken */
        UNIT_DROPPED = 16,   /* the result is not kept any more */
+       UNIT_DIRTY = 32,     /* to be recorded at the end of the turn */
+       UNIT_SAVED = 64,     /* how it ended is recorded */
 };
 
 /* What can be leased: the task itself, or an element. */
@@ -42,6 +44,7 @@ struct unit {
     uint16_t losses;   /* charged to the loss budget */
     uint8_t state;     /* enum drover_state; 0: an element that was not given yet */
     uint8_t flags;
+    uint16_t mark; /* when it was last recorded as a whole (save.h) */
 };
 
 enum { /* task flags */
@@ -51,6 +54,8 @@ enum { /* task flags */
        TASK_RELEASE = 8,  /* forget it when the result was settled */
        TASK_DISCARD = 32, /* forget it as soon as nobody waits for it */
        TASK_READY = 16,   /* ended and in the owner's ready list, or in flight to it */
+       TASK_SAVED = 64,   /* recorded as a whole */
+       TASK_TIED = 128,   /* in records: ends with its session */
 };
 
 struct task {
@@ -67,6 +72,7 @@ struct task {
     int64_t submitted_us;
     uint32_t payload_len;
     uint32_t payload_hash; /* once it is no longer kept */
+    uint32_t dirty_at;     /* while the unit is dirty: its place among the changed */
     uint8_t flags;
 };
 
@@ -179,6 +185,8 @@ void lease_due(struct core *core, struct lease *lease);
 /* Second half of task_free: gives everything back; a large array in slices. */
 void task_dismantle(struct core *core, struct task *task);
 /* Whether a submit that came again has the payload of the first. */
+/* A succeeded task is never run again: a hash of its payload is enough to tell conflicts. */
+void task_give_up_payload(struct core *core, struct task *task);
 bool task_payload_equals(const struct core *core, const struct task *task,
                          const struct drv_val *val);
 
@@ -188,6 +196,9 @@ void item_set_state(struct core *core, const struct item *item, enum drover_stat
 /* From DELAYED, or after it was returned: into line. */
 void item_queue(struct core *core, const struct item *item, bool keeps_place);
 void item_delay(struct core *core, const struct item *item, int64_t until_us);
+/* Where it stood in an earlier life: its place says when it arrived, its timer until when it is
+ * delayed. */
+void item_restore_place(struct core *core, const struct item *item);
 /* Out of line and timers; the lease stays. */
 void item_unplace(struct core *core, const struct item *item);
 
@@ -232,6 +243,8 @@ void progress_set(struct core *core, struct unit *unit, uint32_t permille, struc
 /* --- retention (retain.c) --- */
 /* The task has ended for good: how long it is kept. */
 void task_retain(struct core *core, struct task *task);
+/* The same for one that ended before. */
+void task_retain_since(struct core *core, struct task *task, int64_t ended_us);
 void task_unretain(struct core *core, struct task *task);
 /* Its time is over: it is forgotten, unless somebody still waits for it. */
 void task_outlived(struct core *core, struct task *task);

@@ -39,6 +39,11 @@ static void own_ended(struct core *core, struct task *task)
     session_touch(core, session);
 }
 
+void watch_restore(struct core *core, struct task *task)
+{
+    own_ended(core, task);
+}
+
 static void own_drop(struct core *core, struct task *task)
 {
     if (task->flags & TASK_READY) {
@@ -126,6 +131,7 @@ drover_status watch_add(struct core *core, struct session *session, const struct
 {
     if (watch_is_own(session, item)) {
         item->task->flags |= flags & WATCH_RELEASE ? TASK_RELEASE : 0;
+        save_item(core, item);
         return DROVER_OK;
     }
     struct watch *watch = watch_find(session, item);
@@ -187,6 +193,7 @@ void watch_remove(struct core *core, struct session *session, const struct item 
 {
     if (watch_is_own(session, item)) {
         own_drop(core, item->task);
+        save_item(core, item);
     }
     struct watch *watch = watch_find(session, item);
     if (watch != NULL) {
@@ -292,6 +299,8 @@ static void settle_tasks(struct core *core, struct session *session, struct flig
         struct task *task = DRV_CONTAINER_OF(link, struct task, place.link);
         task->flags &= (uint8_t) ~(TASK_READY | TASK_WATCHED);
         session->unread--;
+        struct item item = item_of_task(task);
+        save_item(core, &item);
         task_release_if_done(core, task, (task->flags & TASK_RELEASE) != 0);
     }
 }

@@ -59,6 +59,8 @@ DROVER_MUST_USE drover_status watch_add_lost(struct core *core, struct session *
 void watch_remove(struct core *core, struct session *session, const struct item *item);
 void watch_free(struct core *core, struct watch *watch);
 
+/* It has ended in an earlier life: its owner, if it waits for it and still is, gets it. */
+void watch_restore(struct core *core, struct task *task);
 /* The submitting session wants the result. */
 void watch_own(struct core *core, struct task *task, struct session *session, uint32_t flags);
 

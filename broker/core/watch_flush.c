@@ -15,6 +15,7 @@ struct bundle {
     size_t count, capacity;
     struct drv_meter meter;
     uint64_t bytes;
+    enum drover_durability level; /* of all its entries */
 };
 
 static uint64_t credit_left(const struct session *session)
@@ -32,16 +33,19 @@ static bool bundle_has_room(const struct bundle *bundle, uint64_t bytes)
            (is_first || peer_window_has(peer, bundle->bytes + bytes));
 }
 
-static bool bundle_add(struct bundle *bundle, const struct drv_outcome *entry)
+static bool bundle_add(struct bundle *bundle, const struct drv_outcome *entry,
+                       enum drover_durability level)
 {
     size_t head_bytes = OUTCOME_HEAD_BYTES + entry->error.code.len + entry->error.text.len +
                         entry->error.stderr_tail.len;
-    if (!bundle_has_room(bundle, entry->val.len) ||
+    if ((bundle->count > 0 && level != bundle->level) ||
+        !bundle_has_room(bundle, entry->val.len) ||
         !drv_meter_fits(&bundle->meter, head_bytes, &entry->val)) {
         return false;
     }
     bundle->entries[bundle->count++] = *entry;
     bundle->bytes += entry->val.len;
+    bundle->level = level;
     return true;
 }
 
@@ -79,12 +83,17 @@ static void bundle_losses(struct bundle *bundle)
                       .exit_code = -1},
             .level = loss->level,
         };
-        if (!bundle_add(bundle, &entry)) {
+        if (!bundle_add(bundle, &entry, DROVER_DURABILITY_MEMORY)) {
             return;
         }
         drv_list_remove(link);
         drv_list_push_back(&bundle->flight->losses, link);
     }
+}
+
+static enum drover_durability level_of(const struct drv_outcome *outcome)
+{
+    return (enum drover_durability)outcome->level;
 }
 
 static void bundle_tasks(struct bundle *bundle)
@@ -95,7 +104,7 @@ static void bundle_tasks(struct bundle *bundle)
         struct task *task = DRV_CONTAINER_OF(link, struct task, place.link);
         struct item item = item_of_task(task);
         struct drv_outcome entry = outcome_of(&item, (task->flags & TASK_STATES) != 0);
-        if (!bundle_add(bundle, &entry)) {
+        if (!bundle_add(bundle, &entry, level_of(&entry))) {
             return;
         }
         drv_list_remove(link);
@@ -138,7 +147,7 @@ static bool bundle_elements(struct bundle *bundle, struct watch *watch, struct p
     while (watch_skip_dropped(watch, piece) && watch->sent < array->ended) {
         struct item item = array_item(array, array_ended_at(array, watch->sent));
         struct drv_outcome entry = outcome_of(&item, (watch->flags & WATCH_STATES) != 0);
-        if (!bundle_add(bundle, &entry)) {
+        if (!bundle_add(bundle, &entry, level_of(&entry))) {
             piece_cover(piece, watch);
             return false;
         }
@@ -164,7 +173,7 @@ static bool bundle_array(struct core *core, struct bundle *bundle, struct watch 
     if (has_room && is_last) {
         struct item item = item_of_task(watch->task);
         struct drv_outcome entry = outcome_of(&item, true);
-        has_room = bundle_add(bundle, &entry);
+        has_room = bundle_add(bundle, &entry, level_of(&entry));
         watch->last_sent = has_room;
         piece->has_last = has_room;
     }
@@ -197,7 +206,7 @@ static bool bundle_watch(struct core *core, struct bundle *bundle, struct watch 
         item = array_item(watch->task->array, watch->index);
     }
     struct drv_outcome entry = outcome_of(&item, (watch->flags & WATCH_STATES) != 0);
-    if (!bundle_add(bundle, &entry)) {
+    if (!bundle_add(bundle, &entry, level_of(&entry))) {
         return false;
     }
     drv_list_remove(&watch->in_session);
@@ -228,7 +237,7 @@ static bool results_send(struct core *core, struct session *session)
     drv_meter_reset(&bundle.meter);
     bundle.entries = effects_alloc(core, bundle.capacity, sizeof *bundle.entries);
     struct drv_message *message = effects_message(core, DRV_RESULTS);
-    bundle.flight = peer_fly(core, session->peer, 0);
+    bundle.flight = peer_fly(core, session->peer, 0, DROVER_DURABILITY_MEMORY);
     if (bundle.entries == NULL || message == NULL || bundle.flight == NULL) {
         session->peer->is_broken = true;
         return false;
@@ -243,12 +252,13 @@ static bool results_send(struct core *core, struct session *session)
     }
     bundle.flight->bytes = bundle.bytes;
     bundle.flight->items = bundle.count;
+    bundle.flight->level = bundle.level;
     session->peer->flight_bytes += bundle.bytes;
     session->items_in_flight += bundle.count;
     session_expect(core, session);
     message->results.entries = bundle.entries;
     message->results.entry_count = bundle.count;
-    effects_send(core, session->peer, message, bundle.flight->token);
+    effects_send_at(core, session->peer, message, bundle.flight->token, bundle.level);
     return true;
 }
 

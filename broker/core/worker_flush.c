@@ -16,7 +16,8 @@ struct load {
     size_t group_count, entry_count, capacity;
     struct drv_meter meter;
     uint64_t bytes;
-    const struct spec *spec; /* of the group being filled */
+    enum drover_durability level; /* of all entries */
+    const struct spec *spec;      /* of the group being filled */
     uint32_t flags;
 };
 
@@ -61,10 +62,12 @@ static bool load_add(struct core *core, struct load *load, struct lease *lease)
     struct drv_lease_entry entry = {
         .ref = lease_ref(lease), .val = item_payload(&item), .meta = spec_meta(spec)};
     uint32_t flags = lease_wire_flags(lease);
+    enum drover_durability level = save_level_of(core, lease->task);
     bool is_new_group = !group_takes(load, spec, flags);
     size_t head_bytes = LEASE_HEAD_BYTES + entry.meta.len +
                         (is_new_group ? GROUP_HEAD_BYTES : 0);
     if (load->entry_count == load->capacity ||
+        (load->entry_count > 0 && level != load->level) ||
         !drv_meter_fits(&load->meter, head_bytes, &entry.val)) {
         return false;
     }
@@ -74,6 +77,7 @@ static bool load_add(struct core *core, struct load *load, struct lease *lease)
     load->entries[load->entry_count++] = entry;
     load->groups[load->group_count - 1].entry_count++;
     load->bytes += entry.val.len;
+    load->level = level;
     return true;
 }
 
@@ -124,19 +128,22 @@ static void send_load(struct core *core, struct worker *worker)
         drv_list_remove(link);
         lease->flags |= LEASE_GONE_OUT;
     }
-    struct flight *flight = message == NULL ? NULL : peer_fly(core, peer, load.bytes);
+    struct flight *flight = message == NULL ? NULL
+                                            : peer_fly(core, peer, load.bytes, load.level);
     if (flight == NULL) {
         effects_send(core, peer, NULL, 0); /* out of memory: the worker connects anew */
         return;
     }
     message->lease.groups = load.groups;
     message->lease.group_count = load.group_count;
-    effects_send(core, peer, message, flight->token);
+    effects_send_at(core, peer, message, flight->token, load.level);
 }
 
 /* --- notices ----------------------------------------------------------------------------- */
 
-static void *refs_of(struct core *core, struct worker *worker, uint8_t notice, size_t count)
+/* *level rises to what the leases need. */
+static void *refs_of(struct core *core, struct worker *worker, uint8_t notice, size_t count,
+                     enum drover_durability *level)
 {
     struct drv_ref *refs = effects_alloc(core, count, sizeof *refs);
     size_t at = 0;
@@ -146,6 +153,8 @@ static void *refs_of(struct core *core, struct worker *worker, uint8_t notice, s
         if (refs != NULL && at < count && lease->notices & notice) {
             lease->notices &= (uint8_t)~notice;
             refs[at++] = lease_ref(lease);
+            enum drover_durability needed = save_level_of(core, lease->task);
+            *level = needed > *level ? needed : *level;
         }
     }
     return refs;
@@ -169,18 +178,20 @@ static void send_refs(struct core *core, struct worker *worker, uint8_t notice,
     while (left > 0) {
         size_t count = left < DRV_BATCH_MAX ? left : DRV_BATCH_MAX;
         struct drv_message *message = effects_message(core, kind);
-        struct drv_ref *refs = refs_of(core, worker, notice, count);
+        enum drover_durability level = DROVER_DURABILITY_MEMORY;
+        struct drv_ref *refs = refs_of(core, worker, notice, count, &level);
         if (message != NULL && refs != NULL) {
             message->leases.leases = refs;
             message->leases.lease_count = count;
         }
-        effects_send(core, worker->session->peer, refs == NULL ? NULL : message, 0);
+        effects_send_at(core, worker->session->peer, refs == NULL ? NULL : message, 0, level);
         left -= count;
     }
 }
 
 static void send_abort_entries(struct core *core, struct worker *worker,
-                               const struct drv_abort_entry *entries, size_t count)
+                               const struct drv_abort_entry *entries, size_t count,
+                               enum drover_durability level)
 {
     for (size_t at = 0; at < count;) {
         size_t part = count - at < DRV_BATCH_MAX ? count - at : DRV_BATCH_MAX;
@@ -189,7 +200,7 @@ static void send_abort_entries(struct core *core, struct worker *worker,
             message->abort.leases = entries + at;
             message->abort.lease_count = part;
         }
-        effects_send(core, worker->session->peer, message, 0);
+        effects_send_at(core, worker->session->peer, message, 0, level);
         at += part;
     }
 }
@@ -200,7 +211,8 @@ static void send_aborts(struct core *core, struct worker *worker)
     if (count == 0) {
         return;
     }
-    struct drv_ref *refs = refs_of(core, worker, NOTICE_ABORT, count);
+    enum drover_durability level = DROVER_DURABILITY_MEMORY;
+    struct drv_ref *refs = refs_of(core, worker, NOTICE_ABORT, count, &level);
     struct drv_abort_entry *entries = effects_alloc(core, count, sizeof *entries);
     if (refs == NULL || entries == NULL) {
         effects_send(core, worker->session->peer, NULL, 0);
@@ -209,7 +221,7 @@ static void send_aborts(struct core *core, struct worker *worker)
     for (size_t i = 0; i < count; i++) {
         entries[i] = (struct drv_abort_entry){.ref = refs[i], .code = DROVER_CANCELLED};
     }
-    send_abort_entries(core, worker, entries, count);
+    send_abort_entries(core, worker, entries, count, level);
 }
 
 static void send_stale(struct core *core, struct worker *worker)
@@ -225,7 +237,7 @@ static void send_stale(struct core *core, struct worker *worker)
         return;
     }
     worker->stale_count = 0;
-    send_abort_entries(core, worker, entries, count);
+    send_abort_entries(core, worker, entries, count, DROVER_DURABILITY_MEMORY);
 }
 
 static void send_drain(struct core *core, struct worker *worker)

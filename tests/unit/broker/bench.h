@@ -20,6 +20,8 @@ enum { BENCH_PEERS = 64, BENCH_INBOX = 512, BENCH_BIG = 256, BENCH_RECORDS = 409
 
 #define MS ((int64_t)1000)
 #define SECOND (1000 * MS)
+/* The wall clock minus that of the bench. */
+#define BENCH_WALL (1000000 * SECOND)
 
 struct letter { /* a message that the core sent */
     struct drv_message message;
@@ -41,8 +43,15 @@ struct box { /* one peer's side of its connection */
     enum core_port port;
 };
 
+struct bench_log {              /* what the store was given */
+    struct core_saved *records; /* bodies are owned */
+    size_t count, capacity;
+    uint64_t lsn;
+};
+
 struct bench {
     struct core_config config;
+    struct bench_log log;
     struct core *core;
     int64_t now;
     int64_t wants; /* what the last tick asked for */
@@ -172,11 +181,58 @@ static inline void bench_deliver(struct bench *bench, const struct core_effect *
     }
 }
 
+static inline void log_add(struct bench_log *log, const struct core_save *save)
+{
+    if (log->count == log->capacity) {
+        log->capacity = log->capacity == 0 ? 256 : log->capacity * 2;
+        log->records = realloc(log->records, log->capacity * sizeof *log->records);
+        assert_non_null(log->records);
+    }
+    uint8_t *body = malloc(save->head_len + save->tail_len);
+    assert_non_null(body);
+    memcpy(body, save->head, save->head_len);
+    if (save->tail_len > 0) {
+        memcpy(body + save->head_len, save->tail, save->tail_len);
+    }
+    log->records[log->count++] = (struct core_saved){.lsn = ++log->lsn,
+                                                     .kind = save->kind,
+                                                     .index = save->index,
+                                                     .id = save->id,
+                                                     .body = body,
+                                                     .len = save->head_len + save->tail_len};
+}
+
+static inline void log_take(struct bench_log *log, const struct core *core)
+{
+    size_t count;
+    const struct core_save *saves = core_saves(core, &count);
+    for (size_t i = 0; i < count; i++) {
+        log_add(log, &saves[i]);
+    }
+    assert_false(core_has_failed(core));
+}
+
+static inline void log_clear(struct bench_log *log)
+{
+    for (size_t i = 0; i < log->count; i++) {
+        free((void *)log->records[i].body);
+    }
+    log->count = 0;
+}
+
+static inline void log_fini(struct bench_log *log)
+{
+    log_clear(log);
+    free(log->records);
+}
+
 /* One tick, and everything it asks for. */
 static inline void bench_tick(struct bench *bench)
 {
+    core_set_wall(bench->core, bench->now, bench->now + BENCH_WALL);
     bench->wants = core_tick(bench->core, bench->now);
     bench_check(bench);
+    log_take(&bench->log, bench->core);
     size_t count;
     const struct core_effect *effects = core_effects(bench->core, &count);
     for (size_t i = 0; i < count; i++) {
@@ -260,6 +316,7 @@ static inline void box_clear(struct box *box)
 static inline void bench_free(struct bench *bench)
 {
     core_destroy(&bench->core);
+    log_fini(&bench->log);
     for (size_t i = 0; i < BENCH_PEERS; i++) {
         box_clear(&bench->boxes[i]);
     }

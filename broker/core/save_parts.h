@@ -1,0 +1,59 @@
+/*
+ * save_parts.h: what the bodies of records are made of; save_*.c write them, restore_*.c read
+ * them. ../store/README.md is their description.
+ */
+#ifndef CORE_SAVE_PARTS_H
+#define CORE_SAVE_PARTS_H
+
+enum {                     /* of a UNIT, and of the unit in a TASK */
+       PART_FLAGS = 1,     /* of a task; only index NONE */
+       PART_ARRAY = 2,     /* of an array as a whole */
+       PART_LEASE = 4,     /* a worker holds it */
+       PART_ARRIVAL = 8,   /* its place in line, now or when it comes back */
+       PART_TIMER = 16,    /* delayed until then */
+       PART_MORE = 32,     /* how it ended, its attempts, where it comes from */
+       PART_RESULT = 64,   /* the value, last of all */
+       PART_POSITION = 128 /* of an element: it waits outside its run */
+};
+
+enum { /* of PART_ARRAY */
+       ARRAY_PART_SEALED = 1,
+       ARRAY_PART_CANCELLED = 2,
+};
+
+enum { /* of PART_MORE */
+       MORE_ERROR = 1,
+       MORE_HISTORY = 2,
+       MORE_RETRY_OF = 4,
+       MORE_RETRIED = 8,
+};
+
+enum { /* of one attempt */
+       ATTEMPT_STARTED = 1,
+       ATTEMPT_USAGE = 2,
+       ATTEMPT_WHO = 4,
+};
+
+enum { /* of a value in a run: those of the element, and */
+       RUN_DELAYED = 1,
+};
+
+/* Numbers of a spec that are written only when they are not zero, in this order. */
+enum {
+    SPEC_DELAY = 1,
+    SPEC_EXPIRE = 2,
+    SPEC_TIMEOUT = 4,
+    SPEC_BACKOFF = 8,
+    SPEC_BACKOFF_MAX = 16,
+    SPEC_KEEP = 32, /* one more than it says */
+    SPEC_RETRIES = 64,
+    SPEC_LOSSES = 128,
+    SPEC_PRIORITY = 256,
+    SPEC_REQUIRE = 512,
+    SPEC_TAGS = 1024,
+    SPEC_META = 2048,
+};
+
+enum { SESSION_DRAINING = 1 };
+
+#endif
