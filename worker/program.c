@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include "agent.h"
+#include "module.h"
 #include "pool.h"
 #include "settings.h"
 
@@ -98,6 +99,36 @@ static drover_status read_payload(const char *json, drover_value **out_value,
     return status == DROVER_OK ? DROVER_OK : drv_problem_set(problem, status, "%s", why);
 }
 
+/* Of what is done in this very process. */
+static struct pool_config describe(const struct worker_settings *settings,
+                                   const struct drv_log *log)
+{
+    return (struct pool_config){.own = settings->own,
+                                .modules = settings->modules,
+                                .module_count = settings->module_count,
+                                .commands = settings->handlers.commands,
+                                .command_count = settings->handlers.count,
+                                .allow_exec = settings->allow_exec,
+                                .allow_exec_count = settings->allow_exec_count,
+                                .exec_dir = settings->exec_dir,
+                                .slots = 1,
+                                .log = log};
+}
+
+/* --check-config: the options are right; are the modules? */
+static int check(const struct worker_settings *settings)
+{
+    struct drv_problem problem = {""};
+    struct module_set set;
+    const struct pool_config config = describe(settings, NULL);
+    drover_status status = module_set_load(&set, &config, &problem);
+    if (status != DROVER_OK) {
+        return complain(&problem, code_of_start(status));
+    }
+    module_set_fini(&set);
+    return EXIT_SUCCESS;
+}
+
 /* --call: one handler, in this very process. */
 static int call(const struct worker_settings *settings)
 {
@@ -106,16 +137,7 @@ static int call(const struct worker_settings *settings)
     drover_value *payload = NULL;
     drover_value *result = NULL;
     drv_log_init(&log, "drover-worker", settings->log_level);
-    const struct pool_config config = {.own = settings->own,
-                                       .modules = settings->modules,
-                                       .module_count = settings->module_count,
-                                       .commands = settings->handlers.commands,
-                                       .command_count = settings->handlers.count,
-                                       .allow_exec = settings->allow_exec,
-                                       .allow_exec_count = settings->allow_exec_count,
-                                       .exec_dir = settings->exec_dir,
-                                       .slots = 1,
-                                       .log = &log};
+    const struct pool_config config = describe(settings, &log);
     drover_status status = read_payload(settings->call_json, &payload, &problem);
     if (status != DROVER_OK) {
         return complain(&problem, EXIT_USAGE_ERROR);
@@ -148,7 +170,7 @@ static int obey(const struct worker_settings *settings, enum worker_order order)
         (void)printf("drover-worker %s\n", DROVER_VERSION_STRING);
         return EXIT_SUCCESS;
     case WORKER_ORDER_CHECK:
-        return EXIT_SUCCESS;
+        return check(settings);
     }
     return EXIT_USAGE_ERROR;
 }

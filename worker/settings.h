@@ -52,7 +52,7 @@ enum worker_order {
     WORKER_ORDER_CALL,
     WORKER_ORDER_HELP,
     WORKER_ORDER_VERSION,
-    WORKER_ORDER_CHECK, /* --check-config: nothing more */
+    WORKER_ORDER_CHECK, /* --check-config: load the handlers, and nothing more */
 };
 
 /*

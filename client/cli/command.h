@@ -16,7 +16,7 @@ extern const struct cli_command cmd_worker_resume;
 extern const struct cli_command cmd_status;
 extern const struct cli_command cmd_kv_get, cmd_kv_set, cmd_kv_delete, cmd_kv_increment;
 extern const struct cli_command cmd_kv_compare, cmd_kv_list;
-extern const struct cli_command cmd_completion, cmd_complete;
+extern const struct cli_command cmd_doctor, cmd_completion, cmd_complete;
 
 /* All of them in the order of the help. */
 extern const struct cli_command *const cli_commands[];

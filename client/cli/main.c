@@ -12,6 +12,8 @@
  *   stream.c        the loop of map and xargs: an array in, its outcomes out
  *   exec.c          commands on the fleet, for run and xargs
  *   print.c json_out.c grid.c human.c doc.c   values, JSON, tables, numbers, documents
+ *   diagnosis.c doctor_*.c                    what doctor finds, and where it looks
+ *   diagnosis.c doctor_*.c                    what doctor finds, and where it looks
  *   meter.c interrupt.c                       progress, Ctrl-C
  *   README.md       keys of the JSON and exit codes, command by command
  */

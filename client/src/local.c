@@ -4,10 +4,10 @@
 #include "bindir.h"
 #include "check.h"
 #include "clock.h"
+#include "detached.h"
 #include "keeper.h"
 #include "local_spec.h"
 #include "own.h"
-#include "spawn.h"
 #include "tmpdir.h"
 
 #include <drover/drover.h>
@@ -197,7 +197,8 @@ static drover_status start_keeper(const struct plan *plan, int link, int caller)
     for (size_t i = 0; i < plan->spec.count; i++) {
         arguments[KEEPER_OPTIONS + i] = plan->spec.arguments[i];
     }
-    drover_status status = drv_spawn(plan->keeper, arguments, keep, caller >= 0 ? 2 : 1);
+    drover_status status = drv_detached_start(plan->keeper, arguments, keep,
+                                              caller >= 0 ? 2 : 1);
     free(arguments);
     return status;
 }

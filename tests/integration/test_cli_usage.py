@@ -38,7 +38,7 @@ class Usage(unittest.TestCase):
 
     def test_command_of_later_version_is_told(self):
         for command in ("logs", "events", "ps", "top", "schedule", "alerts", "graph", "keygen",
-                        "doctor", "bench"):
+                        "bench"):
             self.assert_mistake(command, about="not in this version")
 
     def test_json_malformed_is_refused(self):

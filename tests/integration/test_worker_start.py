@@ -73,6 +73,9 @@ class Refusals(unittest.TestCase):
             done = run("--config", good, "--check-config")
             self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
             self.assert_refused(run("--config", bad, "--check-config"), "bad.ini:3", "colour")
+            done = run("--load", module("demo"), "--check-config")
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+            self.assert_refused(run("--load", fleet.path("no.so"), "--check-config"), "no.so")
 
 
 class Words(unittest.TestCase):

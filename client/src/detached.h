@@ -1,5 +1,5 @@
 /*
- * spawn.h: starts a program that the host program never notices.
+ * detached.h: starts a program that the host program never notices.
  *
  *     calling thread ──clone──> step ──clone──> exec of the program
  *         waits, reaps           ends at once    belongs to init from now on
@@ -13,8 +13,8 @@
  * A host that is a subreaper, or process 1, adopts what has lost its parent, and so the
  * program: it then gets SIGCHLD when that ends, as for every other orphan.
  */
-#ifndef DRV_CLIENT_SPAWN_H
-#define DRV_CLIENT_SPAWN_H
+#ifndef DRV_CLIENT_DETACHED_H
+#define DRV_CLIENT_DETACHED_H
 
 #include <drover/status.h>
 
@@ -27,7 +27,7 @@
  * told: it is seen by the end of a kept descriptor. Blocks for the length of an exec.
  * OK or LIMIT (no more processes or memory).
  */
-DROVER_MUST_USE drover_status drv_spawn(const char *path, char *const *arguments,
-                                        const int *keep, size_t keep_count);
+DROVER_MUST_USE drover_status drv_detached_start(const char *path, char *const *arguments,
+                                                 const int *keep, size_t keep_count);
 
 #endif

@@ -1,5 +1,5 @@
-/* spawn.c: see spawn.h. */
-#include "spawn.h"
+/* detached.c: see detached.h. */
+#include "detached.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -54,8 +54,8 @@ static bool reap(pid_t child)
     return got == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-drover_status drv_spawn(const char *path, char *const *arguments, const int *keep,
-                        size_t keep_count)
+drover_status drv_detached_start(const char *path, char *const *arguments, const int *keep,
+                                 size_t keep_count)
 {
     struct start start = {
         .path = path, .arguments = arguments, .keep = keep, .keep_count = keep_count};
