@@ -249,6 +249,14 @@ drover_status drover_worker_list(drover_client *client, uint32_t limit, drover_c
     return query_rows(client, DRV_TOPIC_WORKERS, NULL, limit, cursor, timeout_ms, out_document);
 }
 
+drover_status drover_worker_statistics(drover_client *client, uint32_t limit,
+                                       drover_cursor *cursor, int64_t timeout_ms,
+                                       drover_value **out_document)
+{
+    return query_rows(client, DRV_TOPIC_STATISTICS, NULL, limit, cursor, timeout_ms,
+                      out_document);
+}
+
 drover_status drover_kv_list(drover_client *client, const char *prefix, uint32_t limit,
                              drover_cursor *cursor, int64_t timeout_ms,
                              drover_value **out_document)

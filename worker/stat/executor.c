@@ -55,6 +55,7 @@ static bool write_row(struct stat_details *details, const struct stat_executor *
     stat_details_uint(details, "done", executor->done);
     stat_details_uint(details, "crashes", executor->crashes);
     if (process != NULL) {
+        stat_details_text(details, "name", process->name);
         stat_details_uint(details, "uptime_ms", executor->uptime_ms);
         write_use(details, process);
     }

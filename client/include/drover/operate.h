@@ -94,11 +94,24 @@ DROVER_API DROVER_MUST_USE drover_status drover_worker_list(drover_client *clien
                                                             int64_t timeout_ms,
                                                             drover_value **out_document);
 
-/* One worker, by name or id text, with its leases. Returns DROVER_OK or DROVER_UNKNOWN. */
+/* One worker, by name or id text, with its leases and the details of its host. Returns
+ * DROVER_OK or DROVER_UNKNOWN. */
 DROVER_API DROVER_MUST_USE drover_status drover_worker_show(drover_client *client,
                                                             const char *worker,
                                                             int64_t timeout_ms,
                                                             drover_value **out_document);
+
+/*
+ * One page of `workers` with everything their hosts tell: `details` with the groups host (per
+ * core), net, disk, cgroup, executors and processes, as far as each worker was told to gather
+ * them, and `details_age_ms`; limit and cursor as for drover_task_list. Pages have fewer rows
+ * than those of drover_worker_list: a row may have 64 KiB.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_worker_statistics(drover_client *client,
+                                                                  uint32_t limit,
+                                                                  drover_cursor *cursor,
+                                                                  int64_t timeout_ms,
+                                                                  drover_value **out_document);
 
 /* One page of `entries` of the shared data whose key begins with prefix (NULL: all). */
 DROVER_API DROVER_MUST_USE drover_status drover_kv_list(drover_client *client,

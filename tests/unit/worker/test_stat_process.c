@@ -317,7 +317,8 @@ static void test_executors_count_what_is_below_them(void **state)
     put_process(*state, 78, 77, "deeper", 0, 5, 4); /* 79 has ended */
     (void)snprintf(expected, sizeof expected,
                    "{\"executors\":{\"count\":2,\"list\":[{\"pid\":10,\"state\":\"idle\","
-                   "\"model\":\"prefork\",\"done\":4,\"crashes\":0,\"uptime_ms\":1000,"
+                   "\"model\":\"prefork\",\"done\":4,\"crashes\":0,\"name\":\"executor\","
+                   "\"uptime_ms\":1000,"
                    "\"cpu_percent\":null,\"rss_bytes\":%u},{\"pid\":11,\"state\":\"idle\","
                    "\"model\":\"prefork\",\"done\":4,\"crashes\":0}],\"truncated\":false}}",
                    (unsigned)(7 * page()));
@@ -332,7 +333,8 @@ static void test_executors_count_what_is_below_them(void **state)
     roll->list[0].task_ms = 30;
     (void)snprintf(expected, sizeof expected,
                    "{\"executors\":{\"count\":1,\"list\":[{\"pid\":10,\"state\":\"busy\","
-                   "\"model\":\"prefork\",\"done\":4,\"crashes\":0,\"uptime_ms\":1000,"
+                   "\"model\":\"prefork\",\"done\":4,\"crashes\":0,\"name\":\"executor\","
+                   "\"uptime_ms\":1000,"
                    "\"cpu_percent\":50,\"rss_bytes\":%u,\"type\":\"square\","
                    "\"id\":\"00000000000000000000000000\",\"index\":17,\"attempt\":2,"
                    "\"task_ms\":30}],\"truncated\":false}}",
