@@ -36,7 +36,7 @@ const struct drv_option cli_global_options[CLI_GLOBAL_OPTION_COUNT] = {
 
 size_t cli_operand_count(const struct cli *cli)
 {
-    return drv_options_operand_count(cli->options) - cli->words;
+    return drv_options_operand_count(cli->options) - cli->words - cli->trailing;
 }
 
 const char *cli_operand(const struct cli *cli, size_t index)
@@ -91,9 +91,21 @@ int cli_exit_code(drover_status status)
     return CLI_FAILED;
 }
 
+/* What a broker that comes back can put right. */
+static bool is_silence(drover_status status)
+{
+    return status == DROVER_TIMEOUT || status == DROVER_UNAVAILABLE ||
+           status == DROVER_CLOSED || status == DROVER_SESSION_EXPIRED ||
+           status == DROVER_BUSY || status == DROVER_DRAINING;
+}
+
 int cli_failed(const struct cli *cli, drover_status status, const char *what)
 {
     char text[1024] = "";
+    if (cli->silence != NULL && is_silence(status)) {
+        *cli->silence = status;
+        return cli_exit_code(status);
+    }
     if (cli->client != NULL && status != DROVER_TIMEOUT) {
         drover_client_error_text(cli->client, text, sizeof(text));
     }

@@ -68,9 +68,13 @@ struct cli {
     const struct cli_command *command; /* borrowed */
     struct drv_options *options;       /* borrowed */
     size_t words;                      /* operands that name the command: 1 or 2 */
+    size_t trailing;                   /* operands at the end that are not the command's */
     drover_client *client;             /* owned; NULL until cli_connect */
+    int64_t ask_ms;                    /* patience with a question; 0: CLI_ASK_MS */
     const char *program;               /* a command that the tasks name; a private pool allows
                                           it, and runs it here; NULL: none */
+    drover_status *silence;            /* while watching: where a broker that does not answer is
+                                          noted instead of being told; else NULL */
     bool json;
 };
 

@@ -7,6 +7,7 @@
 #include "overview.h"
 #include "print.h"
 #include "rate.h"
+#include "watch.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -88,24 +89,35 @@ static int print_list(const drover_value *document)
     return grid_print(&grid);
 }
 
-static int list(struct cli *cli)
+static int list_once(struct cli *cli)
 {
     drover_value *document = NULL;
-    int code = cli_connect(cli);
-    if (code != CLI_OK) {
-        return code;
-    }
-    drover_status status = drover_queue_list(cli->client, CLI_ASK_MS, &document);
+    drover_status status = drover_queue_list(cli->client, watch_ask_ms(cli), &document);
     if (status != DROVER_OK) {
         return cli_failed(cli, status, "queue ls");
     }
-    code = cli->json ? print_document(document) : print_list(document);
+    int code = cli->json ? print_document(document) : print_list(document);
     drover_value_destroy(&document);
     return code;
 }
 
+static int list(struct cli *cli)
+{
+    return watch_run(cli, 0, 0, list_once);
+}
+
+static const struct drv_option list_options[] = {WATCH_OPTION};
+
 const struct cli_command cmd_queue_list = {
-    .group = "queue", .name = "ls", .summary = "list the queues", .usage = "", .run = list};
+    .group = "queue",
+    .name = "ls",
+    .summary = "list the queues",
+    .usage = WATCH_USAGE,
+    .options = list_options,
+    .option_count = DRV_ARRAY_LEN(list_options),
+    .operand_max = 1,
+    .run = list,
+};
 
 /* ---- pause, resume, purge ---------------------------------------------------------------- */
 

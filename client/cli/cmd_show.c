@@ -8,6 +8,7 @@
 #include "print.h"
 #include "target.h"
 #include "tasks.h"
+#include "watch.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -297,6 +298,7 @@ static const struct drv_option list_options[] = {
      .fallback = "1000",
      .min = 1,
      .max = 1000000},
+    WATCH_OPTION,
 };
 
 static uint32_t wanted_states(const struct cli *cli)
@@ -379,26 +381,28 @@ static int list_grid(const struct cli *cli, const drover_task_filter *filter, ui
     return cli_worse(code, grid_print(&grid));
 }
 
-static int list(struct cli *cli)
+static int list_once(struct cli *cli)
 {
     drover_task_filter filter = DROVER_TASK_FILTER_INIT;
     uint64_t limit = (uint64_t)drv_options_int(cli->options, "limit");
     filter.queue = drv_options_string(cli->options, "queue");
     filter.type = drv_options_string(cli->options, "type");
     filter.states = wanted_states(cli);
-    int code = cli_connect(cli);
-    if (code != CLI_OK) {
-        return code;
-    }
     return cli->json ? list_json(cli, &filter, limit) : list_grid(cli, &filter, limit);
+}
+
+static int list(struct cli *cli)
+{
+    return watch_run(cli, 0, 0, list_once);
 }
 
 const struct cli_command cmd_task_list = {
     .group = "task",
     .name = "ls",
     .summary = "list tasks",
-    .usage = "[--queue QUEUE] [--type TYPE] [--state STATE]... [--limit N]",
+    .usage = "[--queue QUEUE] [--type TYPE] [--state STATE]... [--limit N] " WATCH_USAGE,
     .options = list_options,
     .option_count = DRV_ARRAY_LEN(list_options),
+    .operand_max = 1,
     .run = list,
 };

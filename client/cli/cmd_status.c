@@ -5,22 +5,13 @@
 #include "doc.h"
 #include "grid.h"
 #include "human.h"
-#include "interrupt.h"
 #include "overview.h"
 #include "print.h"
-#include "units.h"
+#include "watch.h"
 
 #include <inttypes.h>
-#include <unistd.h>
 
-enum { INTERVAL_MS = 2000, INTERVAL_MIN_MS = 100, INTERVAL_MAX_MS = 86400000 };
-
-static const struct drv_option options[] = {
-    {.name = "watch",
-     .letter = 'w',
-     .kind = DRV_OPTION_FLAG,
-     .help = "again and again, every INTERVAL (2s if none is said), until Ctrl-C"},
-};
+static const struct drv_option options[] = {WATCH_OPTION};
 
 static void print_broker(const drover_value *broker)
 {
@@ -96,70 +87,27 @@ static int print_status(const drover_value *document)
     return code;
 }
 
-static int once(const struct cli *cli, bool clears)
+static int once(struct cli *cli)
 {
     drover_value *document = NULL;
-    drover_status status = drover_status_get(cli->client, CLI_ASK_MS, &document);
+    drover_status status = drover_status_get(cli->client, watch_ask_ms(cli), &document);
     if (status != DROVER_OK) {
         return cli_failed(cli, status, "status");
-    }
-    if (clears) {
-        (void)fputs("\033[H\033[2J", stdout);
     }
     int code = cli->json ? print_document(document) : print_status(document);
     drover_value_destroy(&document);
     return code;
 }
 
-static int watch(const struct cli *cli, int interval_ms)
-{
-    struct interrupt interrupt;
-    bool clears = !cli->json && isatty(STDOUT_FILENO) != 0;
-    int code = CLI_OK;
-    interrupt_open(&interrupt);
-    do {
-        code = once(cli, clears);
-        if (!cli->json && !clears) {
-            (void)putchar('\n');
-        }
-        (void)fflush(stdout);
-    } while (code == CLI_OK && ferror(stdout) == 0 && !interrupt_wait(&interrupt, interval_ms));
-    interrupt_close(&interrupt);
-    return code;
-}
-
-static int read_interval(const struct cli *cli, int *out_ms)
-{
-    const char *text = cli_operand(cli, 0);
-    uint64_t ms = INTERVAL_MS;
-    if (text != NULL && !drv_options_flag(cli->options, "watch")) {
-        return cli_say(CLI_USAGE, "status: an interval goes with --watch");
-    }
-    if (text != NULL && (drv_duration_parse(text, &ms) != DROVER_OK || ms < INTERVAL_MIN_MS ||
-                         ms > INTERVAL_MAX_MS)) {
-        return cli_say(CLI_USAGE, "status: '%s' is no interval, such as 500ms or 5s", text);
-    }
-    *out_ms = (int)ms;
-    return CLI_OK;
-}
-
 static int run(struct cli *cli)
 {
-    int interval_ms = 0;
-    int code = read_interval(cli, &interval_ms);
-    if (code == CLI_OK) {
-        code = cli_connect(cli);
-    }
-    if (code != CLI_OK) {
-        return code;
-    }
-    return drv_options_flag(cli->options, "watch") ? watch(cli, interval_ms) : once(cli, false);
+    return watch_run(cli, 0, 0, once);
 }
 
 const struct cli_command cmd_status = {
     .name = "status",
     .summary = "the broker, its queues, the hosts and workers",
-    .usage = "[--watch [INTERVAL]]",
+    .usage = WATCH_USAGE,
     .options = options,
     .option_count = DRV_ARRAY_LEN(options),
     .operand_max = 1,

@@ -8,6 +8,8 @@
 #include "overview.h"
 #include "print.h"
 #include "target.h"
+#include "watch.h"
+#include "worker_view.h"
 
 #include <string.h>
 
@@ -42,7 +44,8 @@ static int collect(const struct cli *cli, drover_value *list)
     int code = CLI_OK;
     do {
         drover_value *page = NULL;
-        drover_status status = drover_worker_list(cli->client, 0, &cursor, CLI_ASK_MS, &page);
+        drover_status status = drover_worker_list(cli->client, 0, &cursor, watch_ask_ms(cli),
+                                                  &page);
         if (status != DROVER_OK) {
             return cli_failed(cli, status, "worker ls");
         }
@@ -64,17 +67,13 @@ static int print_list_json(drover_value **list)
     return code;
 }
 
-static int list(struct cli *cli)
+static int list_once(struct cli *cli)
 {
     drover_value *workers = NULL;
-    int code = cli_connect(cli);
-    if (code != CLI_OK) {
-        return code;
-    }
     if (drover_value_array_new(&workers) != DROVER_OK) {
         return cli_no_memory();
     }
-    code = collect(cli, workers);
+    int code = collect(cli, workers);
     if (code == CLI_OK) {
         code = cli->json ? print_list_json(&workers) : overview_workers(workers);
     }
@@ -82,8 +81,23 @@ static int list(struct cli *cli)
     return code;
 }
 
+static int list(struct cli *cli)
+{
+    return watch_run(cli, 0, 0, list_once);
+}
+
+static const struct drv_option watch_options[] = {WATCH_OPTION};
+
 const struct cli_command cmd_worker_list = {
-    .group = "worker", .name = "ls", .summary = "list the workers", .usage = "", .run = list};
+    .group = "worker",
+    .name = "ls",
+    .summary = "list the workers",
+    .usage = WATCH_USAGE,
+    .options = watch_options,
+    .option_count = DRV_ARRAY_LEN(watch_options),
+    .operand_max = 1,
+    .run = list,
+};
 
 /* ---- show -------------------------------------------------------------------------------- */
 
@@ -143,15 +157,12 @@ static void print_fields(const drover_value *worker)
                  human_age(doc_int(worker, "heartbeat_age_ms"), age));
 }
 
-static int show(struct cli *cli)
+static int show_once(struct cli *cli)
 {
     const char *name = cli_operand(cli, 0);
     drover_value *worker = NULL;
-    int code = cli_connect(cli);
-    if (code != CLI_OK) {
-        return code;
-    }
-    drover_status status = drover_worker_show(cli->client, name, CLI_ASK_MS, &worker);
+    int code = CLI_OK;
+    drover_status status = drover_worker_show(cli->client, name, watch_ask_ms(cli), &worker);
     if (status != DROVER_OK) {
         return failed(cli, status, name);
     }
@@ -161,18 +172,26 @@ static int show(struct cli *cli)
         print_fields(worker);
         (void)putchar('\n');
         code = print_leases(worker);
+        code = cli_worse(code, worker_view_print(worker));
     }
     drover_value_destroy(&worker);
     return code;
 }
 
+static int show(struct cli *cli)
+{
+    return watch_run(cli, 1, 1, show_once);
+}
+
 const struct cli_command cmd_worker_show = {
     .group = "worker",
     .name = "show",
-    .summary = "one worker and what it runs",
-    .usage = "WORKER",
+    .summary = "one worker, what it runs, and how its host is",
+    .usage = "WORKER " WATCH_USAGE,
+    .options = watch_options,
+    .option_count = DRV_ARRAY_LEN(watch_options),
     .operand_min = 1,
-    .operand_max = 1,
+    .operand_max = 2,
     .first = CLI_WORD_WORKER,
     .run = show,
 };

@@ -7,18 +7,19 @@
 #include <string.h>
 
 const struct cli_command *const cli_commands[] = {
-    &cmd_submit,        &cmd_map,        &cmd_run,         &cmd_xargs,       &cmd_result,
-    &cmd_wait,          &cmd_cancel,     &cmd_retry,       &cmd_forget,      &cmd_show,
-    &cmd_why,           &cmd_task_list,  &cmd_queue_list,  &cmd_queue_pause, &cmd_queue_resume,
-    &cmd_queue_purge,   &cmd_queue_set,  &cmd_worker_list, &cmd_worker_show, &cmd_worker_drain,
-    &cmd_worker_resume, &cmd_status,     &cmd_kv_get,      &cmd_kv_set,      &cmd_kv_delete,
-    &cmd_kv_increment,  &cmd_kv_compare, &cmd_kv_list,     &cmd_doctor,      &cmd_completion,
-    &cmd_complete,
+    &cmd_submit,        &cmd_map,         &cmd_run,          &cmd_xargs,
+    &cmd_result,        &cmd_wait,        &cmd_cancel,       &cmd_retry,
+    &cmd_forget,        &cmd_show,        &cmd_why,          &cmd_task_list,
+    &cmd_queue_list,    &cmd_queue_pause, &cmd_queue_resume, &cmd_queue_purge,
+    &cmd_queue_set,     &cmd_worker_list, &cmd_worker_show,  &cmd_worker_drain,
+    &cmd_worker_resume, &cmd_status,      &cmd_ps,           &cmd_kv_get,
+    &cmd_kv_set,        &cmd_kv_delete,   &cmd_kv_increment, &cmd_kv_compare,
+    &cmd_kv_list,       &cmd_doctor,      &cmd_completion,   &cmd_complete,
 };
 const size_t cli_command_count = DRV_ARRAY_LEN(cli_commands);
 
 /* Named by the design and not there yet, so that the answer is not a riddle. */
-static const char *const later[] = {"logs",  "events", "ps",     "top",  "schedule",
+static const char *const later[] = {"logs",  "events", "top",    "schedule",
                                     "alert", "graph",  "keygen", "bench"};
 
 /* Whether word is name, or its plural where groups have one. */

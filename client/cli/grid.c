@@ -2,6 +2,7 @@
 #include "grid.h"
 
 #include "check.h"
+#include "doc.h"
 #include "human.h"
 
 #include <inttypes.h>
@@ -71,6 +72,15 @@ void grid_double(struct grid *grid, double number)
     char text[HUMAN_TEXT_MAX];
     (void)snprintf(text, sizeof(text), "%.1f", number);
     grid_text(grid, text);
+}
+
+void grid_known(struct grid *grid, const drover_value *map, const char *key)
+{
+    if (map != NULL && doc_has(map, key)) {
+        grid_double(grid, doc_double(map, key));
+    } else {
+        grid_text(grid, "-");
+    }
 }
 
 void grid_age(struct grid *grid, int64_t ms)

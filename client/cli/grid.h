@@ -34,6 +34,8 @@ void grid_text(struct grid *grid, const char *text);
 void grid_int(struct grid *grid, int64_t number);
 /* One decimal. */
 void grid_double(struct grid *grid, double number);
+/* The number under key, "-" when it is nil or not there. */
+void grid_known(struct grid *grid, const drover_value *map, const char *key);
 void grid_age(struct grid *grid, int64_t ms);
 void grid_bytes(struct grid *grid, int64_t bytes);
 /* The state of a task, worker or queue in its colour. */

@@ -13,8 +13,8 @@
  *   exec.c          commands on the fleet, for run and xargs
  *   print.c json_out.c grid.c human.c doc.c   values, JSON, tables, numbers, documents
  *   diagnosis.c doctor_*.c                    what doctor finds, and where it looks
- *   diagnosis.c doctor_*.c                    what doctor finds, and where it looks
- *   meter.c interrupt.c                       progress, Ctrl-C
+ *   overview.c worker_view.c census.c         hosts, one worker, the processes of the fleet
+ *   meter.c interrupt.c watch.c               progress, Ctrl-C, again and again
  *   README.md       keys of the JSON and exit codes, command by command
  */
 #include "cli.h"

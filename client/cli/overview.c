@@ -58,6 +58,10 @@ static void worker_row(struct grid *grid, const drover_value *worker)
     grid_int(grid, doc_int(worker, "tasks_done"));
     grid_text(grid, doc_text(worker, "model", text, sizeof(text)));
     grid_age(grid, doc_int(worker, "heartbeat_age_ms"));
+    drover_value *stats = doc_get(worker, "stats");
+    grid_known(grid, stats, "cpu_percent");
+    grid_known(grid, stats, "memory_percent");
+    drover_value_destroy(&stats);
     grid_text(grid, doc_join(worker, "labels", text, sizeof(text)));
     grid_text(grid, doc_join(worker, "types", text, sizeof(text)));
 }
@@ -73,6 +77,8 @@ int overview_workers(const drover_value *workers)
                                                  {.name = "DONE", .right = true},
                                                  {.name = "MODEL"},
                                                  {.name = "HEARD", .right = true},
+                                                 {.name = "CPU %", .right = true},
+                                                 {.name = "MEMORY %", .right = true},
                                                  {.name = "LABELS", .cut = true},
                                                  {.name = "TYPES", .cut = true}};
     drover_value *item = NULL;
@@ -102,6 +108,8 @@ struct host {
     double disk_percent;
     double load1;
     int64_t processes;
+    int64_t cpus;
+    int64_t memory_used, memory_total;
     int64_t bytes_sent;
     int64_t bytes_recv;
 };
@@ -142,6 +150,9 @@ static void read_stats(struct host *host, const drover_value *worker)
         host->disk_percent = doc_double(stats, "disk_percent");
         host->load1 = doc_double(stats, "load1");
         host->processes = doc_int(stats, "process_count");
+        host->cpus = doc_int(stats, "cpu_count");
+        host->memory_used = doc_int(stats, "memory_used");
+        host->memory_total = doc_int(stats, "memory_total");
         host->bytes_sent = doc_int(stats, "bytes_sent");
         host->bytes_recv = doc_int(stats, "bytes_recv");
     }
@@ -162,7 +173,8 @@ static bool hosts_add(struct hosts *hosts, const drover_value *worker)
     return true;
 }
 
-/* What can be summed is; percentages and load are means over the hosts. */
+/* What can be summed is. A large host counts for more: processors are weighted by how many
+ * there are, memory by its bytes; of disks, whose sizes are not known here, it is the mean. */
 static struct host hosts_sum(const struct hosts *hosts)
 {
     struct host sum = {.name = "all hosts"};
@@ -175,18 +187,21 @@ static struct host hosts_sum(const struct hosts *hosts)
         sum.processes += host->processes;
         sum.bytes_sent += host->bytes_sent;
         sum.bytes_recv += host->bytes_recv;
-        sum.cpu_percent += host->cpu_percent;
-        sum.memory_percent += host->memory_percent;
+        sum.cpus += host->cpus;
+        sum.memory_used += host->memory_used;
+        sum.memory_total += host->memory_total;
+        sum.cpu_percent += host->cpu_percent * (double)host->cpus;
         sum.disk_percent += host->disk_percent;
         sum.load1 += host->load1;
         with_stats += host->has_stats ? 1 : 0;
     }
     sum.has_stats = with_stats > 0;
     if (sum.has_stats) {
-        sum.cpu_percent /= with_stats;
-        sum.memory_percent /= with_stats;
+        sum.cpu_percent = sum.cpus > 0 ? sum.cpu_percent / (double)sum.cpus : 0;
+        sum.memory_percent = sum.memory_total > 0
+                                 ? 100.0 * (double)sum.memory_used / (double)sum.memory_total
+                                 : 0;
         sum.disk_percent /= with_stats;
-        sum.load1 /= with_stats;
     }
     return sum;
 }
@@ -199,6 +214,7 @@ static void host_row(struct grid *grid, const struct host *host)
     grid_int(grid, host->slots);
     grid_int(grid, host->running);
     if (host->has_stats) {
+        grid_int(grid, host->cpus);
         grid_double(grid, host->cpu_percent);
         grid_double(grid, host->memory_percent);
         grid_double(grid, host->disk_percent);
@@ -215,6 +231,7 @@ static int print_hosts(const struct hosts *hosts)
                                                  {.name = "WORKERS", .right = true},
                                                  {.name = "SLOTS", .right = true},
                                                  {.name = "RUNNING", .right = true},
+                                                 {.name = "CPUS", .right = true},
                                                  {.name = "CPU %", .right = true},
                                                  {.name = "MEMORY %", .right = true},
                                                  {.name = "DISK %", .right = true},

@@ -49,8 +49,9 @@ int print_value(const drover_value *value, bool raw)
 
 int print_document(const drover_value *document)
 {
-    return print_json(document,
-                      isatty(STDOUT_FILENO) != 0 ? DROVER_JSON_PRETTY : DROVER_JSON_COMPACT);
+    /* Not of the descriptor: while watching, stdout is a picture (watch.c). */
+    bool is_terminal = isatty(fileno(stdout)) != 0;
+    return print_json(document, is_terminal ? DROVER_JSON_PRETTY : DROVER_JSON_COMPACT);
 }
 
 void print_error_json(struct json_out *json, const drover_outcome *outcome)

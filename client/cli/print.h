@@ -14,7 +14,8 @@
  */
 int print_value(const drover_value *value, bool raw);
 
-/* A document as JSON: indented on a terminal, else one line. CLI_OK, or says why not. */
+/* A document as JSON: indented on a terminal, else, and while watching, one line. CLI_OK, or
+ * says why not. */
 int print_document(const drover_value *document);
 
 /* Bytes to stdout. CLI_OK, or says why not. */

@@ -2,6 +2,7 @@
 #include "tasks.h"
 
 #include "doc.h"
+#include "watch.h"
 
 static int walk_page(const drover_value *document, uint64_t *left, tasks_row_fn row,
                      void *context)
@@ -31,7 +32,7 @@ int tasks_walk(const struct cli *cli, const drover_task_filter *filter, uint64_t
     int code = CLI_OK;
     do {
         drover_value *document = NULL;
-        drover_status status = drover_task_list(cli->client, filter, &cursor, CLI_ASK_MS,
+        drover_status status = drover_task_list(cli->client, filter, &cursor, watch_ask_ms(cli),
                                                 &document);
         if (status != DROVER_OK) {
             return cli_failed(cli, status, "list of tasks");

@@ -37,7 +37,7 @@ class Usage(unittest.TestCase):
         self.assert_mistake("\033[31m", about="\\x1b")
 
     def test_command_of_later_version_is_told(self):
-        for command in ("logs", "events", "ps", "top", "schedule", "alerts", "graph", "keygen",
+        for command in ("logs", "events", "top", "schedule", "alerts", "graph", "keygen",
                         "bench"):
             self.assert_mistake(command, about="not in this version")
 
