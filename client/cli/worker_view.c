@@ -30,7 +30,11 @@ char *worker_view_bar(double percent, char out_text[WORKER_BAR_MAX])
 
 static char *bytes_text(const drover_value *map, const char *key, char *out_text)
 {
-    return doc_has(map, key) ? human_bytes(doc_int(map, key), out_text) : strcpy(out_text, "-");
+    if (!doc_has(map, key)) {
+        (void)snprintf(out_text, HUMAN_TEXT_MAX, "-");
+        return out_text;
+    }
+    return human_bytes(doc_int(map, key), out_text);
 }
 
 /* "USED of TOTAL (P %)" */

@@ -33,6 +33,35 @@ DROVER_API DROVER_MUST_USE drover_status drover_status_get(drover_client *client
                                                            int64_t timeout_ms,
                                                            drover_value **out_document);
 
+/* The numbers of a host, as each of its workers tells them with every heartbeat. Start with
+ * DROVER_HOST_STATS_INIT. */
+typedef struct drover_host_stats {
+    size_t size;           /* sizeof(drover_host_stats) */
+    double cpu_percent;    /* busy share of all processors, 0 to 100 */
+    double memory_percent; /* what is not available for programs, 0 to 100 */
+    double disk_percent;   /* of the file system at `/`, as df shows it */
+    double load1;          /* mean of the last minute */
+    uint64_t process_count;
+    uint64_t cpu_count;
+    uint64_t memory_total, memory_used; /* bytes */
+    uint64_t bytes_sent, bytes_recv;    /* since its boot, over all interfaces but lo */
+    uint64_t packets_sent, packets_recv;
+    uint64_t uptime_ms;
+} drover_host_stats;
+#define DROVER_HOST_STATS_INIT                                           \
+    {                                                                    \
+        sizeof(drover_host_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+    }
+
+/*
+ * Reads them out of a worker: one of the `workers` of drover_status_get or drover_worker_list,
+ * or the document of drover_worker_show. A number that is not there is 0. Never blocks.
+ * Returns DROVER_OK; DROVER_UNKNOWN when the worker tells none (--stats without host), or
+ * DROVER_INVALID: then *out_stats is as it was.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_host_stats_read(const drover_value *worker,
+                                                                drover_host_stats *out_stats);
+
 /* Everything about one task or array. Returns DROVER_OK or DROVER_UNKNOWN. */
 DROVER_API DROVER_MUST_USE drover_status drover_task_show(drover_client *client,
                                                           const drover_id *id, uint32_t index,

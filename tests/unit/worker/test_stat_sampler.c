@@ -294,7 +294,7 @@ static int64_t cpu_us(void)
  * sample a second, all groups every five. Never fails on time. */
 static void measure(const char *groups)
 {
-    enum { ROUNDS = 20, LIGHT = 10 };
+    enum { ROUNDS = 6, LIGHT = 5 };
     int64_t full_us = 0;
     int64_t light_us = 0;
     size_t bytes = 0;
