@@ -83,6 +83,14 @@ static drover_status open_pool(struct worker_agent *agent, struct drv_problem *p
         .exec_dir = settings->exec_dir,
         .slots = settings->slots,
         .drops_output = settings->drops_output,
+        .model = settings->model,
+        .rules = settings->rules.items,
+        .rule_count = settings->rules.count,
+        .threads = settings->threads,
+        .executors_min = settings->executors_min,
+        .idle_ms = settings->idle_ms,
+        .tasks_max = settings->tasks_max,
+        .memory_max = settings->memory_max,
         .log = agent->log,
     };
     return pool_new(&config, problem, &agent->bridge.pool);
@@ -99,6 +107,7 @@ static drover_status list_types(struct worker_agent *agent, struct drv_problem *
         struct pool_type type = pool_type_at(agent->bridge.pool, i);
         agent->types[i].name = drv_str_of(type.name);
         agent->types[i].model = (uint32_t)type.model;
+        agent->types[i].concurrency = type.concurrency;
     }
     return DROVER_OK;
 }
@@ -118,7 +127,7 @@ static drover_status open_session(struct worker_agent *agent, struct drv_problem
     config.software = drv_str_of("drover " DROVER_VERSION_STRING);
     config.slots = settings->slots;
     config.pid = (uint32_t)getpid();
-    config.model = DRV_MODEL_PREFORK;
+    config.model = (uint32_t)settings->model; /* the same numbers */
     config.prefetch = settings->prefetch;
     config.run_max = settings->slots + settings->prefetch; /* the pool places them */
     config.types = agent->types;

@@ -4,13 +4,9 @@
 #include "clock.h"
 #include "job.h"
 #include "list.h"
-#include "model/exec.h"
-#include "model/persist.h"
-#include "model/prefork.h"
+#include "model/model.h"
 #include "proctree.h"
-#include "tmpdir.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,8 +14,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -44,22 +38,22 @@ struct entry { /* an attempt that was read and not claimed yet */
 };
 
 struct executor {
-    const struct executor_config *config;
+    struct executor_process *process;
+    const struct executor_config *config; /* the process's */
+    void *state;                          /* the model's */
     struct lane lane;
     struct drv_list queue;       /* entries, in order */
     struct shared_value *shared; /* the last that came; owned reference */
+    uint64_t serial;             /* of the attempt that runs; 0: none */
     uint64_t sequence;           /* of requests */
     bool is_asking;              /* for an answer to `sequence` */
     bool has_answer;
     struct executor_answer answer;
     int64_t called_at_us; /* last call for what may be dropped */
     struct rusage usage;  /* at the end of the last attempt */
-    char tmp[DRV_TMPDIR_PATH_MAX];
-    struct persist_table *persist;
 };
 
-/* An executor that cannot go on ends; the agent sees it as a crash with this text as stderr. */
-static _Noreturn void die(const char *why)
+_Noreturn void executor_die(const char *why)
 {
     (void)fprintf(stderr, "executor: %s\n", why);
     _exit(70);
@@ -81,9 +75,6 @@ static void protect(const struct executor_config *config)
     (void)prctl(PR_SET_NAME, "drover-executor");
     for (int number = 1; number < NSIG; number++) {
         (void)signal(number, SIG_DFL);
-    }
-    if (config->model == POOL_MODEL_EXEC) {
-        (void)signal(SIGPIPE, SIG_IGN); /* commands need not read their stdin */
     }
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -108,23 +99,6 @@ static void redirect(const int output_fds[LANE_PIPES])
     }
     (void)close(null);
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
-}
-
-static void make_tmp(struct executor *executor)
-{
-    if (executor->config->model != POOL_MODEL_EXEC) {
-        return;
-    }
-    int len = snprintf(executor->tmp, sizeof(executor->tmp), "%s/%u",
-                       executor->config->tmp_base, executor->config->slot);
-    if (len < 0 || (size_t)len >= sizeof(executor->tmp)) {
-        die("path of the temporary directory is too long");
-    }
-    /* A predecessor that was killed could not clean up. */
-    (void)!drv_tmpdir_remove(executor->tmp);
-    if (mkdir(executor->tmp, 0700) != 0) {
-        die("cannot make a temporary directory");
-    }
 }
 
 /* ---- reading the ring -----------------------------------------------------------------------
@@ -170,7 +144,7 @@ static void on_task(struct executor *executor, struct drv_view rest, struct drv_
         lane_take_value(&executor->lane, &entry->task.payload, true, &rest, &entry->payload,
                         &entry->content_type) != DROVER_OK ||
         drv_buffer_detach(record, &entry->record, NULL) != DROVER_OK) {
-        die("cannot take a task");
+        executor_die("cannot take a task");
     }
     if (entry->task.has_shared != 0 && executor->shared != NULL) {
         entry->shared = executor->shared;
@@ -188,7 +162,7 @@ static void on_shared(struct executor *executor, struct drv_view rest)
     if (shared == NULL || !lane_take_head(&rest, &head, sizeof(head)) ||
         lane_take_value(&executor->lane, &head.value, true, &rest, &data, &content_type) !=
             DROVER_OK) {
-        die("cannot take a shared value");
+        executor_die("cannot take a shared value");
     }
     shared->references = 1;
     /* What is no value is no value for the handlers either; they see NULL. */
@@ -206,7 +180,7 @@ static void on_kv_reply(struct executor *executor, struct drv_view rest)
     if (!lane_take_head(&rest, &head, sizeof(head)) ||
         lane_take_value(&executor->lane, &head.value, true, &rest, &data, &content_type) !=
             DROVER_OK) {
-        die("cannot take an answer");
+        executor_die("cannot take an answer");
     }
     if (executor->is_asking && head.sequence == executor->sequence) {
         executor->is_asking = false;
@@ -228,7 +202,7 @@ static void on_record(struct executor *executor, struct drv_buffer *record)
     uint32_t kind;
     struct drv_view rest = drv_buffer_view(record);
     if (rest.len < sizeof(kind)) {
-        die("short record");
+        executor_die("short record");
     }
     memcpy(&kind, rest.bytes, sizeof(kind));
     switch (kind) {
@@ -242,7 +216,7 @@ static void on_record(struct executor *executor, struct drv_buffer *record)
         on_kv_reply(executor, rest);
         break;
     default:
-        die("unknown record");
+        executor_die("unknown record");
     }
 }
 
@@ -257,7 +231,7 @@ static void read_ring(struct executor *executor)
     }
     drv_buffer_fini(&record);
     if (status != DROVER_NOT_READY) {
-        die("cannot read the ring");
+        executor_die("cannot read the ring");
     }
     if (has_read && ring_reader_must_wake(&executor->lane.in)) {
         lane_signal(executor->lane.call_fd);
@@ -468,7 +442,7 @@ static void fill_usage(struct executor *executor, const struct job_outcome *outc
                        struct record_finished *head)
 {
     struct rusage before = executor->usage;
-    (void)getrusage(RUSAGE_SELF, &executor->usage);
+    (void)getrusage(executor->config->model->usage_who, &executor->usage);
     if (outcome->has_usage) {
         head->user_us = outcome->user_us;
         head->system_us = outcome->system_us;
@@ -480,6 +454,14 @@ static void fill_usage(struct executor *executor, const struct job_outcome *outc
     head->system_us = micros(executor->usage.ru_stime) - micros(before.ru_stime);
     head->peak_rss_bytes = (uint64_t)executor->usage.ru_maxrss * 1024U;
     head->pid = (uint32_t)getpid();
+}
+
+/* Whether the process is too big to go on. Costs nothing before it has been so once. */
+static bool is_over_memory(const struct executor *executor)
+{
+    uint64_t memory_max = executor->config->pool->memory_max;
+    return memory_max != 0 && (uint64_t)executor->usage.ru_maxrss * 1024U > memory_max &&
+           executor_resident_bytes(0) > memory_max;
 }
 
 static drover_status send_finished(struct executor *executor, struct record_finished *head,
@@ -509,7 +491,7 @@ static drover_status send_finished(struct executor *executor, struct record_fini
 static void fill_printed(const struct executor *executor, struct record_finished *head)
 {
     (void)fflush(stdout);
-    for (size_t i = 0; i < LANE_PIPES; i++) {
+    for (size_t i = 0; executor->config->lane_count == 1 && i < LANE_PIPES; i++) {
         head->printed[i] = lane_printed(&executor->lane, i, executor->config->output_fds[i]);
     }
 }
@@ -523,43 +505,29 @@ static void report(struct executor *executor, const struct record_task *task, in
                                    .run_us = run_us > 0 ? (uint64_t)run_us : 0};
     fill_printed(executor, &head);
     fill_usage(executor, outcome, &head);
+    if (is_over_memory(executor)) {
+        atomic_store(&executor->process->is_spent, true);
+        head.is_spent = 1;
+    }
+    head.is_clean = executor->config->model->tasks_max == 1 && drv_proctree_has_no_children()
+                        ? 1
+                        : 0;
     drover_status status = send_finished(executor, &head, outcome);
     if (status) {
         job_outcome_fail(outcome, DROVER_ERROR_LIMIT, "result", "the result cannot be sent: %s",
                          drover_status_text(status));
         drover_value_destroy(&outcome->value);
         if (send_finished(executor, &head, outcome) != DROVER_OK) {
-            die("cannot report a result");
+            executor_die("cannot report a result");
         }
     }
 }
 
-static void run_handler(struct executor *executor, struct drover_job *job,
-                        const struct module_handler *handler, const drover_value *payload,
-                        struct job_outcome *outcome)
-{
-    switch (handler->kind) {
-    case MODULE_FUNCTION:
-        prefork_run(job, handler, payload, outcome);
-        break;
-    case MODULE_COMMAND:
-        exec_run_command(job, handler->command, payload, outcome);
-        break;
-    case MODULE_EXEC:
-        exec_run_program(job, handler->program, payload, outcome);
-        break;
-    case MODULE_PERSIST:
-        persist_run(executor->persist, job, handler->command, payload, outcome);
-        break;
-    }
-}
-
-static void run(struct executor *executor, const struct entry *entry)
+static void run(struct executor *executor, const struct entry *entry, int64_t started_us)
 {
     DRV_ASSERT(entry->task.handler < executor->config->set->count);
     const struct module_handler *handler =
         &executor->config->set->handlers[entry->task.handler];
-    int64_t started_us = (int64_t)drv_clock_now_us();
     struct drover_job job;
     struct job_outcome outcome;
     drover_value *payload = NULL;
@@ -573,7 +541,7 @@ static void run(struct executor *executor, const struct entry *entry)
                          "the payload is no value: %s", drover_status_text(status));
         outcome.is_permanent = status != DROVER_NOMEM;
     } else {
-        run_handler(executor, &job, handler, payload, &outcome);
+        executor->config->model->run(&job, handler, payload, &outcome);
     }
     drover_value_destroy(&payload);
     int64_t run_us = (int64_t)drv_clock_now_us() - started_us;
@@ -582,30 +550,35 @@ static void run(struct executor *executor, const struct entry *entry)
     job_outcome_fini(&outcome);
 }
 
-static void reap_strays(void)
+static void take(struct executor *executor, const struct entry *entry)
 {
-    while (waitpid(-1, NULL, WNOHANG) > 0) {
+    int64_t now_us = (int64_t)drv_clock_now_us();
+    if (atomic_load_explicit(&executor->process->is_spent, memory_order_relaxed)) {
+        return; /* the agent takes it back */
     }
+    atomic_store(&executor->lane.shared->taken_at_us, now_us);
+    executor->serial = entry->task.serial;
+    if (lane_claim(&executor->lane, entry->task.claim, entry->task.serial, LANE_TAKEN)) {
+        run(executor, entry, now_us);
+    }
+    executor->serial = 0;
 }
 
 static _Noreturn void loop(struct executor *executor)
 {
     struct pollfd fd = {.fd = executor->lane.wake_fd, .events = POLLIN};
+    const struct model *model = executor->config->model;
     for (;;) {
         read_ring(executor);
         struct drv_list *link = drv_list_pop_front(&executor->queue);
         if (link != NULL) {
             struct entry *entry = DRV_LIST_ITEM(link, struct entry, link);
-            atomic_store(&executor->lane.shared->taken_at_us, (int64_t)drv_clock_now_us());
-            if (lane_claim(&executor->lane, entry->task.claim, entry->task.serial,
-                           LANE_TAKEN)) {
-                run(executor, entry);
-            }
+            take(executor, entry);
             entry_free(entry);
             continue;
         }
-        if (executor->config->model == POOL_MODEL_PREFORK) {
-            reap_strays();
+        if (model->rest != NULL) {
+            model->rest(executor);
         }
         if (ring_reader_sleep(&executor->lane.in)) {
             (void)poll(&fd, 1, -1);
@@ -615,48 +588,79 @@ static _Noreturn void loop(struct executor *executor)
     }
 }
 
+/* ---- serving ------------------------------------------------------------------------------
+ */
+
+void executor_process_init(struct executor_process *process,
+                           const struct executor_config *config)
+{
+    process->config = config;
+    atomic_init(&process->is_spent, false);
+}
+
+_Noreturn void executor_serve(struct executor_process *process, size_t lane, void *state,
+                              struct executor **out_executor)
+{
+    const struct executor_config *config = process->config;
+    struct executor executor = {.process = process, .config = config, .state = state};
+    if (lane_join(&executor.lane, &config->ends[lane]) != DROVER_OK) {
+        executor_die("cannot map the ring");
+    }
+    drv_list_init(&executor.queue);
+    (void)getrusage(config->model->usage_who, &executor.usage);
+    if (out_executor != NULL) {
+        *out_executor = &executor;
+    }
+    loop(&executor);
+}
+
+void executor_serve_alone(const struct executor_config *config)
+{
+    struct executor_process process;
+    executor_process_init(&process, config);
+    executor_serve(&process, 0, NULL, NULL);
+}
+
 _Noreturn void executor_main(const struct executor_config *config)
 {
-    struct executor executor = {.config = config};
     protect(config);
     redirect(config->output_fds);
     offer_to_oom_killer();
-    if (lane_join(&executor.lane, &config->ends) != DROVER_OK) {
-        die("cannot map the ring");
-    }
-    drv_list_init(&executor.queue);
-    make_tmp(&executor);
-    if (config->model == POOL_MODEL_EXEC && persist_table_new(&executor.persist) != DROVER_OK) {
-        die("out of memory");
-    }
-    (void)getrusage(RUSAGE_SELF, &executor.usage);
-    loop(&executor);
+    config->model->serve(config);
+    executor_die("served no more");
 }
 
 /* ---- what the models ask for --------------------------------------------------------------
  */
+
+void executor_blame(struct executor *executor)
+{
+    atomic_store(&executor->lane.shared->blame, executor->serial);
+}
 
 const struct pool_config *executor_pool_config(const struct executor *executor)
 {
     return executor->config->pool;
 }
 
-const char *executor_tmp(const struct executor *executor)
+void *executor_state(const struct executor *executor)
 {
-    return executor->tmp;
+    return executor->state;
 }
 
-static bool is_persistent(void *context, pid_t pid)
+uint64_t executor_resident_bytes(pid_t pid)
 {
-    const struct executor *executor = context;
-    return executor->persist != NULL && persist_has(executor->persist, pid);
-}
-
-void executor_end_children(struct executor *executor)
-{
-    siginfo_t info;
-    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD) {
-        return;
+    char path[64] = "/proc/self/statm";
+    char text[128] = "";
+    if (pid != 0) {
+        (void)snprintf(path, sizeof(path), "/proc/%ld/statm", (long)pid);
     }
-    drv_proctree_end_children(is_persistent, executor);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)!read(fd, text, sizeof(text) - 1);
+        (void)close(fd);
+    }
+    const char *second = strchr(text, ' '); /* SIZE RESIDENT ... in pages */
+    uint64_t pages = second == NULL ? 0 : strtoull(second, NULL, 10);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }

@@ -1,16 +1,16 @@
 /*
- * executor.h: the process that runs attempts, one after the other.
+ * executor.h: the process that runs attempts, one after the other in each of its threads.
  *
  *   ring ──read──> local queue ──claim──> handler ──> FINISHED ──ring──> agent
  *                     ^                      |
  *                     └── answers and shared values are picked out while a handler waits
  *
- * Executors of model prefork call functions of modules; those of model exec start commands and
- * look after them. Both are this loop; what differs is in model/.
+ * What the models have in common; what differs is in model/. An executor here is one thread
+ * with its lane; most processes have one.
  *
- * It leads a process group of its own, is a subreaper, dies with the zygote, has default signal
- * handling and no new privileges, /dev/null as stdin, and pipes to the agent as stdout and
- * stderr. It trusts the agent.
+ * The process leads a process group of its own, is a subreaper, dies with the zygote, has
+ * default signal handling and no new privileges, /dev/null as stdin, and pipes to the agent as
+ * stdout and stderr. It trusts the agent.
  */
 #ifndef EXECUTOR_H
 #define EXECUTOR_H
@@ -20,24 +20,54 @@
 
 #include <poll.h>
 
+struct model;
+struct executor;
+
 struct executor_config { /* all borrowed for ever: the process never returns */
     const struct module_set *set;
     const struct pool_config *pool;
     const char *tmp_base; /* where an executor of commands makes its directory; "" for none */
     uint32_t slot;
-    enum pool_model model;
+    const struct model *model;
     pid_t zygote;
-    struct lane_ends ends;
+    const struct lane_ends *ends; /* of each thread */
+    size_t lane_count;
     int output_fds[LANE_PIPES]; /* stdout, stderr */
 };
 
 /* What the child of the zygote runs. */
 _Noreturn void executor_main(const struct executor_config *config);
 
-/* ---- for job.c and model/: while an attempt runs --------------------------------------------
+/* Ends the process, which cannot go on; the agent sees it as a crash with this text as stderr.
+ */
+_Noreturn void executor_die(const char *why);
+
+/* ---- for model/: serving -------------------------------------------------------------------
  */
 
-struct executor;
+/* What the threads of a process share. */
+struct executor_process {
+    const struct executor_config *config;
+    _Atomic bool is_spent; /* takes nothing more: too big */
+};
+
+void executor_process_init(struct executor_process *process,
+                           const struct executor_config *config);
+
+/* Runs the attempts of one lane for ever. state: the model's own, see executor_state;
+ * *out_executor is set before the first attempt; NULL: not wanted. */
+_Noreturn void executor_serve(struct executor_process *process, size_t lane, void *state,
+                              struct executor **out_executor);
+
+/* A process with one lane and no state. */
+void executor_serve_alone(const struct executor_config *config);
+
+/* Writes down that what runs here is to blame for the end of the process. Safe in signal
+ * handlers. */
+void executor_blame(struct executor *executor);
+
+/* ---- for job.c and model/: while an attempt runs --------------------------------------------
+ */
 
 /* Whether the attempt with this serial is to stop; false for 0. */
 bool executor_is_cancelled(const struct executor *executor, uint64_t serial);
@@ -89,10 +119,10 @@ DROVER_MUST_USE drover_status executor_ask(struct executor *executor, struct rec
 
 const struct pool_config *executor_pool_config(const struct executor *executor);
 
-/* Where this executor makes directories for its commands. */
-const char *executor_tmp(const struct executor *executor);
+/* Resident memory of a process, 0: of this one; 0 when it cannot be known. */
+uint64_t executor_resident_bytes(pid_t pid);
 
-/* Kills and reaps what the attempt has left, sparing persistent commands. Blocks. */
-void executor_end_children(struct executor *executor);
+/* What executor_serve got. */
+void *executor_state(const struct executor *executor);
 
 #endif

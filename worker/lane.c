@@ -39,10 +39,9 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-static drover_status map_shared(struct lane *lane)
+static drover_status map_shared(struct lane *lane, int memory_fd)
 {
-    void *memory = mmap(NULL, shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED,
-                        lane->memory_fd, 0);
+    void *memory = mmap(NULL, shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED, memory_fd, 0);
     if (memory == MAP_FAILED) {
         return DROVER_IO;
     }
@@ -50,22 +49,16 @@ static drover_status map_shared(struct lane *lane)
     return DROVER_OK;
 }
 
-static drover_status duplicate(int fd, int *out_fd)
-{
-    *out_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    return *out_fd >= 0 ? DROVER_OK : DROVER_IO;
-}
-
-static drover_status open_parts(struct lane *lane, int call_fd, struct lane_ends *ends)
+static drover_status open_parts(struct lane *lane, struct lane_ends *ends)
 {
     int sockets[2];
-    lane->memory_fd = memfd_create("drover-lane", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    ends->memory_fd = memfd_create("drover-lane", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     /* Sealed against shrinking, so that touching it can never raise SIGBUS. */
-    if (lane->memory_fd < 0 || ftruncate(lane->memory_fd, (off_t)shared_size()) != 0 ||
-        fcntl(lane->memory_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    if (ends->memory_fd < 0 || ftruncate(ends->memory_fd, (off_t)shared_size()) != 0 ||
+        fcntl(ends->memory_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
         return DROVER_IO;
     }
-    lane->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    lane->wake_fd = ends->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (lane->wake_fd < 0) {
         return DROVER_IO;
     }
@@ -74,19 +67,15 @@ static drover_status open_parts(struct lane *lane, int call_fd, struct lane_ends
     }
     lane->values_fd = sockets[0];
     ends->values_fd = sockets[1];
-    if (duplicate(lane->memory_fd, &ends->memory_fd) ||
-        duplicate(lane->wake_fd, &ends->wake_fd) || duplicate(call_fd, &ends->call_fd)) {
-        return DROVER_IO;
-    }
-    return map_shared(lane);
+    return map_shared(lane, ends->memory_fd);
 }
 
 drover_status lane_open(struct lane *lane, int call_fd, struct lane_ends *out_ends)
 {
-    *lane = (struct lane){.memory_fd = -1, .wake_fd = -1, .call_fd = call_fd, .values_fd = -1};
+    *lane = (struct lane){.wake_fd = -1, .call_fd = call_fd, .values_fd = -1};
     *out_ends = (struct lane_ends){
-        .memory_fd = -1, .wake_fd = -1, .call_fd = -1, .values_fd = -1};
-    drover_status status = open_parts(lane, call_fd, out_ends);
+        .memory_fd = -1, .wake_fd = -1, .call_fd = call_fd, .values_fd = -1};
+    drover_status status = open_parts(lane, out_ends);
     if (status) {
         lane_ends_close(out_ends);
         lane_close(lane);
@@ -101,12 +90,11 @@ drover_status lane_open(struct lane *lane, int call_fd, struct lane_ends *out_en
 
 drover_status lane_join(struct lane *lane, const struct lane_ends *ends)
 {
-    *lane = (struct lane){.memory_fd = ends->memory_fd,
-                          .wake_fd = ends->wake_fd,
-                          .call_fd = ends->call_fd,
-                          .values_fd = ends->values_fd};
-    drover_status status = map_shared(lane);
-    close_fd(&lane->memory_fd);
+    int memory_fd = ends->memory_fd;
+    *lane = (struct lane){
+        .wake_fd = ends->wake_fd, .call_fd = ends->call_fd, .values_fd = ends->values_fd};
+    drover_status status = map_shared(lane, memory_fd);
+    close_fd(&memory_fd);
     if (status) {
         lane_close(lane);
         return status;
@@ -122,7 +110,6 @@ void lane_close(struct lane *lane)
         (void)munmap(lane->shared, shared_size());
         lane->shared = NULL;
     }
-    close_fd(&lane->memory_fd);
     close_fd(&lane->wake_fd);
     close_fd(&lane->values_fd);
 }
@@ -130,9 +117,8 @@ void lane_close(struct lane *lane)
 void lane_ends_close(struct lane_ends *ends)
 {
     close_fd(&ends->memory_fd);
-    close_fd(&ends->wake_fd);
-    close_fd(&ends->call_fd);
     close_fd(&ends->values_fd);
+    ends->wake_fd = ends->call_fd = -1;
 }
 
 void lane_signal(int event_fd)

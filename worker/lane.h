@@ -42,6 +42,7 @@ struct lane_shared {
     _Alignas(64) _Atomic uint64_t cancel; /* serial of the attempt that must stop; 0: none */
     _Atomic int64_t taken_at_us;          /* when the executor last began an attempt */
     _Atomic uint64_t cancel_kill_ms;      /* grace from SIGTERM to SIGKILL, for commands */
+    _Atomic uint64_t blame;               /* serial of the attempt that ended the process */
     _Alignas(64) struct lane_pipe pipes[LANE_PIPES];
     _Alignas(64) _Atomic uint64_t claims[POOL_DEPTH_MAX]; /* serial << 2 | enum lane_claim */
 };
@@ -50,21 +51,20 @@ struct lane {
     struct lane_shared *shared; /* mapped */
     struct ring_writer out;     /* own end */
     struct ring_reader in;      /* own end */
-    int memory_fd;              /* owned; -1 once mapped in the executor */
     int wake_fd;                /* an eventfd: the executor waits on it, the agent writes */
     int call_fd;                /* an eventfd: the agent waits on it, the executor writes */
     bool is_broken;             /* the peer broke the rules: nothing more is read */
     int values_fd;              /* owned; sequenced-packet socket, own end */
 };
 
-/* What an executor inherits; all owned. */
+/* What a thread of an executor inherits. In the agent wake_fd and call_fd are borrowed. */
 struct lane_ends {
     int memory_fd, wake_fd, call_fd, values_fd;
 };
 
 /*
- * The agent's side; `call_fd` is borrowed. out_ends: copies for the executor, to be sent there
- * and closed. OK, NOMEM, IO.
+ * The agent's side; `call_fd` is borrowed. out_ends: for the executor, to be sent there and
+ * closed; not longer than the lane. OK, NOMEM, IO.
  */
 DROVER_MUST_USE drover_status lane_open(struct lane *lane, int call_fd,
                                         struct lane_ends *out_ends);

@@ -8,11 +8,6 @@
 #define ENTRY_SYMBOL "drover_module_entry"
 #define EXEC_PREFIX "exec:"
 
-enum pool_model module_kind_model(enum module_kind kind)
-{
-    return kind == MODULE_FUNCTION ? POOL_MODEL_PREFORK : POOL_MODEL_EXEC;
-}
-
 void module_set_fini(struct module_set *set)
 {
     for (size_t i = 0; i < set->count; i++) {
@@ -22,7 +17,7 @@ void module_set_fini(struct module_set *set)
     *set = (struct module_set){0};
 }
 
-const struct module_handler *module_set_find(const struct module_set *set, const char *type)
+static struct module_handler *find(const struct module_set *set, const char *type)
 {
     for (size_t i = 0; i < set->count; i++) {
         if (strcmp(set->handlers[i].type, type) == 0) {
@@ -30,6 +25,11 @@ const struct module_handler *module_set_find(const struct module_set *set, const
         }
     }
     return NULL;
+}
+
+const struct module_handler *module_set_find(const struct module_set *set, const char *type)
+{
+    return find(set, type);
 }
 
 static drover_status add_handler(struct module_set *set, const struct module_handler *handler,
@@ -165,6 +165,57 @@ static drover_status add_exec(struct module_set *set, const char *program,
     return add_handler(set, &handler, problem);
 }
 
+/* ---- how they are run ---------------------------------------------------------------------
+ */
+
+static enum pool_model usual_model(const struct module_handler *handler,
+                                   const struct pool_config *config)
+{
+    enum pool_model model = config->model != 0 ? config->model : POOL_MODEL_PREFORK;
+    if (handler->kind != MODULE_FUNCTION) {
+        return POOL_MODEL_EXEC;
+    }
+    bool is_safe = (handler->flags & DROVER_THREAD_SAFE) != 0;
+    return model == POOL_MODEL_THREAD && !is_safe ? POOL_MODEL_PREFORK : model;
+}
+
+static drover_status obey_rule(struct module_handler *handler, const struct pool_rule *rule,
+                               struct drv_problem *problem)
+{
+    bool is_command = handler->kind != MODULE_FUNCTION;
+    if (rule->model != 0 && is_command != (rule->model == POOL_MODEL_EXEC)) {
+        return drv_problem_set(problem, DROVER_INVALID, "type %s: %s cannot run as %s",
+                               rule->type, is_command ? "a command" : "a function",
+                               pool_model_name(rule->model));
+    }
+    if (rule->model == POOL_MODEL_THREAD && (handler->flags & DROVER_THREAD_SAFE) == 0) {
+        return drv_problem_set(problem, DROVER_INVALID,
+                               "type %s: its module does not say that it is DROVER_THREAD_SAFE",
+                               rule->type);
+    }
+    handler->model = rule->model != 0 ? rule->model : handler->model;
+    handler->concurrency = rule->concurrency;
+    return DROVER_OK;
+}
+
+static drover_status settle_models(struct module_set *set, const struct pool_config *config,
+                                   struct drv_problem *problem)
+{
+    drover_status status = DROVER_OK;
+    for (size_t i = 0; i < set->count; i++) {
+        set->handlers[i].model = usual_model(&set->handlers[i], config);
+    }
+    for (size_t i = 0; !status && i < config->rule_count; i++) {
+        const struct pool_rule *rule = &config->rules[i];
+        struct module_handler *handler = find(set, rule->type);
+        status = handler != NULL
+                     ? obey_rule(handler, rule, problem)
+                     : drv_problem_set(problem, DROVER_INVALID,
+                                       "type %s: there is no such handler", rule->type);
+    }
+    return status;
+}
+
 /* ---- all of it ----------------------------------------------------------------------------
  */
 
@@ -218,6 +269,9 @@ drover_status module_set_load(struct module_set *set, const struct pool_config *
     }
     if (!status) {
         status = refuse_duplicates(set, problem);
+    }
+    if (!status) {
+        status = settle_models(set, config, problem);
     }
     if (status) {
         module_set_fini(set);

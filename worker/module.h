@@ -29,6 +29,8 @@ enum module_kind {
 struct module_handler {
     char *type; /* owned */
     enum module_kind kind;
+    enum pool_model model;      /* by its kind and the rules of the config */
+    uint32_t concurrency;       /* attempts at once; 0: as many as slots */
     unsigned flags;             /* enum drover_handler_flags */
     drover_handler_fn function; /* MODULE_FUNCTION */
     const struct pool_command
@@ -43,7 +45,8 @@ struct module_set {
 };
 
 /*
- * Loads the modules and gathers all handlers; the config must outlive the set. Modules stay
+ * Loads the modules, gathers all handlers, and settles how each is run; the config must outlive
+ * the set. Modules stay
  * loaded for the life of the process. On failure *problem has one line and the set is empty.
  * Returns OK, INVALID, IO (dlopen), VERSION, CONFLICT, LIMIT, NOMEM.
  */
@@ -54,8 +57,5 @@ void module_set_fini(struct module_set *set);
 
 /* The handler of a type or NULL. */
 const struct module_handler *module_set_find(const struct module_set *set, const char *type);
-
-/* Which model runs this kind. */
-enum pool_model module_kind_model(enum module_kind kind);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include "clock.h"
 #include "job.h"
-#include "model/prefork.h"
+#include "model/function.h"
 #include "module.h"
 #include "pool_private.h"
 #include "problem.h"
@@ -57,7 +57,10 @@ static drover_status add_type(struct pool *pool, const struct zygote_reply *repl
         return DROVER_NOMEM;
     }
     pool->types[pool->type_count++] = (struct pool_type_entry){
-        .name = name, .model = (enum pool_model)reply->model, .flags = reply->flags};
+        .name = name,
+        .model = (enum pool_model)reply->model,
+        .flags = reply->flags,
+        .concurrency = reply->concurrency};
     return DROVER_OK;
 }
 
@@ -75,6 +78,7 @@ static drover_status sort_types(struct pool *pool)
     }
     for (size_t i = 0; i < pool->type_count; i++) {
         pool->sorted[i] = (uint32_t)i;
+        drv_list_init(&pool->types[i].waiting); /* they move no more */
     }
     qsort_r(pool->sorted, pool->type_count, sizeof(*pool->sorted), compare_types, pool->types);
     return DROVER_OK;
@@ -130,6 +134,9 @@ static drover_status open_fds(struct pool *pool)
     return status ? status : listen_to(pool, pool->zygote.control, TAG_ZYGOTE);
 }
 
+/* ---- crews --------------------------------------------------------------------------------
+ */
+
 static bool has_model(const struct pool *pool, enum pool_model model)
 {
     for (size_t i = 0; i < pool->type_count; i++) {
@@ -140,22 +147,69 @@ static bool has_model(const struct pool *pool, enum pool_model model)
     return false;
 }
 
-static drover_status make_seats(struct pool *pool)
+static void plan_crew(struct pool *pool, const struct pool_config *config,
+                      const struct model *model)
 {
-    static const enum pool_model MODELS[POOL_CLASSES] = {POOL_MODEL_PREFORK, POOL_MODEL_EXEC};
-    pool->seats = calloc(pool->slots * POOL_CLASSES, sizeof(*pool->seats));
-    if (pool->seats == NULL) {
+    struct crew *crew = pool_crew(pool, model->id);
+    bool has_types = has_model(pool, model->id);
+    /* Suspects of model thread run alone: in a process of their own. */
+    bool has_suspects = model->id == POOL_MODEL_FORK && has_model(pool, POOL_MODEL_THREAD);
+    size_t threads = config->threads != 0 ? config->threads : POOL_THREADS_DEFAULT;
+    crew->threads = !model->has_threads ? 1 : threads < pool->slots ? threads : pool->slots;
+    crew->proc_count = has_types || has_suspects
+                           ? (pool->slots + crew->threads - 1) / crew->threads
+                           : 0;
+    crew->seat_count = crew->proc_count * crew->threads;
+    crew->tasks_max = model->tasks_max != 0 ? model->tasks_max : config->tasks_max;
+    crew->min = model->is_on_demand || !has_types ? 0 : config->executors_min;
+    crew->min = crew->min < crew->proc_count ? crew->min : crew->proc_count;
+    pool->proc_count += crew->proc_count;
+    pool->seat_count += crew->seat_count;
+}
+
+static drover_status make_crews(struct pool *pool, const struct pool_config *config)
+{
+    for (size_t i = 0; i < POOL_MODELS; i++) {
+        plan_crew(pool, config, pool->crews[i].model);
+    }
+    pool->procs = calloc(pool->proc_count + 1, sizeof(*pool->procs));
+    pool->seats = calloc(pool->seat_count + 1, sizeof(*pool->seats));
+    size_t proc_count = pool->proc_count;
+    pool->proc_count = 0; /* made so far, should there be no memory for the rest */
+    if (pool->procs == NULL || pool->seats == NULL) {
         return DROVER_NOMEM;
     }
-    for (size_t class = 0; class < POOL_CLASSES; class ++) {
-        for (size_t i = 0; has_model(pool, MODELS[class]) && i < pool->slots; i++) {
-            pool_seat_init(&pool->seats[pool->seat_count], (uint32_t)pool->seat_count,
-                           MODELS[class]);
-            pool->seat_count++;
+    uint32_t seat = 0;
+    for (size_t i = 0; i < POOL_MODELS; i++) {
+        struct crew *crew = &pool->crews[i];
+        crew->procs = &pool->procs[pool->proc_count];
+        crew->seats = &pool->seats[seat];
+        for (size_t n = 0; n < crew->proc_count; n++) {
+            pool_proc_init(&crew->procs[n], (uint32_t)pool->proc_count++, crew,
+                           &pool->seats[seat], seat);
+            seat += (uint32_t)crew->threads;
         }
     }
+    DRV_ASSERT(pool->proc_count == proc_count && seat == pool->seat_count);
     return DROVER_OK;
 }
+
+/* What was asked for as threads and cannot have them. */
+static void log_models(const struct pool *pool, const struct pool_config *config)
+{
+    for (size_t i = 0; i < pool->type_count; i++) {
+        const struct pool_type_entry *type = &pool->types[i];
+        bool is_unsafe = (type->flags & DROVER_THREAD_SAFE) == 0;
+        if (config->model == POOL_MODEL_THREAD && type->model == POOL_MODEL_PREFORK &&
+            is_unsafe) {
+            drv_log_info(pool->log, "type is not thread-safe and gets processes",
+                         drv_log_str("type", type->name));
+        }
+    }
+}
+
+/* ---- the whole ----------------------------------------------------------------------------
+ */
 
 /* Children that were here before are not ours to end. */
 static drover_status remember_strangers(struct pool *pool)
@@ -177,7 +231,7 @@ static drover_status start(struct pool *pool, const struct pool_config *config,
         status = DROVER_IO;
     }
     if (!status) {
-        status = zygote_start(&pool->zygote, config, pool->slots * POOL_CLASSES);
+        status = zygote_start(&pool->zygote, config, pool->slots * POOL_MODELS);
     }
     if (status) {
         return drv_problem_set(problem, status, "cannot start the zygote: %s", strerror(errno));
@@ -188,10 +242,53 @@ static drover_status start(struct pool *pool, const struct pool_config *config,
     }
     status = open_fds(pool);
     if (!status) {
-        status = make_seats(pool);
+        status = make_crews(pool, config);
     }
     if (status) {
         return drv_problem_set(problem, status, "cannot set up the pool: %s", strerror(errno));
+    }
+    log_models(pool, config);
+    return DROVER_OK;
+}
+
+static void init(struct pool *pool, const struct pool_config *config)
+{
+    pool->log = config->log;
+    pool->drops_output = config->drops_output;
+    pool->slots = config->slots;
+    pool->epoll_fd = pool->call_fd = pool->zygote.control = -1;
+    pool->retry_at_us = pool->look_at_us = pool->start_at_us = INT64_MAX;
+    pool->idle_us = INT64_MAX;
+    if (config->idle_ms != 0 && config->idle_ms < (uint64_t)INT64_MAX / 4000U) {
+        pool->idle_us = (int64_t)config->idle_ms * 1000;
+    }
+    drv_rng_init(&pool->rng, drv_clock_now_us() ^ (uint64_t)getpid() << 32);
+    drv_table_init(&pool->runs, 0, run_has_token);
+    drv_heap_init(&pool->timers, is_due_before);
+    drv_buffer_init(&pool->record);
+    drv_list_init(&pool->watched);
+    drv_list_init(&pool->dropped);
+    for (size_t i = 0; i < POOL_MODELS; i++) {
+        struct crew *crew = &pool->crews[i];
+        crew->model = model_of((enum pool_model)(POOL_MODEL_PREFORK + i));
+        drv_list_init(&crew->idle);
+        drv_list_init(&crew->spare);
+        drv_list_init(&crew->pending);
+    }
+}
+
+static drover_status check_config(const struct pool_config *config, struct drv_problem *problem)
+{
+    if (config->slots == 0 || config->slots > POOL_SLOTS_MAX) {
+        return drv_problem_set(problem, DROVER_INVALID, "slots must be from 1 to %d",
+                               POOL_SLOTS_MAX);
+    }
+    if (config->threads > POOL_THREADS_MAX) {
+        return drv_problem_set(problem, DROVER_INVALID, "threads must be from 1 to %d",
+                               POOL_THREADS_MAX);
+    }
+    if (config->model == POOL_MODEL_EXEC) {
+        return drv_problem_set(problem, DROVER_INVALID, "functions cannot run as exec");
     }
     return DROVER_OK;
 }
@@ -199,35 +296,21 @@ static drover_status start(struct pool *pool, const struct pool_config *config,
 drover_status pool_new(const struct pool_config *config, struct drv_problem *problem,
                        struct pool **out_pool)
 {
-    if (config->slots == 0 || config->slots > POOL_SLOTS_MAX) {
-        return drv_problem_set(problem, DROVER_INVALID, "slots must be from 1 to %d",
-                               POOL_SLOTS_MAX);
+    drover_status status = check_config(config, problem);
+    if (status) {
+        return status;
     }
     struct pool *pool = calloc(1, sizeof(*pool));
     if (pool == NULL) {
         return drv_problem_set(problem, DROVER_NOMEM, "out of memory");
     }
-    pool->log = config->log;
-    pool->drops_output = config->drops_output;
-    pool->slots = config->slots;
-    pool->epoll_fd = pool->call_fd = pool->zygote.control = -1;
-    pool->retry_at_us = pool->look_at_us = INT64_MAX;
-    drv_rng_init(&pool->rng, drv_clock_now_us() ^ (uint64_t)getpid() << 32);
-    drv_table_init(&pool->runs, 0, run_has_token);
-    drv_heap_init(&pool->timers, is_due_before);
-    drv_buffer_init(&pool->record);
-    drv_list_init(&pool->watched);
-    drv_list_init(&pool->dropped);
-    for (size_t class = 0; class < POOL_CLASSES; class ++) {
-        drv_list_init(&pool->idle[class]);
-        drv_list_init(&pool->pending[class]);
-    }
-    drover_status status = start(pool, config, problem);
+    init(pool, config);
+    status = start(pool, config, problem);
     if (status) {
         pool_close(&pool);
         return status;
     }
-    pool_start_seats(pool, (int64_t)drv_clock_now_us());
+    pool_start_procs(pool, (int64_t)drv_clock_now_us());
     *out_pool = pool;
     return DROVER_OK;
 }
@@ -260,6 +343,9 @@ static void end_processes(struct pool *pool)
 
 static void free_runs(struct pool *pool)
 {
+    for (size_t i = 0; i < pool->type_count; i++) {
+        pool->types[i].concurrency = 0; /* nobody takes the place of those that go */
+    }
     struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
     for (struct run *run = drv_table_next(&pool->runs, &cursor); run != NULL;
          run = drv_table_next(&pool->runs, &cursor)) {
@@ -278,8 +364,8 @@ void pool_close(struct pool **pool_pointer)
         end_processes(pool);
     }
     free_runs(pool);
-    for (size_t i = 0; i < pool->seat_count; i++) {
-        pool_seat_fini(pool, &pool->seats[i]);
+    for (size_t i = 0; i < pool->proc_count; i++) {
+        pool_proc_fini(pool, &pool->procs[i]);
     }
     for (size_t i = 0; i < pool->type_count; i++) {
         free(pool->types[i].name);
@@ -295,6 +381,7 @@ void pool_close(struct pool **pool_pointer)
     drv_buffer_fini(&pool->record);
     free(pool->types);
     free(pool->sorted);
+    free(pool->procs);
     free(pool->seats);
     free(pool->strangers);
     free(pool);
@@ -308,6 +395,11 @@ int pool_fd(const struct pool *pool)
     return pool->epoll_fd;
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 int64_t pool_deadline_us(const struct pool *pool)
 {
     if (pool->is_broken) {
@@ -316,26 +408,20 @@ int64_t pool_deadline_us(const struct pool *pool)
     if (pool->has_work) {
         return 0;
     }
-    int64_t due_us = pool->retry_at_us < pool->look_at_us ? pool->retry_at_us
-                                                          : pool->look_at_us;
+    int64_t due_us = earlier(pool->retry_at_us, pool->look_at_us);
+    due_us = earlier(due_us, pool->start_at_us);
+    due_us = earlier(due_us, pool_shrink_at_us(pool));
     const struct drv_heap_node *node = drv_heap_min(&pool->timers);
     if (node != NULL) {
         const struct run *run = DRV_CONTAINER_OF((struct drv_heap_node *)(uintptr_t)node,
                                                  struct run, timer);
-        due_us = run->due_us < due_us ? run->due_us : due_us;
+        due_us = earlier(due_us, run->due_us);
     }
     const struct drv_list *link = drv_list_first(&pool->watched);
     if (link != NULL) {
         const struct seat *seat = DRV_LIST_ITEM((struct drv_list *)(uintptr_t)link, struct seat,
                                                 watch);
-        due_us = seat->watch_at_us < due_us ? seat->watch_at_us : due_us;
-    }
-    for (size_t i = 0; i < pool->seat_count; i++) {
-        const struct seat *seat = &pool->seats[i];
-        if (seat->state == POOL_EXECUTOR_DOWN && seat->is_wanted &&
-            seat->start_at_us < due_us) {
-            due_us = seat->start_at_us;
-        }
+        due_us = earlier(due_us, seat->watch_at_us);
     }
     return due_us;
 }
@@ -352,8 +438,8 @@ static bool hear(struct pool *pool)
             lane_clear(pool->call_fd);
         } else if (tag == TAG_ZYGOTE) {
             has_zygote = true;
-        } else if (tag < pool->seat_count) {
-            pool_output_note(&pool->seats[tag], (events[i].events & EPOLLHUP) != 0);
+        } else if (tag < pool->proc_count) {
+            pool_output_note(&pool->procs[tag], (events[i].events & EPOLLHUP) != 0);
         }
     }
     return has_zygote;
@@ -370,8 +456,8 @@ static void read_seats(struct pool *pool, const struct pool_sink *sink, int64_t 
 
 static void read_outputs(struct pool *pool, const struct pool_sink *sink, int64_t now_us)
 {
-    for (size_t i = 0; i < pool->seat_count; i++) {
-        pool_output_read(pool, &pool->seats[i], sink, now_us);
+    for (size_t i = 0; i < pool->proc_count; i++) {
+        pool_output_read(pool, &pool->procs[i], sink, now_us);
     }
 }
 
@@ -381,11 +467,13 @@ static void retry(struct pool *pool, int64_t now_us)
         return;
     }
     pool->retry_at_us = INT64_MAX;
+    for (size_t i = 0; i < pool->proc_count; i++) {
+        if (pool->procs[i].must_kill) {
+            pool_kill(pool, &pool->procs[i]);
+        }
+    }
     for (size_t i = 0; i < pool->seat_count; i++) {
         struct seat *seat = &pool->seats[i];
-        if (seat->must_kill) {
-            pool_kill(pool, seat);
-        }
         if (seat->answer.is_set) {
             pool_send_answer(pool, seat, now_us);
         }
@@ -422,6 +510,7 @@ drover_status pool_poll(struct pool *pool, int64_t now_us, pool_event_fn on_even
     pool_report_dropped(pool, &sink);
     pool_run_timers(pool, &sink, now_us);
     retry(pool, now_us);
+    pool_shrink(pool, now_us);
     pool_place(pool, now_us);
     arm_seats(pool);
     pool->look_at_us = pool->busy_count > 0 ? now_us + POOL_LOOK_US : INT64_MAX;
@@ -440,7 +529,10 @@ struct pool_type pool_type_at(const struct pool *pool, size_t position)
 {
     DRV_ASSERT(position < pool->type_count);
     const struct pool_type_entry *type = &pool->types[position];
-    return (struct pool_type){.name = type->name, .model = type->model, .flags = type->flags};
+    return (struct pool_type){.name = type->name,
+                              .model = type->model,
+                              .concurrency = type->concurrency,
+                              .flags = type->flags};
 }
 
 size_t pool_attempt_count(const struct pool *pool)
@@ -456,8 +548,8 @@ size_t pool_waiting_count(const struct pool *pool)
 size_t pool_idle_count(const struct pool *pool)
 {
     size_t taken = pool->busy_count;
-    for (size_t class = 0; class < POOL_CLASSES; class ++) {
-        taken += pool->pending_count[class];
+    for (size_t i = 0; i < POOL_MODELS; i++) {
+        taken += pool->crews[i].pending_count;
     }
     return pool->is_broken || taken > pool->slots ? 0 : pool->slots - taken;
 }
@@ -472,12 +564,17 @@ void pool_executor_at(const struct pool *pool, size_t position,
 {
     DRV_ASSERT(position < pool->seat_count);
     const struct seat *seat = &pool->seats[position];
-    *out_info = (struct pool_executor_info){.pid = seat->pid,
-                                            .model = seat->model,
-                                            .state = seat->state,
+    const struct proc *proc = seat->proc;
+    *out_info = (struct pool_executor_info){.pid = proc->pid,
+                                            .thread = (unsigned)(seat - proc->seats),
+                                            .model = proc->crew->model->id,
+                                            .state = proc->state,
                                             .done = seat->done,
-                                            .crashes = seat->crashes,
-                                            .started_at_us = seat->started_at_us};
+                                            .crashes = proc->crashes,
+                                            .started_at_us = proc->started_at_us};
+    if (proc_is_up(proc)) {
+        out_info->state = seat->placed_count > 0 ? POOL_EXECUTOR_BUSY : POOL_EXECUTOR_IDLE;
+    }
     const struct drv_list *link = drv_list_first(&seat->placed);
     if (link != NULL) {
         const struct run *run = DRV_LIST_ITEM((struct drv_list *)(uintptr_t)link, struct run,
@@ -490,6 +587,12 @@ void pool_executor_at(const struct pool *pool, size_t position,
 pid_t pool_zygote_pid(const struct pool *pool)
 {
     return pool->zygote.pid;
+}
+
+const char *pool_model_name(enum pool_model model)
+{
+    bool is_known = model >= POOL_MODEL_PREFORK && model <= POOL_MODEL_EXEC;
+    return is_known ? model_of(model)->name : "model";
 }
 
 const char *pool_executor_state_name(enum pool_executor_state state)
@@ -525,7 +628,7 @@ static drover_status call_handler(const struct module_handler *handler,
     }
     job_init(&job, NULL, &task, handler->type, (int64_t)drv_clock_now_us());
     job_outcome_init(&outcome);
-    prefork_run(&job, handler, payload, &outcome);
+    function_run(&job, handler, payload, &outcome);
     if (outcome.outcome != RECORD_SUCCEEDED) {
         status = drv_problem_set(problem, DROVER_FAILED, "%s: %s", outcome.code, outcome.text);
     } else if (outcome.value == NULL) {

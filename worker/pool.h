@@ -4,9 +4,9 @@
  *   agent ──pool_submit──> [pending] ──> executor's ring ──> handler or command
  *         <──pool_poll──── STARTED, PROGRESS, KV, OUTPUT, FINISHED
  *
- *   agent ── zygote ──┬── executor 0 (handlers of modules)       every child is ended when its
- *    (loads modules,  ├── executor 1                             parent dies; the zygote ends
- *     forks, reaps)   └── executor 2 (commands) ── command       everything when the agent dies
+ *   agent ── zygote ──┬── executor (functions of modules)        every child is ended when its
+ *    (loads modules,  ├── executor (the same, several threads)   parent dies; the zygote ends
+ *     forks, reaps)   └── executor (commands) ── command         everything when the agent dies
  *
  * Life of an attempt, by token:
  *
@@ -21,8 +21,12 @@
  *   - FINISHED comes after STARTED or without it (then it implies it), exactly once per token.
  *     With POOL_CANCELLED, and with kinds `timeout` and `crash`, it comes when all processes of
  *     the attempt are gone, those that left its process group included.
- *   - When an executor dies, only the attempt that it was running is charged (kind `crash`);
- *     attempts placed behind it go back to pending by themselves.
+ *   - When an executor dies, only the attempt that is to blame is charged (kind `crash`). What
+ *     ran beside it in the same process (model thread) is RETURNED; what was placed behind goes
+ *     back to pending by itself. When it cannot be known who is to blame, all that ran there
+ * are RETURNED, and the caller runs them alone (is_alone) before they may run together again.
+ *   - A task type has no more attempts placed than its rule says.
+ *   - Recycling and shrinking end no executor that runs something.
  *   - Nothing an executor does can crash or block the agent: it is read through bounded,
  *     checked copies, and one that breaks the rules is killed.
  *   - When the agent dies in whatever way, all processes of the pool end.
@@ -54,7 +58,16 @@ enum {
     POOL_OUTPUT_MAX = 16 * 1024 * 1024, /* default limit on what a command prints */
     POOL_VALUE_MAX = 64 * 1024 * 1024,  /* bytes of a payload, a shared value, a result */
     POOL_DEPTH_MAX = 64,                /* attempts placed in one executor at a time */
+    POOL_THREADS_MAX = 32,              /* of an executor of model thread */
+    POOL_THREADS_DEFAULT = 8,           /* but no more than there are slots */
 };
+
+/* How attempts are run. thread: executors with several threads each; fork: a process for every
+ * attempt; exec: commands. */
+enum pool_model { POOL_MODEL_PREFORK = 1, POOL_MODEL_THREAD, POOL_MODEL_FORK, POOL_MODEL_EXEC };
+
+/* The word for it in options; "model" for none of them. */
+const char *pool_model_name(enum pool_model model);
 
 /* ---- configuration --------------------------------------------------------------------------
  */
@@ -92,6 +105,15 @@ struct pool_command {
     size_t output_max; /* bytes; 0: POOL_OUTPUT_MAX */
 };
 
+/* How one task type is run. */
+struct pool_rule {
+    const char *type;
+    enum pool_model model; /* 0: the pool's for functions, exec for commands */
+    uint32_t concurrency;  /* attempts at once; 0: as many as slots */
+};
+
+enum { POOL_EXECUTORS_ALL = POOL_SLOTS_MAX }; /* for executors_min: as many as can be busy */
+
 struct pool_config {                 /* borrowed for pool_new, but for `log` */
     const struct drover_module *own; /* handlers of this very program; NULL: none */
     const char *const *modules;      /* paths of shared objects */
@@ -108,9 +130,22 @@ struct pool_config {                 /* borrowed for pool_new, but for `log` */
                                        names (NULL: LANG LC_ALL LC_CTYPE TZ) but never PATH and
                                        LD_* */
     size_t environment_count;
-    const char *tmp_dir;       /* where temporary directories are made; NULL: $TMPDIR or /tmp */
-    size_t slots;              /* attempts that run at once, 1..POOL_SLOTS_MAX */
-    bool drops_output;         /* what handlers print and log stays out of `log` */
+    const char *tmp_dir;   /* where temporary directories are made; NULL: $TMPDIR or /tmp */
+    size_t slots;          /* attempts that run at once, 1..POOL_SLOTS_MAX */
+    enum pool_model model; /* of functions; 0: prefork. With thread, functions that are not
+                              DROVER_THREAD_SAFE run as prefork */
+    const struct pool_rule *rules; /* types that are run otherwise; each of them must exist */
+    size_t rule_count;
+    size_t threads;       /* of an executor of model thread, up to POOL_THREADS_MAX; 0:
+                             POOL_THREADS_DEFAULT */
+    size_t executors_min; /* of each model of functions, started at once and kept when idle;
+                             the others, and those of commands, as they are needed */
+    uint64_t idle_ms;     /* then they end after being idle for so long; 0: they stay */
+    uint64_t tasks_max;   /* attempts of one executor, then a new one takes its place; 0: no
+                             limit */
+    uint64_t memory_max;  /* resident bytes of an executor, looked at after each attempt: one
+                             that has more is replaced; 0: no limit */
+    bool drops_output;    /* what handlers print and log stays out of `log` */
     const struct drv_log *log; /* borrowed for the life of the pool; NULL: silent */
 };
 
@@ -135,12 +170,11 @@ void pool_close(struct pool **pool);
 /* ---- what it offers -------------------------------------------------------------------------
  */
 
-enum pool_model { POOL_MODEL_PREFORK = 1, POOL_MODEL_THREAD, POOL_MODEL_FORK, POOL_MODEL_EXEC };
-
 struct pool_type {
     const char *name; /* borrowed from the pool */
     enum pool_model model;
-    unsigned flags; /* enum drover_handler_flags */
+    uint32_t concurrency; /* 0: as many as slots */
+    unsigned flags;       /* enum drover_handler_flags */
 };
 
 size_t pool_type_count(const struct pool *pool);
@@ -168,6 +202,7 @@ struct pool_attempt {
     uint64_t timeout_ms; /* run time; 0: none. Then as an abort, outcome failed, kind timeout */
     uint64_t term_ms;    /* grace from flag to SIGTERM when it times out */
     uint64_t kill_ms;    /* grace from SIGTERM to SIGKILL */
+    bool is_alone;       /* a suspect: in a process without neighbours */
 };
 
 /*
@@ -327,14 +362,16 @@ enum pool_executor_state {
     POOL_EXECUTOR_DOWN,     /* waits until it is started (again) */
 };
 
+/* One place for an attempt: an executor, or a thread of one. */
 struct pool_executor_info {
-    pid_t pid; /* 0 when there is none */
+    pid_t pid;       /* 0 when there is none */
+    unsigned thread; /* number in its process; 0 for the first or only one */
     enum pool_model model;
     enum pool_executor_state state;
     uint64_t token;        /* of what runs; 0: nothing */
     const char *type;      /* of what runs, borrowed until the next call; NULL */
-    uint64_t done;         /* attempts that ended in this slot */
-    uint64_t crashes;      /* executors that died in this slot */
+    uint64_t done;         /* attempts that ended in this place */
+    uint64_t crashes;      /* executors that died in this place */
     int64_t started_at_us; /* of the process */
 };
 

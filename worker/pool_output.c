@@ -11,6 +11,9 @@
  * printed by the attempt that runs now. Only when FINISHED could not say how far (the agent was
  * stopped in the middle of a read), everything before the mark counts as that attempt's.
  *
+ * Threads of a process share its pipes, and what comes out of them cannot be told apart: it
+ * goes to the log and to the tail, and is no attempt's.
+ *
  * A process that prints faster than this is read waits in its pipe. Memory is bounded: nothing
  * is kept but a line and a tail.
  */
@@ -24,6 +27,17 @@
 #include <unistd.h>
 
 static const enum pool_stream STREAMS[LANE_PIPES] = {POOL_STREAM_STDOUT, POOL_STREAM_STDERR};
+
+static bool has_threads(const struct proc *proc)
+{
+    return proc->crew->threads > 1;
+}
+
+/* Who prints; NULL: nobody, or it cannot be known. */
+static struct run *running(const struct proc *proc)
+{
+    return has_threads(proc) ? NULL : pool_running(&proc->seats[0]);
+}
 
 /* ---- life ---------------------------------------------------------------------------------
  */
@@ -46,15 +60,15 @@ void pool_output_fini(struct output *output)
     drv_buffer_fini(&output->tail);
 }
 
-static drover_status open_pipe(const struct pool *pool, struct seat *seat, size_t which,
+static drover_status open_pipe(const struct pool *pool, struct proc *proc, size_t which,
                                int *out_end)
 {
     int fds[2];
-    struct epoll_event interest = {.events = EPOLLIN, .data.u32 = seat->number};
+    struct epoll_event interest = {.events = EPOLLIN, .data.u32 = proc->number};
     if (pipe2(fds, O_CLOEXEC) != 0) {
         return DROVER_IO;
     }
-    seat->output.pipes[which].fd = fds[0];
+    proc->output.pipes[which].fd = fds[0];
     *out_end = fds[1];
     if (fcntl(fds[0], F_SETFL, O_NONBLOCK) != 0 ||
         epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, fds[0], &interest) != 0) {
@@ -63,15 +77,15 @@ static drover_status open_pipe(const struct pool *pool, struct seat *seat, size_
     return DROVER_OK;
 }
 
-drover_status pool_output_open(struct pool *pool, struct seat *seat, int out_ends[LANE_PIPES])
+drover_status pool_output_open(struct pool *pool, struct proc *proc, int out_ends[LANE_PIPES])
 {
     drover_status status = DROVER_OK;
     for (size_t i = 0; i < LANE_PIPES; i++) {
-        seat->output.pipes[i].read = seat->output.pipes[i].mark = 0;
+        proc->output.pipes[i].read = proc->output.pipes[i].mark = 0;
         out_ends[i] = -1;
     }
     for (size_t i = 0; !status && i < LANE_PIPES; i++) {
-        status = open_pipe(pool, seat, i, &out_ends[i]);
+        status = open_pipe(pool, proc, i, &out_ends[i]);
     }
     return status;
 }
@@ -85,14 +99,14 @@ static void close_pipe(const struct pool *pool, struct output_pipe *pipe)
     }
 }
 
-void pool_output_close(struct pool *pool, struct seat *seat)
+void pool_output_close(struct pool *pool, struct proc *proc)
 {
     for (size_t i = 0; i < LANE_PIPES; i++) {
-        close_pipe(pool, &seat->output.pipes[i]);
-        drv_buffer_clear(&seat->output.pipes[i].line);
+        close_pipe(pool, &proc->output.pipes[i]);
+        drv_buffer_clear(&proc->output.pipes[i].line);
     }
-    drv_buffer_clear(&seat->output.tail);
-    seat->output.is_ready = seat->output.has_ended = false;
+    drv_buffer_clear(&proc->output.tail);
+    proc->output.is_ready = proc->output.has_ended = false;
 }
 
 /* ---- to the log ---------------------------------------------------------------------------
@@ -119,7 +133,7 @@ static bool may_log(struct pool *pool, int64_t now_us)
     return is_allowed;
 }
 
-void pool_log_line(struct pool *pool, const struct seat *seat, const struct run *run,
+void pool_log_line(struct pool *pool, const struct proc *proc, const struct run *run,
                    enum pool_stream stream, struct drv_view text, int64_t now_us)
 {
     struct drv_log_field fields[6];
@@ -133,7 +147,7 @@ void pool_log_line(struct pool *pool, const struct seat *seat, const struct run 
             fields[count++] = drv_log_uint("index", run->index);
         }
     }
-    fields[count++] = drv_log_int("pid", seat->pid);
+    fields[count++] = drv_log_int("pid", proc->pid);
     if (stream != POOL_STREAM_LOG) {
         fields[count++] = drv_log_str("stream",
                                       stream == POOL_STREAM_STDOUT ? "stdout" : "stderr");
@@ -144,18 +158,18 @@ void pool_log_line(struct pool *pool, const struct seat *seat, const struct run 
                   fields);
 }
 
-static void end_line(struct pool *pool, struct seat *seat, size_t which, const struct run *run,
+static void end_line(struct pool *pool, struct proc *proc, size_t which, const struct run *run,
                      int64_t now_us)
 {
-    struct drv_buffer *line = &seat->output.pipes[which].line;
-    pool_log_line(pool, seat, run, STREAMS[which], drv_buffer_view(line), now_us);
+    struct drv_buffer *line = &proc->output.pipes[which].line;
+    pool_log_line(pool, proc, run, STREAMS[which], drv_buffer_view(line), now_us);
     drv_buffer_clear(line);
 }
 
-static void log_lines(struct pool *pool, struct seat *seat, size_t which, const struct run *run,
+static void log_lines(struct pool *pool, struct proc *proc, size_t which, const struct run *run,
                       struct drv_view bytes, int64_t now_us)
 {
-    struct drv_buffer *line = &seat->output.pipes[which].line;
+    struct drv_buffer *line = &proc->output.pipes[which].line;
     const uint8_t *at = bytes.bytes;
     size_t left = pool->log == NULL ? 0 : bytes.len;
     while (left > 0) {
@@ -165,7 +179,7 @@ static void log_lines(struct pool *pool, struct seat *seat, size_t which, const 
         part = is_cut ? POOL_LINE_MAX - line->len : part;
         (void)!drv_buffer_append(line, at, part);
         if (newline != NULL || is_cut) {
-            end_line(pool, seat, which, run, now_us);
+            end_line(pool, proc, which, run, now_us);
         }
         part += newline != NULL && !is_cut ? 1 : 0;
         at += part;
@@ -189,12 +203,12 @@ static void keep_tail(struct drv_buffer *tail, struct drv_view bytes)
     (void)!drv_buffer_append(tail, bytes.bytes, bytes.len);
 }
 
-static void take(struct pool *pool, struct seat *seat, size_t which, struct drv_view bytes,
+static void take(struct pool *pool, struct proc *proc, size_t which, struct drv_view bytes,
                  const struct pool_sink *sink, int64_t now_us)
 {
-    const struct run *run = pool_running(seat);
-    keep_tail(&seat->output.tail, bytes);
-    log_lines(pool, seat, which, run, bytes, now_us);
+    const struct run *run = running(proc);
+    keep_tail(&proc->output.tail, bytes);
+    log_lines(pool, proc, which, run, bytes, now_us);
     if (run != NULL) {
         struct pool_event event = {.kind = POOL_OUTPUT, .token = run->token};
         event.output.stream = STREAMS[which];
@@ -204,16 +218,16 @@ static void take(struct pool *pool, struct seat *seat, size_t which, struct drv_
 }
 
 /* Reads up to a position, as far as there is something. */
-static void read_to(struct pool *pool, struct seat *seat, size_t which, uint64_t position,
+static void read_to(struct pool *pool, struct proc *proc, size_t which, uint64_t position,
                     const struct pool_sink *sink, int64_t now_us)
 {
     uint8_t bytes[8192];
-    struct output_pipe *pipe = &seat->output.pipes[which];
+    struct output_pipe *pipe = &proc->output.pipes[which];
     while (pipe->fd >= 0 && pipe->read < position) {
         uint64_t left = position - pipe->read;
-        lane_read_begin(&seat->lane, which);
+        lane_read_begin(&proc->seats[0].lane, which);
         ssize_t got = read(pipe->fd, bytes, left < sizeof(bytes) ? left : sizeof(bytes));
-        lane_read_end(&seat->lane, which, got > 0 ? (size_t)got : 0);
+        lane_read_end(&proc->seats[0].lane, which, got > 0 ? (size_t)got : 0);
         if (got < 0 && errno == EINTR) {
             continue;
         }
@@ -224,13 +238,13 @@ static void read_to(struct pool *pool, struct seat *seat, size_t which, uint64_t
             return;
         }
         pipe->read += (uint64_t)got;
-        take(pool, seat, which, drv_view_of(bytes, (size_t)got), sink, now_us);
+        take(pool, proc, which, drv_view_of(bytes, (size_t)got), sink, now_us);
     }
 }
 
-void pool_output_note(struct seat *seat, bool has_ended)
+void pool_output_note(struct proc *proc, bool has_ended)
 {
-    struct output *output = &seat->output;
+    struct output *output = &proc->output;
     output->is_ready = true;
     output->has_ended = output->has_ended || has_ended;
     for (size_t i = 0; i < LANE_PIPES; i++) {
@@ -241,26 +255,27 @@ void pool_output_note(struct seat *seat, bool has_ended)
                          (uint64_t)(len < POOL_OUTPUT_TURN ? len : POOL_OUTPUT_TURN);
         }
     }
-    output->after = ring_reader_position(&seat->lane.in);
+    output->after = ring_reader_position(&proc->seats[0].lane.in);
 }
 
-void pool_output_read(struct pool *pool, struct seat *seat, const struct pool_sink *sink,
+void pool_output_read(struct pool *pool, struct proc *proc, const struct pool_sink *sink,
                       int64_t now_us)
 {
-    struct output *output = &seat->output;
+    struct output *output = &proc->output;
     if (!output->is_ready) {
         return;
     }
-    if (seat->placed_count > 0 && !seat->lane.is_broken &&
+    const struct seat *seat = &proc->seats[0];
+    if (!has_threads(proc) && seat->placed_count > 0 && !seat->lane.is_broken &&
         !ring_reader_has_passed(&seat->lane.in, output->after)) {
         pool->has_work = true; /* first what the ring had to say by then */
         return;
     }
     output->is_ready = false;
     for (size_t i = 0; i < LANE_PIPES; i++) {
-        read_to(pool, seat, i, output->pipes[i].mark, sink, now_us);
+        read_to(pool, proc, i, output->pipes[i].mark, sink, now_us);
         if (output->has_ended) { /* this many more, or the end */
-            read_to(pool, seat, i, output->pipes[i].read + POOL_OUTPUT_TURN, sink, now_us);
+            read_to(pool, proc, i, output->pipes[i].read + POOL_OUTPUT_TURN, sink, now_us);
         }
     }
 }
@@ -269,21 +284,27 @@ void pool_output_settle(struct pool *pool, struct seat *seat, const struct run *
                         const uint64_t printed[LANE_PIPES], const struct pool_sink *sink,
                         int64_t now_us)
 {
+    struct proc *proc = seat->proc;
+    if (has_threads(proc)) {
+        pool_output_note(proc, false);
+        pool_output_read(pool, proc, sink, now_us);
+        return;
+    }
     for (size_t i = 0; i < LANE_PIPES; i++) {
-        struct output_pipe *pipe = &seat->output.pipes[i];
+        struct output_pipe *pipe = &proc->output.pipes[i];
         uint64_t position = printed[i] == LANE_PRINTED_UNKNOWN ? pipe->mark : printed[i];
         uint64_t most = pipe->read + POOL_OUTPUT_LAST;
-        read_to(pool, seat, i, position < most ? position : most, sink, now_us);
-        end_line(pool, seat, i, run, now_us);
+        read_to(pool, proc, i, position < most ? position : most, sink, now_us);
+        end_line(pool, proc, i, run, now_us);
     }
 }
 
-void pool_output_drain(struct pool *pool, struct seat *seat, const struct pool_sink *sink,
+void pool_output_drain(struct pool *pool, struct proc *proc, const struct pool_sink *sink,
                        int64_t now_us)
 {
     for (size_t i = 0; i < LANE_PIPES; i++) {
-        struct output_pipe *pipe = &seat->output.pipes[i];
-        read_to(pool, seat, i, pipe->read + POOL_OUTPUT_LAST, sink, now_us);
-        end_line(pool, seat, i, pool_running(seat), now_us);
+        struct output_pipe *pipe = &proc->output.pipes[i];
+        read_to(pool, proc, i, pipe->read + POOL_OUTPUT_LAST, sink, now_us);
+        end_line(pool, proc, i, running(proc), now_us);
     }
 }

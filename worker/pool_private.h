@@ -1,14 +1,22 @@
 /*
  * pool_private.h: the parts of the pool, shared by pool*.c.
  *
- *   run:   one attempt.    pending ──place──> placed ──taken──> started ──> finished
- *                             ^─────revoke──────┘ (recall, a long run ahead, executor died)
- *   seat:  a place for one executor process, which comes and goes.
- *          down ──> starting ──> idle <──> busy ──> stopping ──> down
+ *   run:   one attempt.   waiting ──> pending ──place──> placed ──taken──> started ──> ended
+ *                        (its type      ^─────revoke──────┘ (recall, a long run ahead, the
+ *                         is at its                            executor died or was told to
+ * end) limit) seat:  where runs are placed: one lane to one thread of an executor. proc:  one
+ * executor process with its seats: one, or as many as threads (model thread). down ──> starting
+ * ──> idle <──> busy ──> stopping ──> down crew:  the executors of one model: grows when runs
+ * are pending, shrinks when procs are idle for long, never below its minimum.
  *
  * Who has a run is decided by its claim (lane.h). STARTED costs no message: a seat whose head
  * was not seen to finish within WATCH_US is looked at, and what stands behind a long run is
  * taken back, so that a short task never waits for a long one while a slot is free.
+ *
+ * A seat is in its crew's idle list exactly while its proc is open (up, not doomed, not spent)
+ * and nothing is placed in it. A proc is in its crew's spare list exactly while it is open and
+ * nothing is placed in any of its seats. One that is no longer open is killed as soon as it has
+ * nothing to do.
  */
 #ifndef POOL_PRIVATE_H
 #define POOL_PRIVATE_H
@@ -19,16 +27,17 @@
 #include "lane.h"
 #include "list.h"
 #include "log.h"
+#include "model/model.h"
 #include "pool.h"
 #include "table.h"
 #include "zygote.h"
 
 enum {
     POOL_WATCH_US = 1000,     /* a run that takes longer is reported STARTED */
-    POOL_BACKLOG_US = 2000,   /* expected run time that may be placed in one executor */
+    POOL_BACKLOG_US = 2000,   /* expected run time that may be placed in one seat */
     POOL_RETRY_US = 1000,     /* until something that could not be sent is tried again */
     POOL_LOOK_US = 200000,    /* progress and logs do not always call; they are looked for */
-    POOL_RECORDS_MAX = 256,   /* records read from one executor in one poll */
+    POOL_RECORDS_MAX = 256,   /* records read from one seat in one poll */
     POOL_LOOKS_MAX = 8,       /* busy seats that are asked whether they take one more */
     POOL_LINE_MAX = 1024,     /* bytes of a line of output in the log */
     POOL_OUTPUT_TURN = 65536, /* bytes read from one pipe in one poll */
@@ -36,7 +45,6 @@ enum {
     POOL_LOG_LINES = 4096,          /* of output that go to the log in a second */
     POOL_LOG_SPAN_US = 1000 * 1000,
     POOL_BACKSTOP_MS = 2000, /* patience with an executor that has to kill its command */
-    POOL_CLASSES = 2,        /* prefork, exec: seats run one or the other */
 };
 
 enum run_state { RUN_PENDING, RUN_PLACED, RUN_STARTED, RUN_DROPPED };
@@ -44,19 +52,23 @@ enum run_stop { STOP_NONE, STOP_CANCEL, STOP_TIMEOUT };
 enum run_step { STEP_TIMEOUT, STEP_TERM, STEP_KILL }; /* what is due at due_us */
 
 struct seat;
+struct proc;
+struct crew;
 
 struct run {
-    struct drv_list link; /* in pool.pending[], seat.placed or pool.dropped */
+    struct drv_list link; /* in crew.pending, type.waiting, seat.placed or pool.dropped */
     uint64_t token;
     drover_id id;
     uint32_t index, attempt;
     uint32_t handler;
+    struct crew *crew;     /* who runs it */
     struct drv_data *meta; /* owned reference; NULL: none */
     struct pool_value payload, shared;
     char payload_type[DROVER_CONTENT_TYPE_MAX + 1]; /* what payload.content_type points to */
     char shared_type[DROVER_CONTENT_TYPE_MAX + 1];
     uint64_t timeout_ms, term_ms, kill_ms;
     enum run_state state;
+    bool is_admitted; /* counts for the limit of its type; pending ones that do not: waiting */
 
     struct seat *seat; /* placed or started: where */
     uint32_t claim;
@@ -64,6 +76,7 @@ struct run {
     uint64_t expected_us; /* part of seat.backlog_us */
     int64_t started_us;
 
+    bool is_blamed; /* ended its process, as that says itself */
     enum run_stop stop;
     enum run_step step;
     int64_t due_us; /* of the step */
@@ -78,7 +91,7 @@ struct output_pipe {
     struct drv_buffer line; /* not a whole line yet */
 };
 
-/* What the process of a seat prints. */
+/* What a process prints. */
 struct output {
     struct output_pipe pipes[LANE_PIPES];
     bool is_ready;          /* marks were taken and not read up to */
@@ -88,26 +101,18 @@ struct output {
 };
 
 struct seat {
-    uint32_t number;
-    enum pool_model model;
-    enum pool_executor_state state;
-    bool is_wanted;      /* exec: not before the first command */
-    bool is_doomed;      /* got a signal: gets no more work, ends */
-    bool must_kill;      /* the request could not be sent yet */
-    uint16_t generation; /* of the process, for requests */
-    pid_t pid;
+    uint32_t number; /* among all seats */
+    struct proc *proc;
     struct lane lane;
-    struct output output;
-
     struct drv_list placed; /* runs, in the order of the ring */
     size_t placed_count;
     struct run *claims[POOL_DEPTH_MAX]; /* by claim; NULL: free */
     uint64_t backlog_us;
-    struct drv_list idle;  /* in pool.idle[] */
+    struct drv_list idle;  /* in crew.idle */
     struct drv_list watch; /* in pool.watched */
     int64_t watch_at_us;
 
-    bool has_shared; /* the process has the value of shared_id */
+    bool has_shared; /* the thread has the value of shared_id */
     drover_id shared_id;
 
     bool is_asking; /* a handler waits for shared data */
@@ -119,20 +124,57 @@ struct seat {
         struct pool_value value; /* owned reference */
         char content_type[DROVER_CONTENT_TYPE_MAX + 1];
     } answer;
+    uint64_t done;
+};
 
+struct proc {
+    uint32_t number; /* among all procs; its slot at the zygote */
+    struct crew *crew;
+    struct seat *seats; /* crew.threads of them */
+    enum pool_executor_state state;
+    bool is_doomed;      /* got a signal: gets no more work, ends */
+    bool is_spent;       /* says that it is too big: the same, when it is idle */
+    bool is_clean;       /* has nothing below it */
+    bool must_kill;      /* the request could not be sent yet */
+    uint16_t generation; /* for requests of its handlers */
+    pid_t pid;
+    struct output output;
+    size_t busy_seats;           /* in which something is placed */
+    uint64_t given;              /* attempts placed in this process and not taken back */
+    struct drv_list spare;       /* in crew.spare */
+    int64_t spare_at_us;         /* since when */
     uint64_t user_us, system_us; /* reported by this process so far */
-
     int64_t started_at_us;
     int64_t start_at_us; /* down: not before */
     uint32_t failures;   /* starts in a row that came to nothing */
     uint64_t done_here;  /* attempts of this process */
-    uint64_t done, crashes;
+    uint64_t crashes;
+};
+
+struct crew {
+    const struct model *model;
+    struct proc *procs; /* part of pool.procs; proc_count: its maximum */
+    size_t proc_count;
+    struct seat *seats; /* part of pool.seats */
+    size_t seat_count;
+    size_t threads;          /* seats of a proc */
+    size_t min;              /* procs that are kept when idle */
+    uint64_t tasks_max;      /* attempts of one process; 0: no limit */
+    size_t up, starting;     /* procs that are starting, idle or busy; the first of these */
+    struct drv_list idle;    /* seats, the last used first */
+    struct drv_list spare;   /* procs, the longest idle first */
+    struct drv_list pending; /* runs */
+    size_t pending_count;
+    size_t next_look; /* seat to ask first */
 };
 
 struct pool_type_entry {
     char *name; /* owned */
     enum pool_model model;
     unsigned flags;
+    uint32_t concurrency; /* 0: no limit */
+    uint32_t admitted;    /* runs of it that are pending, placed or started */
+    struct drv_list waiting;
     double mean_us; /* moving average of run times; 0: none yet */
 };
 
@@ -149,22 +191,23 @@ struct pool {
     size_t type_count, type_capacity;
     uint32_t *sorted; /* numbers of types by name */
 
+    struct crew crews[POOL_MODELS]; /* by model, see pool_crew */
+    struct proc *procs;
     struct seat *seats;
-    size_t seat_count, slots, busy_count;
-    struct drv_list idle[POOL_CLASSES];
+    size_t proc_count, seat_count, slots, busy_count;
+    size_t next_crew;        /* whose turn it is */
+    int64_t idle_us;         /* a proc beyond the minimum is kept for; INT64_MAX: for ever */
     struct drv_list watched; /* seats, by watch_at_us */
 
-    struct drv_table runs; /* by token */
-    struct drv_list pending[POOL_CLASSES];
-    size_t pending_count[POOL_CLASSES];
+    struct drv_table runs;   /* by token */
     struct drv_list dropped; /* aborted before they started; reported by the next poll */
     struct drv_heap timers;
     uint64_t serial;
-    size_t next_look; /* seat to ask first */
 
     int epoll_fd, call_fd;
     bool has_work;       /* poll again at once */
     int64_t retry_at_us; /* INT64_MAX: nothing to be sent again */
+    int64_t start_at_us; /* INT64_MAX: no start waits for its time */
     int64_t look_at_us;  /* INT64_MAX: nothing runs */
     struct drv_rng rng;
     struct drv_buffer record;
@@ -179,25 +222,34 @@ struct pool_sink {
     void *context;
 };
 
-static inline size_t pool_class(enum pool_model model)
+static inline struct crew *pool_crew(struct pool *pool, enum pool_model model)
 {
-    return model == POOL_MODEL_EXEC ? 1 : 0;
+    return &pool->crews[model - POOL_MODEL_PREFORK];
+}
+
+static inline bool proc_is_up(const struct proc *proc)
+{
+    return proc->state == POOL_EXECUTOR_IDLE || proc->state == POOL_EXECUTOR_BUSY;
+}
+
+/* Whether it may get work. */
+static inline bool proc_is_open(const struct proc *proc)
+{
+    return proc_is_up(proc) && !proc->is_doomed && !proc->is_spent &&
+           (proc->crew->tasks_max == 0 || proc->given < proc->crew->tasks_max);
 }
 
 /* ---- pool_run.c -----------------------------------------------------------------------------
  */
 
-/* Puts pending runs into rings as far as there is room. */
-void pool_place(struct pool *pool, int64_t now_us);
-
-/* Takes a run out of its seat, which may become idle. It belongs to nobody then. */
-void pool_unseat(struct pool *pool, struct run *run, int64_t now_us);
-
-/* Takes back everything in the seat that was not taken. */
-void pool_take_back(struct pool *pool, struct seat *seat, int64_t now_us);
-
 /* Forgets a run that is in no list. */
 void pool_run_free(struct pool *pool, struct run *run);
+
+/* Takes a run out of the pending ones, or those that wait for the limit of their type. */
+void pool_run_leave(struct pool *pool, struct run *run);
+
+/* Sets what is due for a run, and when. */
+void pool_run_set_timer(struct pool *pool, struct run *run, enum run_step step, int64_t due_us);
 
 /* What is due: STARTED, timeouts, signals. */
 void pool_run_timers(struct pool *pool, const struct pool_sink *sink, int64_t now_us);
@@ -205,17 +257,50 @@ void pool_run_timers(struct pool *pool, const struct pool_sink *sink, int64_t no
 /* Reports runs that were aborted before they started. */
 void pool_report_dropped(struct pool *pool, const struct pool_sink *sink);
 
-/* ---- pool_seat.c ----------------------------------------------------------------------------
+/* ---- pool_place.c ---------------------------------------------------------------------------
  */
 
-void pool_seat_init(struct seat *seat, uint32_t number, enum pool_model model);
-void pool_seat_fini(struct pool *pool, struct seat *seat);
+/* Puts pending runs into rings as far as there is room, and starts executors for the rest. */
+void pool_place(struct pool *pool, int64_t now_us);
+
+/* The run that a seat is at, NULL: none. */
+struct run *pool_head(const struct seat *seat);
+
+/* Looks at a seat again after POOL_WATCH_US. */
+void pool_watch(struct pool *pool, struct seat *seat, int64_t now_us);
+
+/* Takes a run out of its seat, whose proc may thereby become idle, or end. It belongs to nobody
+ * then. */
+void pool_unseat(struct pool *pool, struct run *run, int64_t now_us);
+
+/* Takes a placed run back: true, and it is in no list; false: it was taken. */
+bool pool_revoke(struct pool *pool, struct run *run, int64_t now_us);
+
+/* Takes back everything in the seat, or in all seats of the proc, that was not taken. */
+void pool_take_back(struct pool *pool, struct seat *seat, int64_t now_us);
+void pool_take_back_all(struct pool *pool, struct proc *proc, int64_t now_us);
+
+/* ---- pool_proc.c ----------------------------------------------------------------------------
+ */
+
+void pool_proc_init(struct proc *proc, uint32_t number, struct crew *crew, struct seat *seats,
+                    uint32_t first_seat);
+void pool_proc_fini(struct pool *pool, struct proc *proc);
+
+/* Whether it gets work has changed, or what is placed in one of its seats. */
+void pool_proc_settle(struct pool *pool, struct proc *proc, int64_t now_us);
 
 /* Starts what should run and does not. */
-void pool_start_seats(struct pool *pool, int64_t now_us);
+void pool_start_procs(struct pool *pool, int64_t now_us);
 
-/* Ends the process of a seat and all below it; ZYGOTE_GONE follows. */
-void pool_kill(struct pool *pool, struct seat *seat);
+/* Ends procs that have been idle for long. */
+void pool_shrink(struct pool *pool, int64_t now_us);
+
+/* When pool_shrink has something to do; INT64_MAX: never. */
+int64_t pool_shrink_at_us(const struct pool *pool);
+
+/* Ends a process and all below it; ZYGOTE_GONE follows. */
+void pool_kill(struct pool *pool, struct proc *proc);
 
 /* Replies of the zygote. CLOSED when it is gone. */
 DROVER_MUST_USE drover_status pool_read_zygote(struct pool *pool, const struct pool_sink *sink,
@@ -224,9 +309,6 @@ DROVER_MUST_USE drover_status pool_read_zygote(struct pool *pool, const struct p
 /* Reports everything in the pool, when there is nothing left to run it. */
 void pool_give_up(struct pool *pool, const struct pool_sink *sink, int64_t now_us);
 
-/* Announces that the agent will look at the ring only when it is called. */
-void pool_arm(struct pool *pool, struct seat *seat);
-
 /* ---- pool_output.c --------------------------------------------------------------------------
  */
 
@@ -234,38 +316,42 @@ void pool_output_init(struct output *output);
 void pool_output_fini(struct output *output);
 
 /* Pipes for a process that is to start; out_ends (owned by the caller, -1: none) are its. */
-DROVER_MUST_USE drover_status pool_output_open(struct pool *pool, struct seat *seat,
+DROVER_MUST_USE drover_status pool_output_open(struct pool *pool, struct proc *proc,
                                                int out_ends[LANE_PIPES]);
-void pool_output_close(struct pool *pool, struct seat *seat);
+void pool_output_close(struct pool *pool, struct proc *proc);
 
 /* There is something in a pipe, or it has ended: to be called before the ring is read. */
-void pool_output_note(struct seat *seat, bool has_ended);
+void pool_output_note(struct proc *proc, bool has_ended);
 
 /* After the ring: what was there belongs to what runs. */
-void pool_output_read(struct pool *pool, struct seat *seat, const struct pool_sink *sink,
+void pool_output_read(struct pool *pool, struct proc *proc, const struct pool_sink *sink,
                       int64_t now_us);
 
-/* The run ends, having printed so much. It must be the one that runs. */
+/* The run ends, having printed so much. It must be the one that runs. With threads, what was
+ * printed is nobody's: then what is there is read, so that it is in the tail. */
 void pool_output_settle(struct pool *pool, struct seat *seat, const struct run *run,
                         const uint64_t printed[LANE_PIPES], const struct pool_sink *sink,
                         int64_t now_us);
 
 /* The process is gone: what it has left. */
-void pool_output_drain(struct pool *pool, struct seat *seat, const struct pool_sink *sink,
+void pool_output_drain(struct pool *pool, struct proc *proc, const struct pool_sink *sink,
                        int64_t now_us);
 
 /* A line for the log; run may be NULL. */
-void pool_log_line(struct pool *pool, const struct seat *seat, const struct run *run,
+void pool_log_line(struct pool *pool, const struct proc *proc, const struct run *run,
                    enum pool_stream stream, struct drv_view text, int64_t now_us);
 
 /* ---- pool_read.c ----------------------------------------------------------------------------
  */
 
-/* Records of one executor, a bounded number of them. */
+/* Announces that the agent will look at the ring only when it is called. */
+void pool_arm(struct pool *pool, struct seat *seat);
+
+/* Records of one seat, a bounded number of them. */
 void pool_read_seat(struct pool *pool, struct seat *seat, const struct pool_sink *sink,
                     int64_t now_us);
 
-/* What the process of a seat is running; NULL: nothing. */
+/* What a seat is running; NULL: nothing. */
 struct run *pool_running(const struct seat *seat);
 
 /* Sends an answer that found the ring full. */
@@ -275,7 +361,7 @@ void pool_send_answer(struct pool *pool, struct seat *seat, int64_t now_us);
 void pool_report_returned(struct pool *pool, struct run *run, enum pool_return how,
                           const struct pool_sink *sink);
 
-/* Reports a run that ended with its executor. */
+/* Reports a run that ended with its executor and is charged with it. */
 void pool_report_crash(struct pool *pool, struct run *run, const struct zygote_reply *gone,
                        const struct pool_sink *sink, int64_t now_us);
 

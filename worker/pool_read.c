@@ -79,7 +79,7 @@ void pool_report_crash(struct pool *pool, struct run *run, const struct zygote_r
                        const struct pool_sink *sink, int64_t now_us)
 {
     char text[256];
-    const struct seat *seat = &pool->seats[gone->slot];
+    const struct proc *proc = &pool->procs[gone->slot];
     struct pool_event event = {.kind = POOL_FINISHED, .token = run->token};
     event.finished.exit_code = -1;
     if (WIFSIGNALED(gone->wait_status)) {
@@ -95,11 +95,11 @@ void pool_report_crash(struct pool *pool, struct run *run, const struct zygote_r
         event.finished.error_kind = DROVER_ERROR_CRASH;
         event.finished.text = drv_view_text(text);
     }
-    event.finished.stderr_tail = drv_buffer_view(&seat->output.tail);
+    event.finished.stderr_tail = drv_buffer_view(&proc->output.tail);
     event.finished.run_us = now_us > run->started_us ? (uint64_t)(now_us - run->started_us) : 0;
     event.finished.has_usage = true;
-    event.finished.usage.user_us = since(gone->user_us, seat->user_us);
-    event.finished.usage.system_us = since(gone->system_us, seat->system_us);
+    event.finished.usage.user_us = since(gone->user_us, proc->user_us);
+    event.finished.usage.system_us = since(gone->system_us, proc->system_us);
     event.finished.usage.peak_rss_bytes = gone->peak_rss_bytes;
     event.finished.usage.pid = (uint32_t)gone->pid;
     learn_run_time(&pool->types[run->handler], event.finished.run_us);
@@ -222,8 +222,32 @@ static void fill_finished(struct seat *seat, const struct run *run,
     } else {
         tell_failed(finished, event, scratch);
     }
-    event->finished.stderr_tail = finished->tail.len > 0 ? finished->tail
-                                                         : drv_buffer_view(&seat->output.tail);
+    event->finished.stderr_tail = finished->tail.len > 0
+                                      ? finished->tail
+                                      : drv_buffer_view(&seat->proc->output.tail);
+}
+
+static void note_finished(struct seat *seat, const struct record_finished *head)
+{
+    struct proc *proc = seat->proc;
+    proc->user_us += head->user_us;
+    proc->system_us += head->system_us;
+    proc->done_here++;
+    proc->failures = 0;
+    proc->is_clean = head->is_clean != 0;
+    seat->done++;
+    seat->is_asking = false;
+}
+
+/* It is too big: it ends when what runs in it has ended. */
+static void retire(struct pool *pool, struct proc *proc, int64_t now_us)
+{
+    if (!proc->is_spent) {
+        drv_log_info(pool->log, "executor is too big and ends", drv_log_int("pid", proc->pid));
+        proc->is_spent = true;
+    }
+    pool_take_back_all(pool, proc, now_us);
+    pool_proc_settle(pool, proc, now_us);
 }
 
 static bool on_finished(struct pool *pool, struct seat *seat, struct drv_view rest,
@@ -243,20 +267,22 @@ static bool on_finished(struct pool *pool, struct seat *seat, struct drv_view re
     }
     drv_buffer_init(&scratch[0]);
     drv_buffer_init(&scratch[1]);
-    pool_output_settle(pool, seat, run, finished.head.printed, sink, now_us);
+    if (seat->proc->crew->threads == 1 || finished.head.outcome != RECORD_SUCCEEDED) {
+        pool_output_settle(pool, seat, run, finished.head.printed, sink, now_us);
+    }
     struct pool_event event = {.kind = POOL_FINISHED, .token = run->token};
     fill_finished(seat, run, &finished, &event, text, sizeof(text), scratch);
     learn_run_time(&pool->types[run->handler], finished.head.run_us);
-    seat->user_us += finished.head.user_us;
-    seat->system_us += finished.head.system_us;
-    seat->done++;
-    seat->done_here++;
-    seat->failures = 0;
-    seat->is_asking = false;
+    note_finished(seat, &finished.head);
     pool_unseat(pool, run, now_us);
+    if (finished.head.is_spent != 0) {
+        retire(pool, seat->proc, now_us);
+    }
     pool_run_free(pool, run);
     sink->on_event(sink->context, &event);
-    drv_buffer_clear(&seat->output.tail);
+    if (seat->proc->crew->threads == 1) { /* else it may be another's */
+        drv_buffer_clear(&seat->proc->output.tail);
+    }
     drv_data_unref(&finished.data);
     drv_buffer_fini(&scratch[0]);
     drv_buffer_fini(&scratch[1]);
@@ -311,7 +337,7 @@ static bool on_output(struct pool *pool, struct seat *seat, struct drv_view rest
     }
     if (head.stream == POOL_STREAM_LOG && bytes.len > 0) {
         struct drv_view line = drv_view_of(bytes.bytes, bytes.len - 1); /* but its newline */
-        pool_log_line(pool, seat, run, POOL_STREAM_LOG, line, now_us);
+        pool_log_line(pool, seat->proc, run, POOL_STREAM_LOG, line, now_us);
     }
     tell_output(run, &head, bytes, sink);
     return true;
@@ -322,7 +348,7 @@ static bool on_output(struct pool *pool, struct seat *seat, struct drv_view rest
 
 static uint64_t request_name(const struct seat *seat, uint64_t sequence)
 {
-    return (uint64_t)seat->number << 48 | (uint64_t)seat->generation << 32 |
+    return (uint64_t)seat->number << 48 | (uint64_t)seat->proc->generation << 32 |
            (sequence & UINT32_MAX);
 }
 
@@ -441,6 +467,13 @@ static bool on_record(struct pool *pool, struct seat *seat, struct drv_view reco
     }
 }
 
+void pool_arm(struct pool *pool, struct seat *seat)
+{
+    if (!ring_reader_sleep(&seat->lane.in)) {
+        pool->has_work = true;
+    }
+}
+
 void pool_read_seat(struct pool *pool, struct seat *seat, const struct pool_sink *sink,
                     int64_t now_us)
 {
@@ -465,8 +498,9 @@ void pool_read_seat(struct pool *pool, struct seat *seat, const struct pool_sink
         lane_signal(seat->lane.wake_fd);
     }
     if (status == DROVER_MALFORMED) {
-        drv_log_warn(pool->log, "executor broke the rules", drv_log_int("pid", seat->pid));
+        drv_log_warn(pool->log, "executor broke the rules",
+                     drv_log_int("pid", seat->proc->pid));
         seat->lane.is_broken = true;
-        pool_kill(pool, seat);
+        pool_kill(pool, seat->proc);
     }
 }

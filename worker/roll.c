@@ -3,21 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *model_name(enum pool_model model)
-{
-    switch (model) {
-    case POOL_MODEL_PREFORK:
-        return "prefork";
-    case POOL_MODEL_THREAD:
-        return "thread";
-    case POOL_MODEL_FORK:
-        return "fork";
-    case POOL_MODEL_EXEC:
-        return "exec";
-    }
-    return "";
-}
-
 static void add_task(const struct worker_session *session, int64_t now_us,
                      const struct pool_executor_info *info, struct stat_executor *executor)
 {
@@ -51,7 +36,7 @@ struct stat_roll *worker_roll_new(const struct pool *pool, const struct worker_s
         struct stat_executor *executor = &roll->list[roll->count++];
         executor->pid = info.pid;
         executor->state = pool_executor_state_name(info.state);
-        executor->model = model_name(info.model);
+        executor->model = pool_model_name(info.model);
         executor->done = info.done;
         executor->crashes = info.crashes;
         executor->uptime_ms = info.pid != 0 && now_us > info.started_at_us

@@ -197,6 +197,7 @@ struct worker_task {
     struct drv_val val;    /* val.data is set unless it is nil: it may be kept by reference */
     struct drv_val shared; /* of the whole array, the same; nil: none */
     struct drv_str meta;
+    bool is_suspect; /* to be run where it can harm nobody else */
 };
 
 struct worker_answer {

@@ -125,6 +125,7 @@ static void give(struct worker_session *session, struct worker_lease *lease)
         .kill_ms = lease->kill_ms,
         .val = lease->val,
         .meta = lease->meta,
+        .is_suspect = (lease->flags & DRV_LEASE_CONFIRM) != 0,
         .shared = {.is_nil = true},
     };
     if (lease->shared != NULL) {

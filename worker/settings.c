@@ -11,7 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RESOURCES_MAX = DRV_LABELS_MAX };
+enum {
+    RESOURCES_MAX = DRV_LABELS_MAX,
+    SECTIONS = 2, /* of the file, beside [worker] */
+};
 
 /* ---- options --------------------------------------------------------------------------------
  */
@@ -42,11 +45,47 @@ static const struct drv_option serving_options[] = {
     {.name = "model",
      .kind = DRV_OPTION_CHOICE,
      .argument = "MODEL",
-     .help =
-         "how handlers of modules run: prefork, a pool of processes (thread and fork are not "
-         "supported by this version)",
+     .help = "how functions of modules run: prefork, a pool of processes; thread, processes "
+             "with several threads; fork, a process for every task",
      .fallback = "prefork",
      .choices = models},
+    {.name = "threads",
+     .kind = DRV_OPTION_INT,
+     .argument = "N",
+     .help = "threads of an executor of model thread; 8 by default, or as many as slots",
+     .min = 1,
+     .max = POOL_THREADS_MAX},
+    {.name = "type",
+     .kind = DRV_OPTION_STRING,
+     .argument = "NAME:KEY=VALUE",
+     .help =
+         "how one task type runs: model=MODEL, concurrency=N tasks at a time, or both after "
+         "a comma",
+     .repeatable = true},
+    {.name = "max-tasks",
+     .kind = DRV_OPTION_INT,
+     .argument = "N",
+     .help = "replace an executor after N tasks; 0: never",
+     .fallback = "0",
+     .min = 0,
+     .max = INT64_MAX},
+    {.name = "max-memory",
+     .kind = DRV_OPTION_SIZE,
+     .argument = "SIZE",
+     .help = "replace an executor that has more resident memory after a task; 0: never",
+     .fallback = "0"},
+    {.name = "min-executors",
+     .kind = DRV_OPTION_INT,
+     .argument = "N",
+     .help = "executors of a model that are started at once and stay when idle; by default all "
+             "that the slots need",
+     .min = 0,
+     .max = POOL_EXECUTORS_ALL},
+    {.name = "idle-timeout",
+     .kind = DRV_OPTION_DURATION,
+     .argument = "TIME",
+     .help = "end other executors when they have been idle for so long; 0s: never",
+     .fallback = "1m"},
     {.name = "queue",
      .letter = 'q',
      .kind = DRV_OPTION_STRING,
@@ -127,7 +166,8 @@ static const struct drv_option handler_options[] = {
 
 static const char epilog[] =
     "Commands as handlers are sections [handler.TYPE] of the file, with the keys command,\n"
-    "argument, persist, stdin, stdout, content-type, cwd, environment, max-output.\n"
+    "argument, persist, stdin, stdout, content-type, cwd, environment, max-output. Sections\n"
+    "[type.NAME] say how one type runs, with the keys of --type.\n"
     "When the broker has welcomed it, it prints `ready worker=ID name=N types=...`.\n"
     "SIGTERM and SIGINT return what has not started, let running tasks end within --grace,\n"
     "and end it; a second signal ends the grace.\n"
@@ -347,14 +387,33 @@ static drover_status read_stats(struct worker_settings *settings, struct drv_pro
     return stat_groups_parse(drv_options_string(options, "stats"), &settings->stats, problem);
 }
 
-static drover_status read_model(struct worker_settings *settings, struct drv_problem *problem)
+static drover_status read_rules(struct worker_settings *settings, struct drv_problem *problem)
 {
-    const char *model = drv_options_string(settings->options, "model");
-    if (strcmp(model, "prefork") != 0) {
-        return drv_problem_set(problem, DROVER_UNSUPPORTED,
-                               "--model %s is not supported by this version", model);
+    drover_status status = DROVER_OK;
+    size_t count = drv_options_count(settings->options, "type");
+    for (size_t i = 0; status == DROVER_OK && i < count; i++) {
+        status = worker_rules_option(&settings->rules,
+                                     drv_options_at(settings->options, "type", i), problem);
     }
-    return DROVER_OK;
+    return status;
+}
+
+/* What has been checked already. */
+static void read_executors(struct worker_settings *settings)
+{
+    static const enum pool_model numbers[] = {POOL_MODEL_PREFORK, POOL_MODEL_THREAD,
+                                              POOL_MODEL_FORK};
+    const struct drv_options *options = settings->options;
+    settings->model = numbers[drv_options_choice(options, "model")];
+    settings->threads = drv_options_is_set(options, "threads")
+                            ? (uint32_t)drv_options_int(options, "threads")
+                            : POOL_THREADS_DEFAULT;
+    settings->executors_min = drv_options_is_set(options, "min-executors")
+                                  ? (uint32_t)drv_options_int(options, "min-executors")
+                                  : POOL_EXECUTORS_ALL;
+    settings->idle_ms = (uint64_t)drv_options_int(options, "idle-timeout");
+    settings->tasks_max = (uint64_t)drv_options_int(options, "max-tasks");
+    settings->memory_max = (uint64_t)drv_options_int(options, "max-memory");
 }
 
 static drover_status read_operands(struct worker_settings *settings,
@@ -402,7 +461,7 @@ static drover_status read_allow_exec(struct worker_settings *settings,
 static drover_status read_all(struct worker_settings *settings, struct drv_problem *problem)
 {
     static drover_status (*const steps[])(struct worker_settings *, struct drv_problem *) = {
-        read_operands, read_model,   read_brokers,    read_name,
+        read_operands, read_rules,   read_brokers,    read_name,
         read_queues,   read_labels,  read_resources,  read_prefetch,
         read_stats,    read_modules, read_allow_exec, check_handlers,
     };
@@ -418,6 +477,7 @@ static drover_status read_all(struct worker_settings *settings, struct drv_probl
         uint32_t cpus = stat_host_usable_cpus("");
         settings->slots = cpus < WORKER_SLOTS_MAX ? cpus : WORKER_SLOTS_MAX;
     }
+    read_executors(settings);
     settings->grace_us = drv_options_int(options, "grace") * 1000;
     settings->drops_output = drv_options_choice(options, "task-output") == 1;
     settings->log_level = (enum drv_log_level)drv_options_choice(options, "log-level");
@@ -427,8 +487,10 @@ static drover_status read_all(struct worker_settings *settings, struct drv_probl
 /* ---- life -----------------------------------------------------------------------------------
  */
 
-/* The program's description; it borrows `sections`, which knows where handlers are kept. */
-static struct drv_program describe(const struct drv_option_section *section)
+/* The program's description; it borrows `sections`, which know where handlers and rules are
+ * kept.
+ */
+static struct drv_program describe(const struct drv_option_section *sections)
 {
     return (struct drv_program){
         .name = "drover-worker",
@@ -446,13 +508,13 @@ static struct drv_program describe(const struct drv_option_section *section)
                     .env_prefix = "DROVER_WORKER_",
                     .in_file = true}},
         .table_count = 2,
-        .sections = section,
-        .section_count = 1,
+        .sections = sections,
+        .section_count = SECTIONS,
     };
 }
 
 struct description {
-    struct drv_option_section section;
+    struct drv_option_section sections[SECTIONS];
     struct drv_program program;
 };
 
@@ -462,10 +524,12 @@ static drover_status make_options(struct worker_settings *settings)
     if (description == NULL) {
         return DROVER_NOMEM;
     }
-    description->section = (struct drv_option_section){.prefix = "handler.",
-                                                       .callback = worker_handlers_entry,
-                                                       .context = &settings->handlers};
-    description->program = describe(&description->section);
+    description->sections[0] = (struct drv_option_section){.prefix = "handler.",
+                                                           .callback = worker_handlers_entry,
+                                                           .context = &settings->handlers};
+    description->sections[1] = (struct drv_option_section){
+        .prefix = "type.", .callback = worker_rules_entry, .context = &settings->rules};
+    description->program = describe(description->sections);
     return drv_options_new(&description->program, &settings->options);
 }
 
@@ -491,6 +555,7 @@ drover_status worker_settings_load(struct worker_settings *settings, const drove
     settings->own = own;
     drv_arena_init(&settings->arena, 0);
     worker_handlers_init(&settings->handlers);
+    worker_rules_init(&settings->rules);
     if (make_options(settings) != DROVER_OK) {
         return out_of_memory(problem);
     }
@@ -513,6 +578,7 @@ void worker_settings_fini(struct worker_settings *settings)
 {
     drv_options_destroy(&settings->options);
     worker_handlers_fini(&settings->handlers);
+    worker_rules_fini(&settings->rules);
     drv_arena_fini(&settings->arena);
     memset(settings, 0, sizeof *settings);
 }

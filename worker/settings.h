@@ -10,6 +10,7 @@
 #include "message.h"
 #include "options.h"
 #include "problem.h"
+#include "rule.h"
 #include "stat/groups.h"
 
 #include <drover/worker.h>
@@ -20,12 +21,19 @@
 struct worker_settings {
     struct drv_options *options; /* owned; what the texts below are borrowed from */
     struct worker_handlers handlers;
+    struct worker_rules rules;     /* of single types */
     struct drv_arena arena;        /* the lists below */
     const struct drv_str *brokers; /* endpoints, at least one */
     size_t broker_count;
     const char *name;
     uint32_t slots, prefetch;
     const drover_module *own; /* borrowed; handlers of the program itself; NULL: none */
+    enum pool_model model;
+    uint32_t threads;       /* of an executor of model thread */
+    uint32_t executors_min; /* kept when idle */
+    uint64_t idle_ms;       /* the others end after that; 0: never */
+    uint64_t tasks_max;     /* of an executor; 0: no limit */
+    uint64_t memory_max;    /* of an executor, bytes; 0: no limit */
     const char *const *modules;
     size_t module_count;
     const char *const *allow_exec;

@@ -1,7 +1,9 @@
 #include "zygote.h"
 
+#include "check.h"
 #include "clock.h"
 #include "executor.h"
+#include "model/model.h"
 #include "module.h"
 #include "proctree.h"
 #include "tmpdir.h"
@@ -21,12 +23,14 @@
 #include <unistd.h>
 
 enum {
-    FDS_MAX = 6,         /* descriptors with a SPAWN: the lane's four, stdout, stderr */
+    LANE_FDS = 3,                                       /* descriptors of a lane in a SPAWN */
+    SHARED_FDS = LANE_PIPES + 1,                        /* the pipes, call */
+    FDS_MAX = SHARED_FDS + LANE_FDS * POOL_THREADS_MAX, /* the kernel takes 253 */
     SETTLE_MS = 20,      /* between looks for remainders, besides SIGCHLD */
     STOP_MS = 10 * 1000, /* patience with a zygote that is to end */
 };
 
-enum request_kind { REQUEST_SPAWN = 1, REQUEST_SIGNAL };
+enum request_kind { REQUEST_SPAWN = 1, REQUEST_SIGNAL, REQUEST_END };
 
 struct request {
     uint32_t kind;
@@ -69,18 +73,31 @@ static drover_status send_request(struct zygote *zygote, const struct request *r
 }
 
 drover_status zygote_spawn(struct zygote *zygote, uint32_t slot, enum pool_model model,
-                           const struct lane_ends *ends, const int output_fds[LANE_PIPES])
+                           const struct lane_ends *ends, size_t lane_count,
+                           const int output_fds[LANE_PIPES])
 {
     struct request request = {.kind = REQUEST_SPAWN, .slot = slot, .model = (uint32_t)model};
-    int fds[FDS_MAX] = {ends->memory_fd, ends->wake_fd, ends->call_fd,
-                        ends->values_fd, output_fds[0], output_fds[1]};
-    return send_request(zygote, &request, fds, FDS_MAX);
+    int fds[FDS_MAX] = {output_fds[0], output_fds[1], ends[0].call_fd};
+    DRV_ASSERT(lane_count >= 1 && lane_count <= POOL_THREADS_MAX);
+    for (size_t i = 0; i < lane_count; i++) {
+        int *of_lane = &fds[SHARED_FDS + LANE_FDS * i];
+        of_lane[0] = ends[i].memory_fd;
+        of_lane[1] = ends[i].wake_fd;
+        of_lane[2] = ends[i].values_fd;
+    }
+    return send_request(zygote, &request, fds, SHARED_FDS + LANE_FDS * lane_count);
 }
 
 drover_status zygote_signal(struct zygote *zygote, uint32_t slot, pid_t pid, int signal)
 {
     struct request request = {
         .kind = REQUEST_SIGNAL, .slot = slot, .pid = pid, .signal = signal};
+    return send_request(zygote, &request, NULL, 0);
+}
+
+drover_status zygote_end(struct zygote *zygote, uint32_t slot, pid_t pid)
+{
+    struct request request = {.kind = REQUEST_END, .slot = slot, .pid = pid};
     return send_request(zygote, &request, NULL, 0);
 }
 
@@ -142,6 +159,7 @@ void zygote_stop(struct zygote *zygote)
 
 struct child {
     pid_t pid;       /* 0: none */
+    bool is_clean;   /* leaves nothing behind */
     bool is_dying;   /* reaped, and remainders are looked for */
     int wait_status; /* once reaped */
     struct rusage usage;
@@ -214,6 +232,9 @@ static void reap(struct self *self)
                 child->is_dying = true;
                 child->wait_status = status;
                 child->usage = usage;
+                if (child->is_clean) {
+                    report_gone(self, i);
+                }
             }
         }
     }
@@ -240,26 +261,40 @@ static bool settle(struct self *self)
     return false;
 }
 
-static void spawn(struct self *self, const struct request *request, const int fds[FDS_MAX])
+static _Noreturn void become_executor(struct self *self, const struct request *request,
+                                      const int *fds, size_t fd_count, pid_t zygote)
 {
+    struct lane_ends ends[POOL_THREADS_MAX];
     struct executor_config config = {
         .set = &self->set,
         .pool = self->config,
         .tmp_base = self->tmp_base,
         .slot = request->slot,
-        .model = (enum pool_model)request->model,
-        .zygote = getpid(),
-        .ends = {.memory_fd = fds[0],
-                 .wake_fd = fds[1],
-                 .call_fd = fds[2],
-                 .values_fd = fds[3]},
-        .output_fds = {fds[4], fds[5]},
+        .model = model_of((enum pool_model)request->model),
+        .zygote = zygote,
+        .ends = ends,
+        .lane_count = (fd_count - SHARED_FDS) / LANE_FDS,
+        .output_fds = {fds[0], fds[1]},
     };
+    for (size_t i = 0; i < config.lane_count; i++) {
+        const int *of_lane = &fds[SHARED_FDS + LANE_FDS * i];
+        ends[i] = (struct lane_ends){.memory_fd = of_lane[0],
+                                     .wake_fd = of_lane[1],
+                                     .call_fd = fds[2],
+                                     .values_fd = of_lane[2]};
+    }
+    (void)close(self->control);
+    (void)close(self->signals);
+    executor_main(&config);
+}
+
+static void spawn(struct self *self, const struct request *request, const int *fds,
+                  size_t fd_count)
+{
+    pid_t zygote = getpid();
     pid_t pid = fork();
     if (pid == 0) {
-        (void)close(self->control);
-        (void)close(self->signals);
-        executor_main(&config);
+        become_executor(self, request, fds, fd_count, zygote);
     }
     struct zygote_reply message = {.kind = ZYGOTE_SPAWNED, .slot = request->slot};
     if (pid < 0) {
@@ -279,10 +314,14 @@ static void serve(struct self *self, const struct request *request, const int *f
         return;
     }
     struct child *child = &self->children[request->slot];
-    if (request->kind == REQUEST_SPAWN && fd_count == FDS_MAX && child->pid == 0) {
-        spawn(self, request, fds);
-    } else if (request->kind == REQUEST_SIGNAL && child->pid == request->pid &&
-               child->pid > 0 && !child->is_dying) {
+    bool is_alive = child->pid > 0 && child->pid == request->pid && !child->is_dying;
+    if (request->kind == REQUEST_SPAWN && fd_count >= SHARED_FDS + LANE_FDS &&
+        child->pid == 0) {
+        spawn(self, request, fds, fd_count);
+    } else if (request->kind == REQUEST_END && is_alive) {
+        child->is_clean = true;
+        (void)kill(child->pid, SIGKILL);
+    } else if (request->kind == REQUEST_SIGNAL && is_alive) {
         (void)kill(-child->pid, request->signal);
         if (request->signal == SIGKILL) {
             (void)kill(child->pid, SIGKILL); /* in case it has left its own group */
@@ -399,7 +438,8 @@ static void announce(struct self *self)
     for (size_t i = 0; i < self->set.count; i++) {
         const struct module_handler *handler = &self->set.handlers[i];
         struct zygote_reply message = {.kind = ZYGOTE_TYPE,
-                                       .model = (uint32_t)module_kind_model(handler->kind),
+                                       .model = (uint32_t)handler->model,
+                                       .concurrency = handler->concurrency,
                                        .flags = handler->flags};
         (void)snprintf(message.text, sizeof(message.text), "%s", handler->type);
         reply(self, &message);

@@ -1,7 +1,7 @@
 /*
  * zygote.h: the process that loads the modules and forks executors from itself.
  *
- *   agent ──SPAWN(lane ends, pipes), SIGNAL, KILL──> zygote ──fork──> executor
+ *   agent ──SPAWN(lanes' ends, pipes), SIGNAL, KILL──> zygote ──fork──> executor
  *         <──TYPE*, READY | FAILED; SPAWNED, GONE────
  *
  * Single-threaded, never touched by ZeroMQ. It is a subreaper, and so is every executor: what
@@ -39,7 +39,7 @@ struct zygote_reply {
     uint32_t status; /* drover_status */
     uint32_t model;  /* enum pool_model */
     uint32_t flags;  /* enum drover_handler_flags */
-    uint32_t reserved;
+    uint32_t concurrency;
     uint64_t user_us, system_us, peak_rss_bytes;
     char text[1024]; /* NUL-terminated */
 };
@@ -57,15 +57,20 @@ DROVER_MUST_USE drover_status zygote_start(struct zygote *zygote,
 DROVER_MUST_USE drover_status zygote_receive(struct zygote *zygote, int timeout_ms,
                                              struct zygote_reply *out_reply);
 
-/* Asks for an executor. The descriptors are borrowed. OK, BUSY (ask again), CLOSED. */
+/* Asks for an executor with so many lanes, 1 to POOL_THREADS_MAX. The descriptors are borrowed.
+ * OK, BUSY (ask again), CLOSED. */
 DROVER_MUST_USE drover_status zygote_spawn(struct zygote *zygote, uint32_t slot,
                                            enum pool_model model, const struct lane_ends *ends,
-                                           const int output_fds[LANE_PIPES]);
+                                           size_t lane_count, const int output_fds[LANE_PIPES]);
 
 /* Sends a signal to the process group of the executor of a slot, if it still has that pid.
  * SIGKILL also starts the end of everything it leaves behind. OK, BUSY, CLOSED. */
 DROVER_MUST_USE drover_status zygote_signal(struct zygote *zygote, uint32_t slot, pid_t pid,
                                             int signal);
+
+/* SIGKILL for an executor that is known to leave nothing behind: nobody looks. OK, BUSY,
+ * CLOSED. */
+DROVER_MUST_USE drover_status zygote_end(struct zygote *zygote, uint32_t slot, pid_t pid);
 
 /* Lets the zygote end everything, waits for it (kills it after 10 s), and closes the socket. */
 void zygote_stop(struct zygote *zygote);

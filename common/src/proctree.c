@@ -138,9 +138,18 @@ int drv_proctree_kill_children(drv_proctree_keep_fn keep, void *context)
     return unwanted;
 }
 
+bool drv_proctree_has_no_children(void)
+{
+    siginfo_t info;
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD;
+}
+
 void drv_proctree_end_children(drv_proctree_keep_fn keep, void *context)
 {
     pid_t children[DRV_PROCTREE_CHILDREN_MAX];
+    if (drv_proctree_has_no_children()) { /* the rule, and cheaper than a look into /proc */
+        return;
+    }
     for (;;) {
         int count = drv_proctree_children(children, DRV_PROCTREE_CHILDREN_MAX);
         int unwanted = 0;

@@ -37,6 +37,10 @@ int drv_proctree_kill_children(drv_proctree_keep_fn keep, void *context);
  */
 void drv_proctree_end_children(drv_proctree_keep_fn keep, void *context);
 
+/* Whether this process has no children, ended ones included. Much cheaper than to look for
+ * them. */
+bool drv_proctree_has_no_children(void);
+
 /* The children of this process, in no order, up to `max`. Returns the count, -1 without /proc.
  */
 int drv_proctree_children(pid_t *out_children, size_t max);

@@ -50,10 +50,11 @@ class Refusals(unittest.TestCase):
     def test_nothing_to_run(self):
         self.assert_refused(run(), "nothing to run")
 
-    def test_models_of_later_versions(self):
-        for model in ("thread", "fork"):
-            self.assert_refused(run("--load", module("demo"), "--model", model),
-                                f"--model {model} is not supported by this version")
+    def test_rules_that_cannot_be_kept(self):
+        self.assert_refused(run("--load", module("demo"), "--type", "nobody:concurrency=1"),
+                            "type nobody", "no such handler")
+        self.assert_refused(run("--load", module("demo"), "--type", "square:model=exec"),
+                            "a function cannot run as exec")
 
     def test_module_that_cannot_be_loaded_says_why(self):
         with Fleet() as fleet:
@@ -122,6 +123,16 @@ class Meeting(unittest.TestCase):
         self.assertEqual(host, socket.gethostname())
         self.assertIn(["square", 1, 0], types)
         self.assertEqual((queues, labels, resources), (["fast"], [["a", "b"]], [["gpu", 2]]))
+
+    def test_hello_says_how_types_run(self):
+        self.start("--model", "thread", "--type", "square:model=fork,concurrency=2", "--type",
+                   "spin:concurrency=1", "--allow-exec", "true")
+        peer = self.stage.greet()
+        types = peer.hello[11][3]
+        self.assertIn(["square", 3, 2], types)
+        self.assertIn(["spin", 2, 1], types)
+        self.assertIn(["exec:true", 4, 0], types)
+        self.assertEqual(peer.hello[11][8], 2)
 
     def test_ready_line_names_session_name_and_types(self):
         worker = self.start("--name", "w")

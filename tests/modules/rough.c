@@ -277,8 +277,97 @@ static drover_status forget(drover_job *job, const drover_value *in, drover_valu
     return drover_job_kv_del(job, "key", (uint64_t)ms);
 }
 
+/* ---- for several threads of a process -----------------------------------------------------
+ */
+
+static void tell_pid(drover_job *job)
+{
+    char text[32];
+    (void)snprintf(text, sizeof(text), "%ld", (long)getpid());
+    drover_job_progress(job, 1, text);
+}
+
+/* Says who it is and waits until it is told to stop. */
+static drover_status hold(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    (void)in;
+    (void)out_result;
+    tell_pid(job);
+    return drover_job_sleep_ms(job, INT32_MAX);
+}
+
+/* Says who it is and sees no flag. */
+static drover_status numb(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    (void)in;
+    (void)out_result;
+    tell_pid(job);
+    wait_for_ever();
+}
+
+/* How many attempts this process has had of this type. */
+static drover_status tally(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    static _Atomic int64_t calls;
+    (void)job;
+    (void)in;
+    return drover_value_new_int(++calls, out_result);
+}
+
+/* Takes that many bytes and keeps them. */
+static drover_status keep(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    int64_t bytes;
+    if (drover_value_get_int(in, &bytes) || bytes <= 0) {
+        return drover_job_fail(job, "bad-arg", "bytes wanted");
+    }
+    char *memory = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        return DROVER_NOMEM;
+    }
+    memset(memory, 1, (size_t)bytes);
+    return drover_value_new_int(memory[bytes - 1], out_result);
+}
+
+/* Uses up its stack. */
+static int sink(int depth)
+{
+    volatile char pages[4096];
+    pages[0] = (char)depth;
+    return depth < INT32_MAX ? sink(depth + 1) + pages[0] : 0;
+}
+
+/* Ends its process in the way of its payload. */
+static drover_status perish(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    const char *way;
+    size_t len;
+    if (drover_value_get_string(in, &way, &len)) {
+        return drover_job_fail(job, "bad-arg", "a way wanted");
+    }
+    (void)fputs("perishing\n", stderr);
+    if (strcmp(way, "segv") == 0) {
+        (void)raise(SIGSEGV);
+    } else if (strcmp(way, "abort") == 0) {
+        abort();
+    } else if (strcmp(way, "stack") == 0) {
+        return drover_value_new_int(sink(0), out_result);
+    } else if (strcmp(way, "exit") == 0) {
+        exit(3);
+    } else if (strcmp(way, "quick") == 0) {
+        _exit(3);
+    } else if (strcmp(way, "kill") == 0) {
+        (void)kill(getpid(), SIGKILL);
+    }
+    return drover_job_fail(job, "alive", "%s did not end it", way);
+}
+
 DROVER_MODULE("rough", "1", {"deaf", deaf, 0}, {"stubborn", stubborn, 0}, {"tree", tree, 0},
               {"careless", careless, 0}, {"leave", leave, 0}, {"scribble", scribble, 0},
               {"shared", shared, 0}, {"bulk", bulk, 0}, {"chatter", chatter, 0},
               {"compare", compare, 0}, {"forget", forget, 0}, {"speak", speak, 0},
-              {"flood", flood, 0}, {"mumble", mumble, 0}, {"spout", spout, 0});
+              {"flood", flood, 0}, {"mumble", mumble, 0}, {"spout", spout, 0},
+              {"hold", hold, DROVER_THREAD_SAFE}, {"numb", numb, DROVER_THREAD_SAFE},
+              {"tally", tally, DROVER_THREAD_SAFE}, {"keep", keep, DROVER_THREAD_SAFE},
+              {"perish", perish, DROVER_THREAD_SAFE});

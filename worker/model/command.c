@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "clock.h"
+#include "model/exec.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -439,7 +440,7 @@ static void collect(struct stream *stream)
     while (wait4(run->pid, &run->wait_status, 0, &run->usage) < 0 && errno == EINTR) {
     }
     stream->is_reaped = true;
-    executor_end_children(stream->executor);
+    exec_end_children(stream->executor);
     read_output(stream, FD_OUT, true);
     read_output(stream, FD_ERR, true);
     tell_last(stream, &run->out);

@@ -1,7 +1,14 @@
+/*
+ * exec.c: a process starts a command for every attempt, and looks after it.
+ */
 #include "model/exec.h"
 
 #include "check.h"
+#include "model/argv.h"
 #include "model/command.h"
+#include "model/model.h"
+#include "model/persist.h"
+#include "proctree.h"
 #include "tmpdir.h"
 #include "utf8.h"
 
@@ -10,142 +17,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 enum {
     ARGUMENTS_MAX = 65536,
 };
-
-/* ---- argv ---------------------------------------------------------------------------------
- */
-
-/* NULL-terminated. */
-struct argv {
-    char **items; /* owned, and each of them */
-    size_t count;
-};
-
-static void argv_fini(struct argv *argv)
-{
-    for (size_t i = 0; i < argv->count; i++) {
-        free(argv->items[i]);
-    }
-    free(argv->items);
-    *argv = (struct argv){0};
-}
-
-static drover_status argv_reserve(struct argv *argv, size_t count)
-{
-    argv->items = calloc(count + 1, sizeof(*argv->items));
-    return argv->items != NULL ? DROVER_OK : DROVER_NOMEM;
-}
-
-/* Strings and binaries as they are, everything else as JSON. */
-static drover_status plain_text(const drover_value *value, struct drv_buffer *out)
-{
-    const void *bytes = NULL;
-    size_t len = 0;
-    const char *text;
-    switch (drover_value_get_type(value)) {
-    case DROVER_VALUE_NIL:
-        return DROVER_OK;
-    case DROVER_VALUE_STRING:
-        if (drover_value_get_string(value, &text, &len)) {
-            return DROVER_INTERNAL;
-        }
-        return drv_buffer_append(out, text, len);
-    case DROVER_VALUE_RAW:
-    case DROVER_VALUE_BINARY:
-        if (drover_value_get_binary(value, &bytes, &len)) {
-            return DROVER_INTERNAL;
-        }
-        return drv_buffer_append(out, bytes, len);
-    case DROVER_VALUE_BOOL:
-    case DROVER_VALUE_INT:
-    case DROVER_VALUE_DOUBLE:
-    case DROVER_VALUE_ARRAY:
-    case DROVER_VALUE_MAP:
-        break;
-    }
-    char *json;
-    drover_status status = drover_value_to_json(value, DROVER_JSON_COMPACT, &json);
-    if (!status) {
-        status = drv_buffer_append_text(out, json);
-        free(json);
-    }
-    return status;
-}
-
-struct placeholder {
-    const char *name; /* with its braces */
-    const char *text;
-};
-
-static drover_status expand(const char *pattern, const struct placeholder *placeholders,
-                            size_t count, char **out_text)
-{
-    struct drv_buffer text;
-    drv_buffer_init(&text);
-    drover_status status = DROVER_OK;
-    while (!status && *pattern != '\0') {
-        size_t found = count;
-        for (size_t i = 0; i < count && found == count; i++) {
-            if (strncmp(pattern, placeholders[i].name, strlen(placeholders[i].name)) == 0) {
-                found = i;
-            }
-        }
-        if (found < count) {
-            status = drv_buffer_append_text(&text, placeholders[found].text);
-            pattern += strlen(placeholders[found].name);
-        } else {
-            status = drv_buffer_append_byte(&text, (uint8_t)*pattern++);
-        }
-    }
-    if (!status) {
-        status = drv_buffer_detach(&text, (uint8_t **)out_text, NULL);
-    }
-    drv_buffer_fini(&text);
-    return status;
-}
-
-/* Fills in the templates of a command for one job. OK, NOMEM, INVALID (a NUL in the payload).
- */
-static drover_status argv_expand(struct argv *argv, const struct pool_command *command,
-                                 const struct drover_job *job, const drover_value *payload)
-{
-    char id[DROVER_ID_TEXT_LEN + 1];
-    char index[16] = "";
-    char attempt[16];
-    struct drv_buffer text;
-    drv_buffer_init(&text);
-    *argv = (struct argv){0};
-    drover_id_format(&job->task.id, id);
-    (void)snprintf(attempt, sizeof(attempt), "%u", job->task.attempt);
-    if (job->task.index != DROVER_INDEX_NONE) {
-        (void)snprintf(index, sizeof(index), "%u", job->task.index);
-    }
-    drover_status status = plain_text(payload, &text);
-    if (!status && text.len > 0 && memchr(text.bytes, '\0', text.len) != NULL) {
-        status = DROVER_INVALID;
-    }
-    const struct placeholder placeholders[] = {
-        {"{}", text.len > 0 ? (const char *)text.bytes : ""},
-        {"{id}", id},
-        {"{index}", index},
-        {"{attempt}", attempt},
-        {"{type}", job->type},
-    };
-    if (!status) {
-        status = argv_reserve(argv, command->argc);
-    }
-    for (size_t i = 0; !status && i < command->argc; i++) {
-        size_t usable = i == 0 ? 0 : DRV_ARRAY_LEN(placeholders);
-        status = expand(command->argv[i], placeholders, usable, &argv->items[i]);
-        argv->count += status ? 0 : 1;
-    }
-    drv_buffer_fini(&text);
-    return status;
-}
 
 /* ---- how it ended -------------------------------------------------------------------------
  */
@@ -254,7 +132,7 @@ static drover_status make_input(const struct pool_command *command, const drover
         return drv_buffer_append(input, bytes, len);
     }
     if (command->stdin_mode == POOL_STDIN_TEXT) {
-        return plain_text(payload, input);
+        return argv_plain_text(payload, input);
     }
     char *json;
     drover_status status = drover_value_to_json(payload, DROVER_JSON_COMPACT, &json);
@@ -336,13 +214,13 @@ static drover_status prepare(struct configured *made, const struct drover_job *j
         status = make_input(command, payload, &made->input);
     }
     if (!status && command->cwd == NULL) {
-        status = drv_tmpdir_new(executor_tmp(job->executor), "task-", made->directory);
+        status = drv_tmpdir_new(exec_tmp(job->executor), "task-", made->directory);
     }
     return status;
 }
 
-void exec_run_command(struct drover_job *job, const struct pool_command *command,
-                      const drover_value *payload, struct job_outcome *outcome)
+static void run_command(struct drover_job *job, const struct pool_command *command,
+                        const drover_value *payload, struct job_outcome *outcome)
 {
     struct configured made = {.directory = ""};
     drv_buffer_init(&made.input);
@@ -568,8 +446,10 @@ static void explain_refusal(struct job_outcome *outcome, drover_status status,
     }
 }
 
-void exec_run_program(struct drover_job *job, const char *program, const drover_value *payload,
-                      struct job_outcome *outcome)
+/* payload: a map {"argv": [str...], "stdin"?: bin or str, "env"?: {str: str}}; argv[0] must be
+ * `program`. The value, also of a failure: {"exit", "signal", "stdout", "stderr"}. */
+static void run_program(struct drover_job *job, const char *program,
+                        const drover_value *payload, struct job_outcome *outcome)
 {
     struct named named = {.input = NULL};
     struct command_run run = {
@@ -579,11 +459,11 @@ void exec_run_program(struct drover_job *job, const char *program, const drover_
     drv_buffer_init(&input);
     drover_status status = read_request(&named, job, program, payload);
     if (!status && named.input != NULL) {
-        status = plain_text(named.input, &input);
+        status = argv_plain_text(named.input, &input);
     }
     const char *cwd = executor_pool_config(job->executor)->exec_dir;
     if (!status && cwd == NULL) {
-        status = drv_tmpdir_new(executor_tmp(job->executor), "task-", directory);
+        status = drv_tmpdir_new(exec_tmp(job->executor), "task-", directory);
     }
     if (!status) {
         struct command start = {.argv = named.argv.items,
@@ -613,3 +493,83 @@ void exec_run_program(struct drover_job *job, const char *program, const drover_
     command_environment_fini(&named.environment);
     argv_fini(&named.argv);
 }
+
+/* ---- the model ----------------------------------------------------------------------------
+ */
+
+struct kit { /* of an executor */
+    struct persist_table *persist;
+    char tmp[DRV_TMPDIR_PATH_MAX];
+};
+
+const char *exec_tmp(const struct executor *executor)
+{
+    const struct kit *kit = executor_state(executor);
+    return kit->tmp;
+}
+
+static bool is_persistent(void *context, pid_t pid)
+{
+    const struct kit *kit = context;
+    return persist_has(kit->persist, pid);
+}
+
+void exec_end_children(struct executor *executor)
+{
+    drv_proctree_end_children(is_persistent, executor_state(executor));
+}
+
+static void make_tmp(struct kit *kit, const struct executor_config *config)
+{
+    int len = snprintf(kit->tmp, sizeof(kit->tmp), "%s/%u", config->tmp_base, config->slot);
+    if (len < 0 || (size_t)len >= sizeof(kit->tmp)) {
+        executor_die("path of the temporary directory is too long");
+    }
+    /* A predecessor that was killed could not clean up. */
+    (void)!drv_tmpdir_remove(kit->tmp);
+    if (mkdir(kit->tmp, 0700) != 0) {
+        executor_die("cannot make a temporary directory");
+    }
+}
+
+static void serve(const struct executor_config *config)
+{
+    struct executor_process process;
+    struct kit kit = {.persist = NULL};
+    (void)signal(SIGPIPE, SIG_IGN); /* commands need not read their stdin */
+    make_tmp(&kit, config);
+    if (persist_table_new(&kit.persist) != DROVER_OK) {
+        executor_die("out of memory");
+    }
+    executor_process_init(&process, config);
+    executor_serve(&process, 0, &kit, NULL);
+}
+
+static void run(struct drover_job *job, const struct module_handler *handler,
+                const drover_value *payload, struct job_outcome *outcome)
+{
+    const struct kit *kit = executor_state(job->executor);
+    switch (handler->kind) {
+    case MODULE_COMMAND:
+        run_command(job, handler->command, payload, outcome);
+        break;
+    case MODULE_EXEC:
+        run_program(job, handler->program, payload, outcome);
+        break;
+    case MODULE_PERSIST:
+        persist_run(kit->persist, job, handler->command, payload, outcome);
+        break;
+    case MODULE_FUNCTION:
+        DRV_UNREACHABLE();
+    }
+}
+
+const struct model MODEL_EXEC = {
+    .id = POOL_MODEL_EXEC,
+    .name = "exec",
+    .is_on_demand = true,
+    .ends_itself = true,
+    .serve = serve,
+    .run = run,
+    .usage_who = RUSAGE_SELF,
+};

@@ -1,25 +1,23 @@
 /*
- * exec.h: handlers that are programs, started anew for each attempt.
+ * exec.h: what the files of model exec share.
  *
- * Two kinds: configured commands (argv templates, worker/README.md), and programs that the task
- * names itself, of those that --allow-exec lists.
+ *   exec.c      the model: configured commands (argv templates, worker/README.md), and programs
+ *               that the task names itself, of those that --allow-exec lists
+ *   persist.c   commands that stay
+ *   command.c   starting a program, and seeing it through
  */
 #ifndef EXEC_H
 #define EXEC_H
 
-#include "buffer.h"
 #include "job.h"
 
-void exec_run_command(struct drover_job *job, const struct pool_command *command,
-                      const drover_value *payload, struct job_outcome *outcome);
+#include <sys/types.h>
 
-/* payload: a map {"argv": [str...], "stdin"?: bin or str, "env"?: {str: str}}; argv[0] must be
- * `program`. The value, also of a failure: {"exit", "signal", "stdout", "stderr"}. */
-void exec_run_program(struct drover_job *job, const char *program, const drover_value *payload,
-                      struct job_outcome *outcome);
+/* Where this executor makes directories for its commands. */
+const char *exec_tmp(const struct executor *executor);
 
-/* ---- shared with persist.c ------------------------------------------------------------------
- */
+/* Kills and reaps what the attempt has left, sparing commands that stay. Blocks. */
+void exec_end_children(struct executor *executor);
 
 /* Says how a process ended that should not have ended so: kind handler for an exit code, crash
  * for a signal. */

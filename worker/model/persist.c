@@ -74,7 +74,7 @@ static int finish(struct program *program, struct executor *executor)
     (void)close(program->pidfd);
     drv_buffer_fini(&program->received);
     program->command = NULL; /* no longer spared */
-    executor_end_children(executor);
+    exec_end_children(executor);
     if (program->directory[0] != '\0') {
         (void)!drv_tmpdir_remove(program->directory);
     }
@@ -138,7 +138,7 @@ static drover_status start_program(struct program *program, struct executor *exe
         status = make_argv(command, &argv);
     }
     if (!status && command->cwd == NULL) {
-        status = drv_tmpdir_new(executor_tmp(executor), "stay-", program->directory);
+        status = drv_tmpdir_new(exec_tmp(executor), "stay-", program->directory);
         *out_errno = errno;
     }
     if (!status) {
@@ -486,13 +486,20 @@ static void fail_by_end(struct talk *talk, int wait_status)
     }
 }
 
+static bool is_over_memory(const struct program *program, const struct executor *executor)
+{
+    uint64_t memory_max = executor_pool_config(executor)->memory_max;
+    return memory_max != 0 && executor_resident_bytes(program->pid) > memory_max;
+}
+
 static void conclude(struct talk *talk, enum talk_end end)
 {
     struct executor *executor = talk->job->executor;
     switch (end) {
     case TALK_GOES_ON:
     case TALK_ANSWERED:
-        if (talk->was_stopped) { /* the answer counts, but it has been told to go */
+        /* The answer counts, but it has been told to go, or is too big to stay. */
+        if (talk->was_stopped || is_over_memory(talk->program, executor)) {
             (void)finish(talk->program, executor);
         }
         break;

@@ -1,27 +1,25 @@
-#include "model/prefork.h"
+/*
+ * prefork.c: a process runs one function of a module after the other.
+ */
+#include "model/function.h"
+#include "model/model.h"
 
-void prefork_run(struct drover_job *job, const struct module_handler *handler,
-                 const drover_value *payload, struct job_outcome *outcome)
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+/* Children that handlers have left, and that have ended. */
+static void reap_strays(struct executor *executor)
 {
-    drover_value *result = NULL;
-    drover_status status = handler->function(job, payload, &result);
-    if (!status) {
-        outcome->value = result;
-        return;
-    }
-    drover_value_destroy(&result);
-    if (drover_job_is_cancelled(job)) {
-        outcome->outcome = RECORD_STOPPED;
-        if (job->executor != NULL) {
-            executor_end_children(job->executor);
-        }
-        return;
-    }
-    if (job->has_failed && status == DROVER_FAILED) {
-        job_outcome_fail(outcome, DROVER_ERROR_HANDLER, job->code, "%s", job->text);
-        outcome->is_permanent = job->is_permanent;
-    } else {
-        job_outcome_fail(outcome, DROVER_ERROR_HANDLER, drover_status_name(status), "%s",
-                         drover_status_text(status));
+    (void)executor;
+    while (waitpid(-1, NULL, WNOHANG) > 0) {
     }
 }
+
+const struct model MODEL_PREFORK = {
+    .id = POOL_MODEL_PREFORK,
+    .name = "prefork",
+    .serve = executor_serve_alone,
+    .run = function_run_alone,
+    .rest = reap_strays,
+    .usage_who = RUSAGE_SELF,
+};

@@ -160,13 +160,62 @@ static void test_settings_refuses_nonsense(void **state)
     assert_refused(READ("--load", ""), "--load is empty");
 }
 
-/* Models that this version does not have are refused as such. */
-static void test_settings_refuses_models_to_come(void **state)
+/* Models, and how executors come and go. */
+static void test_settings_executors(void **state)
 {
-    assert_refused(READ("--load", "x", "--model", "thread"),
-                   "--model thread is not supported by this version");
-    assert_refused(READ("--load", "x", "--model", "fork"),
-                   "--model fork is not supported by this version");
+    struct reading r = READ("--load", "x");
+    assert_ok(r.status);
+    assert_int_equal(r.settings.model, POOL_MODEL_PREFORK);
+    assert_int_equal(r.settings.threads, POOL_THREADS_DEFAULT);
+    assert_int_equal(r.settings.executors_min, POOL_EXECUTORS_ALL);
+    assert_int_equal(r.settings.idle_ms, 60000);
+    assert_int_equal(r.settings.tasks_max, 0);
+    assert_int_equal(r.settings.memory_max, 0);
+    worker_settings_fini(&r.settings);
+    r = READ("--load", "x", "--model", "thread", "--threads", "4", "--min-executors", "0",
+             "--idle-timeout", "2s", "--max-tasks", "1000", "--max-memory", "512M");
+    assert_ok(r.status);
+    assert_int_equal(r.settings.model, POOL_MODEL_THREAD);
+    assert_int_equal(r.settings.threads, 4);
+    assert_int_equal(r.settings.executors_min, 0);
+    assert_int_equal(r.settings.idle_ms, 2000);
+    assert_int_equal(r.settings.tasks_max, 1000);
+    assert_int_equal(r.settings.memory_max, 512 << 20);
+    worker_settings_fini(&r.settings);
+    assert_refused(READ("--load", "x", "--model", "exec"), "exec");
+    assert_refused(READ("--load", "x", "--threads", "33"), "from 1 to 32");
+}
+
+static void assert_rule(const struct pool_rule *rule, const char *type, enum pool_model model,
+                        uint32_t concurrency)
+{
+    assert_string_equal(rule->type, type);
+    assert_int_equal(rule->model, model);
+    assert_int_equal(rule->concurrency, concurrency);
+}
+
+/* Rules of single types come from the file and from options, which win. */
+static void test_settings_rules(void **state)
+{
+    char *name = write_file("[worker]\nload = x\n[type.exec:tr]\nconcurrency = 3\n"
+                            "[type.square]\nmodel = fork\nconcurrency = 9\n");
+    struct reading r = READ("--config", name, "--type", "exec:tr:model=exec", "--type",
+                            "square:concurrency=2,model=thread");
+    assert_int_equal(unlink(name), 0);
+    free(name);
+    assert_ok(r.status);
+    assert_int_equal(r.settings.rules.count, 2);
+    assert_rule(&r.settings.rules.items[0], "exec:tr", POOL_MODEL_EXEC, 3);
+    assert_rule(&r.settings.rules.items[1], "square", POOL_MODEL_THREAD, 2);
+    worker_settings_fini(&r.settings);
+    assert_refused(READ("--load", "x", "--type", "square"), "expected NAME:KEY=VALUE");
+    assert_refused(READ("--load", "x", "--type", "square:model"), "expected NAME:KEY=VALUE");
+    assert_refused(READ("--load", "x", "--type", "a=b:model=fork"), "expected NAME:KEY=VALUE");
+    assert_refused(READ("--load", "x", "--type", "square:model=fast"), "not 'fast'");
+    assert_refused(READ("--load", "x", "--type", "square:concurrency=0"), "not '0'");
+    assert_refused(READ("--load", "x", "--type", "square:colour=red"), "unknown key 'colour'");
+    assert_refused(READ("--load", "x", "--type", " :model=fork"), "no name");
+    assert_refused(read_file("[type.x]\nspeed = 1\n"), "unknown key 'speed'");
 }
 
 /* A worker without a single handler is a mistake. */
@@ -264,7 +313,8 @@ int main(void)
         cmocka_unit_test(test_settings_options),
         cmocka_unit_test(test_settings_environment),
         cmocka_unit_test(test_settings_refuses_nonsense),
-        cmocka_unit_test(test_settings_refuses_models_to_come),
+        cmocka_unit_test(test_settings_executors),
+        cmocka_unit_test(test_settings_rules),
         cmocka_unit_test(test_settings_refuses_nothing_to_run),
         cmocka_unit_test(test_settings_orders),
         cmocka_unit_test(test_handlers_of_the_file),
