@@ -104,6 +104,7 @@ drover_status connections_add(struct connections *peers, enum core_port port,
         return DROVER_NOMEM;
     }
     peer->port = port;
+    peer->serial = ++peers->serial;
     memcpy(peer->routing_id, routing_id, len);
     peer->routing_id_len = len;
     uint64_t hash = drv_table_hash(&peers->by_routing_id, routing_id, len);

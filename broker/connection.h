@@ -41,6 +41,8 @@ struct connection {
     int64_t probed_at_us;     /* last message or probe */
     int64_t waiting_since_us; /* the socket refuses since */
     bool closing;             /* forget it when its queue is empty */
+    uint64_t serial;          /* tells it from an earlier one with this number */
+    uint32_t gated_welcomes, gated_chunks, gated_settles; /* wait for the store (gate.h) */
 };
 
 struct connections {
@@ -48,6 +50,7 @@ struct connections {
     struct connection **by_number; /* owned; NULL: free */
     uint32_t *free_numbers;        /* owned */
     size_t free_count, capacity, count, max;
+    uint64_t serial; /* last one given */
     struct drv_list dirty[CORE_PORT_WORKER + 1];
     struct drv_list quiet[CORE_PORT_WORKER + 1];
     struct drv_list acking, waiting, gone;

@@ -6,7 +6,9 @@
  *   endpoint.c   where it may listen
  *   server.c     life and loop
  *   intake.c     frames -> link -> core events
- *   outlet.c     core effects -> link -> frames
+ *   outlet.c     core effects -> gate -> link -> frames
+ *   gate.c       what waits for the store
+ *   data_dir.c   where the data is
  *   connection.c who is behind a routing id
  *   self.c       own resource use
  *   notify.c     service manager
@@ -21,7 +23,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { EXIT_USAGE_ERROR = 64, EXIT_UNAVAILABLE = 69, EXIT_IO = 74 };
+enum { EXIT_USAGE_ERROR = 64, EXIT_DAMAGED = 65, EXIT_UNAVAILABLE = 69, EXIT_IO = 74 };
+
+static int exit_of(drover_status status)
+{
+    switch ((int)status) {
+    case DROVER_OK:
+        return EXIT_SUCCESS;
+    case DROVER_MALFORMED: /* the data, or written by a newer broker */
+    case DROVER_VERSION:
+        return EXIT_DAMAGED;
+    case DROVER_IO:
+    case DROVER_BUSY: /* another broker has the data */
+        return EXIT_IO;
+    default:
+        return EXIT_UNAVAILABLE;
+    }
+}
 
 static int serve(const struct settings *settings)
 {
@@ -32,11 +50,11 @@ static int serve(const struct settings *settings)
     drover_status status = server_new(settings, &log, &server, &problem);
     if (status != DROVER_OK) {
         (void)fprintf(stderr, "drover-broker: %s\n", problem.text);
-        return status == DROVER_IO ? EXIT_IO : EXIT_UNAVAILABLE;
+        return exit_of(status);
     }
     status = server_run(server);
     server_destroy(&server);
-    return status == DROVER_OK ? EXIT_SUCCESS : EXIT_IO;
+    return exit_of(status);
 }
 
 static int start(struct drv_options *options, int argc, const char *const *argv)

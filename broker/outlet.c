@@ -26,9 +26,11 @@ static void drop(struct server *server, struct connection *peer, const char *why
 }
 
 static void send_message(struct server *server, struct connection *peer,
-                         const struct drv_message *message, uint64_t token)
+                         const struct drv_message *message, uint64_t token,
+                         enum drover_durability level)
 {
-    drover_status status = drv_link_send(peer->link, message, token);
+    drover_status status = gate_send(&server->gate, peer, message, token, level,
+                                     store_last(server->store), server->store);
     if (status == DROVER_OK) {
         connection_mark_dirty(&server->peers, peer);
     } else if (status == DROVER_BUSY) {
@@ -69,7 +71,7 @@ static void apply_one(struct server *server, const struct core_effect *effect, i
     switch (effect->kind) {
     case CORE_SEND:
         if (peer != NULL && !peer->closing) {
-            send_message(server, peer, effect->message, effect->token);
+            send_message(server, peer, effect->message, effect->token, effect->level);
         }
         break;
     case CORE_CLOSE:
@@ -80,19 +82,13 @@ static void apply_one(struct server *server, const struct core_effect *effect, i
         }
         break;
     case CORE_SETTLE:
-        if (peer != NULL) {
-            drv_link_settle(peer->link, effect->seq, now_us);
+        if (peer != NULL && gate_settle(&server->gate, peer, effect->seq, effect->level,
+                                        store_last(server->store), server->store, now_us)) {
             connection_mark_acking(&server->peers, peer);
         }
         break;
-    case CORE_RECORD: {
-        uint64_t lsn;
-        if (store_append(server->store, &effect->record, &lsn) != DROVER_OK) {
-            drv_log_error(server->log, "store failed", drv_log_str("action", "stopping"));
-            server->stop = true;
-        }
-        break;
-    }
+    case CORE_RECORD:
+        break; /* a history, for those who follow it */
     case CORE_NOTICE:
         tell_operator(server, &effect->notice);
         break;
@@ -103,10 +99,13 @@ void outlet_apply(struct server *server, int64_t now_us)
 {
     size_t count = 0;
     const struct core_effect *effects = core_effects(server->core, &count);
+    store_append(server->store, server->core);
+    store_publish(server->store, core_memory_bytes(server->core));
     for (size_t i = 0; i < count; i++) {
         apply_one(server, &effects[i], now_us);
     }
     core_effects_clear(server->core);
+    gate_open(&server->gate, &server->peers, server->store, now_us);
 }
 
 static void free_data(void *bytes, void *hint)
@@ -256,7 +255,7 @@ static void probe_port(struct server *server, enum core_port port, int64_t now_u
         drv_list_remove(link);
         drv_list_push_back(&server->peers.quiet[port], link);
         if (drv_link_queued(peer->link) == 0) {
-            send_message(server, peer, &message, 0);
+            send_message(server, peer, &message, 0, DROVER_DURABILITY_MEMORY);
         }
         connection_mark_dirty(&server->peers, peer);
     }
@@ -288,7 +287,7 @@ void outlet_goodbye(struct server *server)
     for (size_t i = 0; i < server->peers.capacity; i++) {
         struct connection *peer = server->peers.by_number[i];
         if (peer != NULL && !peer->closing) {
-            send_message(server, peer, &message, 0);
+            send_message(server, peer, &message, 0, DROVER_DURABILITY_MEMORY);
         }
     }
 }

@@ -23,6 +23,11 @@ static int64_t now_us(void)
     return (int64_t)drv_clock_now_us();
 }
 
+static int64_t wall_us(void)
+{
+    return (int64_t)drv_clock_wall_ms() * 1000;
+}
+
 static drover_status set_option(void *socket, int option, int value,
                                 struct drv_problem *problem)
 {
@@ -107,13 +112,27 @@ static drover_status open_signals(struct server *server, struct drv_problem *pro
     return DROVER_OK;
 }
 
-/* Identity of this start. With the memory store nothing carries over, so the wall clock serves
- * as the growing epoch. */
+static drover_status open_store(struct server *server, struct drv_problem *problem)
+{
+    const struct settings *settings = &server->settings;
+    if (settings->is_memory) {
+        return store_memory_new(&server->store);
+    }
+    char path[DATA_DIR_MAX];
+    drover_status status = data_dir_choose(settings->data, path, problem);
+    if (status != DROVER_OK) {
+        return status;
+    }
+    const struct store_journal_config config = {.directory = path};
+    return store_journal_new(&config, &server->store, problem);
+}
+
 static drover_status make_core(struct server *server, uint64_t seed,
                                struct drv_problem *problem)
 {
     struct core_config *config = &server->settings.core;
     config->seed = seed;
+    config->salt = store_salt(server->store) != 0 ? store_salt(server->store) : seed;
     config->software = "drover " DROVER_VERSION_STRING;
     config->store_name = store_name(server->store);
     config->durability_max = store_durability_max(server->store);
@@ -121,7 +140,6 @@ static drover_status make_core(struct server *server, uint64_t seed,
     config->client_endpoint_count = 1;
     config->worker_endpoints = &server->endpoint_list[CORE_PORT_WORKER];
     config->worker_endpoint_count = 1;
-    config->epoch = drv_clock_wall_ms();
     drover_status status = drover_id_new(&config->broker_id);
     if (status == DROVER_OK) {
         status = core_new(config, now_us(), &server->core);
@@ -129,6 +147,23 @@ static drover_status make_core(struct server *server, uint64_t seed,
     return status == DROVER_OK
                ? DROVER_OK
                : drv_problem_set(problem, status, "start: %s", drover_status_text(status));
+}
+
+/* What was kept, and the epoch: with a store that counts none the wall clock serves as one. */
+static drover_status recover(struct server *server, struct drv_problem *problem)
+{
+    int64_t begin_us = now_us();
+    core_set_wall(server->core, begin_us, wall_us());
+    drover_status status = store_recover(server->store, server->core, begin_us,
+                                         &server->recovery, problem);
+    if (status != DROVER_OK) {
+        return status;
+    }
+    uint64_t epoch = store_epoch(server->store);
+    server->settings.core.epoch = epoch != 0 ? epoch : drv_clock_wall_ms();
+    core_set_epoch(server->core, server->settings.core.epoch);
+    server->recovery_us = now_us() - begin_us;
+    return DROVER_OK;
 }
 
 static drover_status open_sockets(struct server *server, struct drv_problem *problem)
@@ -171,10 +206,13 @@ drover_status server_new(const struct settings *settings, const struct drv_log *
         status = open_sockets(server, problem);
     }
     if (status == DROVER_OK) {
-        status = store_memory_new(&server->store);
+        status = open_store(server, problem);
     }
     if (status == DROVER_OK) {
         status = make_core(server, seeds[1], problem);
+    }
+    if (status == DROVER_OK) {
+        status = recover(server, problem);
     }
     if (status != DROVER_OK) {
         server_destroy(&server);
@@ -191,6 +229,7 @@ void server_destroy(struct server **server)
     if (s == NULL) {
         return;
     }
+    gate_fini(&s->gate);
     connections_fini(&s->peers);
     for (size_t i = 0; i < DRV_ARRAY_LEN(s->sockets); i++) {
         if (s->sockets[i] != NULL) {
@@ -263,14 +302,45 @@ static void check_drained(struct server *server, int64_t now)
     }
 }
 
+/* What the store says. False: it has failed. */
+static bool tend_store(struct server *server, int64_t now)
+{
+    struct drv_problem problem = {""};
+    store_seen(server->store);
+    if (core_has_failed(server->core) || store_health(server->store, &problem) != DROVER_OK) {
+        drv_log_error(
+            server->log, "the data cannot be kept: ending",
+            drv_log_str("why", problem.text[0] != '\0' ? problem.text : "out of memory"));
+        return false;
+    }
+    if (now >= server->store_at_us) {
+        server->store_at_us = now + SERVER_STORE_US;
+        store_tick(server->store);
+    }
+    bool is_full = store_is_full(server->store);
+    if (is_full != server->was_full) {
+        drv_log_warn(server->log,
+                     is_full ? "the disk is full: new work is refused"
+                             : "there is space on the disk again",
+                     drv_log_end());
+    }
+    server->was_full = is_full;
+    core_set_full(server->core, is_full);
+    return true;
+}
+
 /* One turn; gives the instant of the next, now when there is more to read. */
 static int64_t turn(struct server *server)
 {
     int64_t now = now_us();
+    core_set_wall(server->core, now, wall_us());
     tell_gone(server, now);
     tell_self(server, now);
-    bool more = intake_drain(server, CORE_PORT_WORKER, now);
-    more = intake_drain(server, CORE_PORT_CLIENT, now) || more;
+    bool more = store_compact(server->store, server->core);
+    if (store_has_room(server->store)) {
+        more = intake_drain(server, CORE_PORT_WORKER, now) || more;
+        more = intake_drain(server, CORE_PORT_CLIENT, now) || more;
+    }
     int64_t next = core_tick(server->core, now);
     outlet_apply(server, now);
     outlet_flush(server, now);
@@ -278,6 +348,7 @@ static int64_t turn(struct server *server)
     int64_t deadline = outlet_deadline_us(server);
     next = deadline < next ? deadline : next;
     next = server->self_at_us < next ? server->self_at_us : next;
+    next = server->store_at_us < next ? server->store_at_us : next;
     if (server->drain_until_us != 0 && server->drain_until_us < next) {
         next = server->drain_until_us;
     }
@@ -291,14 +362,17 @@ static drover_status wait_for_input(struct server *server, int64_t next)
 {
     int64_t now = now_us();
     int64_t wait_ms = next <= now ? 0 : (next - now + 999) / 1000;
+    /* While the store has no room, nothing is read: peers wait. */
+    short read = store_has_room(server->store) ? ZMQ_POLLIN : 0;
+    int store = store_fd(server->store);
     zmq_pollitem_t items[] = {
-        {.socket = server->sockets[CORE_PORT_WORKER], .events = ZMQ_POLLIN},
-        {.socket = server->sockets[CORE_PORT_CLIENT], .events = ZMQ_POLLIN},
+        {.socket = server->sockets[CORE_PORT_WORKER], .events = read},
+        {.socket = server->sockets[CORE_PORT_CLIENT], .events = read},
         {.fd = server->signal_fd, .events = ZMQ_POLLIN},
+        {.fd = store, .events = ZMQ_POLLIN},
     };
-    if (zmq_poll(items, (int)DRV_ARRAY_LEN(items), (long)(wait_ms > 60000 ? 60000 : wait_ms)) <
-            0 &&
-        errno != EINTR) {
+    int count = (int)DRV_ARRAY_LEN(items) - (store < 0 ? 1 : 0);
+    if (zmq_poll(items, count, wait_ms > 1000 ? 1000 : (long)wait_ms) < 0 && errno != EINTR) {
         drv_log_error(server->log, "poll failed", drv_log_str("why", zmq_strerror(errno)));
         return DROVER_IO;
     }
@@ -310,14 +384,20 @@ static drover_status wait_for_input(struct server *server, int64_t next)
 
 static void say_ready(const struct server *server)
 {
-    (void)printf("ready endpoint=%s worker_endpoint=%s\n", server->endpoints[CORE_PORT_CLIENT],
-                 server->endpoints[CORE_PORT_WORKER]);
+    (void)printf("ready endpoint=%s worker_endpoint=%s records=%" PRIu64 " recovery_ms=%" PRId64
+                 "\n",
+                 server->endpoints[CORE_PORT_CLIENT], server->endpoints[CORE_PORT_WORKER],
+                 server->recovery.records, server->recovery_us / 1000);
     (void)fflush(stdout);
     notify_ready();
     drv_log_info(server->log, "ready",
                  drv_log_str("endpoint", server->endpoints[CORE_PORT_CLIENT]),
                  drv_log_str("worker_endpoint", server->endpoints[CORE_PORT_WORKER]),
-                 drv_log_str("store", store_name(server->store)));
+                 drv_log_str("store", store_name(server->store)),
+                 drv_log_uint("records", server->recovery.records),
+                 drv_log_uint("bytes", server->recovery.bytes),
+                 drv_log_int("recovery_ms", server->recovery_us / 1000),
+                 drv_log_bool("torn", server->recovery.is_torn));
 }
 
 static void say_end(const struct server *server)
@@ -335,18 +415,33 @@ static void say_end(const struct server *server)
                  drv_log_uint("failed", counters.failed));
 }
 
+/* All that was promised is kept, then the peers are told. */
+static drover_status end(struct server *server)
+{
+    drover_status status = store_stop(server->store);
+    if (status != DROVER_OK) {
+        drv_log_error(server->log, "what was not acknowledged may not be kept",
+                      drv_log_status("status", status));
+    }
+    gate_open(&server->gate, &server->peers, server->store, now_us());
+    outlet_goodbye(server);
+    outlet_flush(server, now_us());
+    return status;
+}
+
 drover_status server_run(struct server *server)
 {
     drover_status status = DROVER_OK;
     say_ready(server);
     while (!server->stop && status == DROVER_OK) {
         int64_t next = turn(server);
-        if (!server->stop) {
+        if (!tend_store(server, now_us())) {
+            status = DROVER_IO;
+        } else if (!server->stop) {
             status = wait_for_input(server, next);
         }
     }
-    outlet_goodbye(server);
-    outlet_flush(server, now_us());
+    drover_status ended = end(server);
     say_end(server);
-    return status;
+    return status != DROVER_OK ? status : ended;
 }

@@ -6,10 +6,12 @@
  *                drain up to SERVER_BURST messages of each port, workers first   intake.c
  *                   frames -> link -> core_step
  *                core_tick
- *                apply the effects in order                                      outlet.c
- *                   message -> link; record -> store; settle; close
+ *                the turn's records to the store                                 outlet.c
+ *                apply the effects in order
+ *                   message, settle -> gate -> link; close
+ *                let out what the store has by now                               gate.c
  *                flush the links to the sockets, workers first
- *                wait for input, a signal, or the next deadline
+ *                wait for input, the store, a signal, or the next deadline
  *
  * The server owns the core, the store, the peers and the sockets. It never decides anything
  * about tasks.
@@ -20,6 +22,7 @@
 #include "arena.h"
 #include "connection.h"
 #include "core.h"
+#include "gate.h"
 #include "log.h"
 #include "problem.h"
 #include "self.h"
@@ -39,6 +42,7 @@ enum {
     SERVER_ACK_DELAY_US = 1000,
     SERVER_RETRY_US = 10 * 1000,       /* sockets that refuse are tried again this often */
     SERVER_SELF_US = 1000 * 1000,      /* own resource use is read this often */
+    SERVER_STORE_US = 1000 * 1000,     /* the store is tended this often */
     SERVER_MESSAGE_MAX = DRV_BLOB_MAX, /* bytes of a frame; larger ones end the connection */
 };
 
@@ -47,6 +51,9 @@ struct server {
     struct settings settings;
     struct core *core;   /* owned */
     struct store *store; /* owned */
+    struct store_recovery recovery;
+    int64_t recovery_us; /* how long it took */
+    struct gate gate;
     struct connections peers;
     struct drv_arena arena;                             /* the message being decoded */
     void *context;                                      /* owned, ZeroMQ */
@@ -56,18 +63,22 @@ struct server {
     int signal_fd; /* owned */
     struct self_meter meter;
     int64_t self_at_us;     /* next reading */
+    int64_t store_at_us;    /* next time that the store is tended */
+    bool was_full;          /* the disk: said so */
     int64_t drain_until_us; /* 0: not draining */
     bool stop;
 };
 
-/* Binds both ports and makes the core. OK, IO (bind failed), INTERNAL with a problem. SIGTERM,
- * SIGINT, SIGHUP are blocked from here on. */
+/* Binds both ports, makes store and core, and recovers what is kept. OK; IO: an endpoint, the
+ * disk; BUSY: another broker has the data; MALFORMED, VERSION: the data cannot be read;
+ * INVALID, INTERNAL, NOMEM, with a problem. SIGTERM, SIGINT, SIGHUP are blocked from here on.
+ */
 DROVER_MUST_USE drover_status server_new(const struct settings *settings,
                                          const struct drv_log *log, struct server **out_server,
                                          struct drv_problem *problem);
 void server_destroy(struct server **server);
 
-/* Serves until a signal ends it. OK or IO (polling failed). */
+/* Serves until a signal ends it. OK or IO (polling, or the store, has failed). */
 DROVER_MUST_USE drover_status server_run(struct server *server);
 
 /* intake.c: receives and steps up to SERVER_BURST messages of one port; true when there may be

@@ -18,14 +18,14 @@ static const struct drv_option serving_options[] = {
      .argument = "ENDPOINT",
      .help = "where workers connect",
      .fallback = "tcp://127.0.0.1:7711"},
-    {.name = "memory",
-     .kind = DRV_OPTION_FLAG,
-     .help = "keep everything in memory: nothing survives the broker (the only store of this "
-             "version)"},
     {.name = "data",
      .kind = DRV_OPTION_STRING,
      .argument = "DIR",
-     .help = "refused by this version, which has no journal"},
+     .help = "where everything is kept; made if missing (default $STATE_DIRECTORY, else "
+             "/var/lib/drover for root, else ~/.local/state/drover)"},
+    {.name = "memory",
+     .kind = DRV_OPTION_FLAG,
+     .help = "keep everything in memory: nothing survives the broker"},
     {.name = "insecure",
      .kind = DRV_OPTION_FLAG,
      .help = "allow binding to addresses that others can reach, without keys"},
@@ -181,10 +181,20 @@ drover_status settings_read(const struct drv_options *options, struct settings *
     struct settings settings = {
         .grace_us = drv_options_int(options, "grace") * 1000,
         .peers_max = (size_t)drv_options_int(options, "max-connections")};
-    if (drv_options_is_set(options, "data")) {
-        return drv_problem_set(problem, DROVER_REFUSED,
-                               "--data %s: this version has no journal, only --memory",
+    settings.is_memory = drv_options_flag(options, "memory");
+    bool has_data = drv_options_is_set(options, "data");
+    if (settings.is_memory && has_data) {
+        return drv_problem_set(problem, DROVER_INVALID,
+                               "--memory keeps nothing in --data %s: say one of them",
                                drv_options_string(options, "data"));
+    }
+    settings.data[0] = '\0';
+    if (has_data) {
+        const char *data = drv_options_string(options, "data");
+        if (data[0] == '\0' || strlen(data) >= DATA_DIR_MAX) {
+            return drv_problem_set(problem, DROVER_INVALID, "--data: not a path");
+        }
+        (void)strcpy(settings.data, data);
     }
     settings.log_level = (enum drv_log_level)drv_options_choice(options, "log-level");
     core_config_init(&settings.core);

@@ -5,6 +5,7 @@
 #define BROKER_SETTINGS_H
 
 #include "core.h"
+#include "data_dir.h"
 #include "endpoint.h"
 #include "log.h"
 #include "options.h"
@@ -16,8 +17,10 @@
 struct settings {
     char client_bind[ENDPOINT_MAX];
     char worker_bind[ENDPOINT_MAX];
-    int64_t grace_us; /* a graceful end takes this long at most */
-    size_t peers_max; /* connections */
+    int64_t grace_us;        /* a graceful end takes this long at most */
+    size_t peers_max;        /* connections */
+    bool is_memory;          /* keep nothing */
+    char data[DATA_DIR_MAX]; /* where else; "": at the usual place (data_dir.h) */
     enum drv_log_level log_level;
     struct core_config core; /* limits and times; identity is filled in by the server */
 };

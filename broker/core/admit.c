@@ -6,6 +6,9 @@ static const char *reason_against(const struct core *core, const struct session 
                                   const struct line *line, uint64_t bytes)
 {
     const struct queue *queue = line->queue;
+    if (core->is_full) {
+        return "the disk of the broker is full";
+    }
     if (queue_count(queue) >= queue->max_count) {
         return "the queue is full";
     }

@@ -54,6 +54,7 @@ struct core {
     bool is_reattach_open;
     uint32_t awaited; /* workers of an earlier life that have not come back */
     bool is_draining;
+    bool is_full; /* the store is */
     struct drv_list sweeps;
 
     /* registries */

@@ -219,6 +219,7 @@ struct core_save {
     const uint8_t *tail; /* NULL: none */
     size_t tail_len;
     struct drv_data *tail_data; /* the owner of the tail's bytes, if it can be shared */
+    bool is_copy;               /* made by core_rewrite: says nothing new */
     size_t head_at;             /* of the core */
 };
 
@@ -228,6 +229,12 @@ const struct core_save *core_saves(const struct core *core, size_t *out_count);
 
 /* A record could not be made for lack of memory: the broker must end. */
 bool core_has_failed(const struct core *core);
+
+/* The epoch, if it was not known for the configuration; before anything but core_restore. */
+void core_set_epoch(struct core *core, uint64_t epoch);
+
+/* The store is full: new work is refused as busy, what ends work goes on. */
+void core_set_full(struct core *core, bool is_full);
 
 /* How the wall clock stands now; before core_restore, and with every turn. */
 void core_set_wall(struct core *core, int64_t now_us, int64_t wall_us);

@@ -127,7 +127,7 @@ drover_status kv_set(struct core *core, struct drv_str key, struct body **val, i
     struct kv_entry *entry = kv_find(core, key);
     drover_status status = DROVER_OK;
     bool is_full = entry == NULL && drv_table_count(&core->kv) >= core->config.kv_count_max;
-    if (is_full || !has_room(core, entry, key, *val)) {
+    if (is_full || core->is_full || !has_room(core, entry, key, *val)) {
         status = DROVER_BUSY;
     } else if (entry == NULL) {
         status = entry_new(core, key, &entry);

@@ -75,7 +75,12 @@ struct record_writer save_begin(struct core *core, enum core_save_kind kind,
         save->capacity = capacity;
     }
     save->items[save->count] = (struct core_save){
-        .kind = kind, .id = *id, .index = index, .head_at = save->bytes.len};
+        .kind = kind,
+        .id = *id,
+        .index = index,
+        .head_at = save->bytes.len,
+        .is_copy = save->is_copying,
+    };
     record_put_u8(&writer, RECORD_VERSION);
     return writer;
 }
@@ -120,7 +125,7 @@ static bool dirty_add(struct save *save, struct task *task, uint32_t index)
         save->dirty = dirty;
         save->dirty_capacity = capacity;
     }
-    save->dirty[save->dirty_count++] = (struct dirty){task, index};
+    save->dirty[save->dirty_count++] = (struct dirty){task, index, save->is_copying};
     return true;
 }
 
@@ -193,6 +198,7 @@ static void flush_dirty(struct core *core, const struct dirty *dirty)
                            ? item_of_task(task)
                            : array_item(task->array, dirty->index);
     item.unit->flags &= (uint8_t)~UNIT_DIRTY;
+    core->save.is_copying = dirty->is_copy;
     if (dirty->index != DROVER_INDEX_NONE) {
         task->array->dirty_count--;
         save_put_unit(core, &item);
@@ -266,6 +272,7 @@ void save_flush(struct core *core)
         flush_dirty(core, &save->dirty[i]);
     }
     save->dirty_count = 0;
+    save->is_copying = false;
     struct drv_list *link;
     while ((link = drv_list_pop_front(&save->sessions)) != NULL) {
         save_put_session(core, DRV_LIST_ITEM(link, struct session, unsaved));
@@ -302,6 +309,16 @@ const struct core_save *core_saves(const struct core *core, size_t *out_count)
 bool core_has_failed(const struct core *core)
 {
     return core->save.has_failed;
+}
+
+void core_set_epoch(struct core *core, uint64_t epoch)
+{
+    core->config.epoch = epoch;
+}
+
+void core_set_full(struct core *core, bool is_full)
+{
+    core->is_full = is_full;
 }
 
 void core_set_wall(struct core *core, int64_t now_us, int64_t wall_us)
@@ -373,6 +390,7 @@ void core_rewrite(struct core *core, uint16_t kind, const drover_id *id, uint32_
         return;
     }
     core->save.is_broker_dirty |= save_is_old(core->save.broker_mark, lsn);
+    core->save.is_copying = true;
     switch ((enum core_save_kind)kind) {
     case CORE_SAVE_TASK:
     case CORE_SAVE_UNIT:
@@ -400,6 +418,7 @@ void core_rewrite(struct core *core, uint16_t kind, const drover_id *id, uint32_
     case CORE_SAVE_KINDS:
         break; /* what came before is gone already */
     }
+    core->save.is_copying = false;
 }
 
 static void array_save_all(struct core *core, struct array *array)

@@ -43,6 +43,7 @@ enum {
 struct dirty {         /* a task or an element that has changed */
     struct task *task; /* NULL: gone again */
     uint32_t index;
+    bool is_copy;
 };
 
 struct save {
@@ -50,6 +51,7 @@ struct save {
     bool is_first;   /* nothing was written in this life yet */
     bool has_failed; /* a record is missing for lack of memory: the broker must end */
     bool is_broker_dirty;
+    bool is_copying;         /* what is marked and written now says nothing new */
     struct drv_buffer bytes; /* heads of the turn's records */
     struct core_save *items; /* owned: the turn's records */
     size_t count, capacity;

@@ -344,7 +344,12 @@ static void on_welcome(struct drv_session *session, const struct drv_message *me
     }
     if (session->is_known && !welcome->resumed) {
         expire(session);
+    } else if (session->is_known && message->epoch != session->welcomed_epoch) {
+        session_watches_rewind(session); /* a restart keeps requests and tasks, not watches */
+    } else {
+        /* the broker that knows all of it */
     }
+    session->welcomed_epoch = message->epoch;
     session->state = SESSION_UP;
     session->is_known = true;
     session->was_up = true;

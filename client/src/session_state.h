@@ -75,7 +75,8 @@ struct drv_session {
     int64_t awaiting_since_us;
     bool was_awaiting;
     uint64_t epoch;
-    uint64_t received_seq; /* to be settled */
+    uint64_t welcomed_epoch; /* of the last WELCOME; 0: none */
+    uint64_t received_seq;   /* to be settled */
     int64_t heartbeat_us, lease_us;
     struct drv_limits limits;
     char *capabilities[DRV_CAPABILITIES_MAX]; /* owned */

@@ -55,6 +55,23 @@ DROVER_MUST_USE drover_status drv_link_send(struct drv_link *link,
                                             const struct drv_message *message, uint64_t token);
 
 /*
+ * The same in two steps, for a message that must not leave yet: it is encoded now, so that
+ * nothing is borrowed any more, and counts against the bounds of the queue; drv_link_let puts
+ * it into its lane, as if it were sent then. Values that travel as chunks are numbered when
+ * they are encoded, and must leave in that order: while a held message has chunks, no later
+ * one that has some may leave before it.
+ */
+struct drv_link_held;
+DROVER_MUST_USE drover_status drv_link_hold(struct drv_link *link,
+                                            const struct drv_message *message, uint64_t token,
+                                            struct drv_link_held **out_held);
+bool drv_link_held_has_chunks(const struct drv_link_held *held);
+/* Takes it. */
+void drv_link_let(struct drv_link *link, struct drv_link_held **held);
+/* Without its link, which is gone. */
+void drv_link_held_destroy(struct drv_link_held **held);
+
+/*
  * One frame pair that may be sent now. *out_head is owned by the caller afterwards (a
  * drv_data), *out_blob too (never NULL; may be empty; chunks are slices: offset and length are
  * given). Returns false when there is nothing (or the window is full). The frame counts as

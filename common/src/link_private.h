@@ -63,7 +63,8 @@ struct link_piece {        /* a value that leaves as chunks */
     uint64_t transfer;
 };
 
-/* A message that waits; its body is what follows the four common fields. */
+/* A message that waits; its body is what follows the four common fields. A drv_link_held is one
+ * that is in no lane. */
 struct link_outgoing {
     struct drv_list link;
     const struct drv_kind_row *row;
@@ -92,10 +93,12 @@ struct drv_link {
     struct drv_link_config config;
 
     /* sending */
-    struct drv_list control;   /* struct link_outgoing */
-    struct drv_list ordered;   /* the same */
-    size_t queued;             /* in both */
-    size_t queued_bytes;       /* what they hold and has not left */
+    struct drv_list control; /* struct link_outgoing */
+    struct drv_list ordered; /* the same */
+    size_t queued;           /* in both */
+    size_t queued_bytes;     /* what they hold and has not left */
+    size_t held;             /* messages that may not leave yet */
+    size_t held_bytes;
     struct drv_buffer head;    /* scratch */
     struct drv_buffer blob;    /* scratch */
     struct link_piece *pieces; /* owned; of the message being encoded */

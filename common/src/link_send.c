@@ -155,8 +155,9 @@ static size_t outgoing_bytes(const struct link_outgoing *outgoing)
 static bool is_full(const struct drv_link *link, size_t bytes)
 {
     size_t max = link->config.queue_bytes_max;
-    return max != 0 && link->queued > 0 &&
-           (link->queued_bytes > max || bytes > max - link->queued_bytes);
+    size_t waiting = link->queued_bytes + link->held_bytes;
+    return max != 0 && link->queued + link->held > 0 &&
+           (waiting > max || bytes > max - waiting);
 }
 
 static void enqueue(struct drv_link *link, struct drv_list *lane,
@@ -167,8 +168,10 @@ static void enqueue(struct drv_link *link, struct drv_list *lane,
     link->queued_bytes += outgoing_bytes(outgoing);
 }
 
-static drover_status queue_message(struct drv_link *link, const struct drv_message *message,
-                                   uint64_t token, bool is_bounded)
+/* The message, encoded, in no lane yet. */
+static drover_status encode_message(struct drv_link *link, const struct drv_message *message,
+                                    uint64_t token, bool is_bounded,
+                                    struct link_outgoing **out_outgoing)
 {
     const struct drv_transfers transfers = {.put = put_transfer, .context = link};
     struct link_outgoing *outgoing = NULL;
@@ -186,23 +189,84 @@ static drover_status queue_message(struct drv_link *link, const struct drv_messa
         status = DROVER_BUSY;
         goto out;
     }
-    enqueue(link, lane_of(link, outgoing), outgoing);
+    *out_outgoing = outgoing;
 out:
     end_encoding(link);
     return status;
 }
 
-drover_status drv_link_send(struct drv_link *link, const struct drv_message *message,
-                            uint64_t token)
+static drover_status queue_message(struct drv_link *link, const struct drv_message *message,
+                                   uint64_t token, bool is_bounded)
+{
+    struct link_outgoing *outgoing = NULL;
+    drover_status status = encode_message(link, message, token, is_bounded, &outgoing);
+    if (status == DROVER_OK) {
+        enqueue(link, lane_of(link, outgoing), outgoing);
+    }
+    return status;
+}
+
+static drover_status check_room(const struct drv_link *link, const struct drv_message *message)
 {
     if (message->kind == DRV_CHUNK) {
         return DROVER_INVALID; /* chunks are made here */
     }
-    if (link->config.queue_max != 0 &&
-        link->queued + link->returned_count >= link->config.queue_max) {
-        return DROVER_BUSY;
+    bool is_full_up = link->config.queue_max != 0 &&
+                      link->queued + link->held + link->returned_count >=
+                          link->config.queue_max;
+    return is_full_up ? DROVER_BUSY : DROVER_OK;
+}
+
+drover_status drv_link_send(struct drv_link *link, const struct drv_message *message,
+                            uint64_t token)
+{
+    drover_status status = check_room(link, message);
+    return status ? status : queue_message(link, message, token, true);
+}
+
+/* ---- held messages ----------------------------------------------------------------------- */
+
+static struct link_outgoing *outgoing_of(struct drv_link_held *held)
+{
+    return (struct link_outgoing *)(void *)held;
+}
+
+drover_status drv_link_hold(struct drv_link *link, const struct drv_message *message,
+                            uint64_t token, struct drv_link_held **out_held)
+{
+    struct link_outgoing *outgoing = NULL;
+    drover_status status = check_room(link, message);
+    if (status == DROVER_OK) {
+        status = encode_message(link, message, token, true, &outgoing);
     }
-    return queue_message(link, message, token, true);
+    if (status == DROVER_OK) {
+        link->held++;
+        link->held_bytes += outgoing_bytes(outgoing);
+        *out_held = (struct drv_link_held *)(void *)outgoing;
+    }
+    return status;
+}
+
+bool drv_link_held_has_chunks(const struct drv_link_held *held)
+{
+    return outgoing_of((struct drv_link_held *)held)->piece_count > 0;
+}
+
+void drv_link_let(struct drv_link *link, struct drv_link_held **held)
+{
+    struct link_outgoing *outgoing = outgoing_of(*held);
+    *held = NULL;
+    DRV_ASSERT(link->held > 0);
+    link->held--;
+    link->held_bytes -= outgoing_bytes(outgoing);
+    enqueue(link, lane_of(link, outgoing), outgoing);
+}
+
+void drv_link_held_destroy(struct drv_link_held **held)
+{
+    struct link_outgoing *outgoing = *held == NULL ? NULL : outgoing_of(*held);
+    *held = NULL;
+    link_outgoing_destroy(&outgoing);
 }
 
 drover_status link_queue_ack(struct drv_link *link)

@@ -172,6 +172,11 @@ uint64_t journal_synced(const struct journal *journal)
     return atomic_load_explicit(&journal->synced, memory_order_acquire);
 }
 
+drover_id journal_store_id(const struct journal *journal)
+{
+    return journal->catalog.slot.store;
+}
+
 uint64_t journal_epoch(const struct journal *journal)
 {
     return journal->writer.epoch;

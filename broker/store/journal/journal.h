@@ -131,6 +131,9 @@ DROVER_MUST_USE drover_status journal_replay(struct journal *journal, journal_vi
 DROVER_MUST_USE drover_status journal_start(struct journal *journal,
                                             struct drv_problem *problem);
 
+/* The identity of the store: a secret of the directory. */
+drover_id journal_store_id(const struct journal *journal);
+
 /* This start's epoch: from 1, higher than every one before it. After journal_start. */
 uint64_t journal_epoch(const struct journal *journal);
 

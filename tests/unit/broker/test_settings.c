@@ -3,7 +3,9 @@
 
 #include "settings.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *no_environment(const char *name)
 {
@@ -69,14 +71,40 @@ static void test_settings_limits_reach_the_core(void **state)
     assert_int_equal(settings.peers_max, 10);
 }
 
-/* What this version cannot do is refused with a reason instead of being ignored. */
-static void test_settings_journal_directory_is_refused(void **state)
+/* Data is kept unless it is said otherwise; both at once make no sense. */
+static void test_settings_data_is_a_directory_or_memory(void **state)
 {
     (void)state;
     struct settings settings;
     struct drv_problem problem = {""};
-    assert_int_equal(READ(&settings, &problem, "--data", "/nowhere"), DROVER_REFUSED);
-    assert_non_null(strstr(problem.text, "journal"));
+    assert_int_equal(READ(&settings, &problem, "--bind=ipc:///nowhere"), DROVER_OK);
+    assert_false(settings.is_memory);
+    assert_string_equal(settings.data, "");
+    assert_int_equal(READ(&settings, &problem, "--data", "/nowhere"), DROVER_OK);
+    assert_string_equal(settings.data, "/nowhere");
+    assert_int_equal(READ(&settings, &problem, "--memory"), DROVER_OK);
+    assert_true(settings.is_memory);
+    assert_int_equal(READ(&settings, &problem, "--memory", "--data", "/nowhere"),
+                     DROVER_INVALID);
+    assert_non_null(strstr(problem.text, "one of them"));
+}
+
+/* The place for the data: what was asked for, what the service manager gives, the usual one. */
+static void test_data_dir_follows_environment(void **state)
+{
+    (void)state;
+    char path[DATA_DIR_MAX];
+    struct drv_problem problem = {""};
+    assert_int_equal(setenv("STATE_DIRECTORY", "/first:/second", 1), 0);
+    assert_int_equal(data_dir_choose("/asked", path, &problem), DROVER_OK);
+    assert_string_equal(path, "/asked");
+    assert_int_equal(data_dir_choose("", path, &problem), DROVER_OK);
+    assert_string_equal(path, "/first");
+    assert_int_equal(unsetenv("STATE_DIRECTORY"), 0);
+    if (geteuid() == 0) {
+        assert_int_equal(data_dir_choose(NULL, path, &problem), DROVER_OK);
+        assert_string_equal(path, "/var/lib/drover");
+    }
 }
 
 /* A lease that one lost heartbeat would end makes no sense. */
@@ -107,7 +135,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_settings_defaults_are_loopback_and_the_documented_times),
         cmocka_unit_test(test_settings_limits_reach_the_core),
-        cmocka_unit_test(test_settings_journal_directory_is_refused),
+        cmocka_unit_test(test_settings_data_is_a_directory_or_memory),
+        cmocka_unit_test(test_data_dir_follows_environment),
         cmocka_unit_test(test_settings_lease_shorter_than_two_heartbeats_is_invalid),
         cmocka_unit_test(test_settings_open_bind_needs_insecure),
     };
