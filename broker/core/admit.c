@@ -44,6 +44,9 @@ drover_status admit(struct core *core, struct admission *admission,
     if (reason == NULL) {
         return DROVER_OK;
     }
+    if (!admission->is_busy) {
+        event_limit(core, reason, line->queue);
+    }
     admission->is_busy = true;
     *out_text = reason;
     return DROVER_BUSY;

@@ -200,6 +200,9 @@ void element_drop_result(struct core *core, struct array *array, uint32_t index)
         core->kept_bytes -= bytes;
     }
     body_release(core, &unit->result);
+    if (unit->more != NULL) {
+        tail_drop(core, unit->more);
+    }
     unit->flags |= UNIT_DROPPED;
     effects_record_item(core, CORE_RECORD_FORGOTTEN, &item, NULL);
 }
@@ -325,6 +328,7 @@ static void array_free(struct core *core, struct array *array)
 {
     shared_drop_array(core, array);
     drv_list_remove(&array->open_link);
+    output_close(core, array->output, array_state(array));
     sweep_done(core, &array->sweep);
     body_release(core, &array->with);
     core_free(core, array->pages, array->page_count * sizeof(struct element *));

@@ -71,6 +71,8 @@ struct array {
     struct body *with;         /* shared value */
     struct drv_list shares;    /* struct shared: workers that have it */
     struct drv_list watches;   /* struct watch on all elements */
+    struct output *output;     /* owned: who reads what its elements print */
+    uint32_t outputs;          /* that one, and those of elements */
     struct drv_list open_link; /* in session->arrays until sealed */
     struct sweep sweep;        /* cancelling or dismantling, in slices */
 };

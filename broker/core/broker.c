@@ -36,6 +36,8 @@ void core_config_init(struct core_config *config)
         .kv_count_max = 100000,
         .kv_bytes_max = (uint64_t)256 << 20,
         .details_bytes_max = (uint64_t)64 << 20,
+        .stream_bytes_max = (uint64_t)256 << 20,
+        .output_bytes_max = (uint64_t)64 << 20,
         .sessions_max = 100000,
         .credit_bytes = (uint64_t)16 << 20,
         .prefetch_max = 4096,
@@ -50,7 +52,8 @@ static void core_init_lists(struct core *core)
     struct drv_list *lists[] = {
         &core->sweeps,        &core->classes,    &core->workers,       &core->tombs_by_age,
         &core->dirty_classes, &core->loaded,     &core->kept,          &core->dirty_workers,
-        &core->dirty_clients, &core->dead_peers, &core->sessions.away,
+        &core->dirty_clients, &core->dead_peers, &core->sessions.away, &core->event_readers,
+        &core->kv_readers,    &core->tails,
     };
     for (size_t i = 0; i < DRV_ARRAY_LEN(lists); i++) {
         drv_list_init(lists[i]);
@@ -153,6 +156,7 @@ void core_destroy(struct core **core_owned)
     slab_fini(&core->lease_slab);
     slab_fini(&core->watch_slab);
     drv_buffer_fini(&core->scratch);
+    DRV_ASSERT(drv_list_is_empty(&core->event_readers) && core->tail_bytes == 0);
     DRV_ASSERT(core->memory_bytes == 0);
     free(core);
 }
@@ -184,7 +188,7 @@ void core_free(struct core *core, void *block, size_t size)
 
 static void kv_due(struct core *core, struct timer *timer)
 {
-    kv_delete(core, DRV_CONTAINER_OF(timer, struct kv_entry, timer));
+    kv_expire(core, DRV_CONTAINER_OF(timer, struct kv_entry, timer));
 }
 
 void timer_fire(struct core *core, struct timer *timer)
@@ -273,7 +277,10 @@ static const struct handler HANDLERS[] = {
     [DRV_WATCH] = {ANYONE, on_watch, NULL},
     [DRV_UNWATCH] = {ANYONE, on_unwatch, NULL},
     [DRV_QUERY] = {ANYONE, on_query, NULL},
+    [DRV_SUBSCRIBE] = {CLIENTS, on_subscribe, NULL},
+    [DRV_TAKEN] = {CLIENTS, on_taken, NULL},
     [DRV_REPORT] = {WORKERS, on_report, NULL},
+    [DRV_LOG] = {WORKERS, on_log, NULL},
 };
 
 static const struct handler *handler_of(enum drv_kind kind)

@@ -10,8 +10,10 @@
 #include "core.h"
 #include "dispatch.h"
 #include "effects.h"
+#include "event.h"
 #include "kv.h"
 #include "lease.h"
+#include "output.h"
 #include "pack.h"
 #include "park.h"
 #include "queue.h"
@@ -22,6 +24,7 @@
 #include "session.h"
 #include "slab.h"
 #include "spec.h"
+#include "stream.h"
 #include "sweep.h"
 #include "table.h"
 #include "task.h"
@@ -82,6 +85,16 @@ struct core {
     uint64_t kv_version, kv_bytes;
     uint64_t details_bytes; /* of all workers */
     uint64_t watch_serial;  /* last one given */
+
+    /* streams */
+    struct drv_list event_readers, kv_readers; /* struct subscription.in_source */
+    uint64_t event_mask;                       /* kinds that some reader may want */
+    uint64_t stream_bytes;                     /* windows granted */
+    uint64_t reader_serial;                    /* of readers of output: last one given */
+    struct drv_list tails;                     /* struct tail.link, oldest first */
+    uint64_t tail_bytes;
+    struct event_limit limits[EVENT_LIMITS]; /* told last */
+    const struct who *reporter;              /* whose report is dealt with; NULL: nobody's */
 
     /* flushing */
     struct drv_list dirty_workers, dirty_clients; /* struct peer.link */

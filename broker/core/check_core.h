@@ -7,6 +7,7 @@
  *   check_task.c   tasks, elements, arrays, results that are kept
  *   check_work.c   queues, lines, leases, workers, classes
  *   check_peer.c   connections, sessions, replies, watches
+ *   check_stream.c subscriptions, and output that is kept
  */
 #ifndef CORE_CHECK_CORE_H
 #define CORE_CHECK_CORE_H
@@ -37,6 +38,7 @@ struct check {
     uint64_t leases;
     uint64_t timers, timers_armed;
     uint64_t kept_count, kept_bytes;
+    uint64_t stream_bytes;
 };
 
 static inline void expect(struct check *check, bool holds, const char *text)
@@ -66,5 +68,7 @@ void check_queues(struct check *check);
 void check_parked(struct check *check);
 void check_peers(struct check *check);
 void check_sessions(struct check *check);
+void check_streams(struct check *check, const struct session *session);
+void check_output(struct check *check);
 
 #endif

@@ -173,6 +173,7 @@ static void check_session(struct check *check, const struct session *session)
     check_timer(check, &session->timer, TIMER_SESSION);
     check_replies(check, session);
     check_results(check, session);
+    check_streams(check, session);
     DRV_LIST_EACH(link, &session->arrays)
     {
         const struct array *array = DRV_LIST_ITEM(link, struct array, open_link);

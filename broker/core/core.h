@@ -78,6 +78,8 @@ struct core_config {
                                     submits are busy */
     uint64_t details_bytes_max;  /* further statistics of all workers together */
     uint64_t kv_count_max, kv_bytes_max;
+    uint64_t stream_bytes_max; /* windows of all subscriptions, together */
+    uint64_t output_bytes_max; /* output of tasks that is kept; the oldest goes first */
     uint32_t sessions_max;
     uint64_t credit_bytes; /* byte window offered to peers in WELCOME: 16 MiB */
     uint32_t prefetch_max; /* leases per worker beyond its slots */

@@ -101,6 +101,7 @@ static bool dispatch(struct core *core, const struct choice *choice)
     }
     drv_list_push_back(&worker->fresh, &lease->link);
     worker->fresh_bytes += item_payload_len(&item);
+    output_given(core, lease);
     worker->turn = ++core->turn;
     worker_update(core, worker);
     session_touch(core, worker->session);

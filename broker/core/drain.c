@@ -12,6 +12,7 @@ void core_drain(struct core *core, int64_t now_us)
         return;
     }
     core->is_draining = true;
+    event_draining(core);
     DRV_LIST_EACH(worker_link, &core->workers)
     {
         struct worker *worker = DRV_LIST_ITEM(worker_link, struct worker, link);

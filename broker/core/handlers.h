@@ -16,6 +16,9 @@ void on_heartbeat(struct core *core, struct peer *peer, const struct drv_message
 void on_report(struct core *core, struct peer *peer, const struct drv_message *message);
 void on_watch(struct core *core, struct peer *peer, const struct drv_message *message);
 void on_unwatch(struct core *core, struct peer *peer, const struct drv_message *message);
+void on_subscribe(struct core *core, struct peer *peer, const struct drv_message *message);
+void on_taken(struct core *core, struct peer *peer, const struct drv_message *message);
+void on_log(struct core *core, struct peer *peer, const struct drv_message *message);
 void on_query(struct core *core, struct peer *peer, const struct drv_message *message);
 
 /* Requests: recorded, answered once. */

@@ -66,6 +66,8 @@ void item_end(struct core *core, const struct item *item, enum drover_state stat
     item_set_state(core, item, state);
     item->unit->flags &= (uint8_t) ~(UNIT_SUSPECT | UNIT_CANCELLING);
     effects_record_item(core, CORE_RECORD_ENDED, item, NULL);
+    event_item(core, DRV_EVENT_TASK_ENDED, item);
+    output_ended(core, item);
     if (item->index != DROVER_INDEX_NONE) {
         array_note_end(core, item->task->array, item->index);
         return;
@@ -142,7 +144,7 @@ static void item_end_cancelled(struct core *core, const struct item *item,
     item_end(core, item, DROVER_STATE_CANCELLED, NULL, &failure);
 }
 
-static void item_retry_later(struct core *core, const struct item *item)
+static void item_retry_later(struct core *core, const struct item *item, uint32_t error_kind)
 {
     const struct spec_numbers *numbers = &item->task->spec->numbers;
     struct drv_backoff backoff = {.base_ms = numbers->backoff_ms,
@@ -162,6 +164,7 @@ static void item_retry_later(struct core *core, const struct item *item)
         .charged = true,
     };
     effects_record(core, &record);
+    event_retried(core, item, error_kind, delay_ms);
 }
 
 /* A failure may leave a value too: what a command printed that did not exit with 0. */
@@ -175,7 +178,7 @@ static void item_failed(struct core *core, const struct item *item,
     bool may_retry = item->unit->failures < item->task->spec->numbers.retries &&
                      !(error.flags & DRV_ERROR_PERMANENT);
     if (may_retry) {
-        item_retry_later(core, item);
+        item_retry_later(core, item, error.kind);
         return;
     }
     struct failure *failure = failure_new(core, &error);
@@ -262,4 +265,5 @@ void item_lost(struct core *core, const struct item *item, bool was_started, str
         return;
     }
     item_queue(core, item, true);
+    event_requeued(core, item, charged);
 }

@@ -147,10 +147,11 @@ drover_status kv_set(struct core *core, struct drv_str key, struct body **val, i
     struct core_record record = {.kind = CORE_RECORD_KV};
     effects_record(core, &record);
     save_kv(core, entry);
+    event_kv(core, DRV_EVENT_KV_SET, entry);
     return DROVER_OK;
 }
 
-void kv_delete(struct core *core, struct kv_entry *entry)
+static void kv_remove(struct core *core, struct kv_entry *entry)
 {
     struct drv_str key = str_of(entry->key, entry->key_len);
     struct core_record record = {.kind = CORE_RECORD_KV};
@@ -163,12 +164,24 @@ void kv_delete(struct core *core, struct kv_entry *entry)
     effects_record(core, &record);
 }
 
+void kv_delete(struct core *core, struct kv_entry *entry)
+{
+    event_kv(core, DRV_EVENT_KV_DELETED, entry);
+    kv_remove(core, entry);
+}
+
+void kv_expire(struct core *core, struct kv_entry *entry)
+{
+    event_kv(core, DRV_EVENT_KV_EXPIRED, entry);
+    kv_remove(core, entry);
+}
+
 void kv_fini(struct core *core)
 {
     struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
     struct kv_entry *entry;
     while ((entry = drv_table_next(&core->kv, &cursor)) != NULL) {
-        kv_delete(core, entry);
+        kv_remove(core, entry);
     }
     drv_table_fini(&core->kv);
 }

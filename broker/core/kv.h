@@ -33,6 +33,8 @@ struct kv_entry *kv_find_saved(const struct core *core, const drover_id *id);
 struct kv_entry *kv_restore(struct core *core, struct drv_str key, struct body **val,
                             uint64_t version, int64_t due_us);
 void kv_delete(struct core *core, struct kv_entry *entry);
+/* Its time to live is over. */
+void kv_expire(struct core *core, struct kv_entry *entry);
 void kv_fini(struct core *core);
 
 #endif

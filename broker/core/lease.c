@@ -215,6 +215,7 @@ void lease_take(struct core *core, struct lease *lease)
     lease->worker = NULL;
     lease->flags = 0;
     lease->notices = 0;
+    output_taken(core, lease);
     waiters_release(core, &lease->waiters);
     worker_update(core, worker);
 }
@@ -234,6 +235,7 @@ void lease_start(struct core *core, struct lease *lease)
     lease->unit->flags |= UNIT_STARTED;
     item_set_state(core, &item, DROVER_STATE_RUNNING);
     effects_record_item(core, CORE_RECORD_STARTED, &item, &lease->worker->session->id);
+    event_item(core, DRV_EVENT_TASK_STARTED, &item);
     waiters_release(core, &lease->waiters);
     lease_start_again(core, lease);
 }
@@ -296,7 +298,9 @@ void lease_lose(struct core *core, struct lease *lease)
     bool was_started = (lease->flags & LEASE_STARTED) != 0;
     who->references++;
     lease_take(core, lease);
+    core->reporter = who;
     item_lost(core, &item, was_started, who);
+    core->reporter = NULL;
     who_release(core, &who);
 }
 
@@ -312,8 +316,13 @@ void lease_notify(struct core *core, struct lease *lease, uint8_t notice)
 
 void lease_abort(struct core *core, struct lease *lease)
 {
+    bool is_new = !(lease->unit->flags & UNIT_CANCELLING);
     lease->unit->flags |= UNIT_CANCELLING;
     lease->flags &= (uint8_t)~LEASE_RECALLED;
+    if (is_new && lease->flags & LEASE_STARTED) {
+        struct item item = lease_item(lease);
+        event_item(core, DRV_EVENT_TASK_CANCELLING, &item);
+    }
     lease->notices &= (uint8_t) ~(NOTICE_RECALL | NOTICE_GO);
     lease_notify(core, lease, NOTICE_ABORT);
 }

@@ -34,6 +34,7 @@ enum { /* notices to the worker that have not been sent */
        NOTICE_ABORT = 1,
        NOTICE_RECALL = 2,
        NOTICE_GO = 4,
+       NOTICE_FOLLOW = 8,
 };
 
 struct lease {
@@ -53,6 +54,7 @@ struct lease {
     struct timer timer;        /* elements: back-off, expiry */
     int64_t since_us;          /* leased */
     int64_t started_us;        /* 0: not started */
+    struct follow *follow;     /* owned: its worker sends output; NULL: nobody reads it */
 };
 
 struct lease_slot {

@@ -47,6 +47,8 @@ void unit_drop_more(struct core *core, struct unit *unit)
     if (more == NULL) {
         return;
     }
+    output_close(core, more->output, (enum drover_state)unit->state);
+    tail_drop(core, more);
     unit->more = NULL;
     DRV_ASSERT(drv_list_is_empty(&more->watches) && !drv_list_is_linked(&more->kept));
     for (uint8_t i = 0; i < more->history_count; i++) {

@@ -7,7 +7,8 @@
 /* Slots that a worker may claim. */
 enum { SLOTS_MAX = 65536 };
 
-static const struct drv_str CAPABILITIES[] = {{"labels", 6}};
+static const struct drv_str CAPABILITIES[] = {
+    {"labels", 6}, {"logs", 4}, {"events", 6}, {"shared_data", 11}};
 
 static void refuse_endpoint(struct core *core, struct peer *peer, uint32_t role)
 {
@@ -142,6 +143,9 @@ static void welcome(struct core *core, struct peer *peer)
         worker_attached(core, session->worker);
         effects_notice(core, session->is_resumed ? "worker back" : "worker connected",
                        session->worker);
+        event_worker(core,
+                     session->is_resumed ? DRV_EVENT_WORKER_BACK : DRV_EVENT_WORKER_CONNECTED,
+                     session->worker);
     }
     peer_touch(core, peer);
 }
@@ -203,6 +207,9 @@ void on_goodbye(struct core *core, struct peer *peer, const struct drv_message *
     struct session *session = peer->session;
     if (peer->settled < peer->seq) {
         effects_settle(core, peer, peer->seq);
+    }
+    if (session != NULL && session->worker != NULL) {
+        session->worker->is_leaving = true;
     }
     peer_kill(core, peer);
     effects_close(core, peer);

@@ -57,10 +57,17 @@ static void queue_apply(struct core *core, struct reply *reply, struct queue *qu
     case DRV_QUEUE_PAUSE:
     case DRV_QUEUE_RESUME:
         queue_pause(core, queue, request->op == DRV_QUEUE_PAUSE);
+        event_queue(core,
+                    request->op == DRV_QUEUE_PAUSE ? DRV_EVENT_QUEUE_PAUSED
+                                                   : DRV_EVENT_QUEUE_RESUMED,
+                    queue, 0);
         break;
     case DRV_QUEUE_SET:
         status = request->has_settings ? queue_set(queue, &request->settings, &text)
                                        : DROVER_INVALID;
+        if (status == DROVER_OK) {
+            event_queue(core, DRV_EVENT_QUEUE_SET, queue, 0);
+        }
         break;
     case DRV_QUEUE_PURGE:
         DRV_UNREACHABLE();

@@ -68,7 +68,9 @@ static void report_progress(struct core *core, struct peer *peer,
 {
     struct lease *lease = held_lease(core, peer, &progress->ref);
     if (lease != NULL) {
+        struct item item = lease_item(lease);
         progress_set(core, lease->unit, progress->permille, progress->text);
+        event_item(core, DRV_EVENT_TASK_PROGRESS, &item);
     }
 }
 
@@ -165,8 +167,11 @@ static bool report_result(struct core *core, struct peer *peer,
     lease_start(core, lease);
     type_measure(item.task->spec->line->type, result->run_us);
     worker->tasks_done++;
+    output_result(core, lease, &result->tail);
     lease_take(core, lease);
+    core->reporter = who;
     item_result(core, &item, result, &val, who);
+    core->reporter = NULL;
     body_release(core, &val);
     return true;
 }

@@ -258,6 +258,7 @@ static void peer_flush(struct core *core, struct peer *peer)
         worker_flush(core, peer->session->worker);
     }
     watch_flush(core, peer->session);
+    streams_flush(core, peer->session);
     if (peer->is_broken) {
         peer_kill(core, peer);
         effects_close(core, peer);
@@ -275,8 +276,9 @@ void peers_flush(struct core *core)
         while ((link = drv_list_pop_front(&now)) != NULL) {
             peer_flush(core, DRV_LIST_ITEM(link, struct peer, link));
         }
-        core->wants_tick |= !drv_list_is_empty(lists[i]);
     }
+    core->wants_tick |= !drv_list_is_empty(&core->dirty_workers) ||
+                        !drv_list_is_empty(&core->dirty_clients);
 }
 
 void peers_bury(struct core *core)

@@ -131,6 +131,7 @@ static void purge_end(struct core *core, struct purge *purge)
     {
         DRV_LIST_ITEM(link, struct waiter, in_cause)->reply->number = (int64_t)purge->purged;
     }
+    event_queue(core, DRV_EVENT_QUEUE_PURGED, purge->queue, purge->purged);
     sweep_done(core, &purge->sweep);
     drv_list_remove(&purge->in_queue);
     queue_release(core, purge->queue);
@@ -201,6 +202,7 @@ static struct purge *purge_new(struct core *core, struct queue *queue)
 void queue_purge(struct core *core, struct queue *queue, struct reply *reply)
 {
     if (queue_count(queue) == 0) {
+        event_queue(core, DRV_EVENT_QUEUE_PURGED, queue, 0);
         reply_answer(core, reply);
         return;
     }

@@ -235,6 +235,16 @@ static bool worker_enter(struct core *core, struct worker *worker,
     return true;
 }
 
+static bool hello_has(const struct drv_hello *hello, const char *capability)
+{
+    for (size_t i = 0; i < hello->capability_count; i++) {
+        if (str_equals(hello->capabilities[i], drv_str_of(capability))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 drover_status worker_hello(struct core *core, struct session *session,
                            const struct drv_hello *hello)
 {
@@ -256,6 +266,7 @@ drover_status worker_hello(struct core *core, struct session *session,
     worker->attach_left = hello->worker.lease_count;
     worker->attach_round++;
     worker->is_choked = false;
+    worker->sends_output = hello_has(hello, "logs");
     worker->stale_count = 0;
     worker->drain_due = worker->is_draining;
     worker_heard(core, worker);
@@ -502,6 +513,8 @@ void worker_attached(struct core *core, struct worker *worker)
         link = link->prev;
         if (lease->attached != worker->attach_round) {
             lease_reclaim(core, lease);
+        } else {
+            output_attached(core, lease);
         }
     }
     worker_arrived(core, worker);
@@ -564,6 +577,8 @@ void worker_lose(struct core *core, struct worker *worker)
 {
     struct drv_list *link;
     effects_notice(core, worker->held > 0 ? "worker lost" : "worker gone", worker);
+    event_worker(core, worker->is_leaving ? DRV_EVENT_WORKER_LEFT : DRV_EVENT_WORKER_LOST,
+                 worker);
     while ((link = drv_list_last(&worker->leases)) != NULL) {
         lease_lose(core, DRV_LIST_ITEM(link, struct lease, in_worker));
     }
@@ -594,6 +609,7 @@ void worker_drain(struct core *core, struct worker *worker, bool on)
     worker->is_draining = on;
     save_session(core, worker->session);
     worker->drain_due = true;
+    event_worker(core, on ? DRV_EVENT_WORKER_DRAINING : DRV_EVENT_WORKER_RESUMED, worker);
     session_touch(core, worker->session);
     worker_update(core, worker);
 }

@@ -53,6 +53,8 @@ struct worker {
     bool is_awaited;      /* of an earlier life, and has not come back */
     bool drain_due;       /* to be told */
     bool is_choked;       /* the window is full */
+    bool is_leaving;      /* it has said so */
+    bool sends_output;    /* it knows FOLLOW */
     uint32_t attach_left; /* leases that it will still list */
     uint32_t attach_round;
     uint64_t tasks_done;

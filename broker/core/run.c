@@ -329,6 +329,7 @@ void run_due(struct core *core, struct run *run)
         struct item item = array_item(run->task->array, index);
         if (item.unit->state == DROVER_STATE_DELAYED && item.unit->lease == NULL) {
             item_set_state(core, &item, DROVER_STATE_QUEUED);
+            event_item(core, DRV_EVENT_TASK_QUEUED, &item);
         }
     }
     run_enter(core, run);

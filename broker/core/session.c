@@ -82,10 +82,10 @@ static void session_init(struct session *session, const drover_id *id, enum drv_
     session->id = *id;
     session->role = role;
     struct drv_list *lists[] = {
-        &session->replies,         &session->due,         &session->arrays,
-        &session->watches,         &session->ready_tasks, &session->ready_watches,
-        &session->ready_losses,    &session->away,        &session->unsaved,
-        &session->unsaved_replies,
+        &session->replies,         &session->due,           &session->arrays,
+        &session->watches,         &session->ready_tasks,   &session->ready_watches,
+        &session->ready_losses,    &session->away,          &session->unsaved,
+        &session->unsaved_replies, &session->subscriptions, &session->ready_streams,
     };
     for (size_t i = 0; i < DRV_ARRAY_LEN(lists); i++) {
         drv_list_init(lists[i]);
@@ -135,9 +135,13 @@ void session_unbind(struct core *core, struct session *session)
     session->items_in_flight = 0;
     replies_drop_unkept(core, session);
     drv_list_push_back(&core->sessions.away, &session->away);
+    streams_pause(session);
     timer_arm(core, &session->timer, core->now_us + core->config.session_us);
     if (session->worker != NULL) {
         effects_notice(core, "worker away", session->worker);
+        if (!session->worker->is_leaving) {
+            event_worker(core, DRV_EVENT_WORKER_AWAY, session->worker);
+        }
         worker_away(core, session->worker);
     }
 }
@@ -252,6 +256,7 @@ void session_end(struct core *core, struct session *session)
     session_cancel_arrays(core, session);
     session_cancel_ties(core, session);
     watch_end_session(core, session);
+    streams_end_session(core, session);
     struct drv_list *link;
     while ((link = drv_list_first(&session->replies)) != NULL) {
         reply_free(core, DRV_LIST_ITEM(link, struct reply, link));

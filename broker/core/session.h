@@ -109,6 +109,12 @@ struct session {
     struct drv_list ready_losses;  /* targets that a restart took */
     uint64_t unread;               /* results that ended and are not settled */
     uint64_t items_in_flight;      /* unsettled RESULTS entries */
+
+    /* streams (stream.h) */
+    struct drv_list subscriptions; /* struct subscription.in_session */
+    struct drv_list ready_streams; /* those with something to do */
+    uint32_t subscription_count;
+    uint64_t stream_bytes; /* their windows */
 };
 
 struct peers {

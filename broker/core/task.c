@@ -335,14 +335,15 @@ void task_begin(struct core *core, struct task *task, const struct session *sess
     };
     effects_record(core, &record);
     save_item(core, &item);
-    if (task_is_array(task) || park_adopt(core, &item)) {
-        return; /* elements begin when they come; an adopted task runs already */
+    if (!task_is_array(task) && !park_adopt(core, &item)) {
+        /* Elements begin when they come; an adopted task runs already. */
+        if (delay_us > 0) {
+            item_delay(core, &item, core->now_us + delay_us);
+        } else {
+            item_queue(core, &item, false);
+        }
     }
-    if (delay_us > 0) {
-        item_delay(core, &item, core->now_us + delay_us);
-    } else {
-        item_queue(core, &item, false);
-    }
+    event_item(core, DRV_EVENT_TASK_SUBMITTED, &item);
 }
 
 /* An element or a task whose delay or time is over. */
@@ -353,6 +354,7 @@ static void item_due(struct core *core, const struct item *item)
         item_expire(core, item);
     } else if (item->unit->state == DROVER_STATE_DELAYED) {
         item_queue(core, item, false);
+        event_item(core, DRV_EVENT_TASK_QUEUED, item);
     }
 }
 

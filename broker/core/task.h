@@ -139,10 +139,13 @@ struct more {
     struct attempt *history; /* owned, oldest first */
     uint8_t history_count;
     struct progress *progress; /* owned */
+    struct output *output;     /* owned: who reads what it prints */
+    struct tail *tail;         /* owned: the last of what it printed */
     struct tie *tie;           /* owned */
     int64_t ended_us;
     bool has_retry_of;
     bool has_retried_as;
+    bool has_lost_tail; /* there was one */
     uint32_t retry_of_index;
     drover_id retry_of;
     drover_id retried_as; /* the last retry of this one */

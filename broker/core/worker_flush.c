@@ -127,6 +127,9 @@ static void send_load(struct core *core, struct worker *worker)
         }
         drv_list_remove(link);
         lease->flags |= LEASE_GONE_OUT;
+        if (lease->notices & NOTICE_FOLLOW) {
+            drv_list_push_back(&worker->notices, &lease->link); /* said once it is there */
+        }
     }
     struct flight *flight = message == NULL ? NULL
                                             : peer_fly(core, peer, load.bytes, load.level);
@@ -254,6 +257,33 @@ static void send_drain(struct core *core, struct worker *worker)
     effects_send(core, worker->session->peer, message, 0);
 }
 
+/* FOLLOW: after the leases that it speaks of, whatever their levels. */
+static void send_follows(struct core *core, struct worker *worker)
+{
+    size_t left = notice_count(worker, NOTICE_FOLLOW);
+    while (left > 0) {
+        size_t count = left < DRV_BATCH_MAX ? left : DRV_BATCH_MAX;
+        struct drv_follow_entry *entries = effects_alloc(core, count, sizeof *entries);
+        struct drv_message *message = effects_message(core, DRV_FOLLOW);
+        size_t at = 0;
+        DRV_LIST_EACH(link, &worker->notices)
+        {
+            struct lease *lease = DRV_LIST_ITEM(link, struct lease, link);
+            if (entries != NULL && at < count && lease->notices & NOTICE_FOLLOW) {
+                lease->notices &= (uint8_t)~NOTICE_FOLLOW;
+                entries[at++] = (struct drv_follow_entry){
+                    .ref = lease_ref(lease), .streams = output_wanted(core, lease)};
+            }
+        }
+        if (message != NULL) {
+            message->follow = (struct drv_follow){entries, at};
+        }
+        effects_send_at(core, worker->session->peer, entries == NULL ? NULL : message, 0,
+                        save_level_max(core));
+        left -= count;
+    }
+}
+
 void worker_flush(struct core *core, struct worker *worker)
 {
     send_stale(core, worker);
@@ -262,12 +292,15 @@ void worker_flush(struct core *core, struct worker *worker)
         send_refs(core, worker, NOTICE_GO, DRV_GO);
         send_aborts(core, worker);
         send_refs(core, worker, NOTICE_RECALL, DRV_RECALL);
-        while (drv_list_pop_front(&worker->notices) != NULL) {
-        }
     }
     send_shared(core, worker);
     while (!drv_list_is_empty(&worker->fresh)) {
         send_load(core, worker);
     }
     worker->fresh_bytes = 0;
+    if (!drv_list_is_empty(&worker->notices)) {
+        send_follows(core, worker);
+        while (drv_list_pop_front(&worker->notices) != NULL) {
+        }
+    }
 }

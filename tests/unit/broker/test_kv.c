@@ -1,7 +1,7 @@
 /*
  * Shared data.
  */
-#include "fixture.h"
+#include "stream_story.h"
 
 static const struct drv_reply *ask(struct bench *bench, uint32_t peer, const struct drv_kv *kv)
 {
@@ -156,6 +156,95 @@ static void test_shared_data_is_bounded(void **state)
     assert_ok(set(bench, "a", "1234567890", 0)->code);
 }
 
+/* A watcher of a prefix is told what is there, that this was all, and every change. */
+static void test_watch_by_prefix(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    (void)set(bench, "a/1", "one", 0);
+    (void)set(bench, "b", "else", 0);
+    struct drv_subscribe wanted = {.subscription = 1,
+                                   .stream = DRV_STREAM_KV,
+                                   .flags = DRV_SUBSCRIBE_PREFIX | DRV_SUBSCRIBE_PRESENT,
+                                   .index = DROVER_INDEX_NONE,
+                                   .text = text("a/")};
+    assert_ok(subscribe(bench, 1, &wanted)->code);
+    const struct drv_events *events = EXPECT_EVENTS(bench, 1, "kv.present", "kv.ready");
+    assert_true(map_has(event_map(events, 0), "\xa3key\xa3"
+                                              "a/1"));
+    assert_true(map_has(event_map(events, 0), "\xa5value\xc4\x03one"));
+    drop_all(bench, 1);
+    struct drv_kv gone = {.op = DRV_KV_DELETE, .key = text("a/1"), .val = val_nil()};
+    struct drv_message message = request(bench, 1, DRV_KV);
+    message.kv = gone;
+    speak(bench, 1, &message);
+    bench_turn(bench);
+    (void)EXPECT_EVENTS(bench, 1, "kv.deleted");
+    message = request(bench, 1, DRV_KV);
+    message.kv = (struct drv_kv){
+        .op = DRV_KV_SET, .key = text("a/2"), .val = val_of("two"), .ttl_ms = 1000};
+    speak(bench, 1, &message);
+    bench_turn(bench);
+    (void)EXPECT_EVENTS(bench, 1, "kv.set");
+    bench_pass(bench, SECOND);
+    (void)EXPECT_EVENTS(bench, 1, "kv.expired");
+    (void)set(bench, "b", "other", 0);
+    expect_none(bench, 1, DRV_EVENTS);
+}
+
+/* A watch of one key is of that key alone; a long value is named and not sent. */
+static void test_watch_of_one_key(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_subscribe wanted = {
+        .subscription = 1, .stream = DRV_STREAM_KV, .index = DROVER_INDEX_NONE};
+    client(bench, 1);
+    assert_int_equal(subscribe(bench, 1, &wanted)->code, DROVER_INVALID);
+    wanted.text = text("a");
+    assert_ok(subscribe(bench, 1, &wanted)->code);
+    char *large = calloc(1, DRV_INLINE_MAX + 2);
+    memset(large, 'x', DRV_INLINE_MAX + 1);
+    struct drv_message message = request(bench, 1, DRV_KV);
+    message.kv = (struct drv_kv){.op = DRV_KV_SET, .key = text("a"), .val = val_of(large)};
+    speak(bench, 1, &message);
+    free(large);
+    bench_turn(bench);
+    const struct drv_events *events = EXPECT_EVENTS(bench, 1, "kv.set");
+    assert_true(map_has(event_map(events, 0), "\xa5"
+                                              "bytes\xce"));
+    assert_false(map_has(event_map(events, 0), "\xa5value"));
+    (void)set(bench, "ab", "x", 0);
+    expect_none(bench, 1, DRV_EVENTS);
+}
+
+/* What is there is told as far as the window takes it, and goes on as the reader takes. */
+static void test_watch_of_much_with_a_small_window(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    for (int i = 0; i < 10; i++) {
+        char key[8];
+        (void)snprintf(key, sizeof key, "k%d", i);
+        (void)set(bench, key, "x", 0);
+    }
+    struct drv_subscribe wanted = {.subscription = 1,
+                                   .stream = DRV_STREAM_KV,
+                                   .items = 4,
+                                   .flags = DRV_SUBSCRIBE_PREFIX | DRV_SUBSCRIBE_PRESENT,
+                                   .index = DROVER_INDEX_NONE};
+    assert_ok(subscribe(bench, 1, &wanted)->code);
+    uint64_t told = 0;
+    for (int i = 0; told < 11 && i < 11; i++) {
+        const struct drv_events *events = &expect(bench, 1, DRV_EVENTS)->events;
+        assert_int_equal(events->first, told + 1);
+        assert_in_range(events->entry_count, 1, 4);
+        told += events->entry_count;
+        taken(bench, 1, 1, told);
+        bench_turn(bench);
+    }
+    assert_int_equal(told, 11); /* ten, and that they were all */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +255,9 @@ int main(void)
         BENCH_TEST(test_time_to_live),
         BENCH_TEST(test_fenced_write),
         BENCH_TEST(test_shared_data_is_bounded),
+        BENCH_TEST(test_watch_by_prefix),
+        BENCH_TEST(test_watch_of_one_key),
+        BENCH_TEST(test_watch_of_much_with_a_small_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
