@@ -15,7 +15,8 @@ extern const struct cli_command cmd_worker_list, cmd_worker_show, cmd_worker_dra
 extern const struct cli_command cmd_worker_resume;
 extern const struct cli_command cmd_status, cmd_ps;
 extern const struct cli_command cmd_kv_get, cmd_kv_set, cmd_kv_delete, cmd_kv_increment;
-extern const struct cli_command cmd_kv_compare, cmd_kv_list;
+extern const struct cli_command cmd_kv_compare, cmd_kv_list, cmd_kv_watch;
+extern const struct cli_command cmd_events, cmd_logs;
 extern const struct cli_command cmd_doctor, cmd_completion, cmd_complete;
 
 /* All of them in the order of the help. */

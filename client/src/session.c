@@ -60,6 +60,7 @@ drover_status drv_session_new(const struct drv_session_config *config,
     drv_list_init(&session->waiting);
     drv_list_init(&session->dirty);
     drv_list_init(&session->unwatched);
+    drv_list_init(&session->subscriptions);
     session->give_up_us = INT64_MAX;
     session->next_req = 1;
     session->heartbeat_us = SESSION_HEARTBEAT_US;
@@ -138,7 +139,8 @@ bool drv_session_has_capability(const struct drv_session *session, const char *n
 bool drv_session_is_awaiting(const struct drv_session *session)
 {
     return !drv_list_is_empty(&session->unsent) || !drv_list_is_empty(&session->sent) ||
-           !drv_list_is_empty(&session->waiting) || drv_table_count(&session->watches) > 0;
+           !drv_list_is_empty(&session->waiting) || drv_table_count(&session->watches) > 0 ||
+           !drv_list_is_empty(&session->subscriptions);
 }
 
 bool drv_session_owes(const struct drv_session *session)
@@ -198,6 +200,7 @@ static void disconnect(struct drv_session *session)
 {
     drv_link_destroy(&session->link);
     session_requests_rewind(session);
+    session_streams_rewind(session);
     session->state = SESSION_DOWN;
 }
 
@@ -257,6 +260,7 @@ static void end_all(struct drv_session *session, drover_status status)
     session_submissions_end(session, status);
     session_requests_end(session, status);
     session_watches_end(session, status);
+    session_streams_end(session, status);
 }
 
 static void fail_for_good(struct drv_session *session, drover_status status)
@@ -462,6 +466,13 @@ static void on_results(struct drv_session *session, const struct drv_message *me
     session_on_results(session, &message->results);
 }
 
+static void on_stream(struct drv_session *session, const struct drv_message *message,
+                      int64_t now_us)
+{
+    (void)now_us;
+    session_on_stream(session, message);
+}
+
 typedef void (*message_fn)(struct drv_session *session, const struct drv_message *message,
                            int64_t now_us);
 
@@ -476,6 +487,7 @@ static const struct {
     [DRV_CREDIT] = {on_credit, true, false},     [DRV_ACK] = {NULL, true, false},
     [DRV_HEARTBEAT] = {NULL, true, false},       [DRV_REPLY] = {on_reply, true, false},
     [DRV_DOCUMENT] = {on_document, true, false}, [DRV_RESULTS] = {on_results, true, false},
+    [DRV_LOGS] = {on_stream, true, false},       [DRV_EVENTS] = {on_stream, true, false},
 };
 
 static void answer_unsupported(struct drv_session *session, const struct drv_message *message)
@@ -594,6 +606,7 @@ static void tick_up(struct drv_session *session, int64_t now_us)
         drv_link_settle(session->link, session->received_seq, now_us);
     }
     session_flush_watches(session);
+    session_flush_streams(session);
     session_flush_submissions(session, now_us);
     session_flush_requests(session, now_us);
     drv_link_tick(session->link, now_us);

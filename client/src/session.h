@@ -219,4 +219,45 @@ bool drv_session_is_over_unread(const struct drv_session *session);
 /* A thread waits for results (+1) or has stopped (-1): then everything is settled. */
 void drv_session_count_readers(struct drv_session *session, int change);
 
+/* ---- streams ----------------------------------------------------------------------------- */
+
+/* What came of a subscription with one message. */
+struct drv_arrival {
+    const struct drv_message
+        *message;    /* EVENTS or LOGS; borrowed; NULL: only that some is lost */
+    size_t skip;     /* entries at its beginning that came before */
+    uint64_t missed; /* entries before it that were dropped */
+    bool is_anew;    /* the broker has forgotten the subscription: nobody knows how many */
+};
+
+/*
+ * What a client is told while it happens. The session asks for it over every connection, and
+ * goes on where the last one has ended.
+ */
+struct drv_subscription {
+    struct drv_list link;       /* private */
+    struct drv_pending pending; /* private */
+    struct drv_session *session;
+    struct drv_subscribe wanted; /* filled by the owner, but for subscription and taken */
+    uint64_t received;           /* private: number of the last entry that came */
+    uint64_t taken, told_taken;  /* private: the last that the owner took; that TAKEN said */
+    uint64_t taken_bytes;        /* private: since TAKEN was sent last */
+    bool is_asked;               /* private: the broker has it, over this connection */
+    bool was_asked;              /* private: over an earlier one */
+    bool has_ended;              /* private: the last entry has come */
+    void (*on_arrival)(struct drv_subscription *subscription,
+                       const struct drv_arrival *arrival);
+    /* It is over, not by the owner's will. OK: the end of an output; else why it was refused.
+     */
+    void (*on_end)(struct drv_subscription *subscription, drover_status status,
+                   struct drv_str text);
+};
+
+/* Begins; the owner keeps it until drv_session_unsubscribe, which may follow on_end. */
+void drv_session_subscribe(struct drv_session *session, struct drv_subscription *subscription);
+/* The owner is done with this many entries, of so many bytes, the missed ones included. */
+void drv_session_take(struct drv_subscription *subscription, uint64_t entries, size_t bytes);
+void drv_session_unsubscribe(struct drv_session *session,
+                             struct drv_subscription *subscription);
+
 #endif

@@ -106,6 +106,10 @@ struct drv_session {
     struct drv_list dirty;     /* to be asked */
     struct drv_list unwatched; /* to be told; not in the table any more */
 
+    /* streams */
+    struct drv_list subscriptions; /* of struct drv_subscription */
+    uint64_t next_subscription;
+
     /* results */
     uint64_t unread_bytes;
     int readers;
@@ -140,5 +144,11 @@ void session_watches_rewind(struct drv_session *session); /* a fresh session: as
 void session_unwatched_drop(struct drv_session *session);
 void session_watches_end(struct drv_session *session, drover_status status);
 void session_on_results(struct drv_session *session, const struct drv_results *results);
+
+/* session_stream.c */
+void session_streams_rewind(struct drv_session *session); /* the connection is gone */
+void session_streams_end(struct drv_session *session, drover_status status);
+void session_flush_streams(struct drv_session *session);
+void session_on_stream(struct drv_session *session, const struct drv_message *message);
 
 #endif

@@ -37,8 +37,7 @@ class Usage(unittest.TestCase):
         self.assert_mistake("\033[31m", about="\\x1b")
 
     def test_command_of_later_version_is_told(self):
-        for command in ("logs", "events", "top", "schedule", "alerts", "graph", "keygen",
-                        "bench"):
+        for command in ("top", "schedule", "alerts", "graph", "keygen", "bench"):
             self.assert_mistake(command, about="not in this version")
 
     def test_json_malformed_is_refused(self):

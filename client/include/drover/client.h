@@ -54,6 +54,7 @@
 #include <drover/drover.h>
 #include <drover/operate.h>
 #include <drover/outcome.h>
+#include <drover/stream.h>
 
 #include <stdbool.h>
 #include <stddef.h>
