@@ -17,10 +17,11 @@ import time
 
 import zmq
 
+from drover_stream import END, Subscription
 from drover_wire import (
     ACK, ARRAY_ITEMS, ARRAY_OPEN, ARRAY_SEAL, CANCEL, CLIENT_ROLE, CODES, DOCUMENT, ERROR,
-    ERROR_KINDS, FORGET, GOODBYE, HEARTBEAT, HELLO, KV, QUERY, QUEUE, REPLY, RESULTS, RETRY,
-    STATES, SUBMIT, WATCH, WELCOME, WORKER, Backoff, Builder, Connection, Value, WireError, at,
+    ERROR_KINDS, EVENTS, FORGET, GOODBYE, HEARTBEAT, HELLO, KV, LOGS, QUERY, QUEUE, REPLY, RESULTS,
+    RETRY, STATES, SUBMIT, SUBSCRIBE, TAKEN, WATCH, WELCOME, WORKER, Backoff, Builder, Connection, Value, WireError, at,
     id_text, new_id, pack, python_of, unpack)
 
 WATCH_FLAG, RELEASE_FLAG, STRICT_FLAG = 1, 2, 4
@@ -93,6 +94,7 @@ class Request:
         self.kind = kind
         self.make = make
         self.budget_ms = budget_ms
+        self.on_reply = None
         self.reply = None
         self.error = None
 
@@ -119,6 +121,8 @@ class Client:
         self.capabilities = []
         self.outcomes = {}       # (id, index): Outcome
         self._watched = {}       # id: (epoch, level) under which it was acknowledged
+        self._subscriptions = {} # number: Subscription
+        self._last_subscription = 0
         self._context = zmq.Context()
         self._random = random.Random()
         self._backoff = Backoff(self._random)
@@ -279,6 +283,45 @@ class Client:
         return self._answer(self._question(QUERY, lambda builder: [
             topic, task, index, name, text, states, cursor, limit])).document
 
+    # ---- streams ----
+
+    def subscribe(self, stream, **filters):
+        """A Subscription that is in force; RequestError when it was refused."""
+        self._last_subscription += 1
+        subscription = Subscription(self._last_subscription, stream, **filters)
+        self._subscriptions[subscription.number] = subscription
+        request = self._subscribe(subscription)
+        try:
+            self._answer(request)
+        except RequestError:
+            del self._subscriptions[subscription.number]
+            raise
+        return subscription
+
+    def _subscribe(self, subscription):
+        request = self._question(SUBSCRIBE, subscription.question)
+        request.on_reply = subscription.on_reply
+        return request
+
+    def unsubscribe(self, subscription):
+        del self._subscriptions[subscription.number]
+        self._answer(self._question(SUBSCRIBE, lambda builder: [subscription.number, END]))
+
+    def take(self, subscription, condition=None, timeout=None):
+        """What came of it, as soon as there is something (or the condition holds)."""
+        self._wait(condition or (lambda: subscription.entries or subscription.state),
+                   timeout or self.timeout)
+        taken = subscription.take()
+        told = subscription.tell_taken()
+        if told is not None and self._is_welcome:
+            self._connection.send(TAKEN, [told])
+        return taken
+
+    def _on_stream(self, message):
+        subscription = self._subscriptions.get(message.field(4))
+        if subscription is not None:
+            subscription.on_message(message)
+
     # ---- requests ----
 
     def _connection_limits(self):
@@ -376,6 +419,7 @@ class Client:
     def _on_message(self, connection, message):
         handler = {WELCOME: self._on_welcome, ERROR: self._on_error, REPLY: self._on_reply,
                    DOCUMENT: self._on_document, RESULTS: self._on_results,
+                   EVENTS: self._on_stream, LOGS: self._on_stream,
                    HEARTBEAT: self._on_heartbeat, GOODBYE: self._on_goodbye,
                    ACK: lambda message: None}.get(message.kind)
         if handler is None:
@@ -399,6 +443,9 @@ class Client:
             self._send_request(self._requests[number])
         if is_new:
             self._watch_again()
+        if self.connections > 1:
+            for subscription in self._subscriptions.values():
+                self._subscribe(subscription)
 
     def _watch_again(self):
         """Watches belong to the session: a new one must ask again."""
@@ -446,6 +493,8 @@ class Client:
         request = self._requests.pop(number, None)
         if request is not None:
             request.reply = reply
+            if request.on_reply is not None:
+                request.on_reply(reply)
 
     def _on_results(self, message):
         for entry in message.field(4, []):

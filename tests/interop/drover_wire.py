@@ -222,6 +222,10 @@ class Connection:
             self._queue.append((kind, fields, blob, on_settled))
             self._flush()
 
+    def has_room(self):
+        """Whether less than half of the window is unsettled, and nothing waits for it."""
+        return not self._queue and self._flight_bytes < self._window / 2
+
     def _queue_chunks(self, transfer, data):
         size = min(self.limits.blob_max, max(self._window // 4, 4096))
         for offset in range(0, len(data), size):

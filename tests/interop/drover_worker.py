@@ -27,7 +27,8 @@ import time
 import zmq
 
 from drover_wire import (
-    ABORT, ACK, ATTACH, CODES, DRAIN, ERROR, GO, GOODBYE, HEARTBEAT, HELLO, LEASE, RECALL, REPORT,
+    ABORT, ACK, ATTACH, CODES, DRAIN, ERROR, FOLLOW, GO, GOODBYE, HEARTBEAT, HELLO, LEASE, LOG,
+    RECALL, REPORT,
     SHARED, WELCOME, WORKER_ROLE, Backoff, Builder, Connection, Value, WireError, at, pack,
     python_of)
 
@@ -37,6 +38,8 @@ RECALLED, DRAINING, ABORTED, NO_CONTACT, NO_HANDLER = 1, 2, 3, 4, 5
 CONFIRM_FLAG, SHARED_FLAG = 1, 2
 HANDLER_ERROR, TIMEOUT_ERROR = 1, 3
 THREAD_MODEL = 2
+STDOUT, STDERR, LOG_LINES, DATA = 1, 2, 3, 4      # output streams
+TAIL_MAX = 32768                                  # bytes of output kept of an attempt
 STARTED_AT_ONCE_S = 0.001                         # a task that runs longer is reported
 
 
@@ -72,6 +75,14 @@ class Task:
     def progress(self, permille, text=""):
         self._worker.tell(("progress", self._lease, permille, text))
 
+    def write(self, data, stream=STDOUT):
+        """Output, for those who follow and with the result."""
+        self._worker.tell(("output", self._lease, stream, data))
+
+    def emit(self, value):
+        """Partial data: a value for those who follow."""
+        self.write(pack(value), DATA)
+
 
 class Lease:
     """One lease in the books."""
@@ -96,6 +107,26 @@ class Lease:
         self.run_us = 0
         self.outcome = None         # (outcome, Value or None, error or None)
         self.cancelled = threading.Event()
+        self.streams = 0            # bit n: somebody follows output stream n
+        self.output = collections.deque()           # (stream, offset, bytes): the last of it
+        self.offsets = [0] * (DATA + 1)             # by stream
+
+    def keep(self, stream, data):
+        """Adds output to the tail; the piece."""
+        piece = (stream, self.offsets[stream], data)
+        self.offsets[stream] += len(data)
+        self.output.append(piece)
+        while len(self.output) > 512 or sum(len(one[2]) for one in self.output) > TAIL_MAX:
+            self.output.popleft()
+        return piece
+
+    def tail(self, builder):
+        """L of a result."""
+        if not self.output:
+            return None
+        text = b"".join(data for _, _, data in self.output)
+        return [builder.val(Value(text)),
+                [[stream, offset, len(data)] for stream, offset, data in self.output]]
 
     @property
     def key(self):
@@ -252,10 +283,11 @@ class Worker:
         known = [[*lease.key, lease.state] for lease in self._leases.values()]
         for lease in self._leases.values():
             lease.handle = 0  # the broker's shorthand was for the old connection
+            lease.streams = 0
         self._connection = Connection(self._context, self.endpoint, self.credit_bytes)
         self._connection.send(
             HELLO, 1, 1, WORKER_ROLE, self.session, self._is_known, self.name, "drover-python/1",
-            [], 0, self.credit_items, self.credit_bytes,
+            ["logs"], 0, self.credit_items, self.credit_bytes,
             [self.slots, os.getpid(), socket.gethostname(), offers, self.queues, self.labels, [],
              len(known), THREAD_MODEL])
         for first in range(0, len(known), 1024):
@@ -291,7 +323,7 @@ class Worker:
     def _on_message(self, connection, message):
         handler = {WELCOME: self._on_welcome, LEASE: self._on_lease, RECALL: self._on_recall,
                    ABORT: self._on_abort, GO: self._on_go, SHARED: self._on_shared,
-                   DRAIN: self._on_drain, ERROR: self._on_error, ACK: self._on_ack,
+                   FOLLOW: self._on_follow, DRAIN: self._on_drain, ERROR: self._on_error, ACK: self._on_ack,
                    HEARTBEAT: lambda message: None, GOODBYE: self._on_goodbye}.get(message.kind)
         if handler is None:
             connection.send(ERROR, 11, "", 0, message.kind, message.seq, None)
@@ -364,6 +396,22 @@ class Worker:
         else:
             self._shared[message.field(4)] = value
 
+    def _on_follow(self, message):
+        for entry in message.field(4, []):
+            lease = self._find(entry)
+            if lease is None or lease.state == HELD:
+                continue
+            lease.streams = at(entry, 4, 0)
+            if lease.streams:
+                for piece in lease.output:
+                    self._send_output(lease, piece)
+                self._connection.send(LOG, *lease.ref, STDOUT, lease.offsets[STDOUT], 1)
+
+    def _send_output(self, lease, piece):
+        stream, offset, data = piece
+        if lease.streams >> stream & 1 and self._connection.has_room():
+            self._connection.send(LOG, *lease.ref, stream, offset, 0, blob=data)
+
     def _on_drain(self, message):
         self._is_draining = message.field(4, False)
 
@@ -408,6 +456,10 @@ class Worker:
             what = self._told.get()
             if what[0] == "done":
                 self._on_done(what[1], what[2])
+            elif what[0] == "output":
+                piece = what[1].keep(*what[2:])
+                if self._is_welcome:
+                    self._send_output(what[1], piece)
             elif what[1].state == RUNNING:
                 self._progress[what[1].key] = what[1:]
 
@@ -432,7 +484,8 @@ class Worker:
         for lease in leases:
             builder = Builder(self._connection)
             outcome, value, error = lease.outcome
-            entry = [*lease.ref, outcome, builder.val(value), error, lease.run_us, None]
+            entry = [*lease.ref, outcome, builder.val(value), error, lease.run_us, None,
+                     lease.tail(builder)]
             self._connection.send(REPORT, [], [entry], builder=builder,
                                   on_settled=lambda lease=lease: self._leases.pop(lease.key, None))
 
@@ -515,7 +568,18 @@ def report(task):
     return {"id": task.id, "index": task.index, "attempt": task.attempt, "pid": os.getpid()}
 
 
+def talk(task):
+    """Says what it is given, waits for its end to be asked for, says more."""
+    task.write(f"out {task.value}\n".encode())
+    task.write(b"err\n", STDERR)
+    task.emit({"part": 1})
+    task.pause(task.value / 1000)
+    task.write(b"bye\n")
+    return "said"
+
+
 HANDLERS = {
+    "talk": talk,
     "square": lambda task: task.value * task.value,
     "echo": lambda task: task.value,
     "add": lambda task: task.value + task.shared,

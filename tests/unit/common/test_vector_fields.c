@@ -500,7 +500,7 @@ static void test_fields_of_subscriptions(void **state)
     assert_int_equal(subscribe->subscription, 1);
     assert_int_equal(subscribe->stream, DRV_STREAM_EVENTS);
     assert_int_equal(subscribe->items, DRV_STREAM_ITEMS);
-    assert_int_equal(subscribe->bytes, DRV_STREAM_BYTES);
+    assert_int_equal(subscribe->bytes, 262144);
     assert_int_equal(subscribe->mask, UINT64_C(1) << DRV_EVENT_TASK_STARTED |
                                           UINT64_C(1) << DRV_EVENT_TASK_ENDED |
                                           UINT64_C(1) << DRV_EVENT_WORKER_LOST);
