@@ -46,6 +46,7 @@ struct core_defects {
     bool adopt_nothing;       /* reattached leases are requeued although they run */
     bool grow_unbounded;      /* promise 7: ignores queue limits */
     bool stall_ready;         /* a runnable task is not dispatched although a slot is free */
+    bool lose_event;          /* a subscriber is not told, and the gap is not counted */
 };
 
 struct core_config {

@@ -249,6 +249,9 @@ static struct stream_data *event_write(struct core *core, const struct event *ev
 static void event_tell(struct core *core, struct subscription *reader,
                        const struct event *event, struct stream_data **data)
 {
+    if (core->config.defects.lose_event && core->now_us % 8 == 0) {
+        return; /* defect: as if it had not happened */
+    }
     if (*data == NULL) {
         *data = event_write(core, event);
     }

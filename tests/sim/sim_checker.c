@@ -596,6 +596,7 @@ static void on_task_record(struct sim *sim, uint32_t serial, const struct core_r
         on_requeued(sim, serial, record);
         break;
     case CORE_RECORD_ENDED:
+        sim_ends_add(sim, serial, record->state);
         on_ended(sim, serial, record);
         break;
     case CORE_RECORD_FORGOTTEN:

@@ -18,6 +18,7 @@ struct sim_client *sim_client_new(struct sim *sim, uint32_t quota)
     client->credit_items = (uint64_t)sim_between(sim, 1, 40);
     client->credit_high = client->credit_items;
     client->credit_bytes = sim->profile.small_window ? SMALL_WINDOW : 1u << 20;
+    client->reader.is_reader = sim_once_in(sim, 3);
     return client;
 }
 
@@ -58,12 +59,14 @@ void sim_client_on_welcome(struct sim *sim, struct sim_peer *peer, bool resumed)
     for (uint32_t i = 0; i < client->request_count; i++) {
         sim_request_send(sim, peer, &client->requests[i]);
     }
+    sim_stream_on_welcome(sim, peer);
 }
 
 void sim_client_on_disconnect(struct sim *sim, struct sim_peer *peer)
 {
     peer->client->unsettled = 0;
     peer->client->settles_pending = 0;
+    sim_stream_on_disconnect(peer);
     (void)sim;
 }
 
@@ -120,6 +123,7 @@ void sim_client_on_session_lost(struct sim *sim, struct sim_peer *peer)
     client->next_req = 0;
     client->swap_version = 0;
     client->step = 0;
+    sim_stream_on_session_lost(peer);
     sim_deed_abandon_arrays(sim, peer);
     sim_count_if(sim, peer->resume, SIM_SESSION_EXPIRED_SEEN);
 }
@@ -245,6 +249,9 @@ void sim_client_on_message(struct sim *sim, struct sim_peer *peer,
         break;
     case DRV_DOCUMENT:
         client_on_document(sim, peer, &message->document);
+        break;
+    case DRV_EVENTS:
+        sim_stream_on_events(sim, peer, &message->events);
         break;
     case DRV_ACK:
     case DRV_HEARTBEAT:

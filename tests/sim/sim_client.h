@@ -13,6 +13,7 @@
 
 #include "message.h"
 #include "sim_peer.h"
+#include "sim_stream.h"
 
 struct sim;
 struct sim_event;
@@ -56,6 +57,7 @@ struct sim_client {
     uint32_t step; /* how far it is in the end phase */
     int64_t repaired_us;
     uint32_t counters_read, keys_deleted;
+    struct sim_reader reader;
 };
 
 struct sim_client *sim_client_new(struct sim *sim, uint32_t quota);

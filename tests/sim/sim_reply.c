@@ -315,6 +315,7 @@ void sim_reply_take(struct sim *sim, struct sim_peer *peer, const struct drv_rep
         sim_trace(sim, "client.note", reply->req, reply->notes[i].position,
                   reply->notes[i].code);
     }
+    sim_stream_on_reply(sim, peer, reply);
     if (open == NULL) {
         return; /* answered before */
     }

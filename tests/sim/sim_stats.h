@@ -113,7 +113,10 @@
     X(QUERY, "questions answered")                                \
     X(RESULT_TOLD, "results told to clients")                     \
     X(RESULT_TOLD_AGAIN, "results told to clients again")         \
-    X(LOST_TOLD, "losses told to clients")
+    X(LOST_TOLD, "losses told to clients")                        \
+    X(EVENT_TOLD, "events told")                                  \
+    X(EVENT_MISSED, "events that a slow reader missed")           \
+    X(SUBSCRIPTION_RESUMED, "subscriptions resumed")
 
 #define SIM_STAT_MAP(X) SIM_FAULT_MAP(X) SIM_TRANSITION_MAP(X) SIM_CORNER_MAP(X)
 

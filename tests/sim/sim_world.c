@@ -153,6 +153,7 @@ static void world_fini(struct sim *sim)
         sim_peer_fini(&sim->peers[i]);
     }
     sim_model_fini(&sim->model);
+    sim_ends_fini(sim);
     drv_arena_fini(&sim->arena);
 }
 

@@ -69,6 +69,7 @@ struct sim {
     struct sim_broker broker;
     struct sim_model model;
     struct sim_checker checker;
+    struct sim_ends ends;
     struct sim_peer peers[SIM_PEERS_MAX];
     uint32_t peer_count; /* clients first, then workers, last the stranger */
     uint32_t client_count, worker_count;

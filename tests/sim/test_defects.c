@@ -40,6 +40,7 @@ static const struct defect defects[] = {
     DEFECT(adopt_nothing, "is there and holds it"),
     DEFECT(grow_unbounded, "beyond its limit", "memory is"),
     DEFECT(stall_ready, "stands still", "one of higher priority", "never told"),
+    DEFECT(lose_event, "the end at that place is another"),
 };
 
 /* A switch that nobody tests would be worth nothing. */
