@@ -2,9 +2,9 @@
  * outlet.c: from effects to frames.
  *
  * Sends never block. A peer whose socket refuses waits in its own queue and is tried again on
- * its next message and every SERVER_RETRY_US; a peer whose queue overflows, or that refuses for
- * a whole lease time, loses its connection. A peer that is silent is probed, since a ROUTER
- * socket tells only a sender that the other side is gone.
+ * its next message and every SERVER_RETRY_US; a peer whose queue overflows, or that takes
+ * nothing for a whole lease time, loses its connection. A peer that is silent is probed, since
+ * a ROUTER socket tells only a sender that the other side is gone.
  */
 #include "server.h"
 
@@ -175,12 +175,16 @@ static void tell_blocked(struct server *server, struct connection *peer, bool bl
     core_step(server->core, &event, now_us);
 }
 
-static void wait_for_socket(struct server *server, struct connection *peer, int64_t now_us)
+/* It reads no more for now; `progress`: it has read something since it was asked last. */
+static void wait_for_socket(struct server *server, struct connection *peer, bool progress,
+                            int64_t now_us)
 {
     if (!drv_list_is_linked(&peer->waiting)) {
         drv_list_push_back(&server->peers.waiting, &peer->waiting);
         peer->waiting_since_us = now_us;
         tell_blocked(server, peer, true, now_us);
+    } else if (progress) {
+        peer->waiting_since_us = now_us;
     } else if (now_us - peer->waiting_since_us > server->settings.core.lease_us) {
         drop(server, peer, "does not read");
     }
@@ -189,11 +193,12 @@ static void wait_for_socket(struct server *server, struct connection *peer, int6
 static void flush_peer(struct server *server, struct connection *peer, int64_t now_us)
 {
     struct drv_frames frames;
+    bool progress = false;
     while (drv_link_next(peer->link, &frames)) {
         int error = send_frames(server, peer, &frames);
         if (error == EAGAIN) {
             drv_link_unsend(peer->link, &frames);
-            wait_for_socket(server, peer, now_us);
+            wait_for_socket(server, peer, progress, now_us);
             return;
         }
         drv_data_unref(&frames.head);
@@ -202,6 +207,7 @@ static void flush_peer(struct server *server, struct connection *peer, int64_t n
             drop(server, peer, error == EHOSTUNREACH ? "gone" : zmq_strerror(error));
             return;
         }
+        progress = true;
     }
     if (drv_list_is_linked(&peer->waiting)) {
         drv_list_remove(&peer->waiting);

@@ -36,9 +36,11 @@ enum {
     SERVER_BURST = 64, /* messages of a port in one turn */
     SERVER_QUEUE_MAX =
         1024, /* messages waiting for one peer; beyond it the connection is dropped */
-    SERVER_QUEUE_BYTES_MAX = 16 << 20,
-    SERVER_WINDOW_IN = 4 << 20, /* byte window given to every peer */
-    SERVER_HWM = 64,            /* messages inside the socket, per peer */
+    SERVER_QUEUE_BYTES_MAX =
+        (16 << 20) + 4 * DRV_PAYLOAD_MAX, /* the same in bytes; the largest message, twice, and
+                                             what need not wait for a window beside it */
+    SERVER_WINDOW_IN = 4 << 20,           /* byte window given to every peer */
+    SERVER_HWM = 64,                      /* messages inside the socket, per peer */
     SERVER_ACK_DELAY_US = 1000,
     SERVER_RETRY_US = 10 * 1000,       /* sockets that refuse are tried again this often */
     SERVER_SELF_US = 1000 * 1000,      /* own resource use is read this often */

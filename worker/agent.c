@@ -303,7 +303,9 @@ static bool take_from_broker(struct worker_agent *agent, int64_t now_us)
         if (status == DROVER_OK && message.kind != 0) {
             take_message(agent, &message, now_us);
         } else if (status == DROVER_OK || status == DROVER_UNSUPPORTED) {
-            worker_session_heard(agent->session, now_us);
+            if (drv_link_is_fresh(agent->connection->link)) {
+                worker_session_heard(agent->session, now_us);
+            }
         } else if (status != DROVER_EPOCH) {
             agent->broken = reason != NULL ? reason : drover_status_text(status);
         }

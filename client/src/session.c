@@ -534,7 +534,9 @@ void drv_session_receive(struct drv_session *session, const uint8_t *head, size_
     if (status == DROVER_EPOCH) {
         return;
     }
-    session->heard_at_us = now_us;
+    if (drv_link_is_fresh(session->link)) {
+        session->heard_at_us = now_us;
+    }
     if (status == DROVER_UNSUPPORTED) {
         session->received_seq = message.seq;
         answer_unsupported(session, &message);

@@ -63,6 +63,11 @@ void drv_link_set_window_out(struct drv_link *link, uint64_t bytes)
     link->config.window_out = bytes;
 }
 
+bool drv_link_is_fresh(const struct drv_link *link)
+{
+    return link->is_fresh;
+}
+
 /* ---- what the other side has settled ----------------------------------------------------- */
 
 drover_status link_acknowledged(struct drv_link *link, uint64_t ack)

@@ -98,9 +98,10 @@ void drv_link_unsend(struct drv_link *link, struct drv_frames *frames);
  *
  * Returns OK; UNSUPPORTED (answer ERROR, or REPLY when out_message->request.req is not 0; the
  * message is dealt with); EPOCH (drop it; it was not counted as received. HELLO, WELCOME, ERROR
- * and an ATTACH with epoch 0 are exempt). Anything else breaks the connection: PROTOCOL (gap,
- * transfer misuse, acknowledgement of what was not sent, window overrun four times), MALFORMED,
- * LIMIT, TOO_BIG, NOMEM.
+ * and an ATTACH with epoch 0 are exempt). An ERROR that ends the connection is handed out
+ * whatever its number, since the other side may have lost count. Anything else breaks the
+ * connection: PROTOCOL (gap, transfer misuse, acknowledgement of what was not sent, window
+ * overrun four times), MALFORMED, LIMIT, TOO_BIG, NOMEM.
  */
 DROVER_MUST_USE drover_status drv_link_receive(struct drv_link *link, const uint8_t *head,
                                                size_t head_len, struct drv_data *blob,
@@ -108,6 +109,10 @@ DROVER_MUST_USE drover_status drv_link_receive(struct drv_link *link, const uint
                                                struct drv_arena *arena,
                                                struct drv_message *out_message,
                                                const char **out_reason);
+
+/* Whether what drv_link_receive was given last was a new message of the other side: contact.
+ * One that repeats a number is none: it may come from a side that begins anew. */
+bool drv_link_is_fresh(const struct drv_link *link);
 
 /* Every message received with seq <= `seq` has been dealt with. Monotonic. Chunks and ACKs
  * settle themselves, but no acknowledgement passes a message that the caller still has to

@@ -116,6 +116,7 @@ struct drv_link {
 
     /* receiving */
     uint64_t seq_in;     /* received last */
+    bool is_fresh;       /* what drv_link_receive was given last was no repetition */
     uint64_t caller_in;  /* the caller has dealt with these */
     uint64_t settled_in; /* everything up to here is dealt with */
     uint64_t worthy_in;  /* the last of them that wants an acknowledgement */

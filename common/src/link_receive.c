@@ -107,6 +107,24 @@ static bool is_over_window(const struct drv_link *link, uint64_t charge)
     return charge != 0 && link->inbound_bytes > limit;
 }
 
+/* An ERROR out of its turn, from a side that has lost count or begins anew: if it ends the
+ * connection it counts all the same, else there would be no way to say that. */
+static bool is_last_word(struct drv_link *link, struct drv_decode *decode,
+                         struct drv_arena *arena, struct drv_message *message)
+{
+    const struct drv_transfers transfers = {.take = link_take_transfer, .context = link};
+    if (message->kind != DRV_ERROR || message->seq == link->seq_in + 1 ||
+        drv_decode_fields(decode, &transfers, arena, message, NULL) != DROVER_OK) {
+        return false;
+    }
+    uint32_t code = message->failure.code;
+    if (code == DROVER_UNSUPPORTED || code == DROVER_BUSY || code == DROVER_DRAINING) {
+        return false;
+    }
+    message->seq = link->seq_in;
+    return true;
+}
+
 drover_status drv_link_receive(struct drv_link *link, const uint8_t *head, size_t head_len,
                                struct drv_data *blob, size_t blob_len, int64_t now_us,
                                struct drv_arena *arena, struct drv_message *out_message,
@@ -116,6 +134,7 @@ drover_status drv_link_receive(struct drv_link *link, const uint8_t *head, size_
     bool is_duplicate = false;
     bool is_auto = false;
     link_release_taken(link);
+    link->is_fresh = false;
     drover_status status = drv_decode_head(&decode, head, head_len,
                                            blob == NULL ? NULL : blob->bytes, blob_len,
                                            out_message, out_reason);
@@ -124,6 +143,10 @@ drover_status drv_link_receive(struct drv_link *link, const uint8_t *head, size_
     }
     if (!is_of_epoch(link, out_message)) {
         return refuse(DROVER_EPOCH, "message of another epoch", out_reason);
+    }
+    if (is_last_word(link, &decode, arena, out_message)) {
+        link->is_fresh = true;
+        return DROVER_OK;
     }
     status = check_order(link, out_message, &is_duplicate, out_reason);
     if (status) {
@@ -146,6 +169,7 @@ drover_status drv_link_receive(struct drv_link *link, const uint8_t *head, size_
         return status;
     }
     book(link, out_message, charge, is_auto, now_us);
+    link->is_fresh = true;
     if (status == DROVER_OK && !is_for_caller(out_message)) {
         out_message->kind = (enum drv_kind)0;
     }

@@ -1,7 +1,9 @@
 """What becomes of work when workers or the broker are killed, stopped or told to end."""
 
+import filecmp
 import os
 import signal
+import subprocess
 import unittest
 
 from fleet import BIN, DEADLINE, SCALE, Fleet, descendants, is_alive, name_of, until
@@ -82,6 +84,52 @@ class Faults(unittest.TestCase):
         # The slot is free again only when the first attempt was ended.
         second = self.fleet.submit("sleep", "600000")
         self.assertEqual(self.until_running(second), first)
+        self.done()
+
+    # ---- payloads that fill every queue on their way ----
+
+    def large(self, name, mebibytes):
+        """A file of that size; its path."""
+        path = self.fleet.path(name)
+        with open(path, "wb") as file:
+            file.write(os.urandom(1 << 20) * mebibytes)
+        return path
+
+    def echo(self, path):
+        """Sends the file through a worker; what came back, by its path, when that has ended."""
+        with open(path + ".out", "wb") as out:
+            return subprocess.Popen([os.path.join(BIN, "drover"), "submit", "echo", "--raw", path,
+                                     "--wait"], stdout=out, env=self.fleet.environment())
+
+    def test_large_payloads_travel_while_heartbeats_go_on(self):
+        """Each is more than a connection's queue holds beside it, and two are under way at once."""
+        self.broker = self.fleet.broker("--heartbeat", "100ms")
+        for name in "ab":
+            self.fleet.worker("--name", name, "--slots", "1")
+        paths = [self.large(f"large{n}", 24 + n) for n in range(3)]
+        clients = [self.echo(path) for path in paths]
+        for client, path in zip(clients, paths):
+            self.assertEqual(client.wait(3 * DEADLINE * SCALE), 0)
+            self.assertTrue(filecmp.cmp(path, path + ".out", shallow=False))
+        self.assertNotIn("connection dropped", self.broker.stderr())
+        self.assertEqual(self.fleet.status()["tasks"]["retried"], 0)
+        self.done()
+
+    def test_worker_that_stopped_amid_a_large_payload_comes_back(self):
+        self.broker = self.fleet.broker("--lease", "2s")
+        worker = self.fleet.worker("--name", "a", "--slots", "1")
+        self.fleet.drover("queue", "pause", "default")
+        client = self.echo(self.large("large", 40))
+        until(lambda: self.fleet.status()["tasks"]["queued"] == 1, "the payload is at the broker")
+        worker.signal(signal.SIGSTOP)
+        worker.until_stopped()
+        self.fleet.drover("queue", "resume", "default")
+        self.broker.until_log("worker lost")
+        self.fleet.worker("--name", "b", "--slots", "1")
+        self.assertEqual(client.wait(3 * DEADLINE * SCALE), 0)
+        worker.signal(signal.SIGCONT)
+        self.fleet.until_workers(2)
+        self.assertEqual(self.fleet.drover("submit", "square", "9", "--wait").stdout, "81\n")
         self.done()
 
     def test_terminated_worker_loses_nothing(self):

@@ -105,7 +105,7 @@ class WithOurCommand(WithPythonWorker):
         self.fleet.until_state(task, "succeeded")
 
     def test_the_worker_ends_when_it_has_finished(self):
-        task = self.fleet.submit("sleep", "200")
+        task = self.fleet.submit("sleep", "2500")
         self.fleet.until_state(task, "running")
         self.assertEqual(self.worker.terminate(), 0)
         self.fleet.until_state(task, "succeeded")

@@ -41,6 +41,50 @@ static void test_link_duplicate_is_dropped(void **state)
     link_drop(&second);
 }
 
+/* Repetitions are no contact with the other side; what is new is, chunks and ACKs too. */
+static void test_link_only_new_messages_are_fresh(void **state)
+{
+    struct link_pair *pair = *state;
+    const struct drv_message ack = {.kind = DRV_ACK};
+    link_send_drain(pair->broker, 0);
+    struct drv_frames first = link_next(pair->broker);
+    assert_ok(link_receive(pair, pair->peer, &first));
+    assert_true(drv_link_is_fresh(pair->peer));
+    assert_ok(link_receive(pair, pair->peer, &first));
+    assert_false(drv_link_is_fresh(pair->peer));
+    assert_ok(drv_link_send(pair->broker, &ack, 0));
+    assert_int_equal(link_deliver(pair, pair->broker, pair->peer), DRV_ACK);
+    assert_true(drv_link_is_fresh(pair->peer));
+    link_drop(&first);
+}
+
+/* A side that has lost count can still say that the connection is over; what is about one
+ * message alone has to come in its turn. */
+static void test_link_error_that_ends_counts_out_of_turn(void **state)
+{
+    struct link_pair *pair = *state;
+    struct drv_message error = {.kind = DRV_ERROR, .epoch = LINK_EPOCH, .seq = 1};
+    link_send_drain(pair->broker, 0);
+    link_send_drain(pair->broker, 0);
+    assert_int_equal(link_deliver(pair, pair->broker, pair->peer), DRV_DRAIN);
+    assert_int_equal(link_deliver(pair, pair->broker, pair->peer), DRV_DRAIN);
+    error.failure.code = DROVER_BUSY;
+    assert_ok(link_receive_forged(pair, pair->peer, &error));
+    assert_int_equal(pair->message.kind, 0);
+    error.failure.code = DROVER_PROTOCOL;
+    assert_ok(link_receive_forged(pair, pair->peer, &error));
+    assert_int_equal(pair->message.kind, DRV_ERROR);
+    assert_int_equal(pair->message.seq, 2); /* what the caller may settle */
+    assert_true(drv_link_is_fresh(pair->peer));
+    error.seq = 77;
+    assert_ok(link_receive_forged(pair, pair->peer, &error));
+    assert_int_equal(pair->message.kind, DRV_ERROR);
+    assert_int_equal(pair->message.seq, 2);
+    drv_link_settle(pair->peer, pair->message.seq, pair->now_us);
+    error.failure.code = DROVER_BUSY;
+    assert_int_equal(link_receive_forged(pair, pair->peer, &error), DROVER_PROTOCOL);
+}
+
 /* A message that is missing breaks the connection. */
 static void test_link_gap_breaks_the_protocol(void **state)
 {
@@ -385,6 +429,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_link_numbers_messages_from_one),
         TEST(test_link_duplicate_is_dropped),
+        TEST(test_link_only_new_messages_are_fresh),
+        TEST(test_link_error_that_ends_counts_out_of_turn),
         TEST(test_link_gap_breaks_the_protocol),
         TEST(test_link_number_zero_breaks_the_protocol),
         TEST(test_link_message_of_another_epoch_is_not_counted),
