@@ -71,6 +71,7 @@ struct cli {
     size_t trailing;                   /* operands at the end that are not the command's */
     drover_client *client;             /* owned; NULL until cli_connect */
     int64_t ask_ms;                    /* patience with a question; 0: CLI_ASK_MS */
+    const char *endpoint;              /* where to connect; NULL: as the options say */
     const char *program;               /* a command that the tasks name; a private pool allows
                                           it, and runs it here; NULL: none */
     drover_status *silence;            /* while watching: where a broker that does not answer is

@@ -17,7 +17,7 @@ extern const struct cli_command cmd_status, cmd_ps;
 extern const struct cli_command cmd_kv_get, cmd_kv_set, cmd_kv_delete, cmd_kv_increment;
 extern const struct cli_command cmd_kv_compare, cmd_kv_list, cmd_kv_watch;
 extern const struct cli_command cmd_events, cmd_logs;
-extern const struct cli_command cmd_doctor, cmd_completion, cmd_complete;
+extern const struct cli_command cmd_doctor, cmd_completion, cmd_complete, cmd_bench;
 
 /* All of them in the order of the help. */
 extern const struct cli_command *const cli_commands[];

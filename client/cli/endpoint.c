@@ -29,7 +29,7 @@ static bool has(const struct local_spec *spec, const char *key, const char *valu
     return false;
 }
 
-static drover_status append_key(struct drv_buffer *text, const char *key, const char *value)
+drover_status endpoint_add_key(struct drv_buffer *text, const char *key, const char *value)
 {
     char mark = memchr(text->bytes, '?', text->len) != NULL ? '&' : '?';
     drover_status status = drv_buffer_printf(text, "%c%s=", mark, key);
@@ -56,10 +56,10 @@ static int allow_program(const char *program, struct drv_buffer *text)
         return cli_say(CLI_IO, "current directory: %s", strerror(errno));
     }
     if (!has(&spec, "allow-exec", program)) {
-        status = append_key(text, "allow-exec", program);
+        status = endpoint_add_key(text, "allow-exec", program);
     }
     if (status == DROVER_OK && !has(&spec, "exec-dir", NULL)) {
-        status = append_key(text, "exec-dir", here);
+        status = endpoint_add_key(text, "exec-dir", here);
     }
     local_spec_fini(&spec);
     return status == DROVER_OK ? CLI_OK : cli_no_memory();
@@ -67,8 +67,10 @@ static int allow_program(const char *program, struct drv_buffer *text)
 
 int endpoint_pick(const struct cli *cli, struct drv_buffer *out_text)
 {
-    const char *local = drv_options_string(cli->options, "local");
-    const char *broker = drv_options_string(cli->options, "broker");
+    const char *local = cli->endpoint == NULL ? drv_options_string(cli->options, "local")
+                                              : NULL;
+    const char *broker = cli->endpoint != NULL ? cli->endpoint
+                                               : drv_options_string(cli->options, "broker");
     drv_buffer_clear(out_text);
     drover_status status = local != NULL
                                ? drv_buffer_printf(out_text, "%s%s", LOCAL_SCHEME, local)

@@ -13,6 +13,9 @@
 /* Puts the endpoint into out_text, NUL-terminated. CLI_OK, or says what is wrong. */
 int endpoint_pick(const struct cli *cli, struct drv_buffer *out_text);
 
+/* Adds KEY=VALUE to an endpoint that begins with local://. OK or NOMEM. */
+drover_status endpoint_add_key(struct drv_buffer *endpoint, const char *key, const char *value);
+
 /* Whether it is a private pool. */
 bool endpoint_is_local(const char *endpoint);
 

@@ -102,11 +102,28 @@ void child_read_out(struct child *child)
 {
     char text[PIPE_BUF];
     size_t len = read_some(&child->out, text, sizeof(text));
-    for (size_t i = 0; i < len && child->line_len < sizeof(ready_word) - 1; i++) {
-        child->line[child->line_len++] = text[i];
+    for (size_t i = 0; i < len && !child->is_ready; i++) {
+        bool is_end = text[i] == '\n' || child->line_len == sizeof(child->line) - 1;
+        child->line[child->line_len] = is_end ? '\0' : text[i];
+        child->line_len += !is_end;
+        child->is_ready = is_end &&
+                          strncmp(child->line, ready_word, sizeof(ready_word) - 1) == 0;
     }
-    child->is_ready = child->line_len == sizeof(ready_word) - 1 &&
-                      memcmp(child->line, ready_word, child->line_len) == 0;
+}
+
+void child_ready_value(const struct child *child, const char *key, char *out_text, size_t size)
+{
+    size_t len = strlen(key);
+    const char *at = child->line;
+    while ((at = strchr(at, ' ')) != NULL) {
+        at++;
+        if (strncmp(at, key, len) == 0 && at[len] == '=') {
+            at += len + 1;
+            (void)snprintf(out_text, size, "%.*s", (int)strcspn(at, " "), at);
+            return;
+        }
+    }
+    out_text[0] = '\0';
 }
 
 bool child_wants_err(const struct child *child)

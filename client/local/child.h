@@ -24,7 +24,7 @@ struct child {
     int out;          /* owned; its stdout; -1: none, or at its end */
     int err;          /* owned; its stderr; the same */
     bool is_ready;
-    char line[16]; /* how its first line begins */
+    char line[KEEPER_TEXT_MAX]; /* its first line so far; NUL-terminated once it is ready */
     size_t line_len;
     char held[CHILD_HELD_MAX]; /* of its stderr, not shown yet */
     size_t held_len;
@@ -42,6 +42,9 @@ DROVER_MUST_USE drover_status child_start(struct child *child, const char *path,
 
 /* Reads what is there of stdout; is_ready when its first line was one of readiness. */
 void child_read_out(struct child *child);
+
+/* The value of a word KEY=VALUE in that line; "" when it has none. */
+void child_ready_value(const struct child *child, const char *key, char *out_text, size_t size);
 
 /* Whether there is room to read its stderr, and whether some waits to be shown. */
 bool child_wants_err(const struct child *child);

@@ -23,6 +23,8 @@
 #define PREFIX "drover-local-"
 #define CLIENTS "clients" /* names of the sockets */
 #define WORKERS "workers"
+#define IPC "ipc://"
+#define TCP "tcp://127.0.0.1:*"
 
 enum {
     SOCKET_PATH_MAX = 107, /* the system's bound on the path of a unix socket */
@@ -35,9 +37,9 @@ struct pool {
     char *const *arguments; /* keeper.h */
     size_t argument_count;
     char directory[DRV_TMPDIR_PATH_MAX]; /* "": none */
-    char bind[DRV_TMPDIR_PATH_MAX + 32]; /* options of the broker */
-    char bind_workers[DRV_TMPDIR_PATH_MAX + 32];
-    char connect[DRV_TMPDIR_PATH_MAX + 32]; /* of the worker */
+    char bind[DRV_TMPDIR_PATH_MAX + 64]; /* options of the broker */
+    char bind_workers[DRV_TMPDIR_PATH_MAX + 64];
+    char connect[DRV_TMPDIR_PATH_MAX + 64]; /* of the worker */
     char log_level[64];                     /* of both */
     struct child broker;
     struct child worker;
@@ -90,9 +92,12 @@ static void start_broker(struct pool *pool)
 {
     char memory[] = "--memory";
     char name[] = "drover-broker";
-    (void)snprintf(pool->bind, sizeof(pool->bind), "--bind=ipc://%s/" CLIENTS, pool->directory);
-    (void)snprintf(pool->bind_workers, sizeof(pool->bind_workers),
-                   "--bind-workers=ipc://%s/" WORKERS, pool->directory);
+    bool is_tcp = strcmp(pool->arguments[KEEPER_TRANSPORT], "tcp") == 0;
+    (void)snprintf(pool->bind, sizeof(pool->bind), "--bind=%s%s%s", is_tcp ? TCP : IPC,
+                   is_tcp ? "" : pool->directory, is_tcp ? "" : "/" CLIENTS);
+    (void)snprintf(pool->bind_workers, sizeof(pool->bind_workers), "--bind-workers=%s%s%s",
+                   is_tcp ? TCP : IPC, is_tcp ? "" : pool->directory,
+                   is_tcp ? "" : "/" WORKERS);
     char *const arguments[] = {name, memory, pool->bind, pool->bind_workers, pool->log_level,
                                NULL};
     report(pool, KEEPER_STAGE, DROVER_OK, "the broker");
@@ -107,8 +112,9 @@ static void start_worker(struct pool *pool)
     size_t options = pool->argument_count - KEEPER_OPTIONS;
     bool is_own = strcmp(pool->arguments[KEEPER_OWN], "own") == 0;
     char **arguments = calloc(options + 4, sizeof(*arguments));
-    (void)snprintf(pool->connect, sizeof(pool->connect), "--broker=ipc://%s/" WORKERS,
-                   pool->directory);
+    char endpoint[DRV_TMPDIR_PATH_MAX + 16];
+    child_ready_value(&pool->broker, "worker_endpoint", endpoint, sizeof(endpoint));
+    (void)snprintf(pool->connect, sizeof(pool->connect), "--broker=%s", endpoint);
     if (arguments != NULL) {
         arguments[0] = pool->arguments[KEEPER_WORKER];
         arguments[1] = pool->connect;
@@ -138,8 +144,10 @@ static void on_words(struct pool *pool)
         start_worker(pool);
     }
     if (pool->worker.is_ready && !pool->is_told) {
+        char endpoint[KEEPER_TEXT_MAX];
+        child_ready_value(&pool->broker, "endpoint", endpoint, sizeof(endpoint));
         pool->is_told = true;
-        report(pool, KEEPER_READY, DROVER_OK, pool->bind + strlen("--bind="));
+        report(pool, KEEPER_READY, DROVER_OK, endpoint);
     }
 }
 

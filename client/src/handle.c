@@ -298,6 +298,11 @@ static drover_status first_contact(drover_client *client, const char *endpoint,
     return drv_client_leave(client, status);
 }
 
+pid_t drv_client_keeper(const drover_client *client)
+{
+    return client->local != NULL ? drv_local_keeper(client->local) : 0;
+}
+
 static void client_free(drover_client *client)
 {
     drv_session_destroy(&client->session);

@@ -97,6 +97,9 @@ void drv_client_words(drover_client *client, const char *format, ...) DROVER_PRI
 /* The same, as an expression that has the value of status. */
 #define drv_client_say(client, status, ...) (drv_client_words((client), __VA_ARGS__), (status))
 
+/* The process that keeps its private pool; 0: it has none. */
+pid_t drv_client_keeper(const drover_client *client);
+
 /* The child of the process that opened it: leave everything alone. */
 bool drv_client_is_foreign(const drover_client *client);
 

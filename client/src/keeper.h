@@ -32,6 +32,7 @@ enum keeper_argument {
     KEEPER_CALLER,    /* the same, of the caller's process descriptor; -1: there is none */
     KEEPER_OWN,       /* "own": the worker is the caller's program; "worker": drover-worker */
     KEEPER_LOG_LEVEL, /* of the broker */
+    KEEPER_TRANSPORT, /* "ipc", "tcp" (loopback) */
     KEEPER_BROKER,    /* path of the program */
     KEEPER_WORKER,    /* the same */
     KEEPER_OPTIONS,   /* of the worker, from here on */

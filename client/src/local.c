@@ -28,6 +28,7 @@ enum { CLOSE_MS = 10 * 1000 }; /* patience with the end of the pool */
 struct drv_local {
     int link;       /* to the keeper */
     int keeper;     /* its process descriptor; -1: not known yet, or there is none to have */
+    pid_t pid;      /* of the keeper; 0: not known yet */
     char stage[64]; /* what the keeper waits for */
     char endpoint[KEEPER_TEXT_MAX];
 };
@@ -35,6 +36,11 @@ struct drv_local {
 const char *drv_local_endpoint(const struct drv_local *local)
 {
     return local->endpoint;
+}
+
+pid_t drv_local_keeper(const struct drv_local *local)
+{
+    return local->pid;
 }
 
 /* A process descriptor; -1 where the kernel or its guards have none to give. */
@@ -49,6 +55,7 @@ static drover_status on_report(struct drv_local *local, struct keeper_report *re
                                struct drv_problem *problem)
 {
     report->text[sizeof(report->text) - 1] = '\0';
+    local->pid = report->pid;
     if (local->keeper < 0) {
         local->keeper = open_process(report->pid);
     }
@@ -188,6 +195,7 @@ static drover_status start_keeper(const struct plan *plan, int link, int caller)
         [KEEPER_CALLER] = caller_text,
         [KEEPER_OWN] = plan->is_own ? "own" : "worker",
         [KEEPER_LOG_LEVEL] = plan->spec.log_level,
+        [KEEPER_TRANSPORT] = plan->spec.is_tcp ? "tcp" : "ipc",
         [KEEPER_BROKER] = plan->broker,
         [KEEPER_WORKER] = plan->worker,
     };

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct drv_local;
 
@@ -31,6 +32,9 @@ void drv_local_close(struct drv_local **local);
 
 /* Where its broker listens. Borrowed. */
 const char *drv_local_endpoint(const struct drv_local *local);
+
+/* The process that keeps the pool: all its others are below it. */
+pid_t drv_local_keeper(const struct drv_local *local);
 
 /* Whether the pool has ended by itself, and why. Never blocks. */
 bool drv_local_has_ended(struct drv_local *local, struct drv_problem *problem);

@@ -12,8 +12,9 @@
 #define LOG_LEVEL "warn" /* a library that is asked for nothing says nothing on stderr */
 
 static const char *const keys[] = {
-    "allow-exec", "config", "exec-dir", "label",    "load",  "log-level", "max-memory",
-    "max-tasks",  "model",  "name",     "prefetch", "queue", "resource",  "stats",
+    "allow-exec", "config",     "exec-dir",  "label", "load",
+    "log-level",  "max-memory", "max-tasks", "model", "name",
+    "prefetch",   "queue",      "resource",  "stats", "transport",
 };
 
 bool local_spec_is_meant(const char *endpoint)
@@ -123,6 +124,17 @@ static bool is_known(const char *key)
     return false;
 }
 
+static drover_status read_transport(struct local_spec *spec, const char *value,
+                                    struct drv_problem *problem)
+{
+    spec->is_tcp = strcmp(value, "tcp") == 0;
+    if (!spec->is_tcp && strcmp(value, "ipc") != 0) {
+        return drv_problem_set(problem, DROVER_INVALID, "'%s' is no transport: ipc or tcp",
+                               value);
+    }
+    return DROVER_OK;
+}
+
 static drover_status read_pair(struct local_spec *spec, char *pair, struct drv_problem *problem)
 {
     char *value = strchr(pair, '=');
@@ -135,6 +147,9 @@ static drover_status read_pair(struct local_spec *spec, char *pair, struct drv_p
     if (value == NULL || value[0] == '\0' || !decode(value)) {
         return drv_problem_set(problem, DROVER_INVALID,
                                "key '%s' wants =VALUE, in which %%XX stands for a byte", pair);
+    }
+    if (strcmp(pair, "transport") == 0) {
+        return read_transport(spec, value, problem);
     }
     spec->has_load = spec->has_load || strcmp(pair, "load") == 0;
     spec->has_commands = spec->has_commands || strcmp(pair, "allow-exec") == 0 ||

@@ -3,7 +3,8 @@
  * drover-worker. Pure.
  *
  * Values may hold any byte as %XX. Every key is an option of drover-worker under its own name;
- * which ones may be said is a table here, what they may say is the worker's to judge.
+ * which ones may be said is a table here, what they may say is the worker's to judge. But
+ * "transport", which is the pool's own: "ipc", or "tcp" to measure what crosses hosts.
  */
 #ifndef DRV_CLIENT_LOCAL_SPEC_H
 #define DRV_CLIENT_LOCAL_SPEC_H
@@ -25,6 +26,7 @@ struct local_spec {
     size_t count;
     bool has_load;      /* handlers from modules */
     bool has_commands;  /* handlers from allow-exec or a configuration file */
+    bool is_tcp;        /* loopback TCP instead of unix sockets */
     char log_level[16]; /* for all programs of the pool */
 };
 

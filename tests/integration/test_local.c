@@ -121,6 +121,30 @@ static void test_local_sockets_are_private(void **state)
     drover_client_close(&client);
 }
 
+/* A pool may be had over loopback TCP, to measure what crosses hosts. */
+static void test_local_over_tcp(void **state)
+{
+    drover_value *document = NULL;
+    drover_value *broker = NULL;
+    drover_value *endpoint = NULL;
+    const char *text = NULL;
+    size_t len = 0;
+    char asked[PATH_MAX + 64];
+    (void)snprintf(asked, sizeof(asked), "%s&transport=tcp", demo("local://1?load="));
+    drover_client *client = open_pool(asked);
+    assert_int_equal(square(client, 7), 49);
+    assert_ok(drover_status_get(client, SOON, &document));
+    assert_ok(drover_value_map_get(document, "broker", &broker));
+    assert_ok(drover_value_map_get(broker, "endpoint", &endpoint));
+    assert_ok(drover_value_get_string(endpoint, &text, &len));
+    assert_memory_equal(text, "tcp://127.0.0.1:", strlen("tcp://127.0.0.1:"));
+    drover_value_destroy(&endpoint);
+    drover_value_destroy(&broker);
+    drover_value_destroy(&document);
+    drover_client_close(&client);
+    assert_int_equal(marked_count(&marked), 0);
+}
+
 /* N is the number of slots; without it there are as many as usable processors. */
 static void test_local_has_as_many_slots_as_asked(void **state)
 {
@@ -445,6 +469,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_local_runs_a_module_and_leaves_nothing),
         cmocka_unit_test(test_local_sockets_are_private),
+        cmocka_unit_test(test_local_over_tcp),
         cmocka_unit_test(test_local_has_as_many_slots_as_asked),
         cmocka_unit_test(test_local_starts_quickly),
         cmocka_unit_test(test_local_clients_have_a_pool_each),

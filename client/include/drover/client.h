@@ -100,6 +100,8 @@ typedef struct drover_client_options {
  *
  *   load=FILE.so         handlers from a module; several
  *   allow-exec=CMD       lets tasks run a command; several
+ *   transport=tcp        loopback TCP, which every user of the host can reach, instead of unix
+ *                        sockets: to measure
  *   config=FILE          a configuration file of drover-worker, for commands as handlers
  *   log-level=LEVEL      what the two say on this program's stderr; "warn"
  *   exec-dir label max-memory max-tasks model name prefetch queue resource stats

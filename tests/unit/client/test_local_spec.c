@@ -82,6 +82,7 @@ static void test_local_spec_mistakes_are_told(void **state)
     refuse("local://4?load=a%00b", "'load' wants");
     refuse("local://4?&load=x", "unknown key ''");
     refuse("local://4?\033[31m", "\\x1b");
+    refuse("local://4?transport=udp", "'udp' is no transport: ipc or tcp");
 }
 
 /* The size of what is asked for is bounded. */
