@@ -73,17 +73,33 @@ static drover_status put_task(struct page *page, struct document *document)
     return status;
 }
 
+enum { OFFERED_MAX = 16 };
+
+static int by_name(const void *a, const void *b)
+{
+    const struct drv_str *left = a;
+    const struct drv_str *right = b;
+    size_t len = left->len < right->len ? left->len : right->len;
+    int order = memcmp(left->ptr, right->ptr, len);
+    return order != 0 ? order : (left->len > right->len) - (left->len < right->len);
+}
+
 static void put_offered(struct document *document)
 {
     struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
     const struct type *type;
-    unsigned listed = 0;
-    document_array(document, "offered");
-    while (listed < 16 && (type = drv_table_next(&document->core->types, &cursor)) != NULL) {
+    struct drv_str names[OFFERED_MAX];
+    size_t count = 0;
+    while (count < OFFERED_MAX &&
+           (type = drv_table_next(&document->core->types, &cursor)) != NULL) {
         if (!drv_list_is_empty(&type->offers)) {
-            document_str(document, NULL, type_name(type));
-            listed++;
+            names[count++] = type_name(type);
         }
+    }
+    qsort(names, count, sizeof *names, by_name);
+    document_array(document, "offered");
+    for (size_t i = 0; i < count; i++) {
+        document_str(document, NULL, names[i]);
     }
     document_end(document);
 }
@@ -106,7 +122,9 @@ static drover_status put_why(struct page *page, struct document *document)
                                              : (enum drover_state)item.unit->state));
     document_text(document, "reason", why.reason);
     document_text(document, "text", why.text);
-    put_offered(document);
+    if (strcmp(why.reason, "no_type") == 0) {
+        put_offered(document);
+    }
     document_end(document);
     return DROVER_OK;
 }

@@ -37,6 +37,17 @@ static void why_ended(const struct core *core, const struct item *item, struct w
     }
 }
 
+static void why_away(const struct core *core, const struct item *item,
+                     const struct worker *worker, const char *reason, struct why *why)
+{
+    struct drv_str name = worker_name(worker);
+    say(why, reason,
+        "leased to worker %.*s, attempt %" PRIu32
+        ", which is away: last heard of %.1f s ago, lost in %.1f s unless it comes back",
+        STR_ARGS(name), item->unit->attempt, seconds(core->now_us - worker->heard_us),
+        seconds(worker->timer.at_us - core->now_us));
+}
+
 static void why_held(const struct core *core, const struct item *item,
                      const struct lease *lease, struct why *why)
 {
@@ -57,6 +68,10 @@ static void why_held(const struct core *core, const struct item *item,
     } else if (worker->session->peer != NULL && worker->session->peer->is_blocked) {
         reason = "blocked";
         what = "the worker does not read";
+    }
+    if (worker->session->peer == NULL && timer_is_armed(&worker->timer)) {
+        why_away(core, item, worker, reason, why);
+        return;
     }
     say(why, reason,
         "leased to worker %.*s, attempt %" PRIu32 ", %s for %.1f s, heartbeat %.1f s ago",

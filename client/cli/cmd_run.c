@@ -71,7 +71,7 @@ static int conclude(const struct cli *cli, const drover_outcome *outcome)
     int code = CLI_OK;
     if (cli->json) {
         json_begin(&json);
-        print_outcome_json(&json, outcome);
+        print_outcome_json(&json, outcome, false);
         exec_result_json(&result, &json);
         code = json_print(&json);
     } else {

@@ -233,6 +233,9 @@ const struct cli_command cmd_show = {
     .name = "show",
     .summary = "everything about tasks and arrays",
     .usage = "ID|ID.N...",
+    .about =
+        "Prints where a task stands, its options, its attempts with their workers and ends,\n"
+        "and what it printed last if it failed. ID.N is one element of an array.",
     .operand_min = 1,
     .operand_max = SIZE_MAX,
     .run = show,
@@ -261,6 +264,9 @@ const struct cli_command cmd_why = {
     .name = "why",
     .summary = "why a task is where it is and what will move it",
     .usage = "ID|ID.N...",
+    .about =
+        "One line per task: what it waits for, who runs it, or how it ended. With --json the\n"
+        "reason is also a short code that stays the same.",
     .operand_min = 1,
     .operand_max = SIZE_MAX,
     .run = why,

@@ -201,6 +201,18 @@ const struct cli_command cmd_worker_show = {
 typedef drover_status (*change_fn)(drover_client *client, const char *worker,
                                    int64_t timeout_ms);
 
+/* A drain of a worker that is away may be meant for another one of that name. */
+static void warn_if_away(const struct cli *cli, const char *name)
+{
+    char state[DOC_TEXT_MAX];
+    drover_value *worker = NULL;
+    if (drover_worker_show(cli->client, name, CLI_ASK_MS, &worker) == DROVER_OK &&
+        strcmp(doc_text(worker, "state", state, sizeof(state)), "reattaching") == 0) {
+        (void)cli_say(CLI_OK, "worker %s is away: this counts when it comes back", name);
+    }
+    drover_value_destroy(&worker);
+}
+
 static int change(struct cli *cli, change_fn function, const char *state)
 {
     struct json_out json;
@@ -217,6 +229,7 @@ static int change(struct cli *cli, change_fn function, const char *state)
             worst = cli_worse(worst, json_print(&json));
         } else {
             (void)printf("%s %s\n", worker, state);
+            warn_if_away(cli, worker);
         }
     }
     return worst;

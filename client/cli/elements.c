@@ -27,7 +27,7 @@ int elements_print(struct elements *elements, const drover_outcome *outcome)
     }
     json_begin(&json);
     if (elements->json) {
-        print_outcome_json(&json, outcome);
+        print_outcome_json(&json, outcome, true);
     } else {
         print_error_json(&json, outcome);
     }

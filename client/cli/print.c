@@ -81,7 +81,7 @@ void print_error_json(struct json_out *json, const drover_outcome *outcome)
     json_end_object(json);
 }
 
-void print_outcome_json(struct json_out *json, const drover_outcome *outcome)
+void print_outcome_json(struct json_out *json, const drover_outcome *outcome, bool has_value)
 {
     char id[DROVER_ID_TEXT_LEN + 1];
     drover_id task = drover_outcome_id(outcome);
@@ -93,7 +93,7 @@ void print_outcome_json(struct json_out *json, const drover_outcome *outcome)
     json_key_text(json, "state", drover_state_name(drover_outcome_state(outcome)));
     json_key_int(json, "attempt", drover_outcome_attempt(outcome));
     const drover_value *value = drover_outcome_value(outcome);
-    if (value != NULL) {
+    if (value != NULL && has_value) {
         json_key_value(json, "value", value);
         if (drover_value_get_type(value) == DROVER_VALUE_RAW) {
             json_key_text(json, "content_type", drover_value_content_type(value));
@@ -144,7 +144,7 @@ int print_outcome(const struct cli *cli, const drover_outcome *outcome, bool raw
     int code = succeeded ? CLI_OK : print_outcome_error(outcome);
     if (cli->json) {
         json_begin(&json);
-        print_outcome_json(&json, outcome);
+        print_outcome_json(&json, outcome, true);
         return cli_worse(code, json_print(&json));
     }
     return succeeded ? print_value(drover_outcome_value(outcome), raw) : code;

@@ -24,8 +24,9 @@ int print_bytes(const void *bytes, size_t len);
 /* The error of an outcome that did not succeed, as the key "error" of json. */
 void print_error_json(struct json_out *json, const drover_outcome *outcome);
 
-/* id, index?, state, attempt, value? and content_type?, error?: without the braces. */
-void print_outcome_json(struct json_out *json, const drover_outcome *outcome);
+/* id, index?, state, attempt, value? and content_type? if has_value, error?: without the
+ * braces. */
+void print_outcome_json(struct json_out *json, const drover_outcome *outcome, bool has_value);
 
 /* Says "task ID failed: KIND: text" on stderr; returns CLI_FAILED. */
 int print_outcome_error(const drover_outcome *outcome);

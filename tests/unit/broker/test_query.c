@@ -90,6 +90,23 @@ static struct drv_query about(uint32_t topic, uint32_t task)
         .topic = topic, .has_id = true, .id = id_of(task), .index = DROVER_INDEX_NONE};
 }
 
+static void submit_plain(struct bench *bench, uint32_t task)
+{
+    struct drv_spec spec = spec_of("work");
+    submit(bench, 1, &spec, task);
+    bench_turn(bench);
+}
+
+static bool has_key(const msgpack_object *map, const char *key)
+{
+    for (uint32_t i = 0; i < map->via.map.size; i++) {
+        if (is_text(&map->via.map.ptr[i].key, key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void expect_why(struct bench *bench, uint32_t task, const char *reason)
 {
     struct drv_query query = about(DRV_TOPIC_WHY, task);
@@ -100,6 +117,46 @@ static void expect_why(struct bench *bench, uint32_t task, const char *reason)
         fail_msg("why is %.*s, not %s", (int)found->via.str.size, found->via.str.ptr, reason);
     }
     assert_true(at(&answer.unpacked.data, "text")->via.str.size > 0);
+    /* What is offered matters where nobody offers what is wanted, and nowhere else. */
+    assert_int_equal(has_key(&answer.unpacked.data, "offered"), strcmp(reason, "no_type") == 0);
+    answer_free(&answer);
+}
+
+/* A worker that has gone may come back: until when, and not that its heartbeat is late. */
+static void test_why_tells_that_the_worker_is_away(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+    submit_plain(bench, 100);
+    report_started(bench, 2, leased(bench, 2));
+    gone(bench, 2);
+    bench_pass(bench, 1000 * MS);
+    struct drv_query query = about(DRV_TOPIC_WHY, 100);
+    struct answer answer = ask(bench, &query);
+    const msgpack_object *found = at(&answer.unpacked.data, "text");
+    char told[256];
+    (void)snprintf(told, sizeof told, "%.*s", (int)found->via.str.size, found->via.str.ptr);
+    assert_non_null(strstr(told, "away: last heard of 1.0 s ago, lost in 2.0 s"));
+    answer_free(&answer);
+}
+
+/* The types that are offered come in the order of their names. */
+static void test_why_sorts_what_is_offered(void **state)
+{
+    struct bench *bench = *state;
+    static const char *const sorted[] = {"a", "ab", "b", "c"};
+    client(bench, 1);
+    struct worker_options options = {.types = {"c", "ab", "a", "b"}, .slots = 1};
+    worker_with(bench, 2, &options);
+    submit_plain(bench, 100);
+    struct drv_query query = about(DRV_TOPIC_WHY, 100);
+    struct answer answer = ask(bench, &query);
+    const msgpack_object *offered = at(&answer.unpacked.data, "offered");
+    assert_int_equal(offered->via.array.size, 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_true(is_text(&offered->via.array.ptr[i], sorted[i]));
+    }
     answer_free(&answer);
 }
 
@@ -421,10 +478,16 @@ static void test_senseless_questions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BENCH_TEST(test_why_gives_every_reason), BENCH_TEST(test_why_recalling_and_open),
-        BENCH_TEST(test_status_has_its_keys),    BENCH_TEST(test_task_has_its_certificate),
-        BENCH_TEST(test_tasks_are_paged),        BENCH_TEST(test_tasks_are_filtered),
-        BENCH_TEST(test_queues_and_workers),     BENCH_TEST(test_shared_data_by_prefix),
+        BENCH_TEST(test_why_gives_every_reason),
+        BENCH_TEST(test_why_tells_that_the_worker_is_away),
+        BENCH_TEST(test_why_sorts_what_is_offered),
+        BENCH_TEST(test_why_recalling_and_open),
+        BENCH_TEST(test_status_has_its_keys),
+        BENCH_TEST(test_task_has_its_certificate),
+        BENCH_TEST(test_tasks_are_paged),
+        BENCH_TEST(test_tasks_are_filtered),
+        BENCH_TEST(test_queues_and_workers),
+        BENCH_TEST(test_shared_data_by_prefix),
         BENCH_TEST(test_senseless_questions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
