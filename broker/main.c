@@ -13,15 +13,17 @@
  *   self.c       own resource use
  *   notify.c     service manager
  *   core/        every decision, pure
- *   store/       what is kept
+ *   store/       what is kept; store/journal/tool.c is `drover-broker journal`
  */
 #include "server.h"
 #include "settings.h"
+#include "tool.h"
 
 #include <drover/drover.h>
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { EXIT_USAGE_ERROR = 64, EXIT_DAMAGED = 65, EXIT_UNAVAILABLE = 69, EXIT_IO = 74 };
 
@@ -86,6 +88,9 @@ static int start(struct drv_options *options, int argc, const char *const *argv)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "journal") == 0) {
+        return tool_main(argc - 1, (const char *const *)argv + 1, NULL, stdout, stderr);
+    }
     struct drv_options *options = NULL;
     if (drv_options_new(&settings_program, &options) != DROVER_OK) {
         (void)fputs("drover-broker: out of memory\n", stderr);

@@ -129,7 +129,7 @@ static const struct drv_option limit_options[] = {
 
 const struct drv_program settings_program = {
     .name = "drover-broker",
-    .usage = "[options]",
+    .usage = "[options] | journal verify|dump|repair|backup ...",
     .about = "Takes tasks from clients, hands them to workers, and brings the results back.",
     .epilog =
         "When it serves it prints `ready endpoint=... worker_endpoint=...` on stdout.\n"

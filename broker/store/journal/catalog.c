@@ -44,15 +44,6 @@ drover_status catalog_io(const struct catalog *catalog, struct drv_problem *prob
 /* ---- names ----------------------------------------------------------------------------------
  */
 
-struct listing {
-    struct catalog *catalog;
-    uint64_t *numbers; /* of segment files */
-    size_t count;
-    size_t capacity;
-    bool has_store;
-    char odd[CATALOG_NAME_MAX]; /* a name that looks like a segment's but is none; "" */
-};
-
 /* The number between prefix and suffix, written with the usual digits; 0: it is none. */
 static uint64_t name_number(const char *name, const char *prefix, const char *suffix)
 {
@@ -114,7 +105,7 @@ int catalog_add_segment(struct catalog *catalog, const struct catalog_segment *s
 
 static int on_name(void *context, const char *name)
 {
-    struct listing *listing = context;
+    struct catalog_listing *listing = context;
     uint64_t number = name_number(name, SEGMENT_PREFIX, SEGMENT_SUFFIX);
     if (number != 0) {
         uint64_t *numbers = grown(listing->numbers, listing->count, &listing->capacity,
@@ -187,8 +178,8 @@ static drover_status judge_slots(struct catalog *catalog, const uint8_t *bytes, 
                            catalog->path);
 }
 
-static drover_status read_store(struct catalog *catalog, bool read_only,
-                                struct drv_problem *problem)
+drover_status catalog_read_store(struct catalog *catalog, bool read_only,
+                                 struct drv_problem *problem)
 {
     uint8_t bytes[FORMAT_STORE_BYTES];
     size_t len = 0;
@@ -254,54 +245,86 @@ static drover_status judge_header(const struct catalog *catalog, uint64_t number
     return DROVER_OK;
 }
 
-drover_status catalog_read_segment(const struct catalog *catalog, uint64_t number,
-                                   struct catalog_segment *out_segment,
-                                   struct drv_problem *problem)
-{
+/* The header of a segment file. */
+struct found_header {
     char name[CATALOG_NAME_MAX];
+    uint64_t size; /* of the file */
+    size_t len;    /* bytes of the header that are there */
+    enum format_verdict verdict;
+    uint32_t version;
+    struct format_segment header;
+};
+
+/* 0 or errno. */
+static int find_header(const struct catalog *catalog, uint64_t number,
+                       struct found_header *out_found)
+{
     uint8_t bytes[FORMAT_HEADER_BYTES];
-    size_t len = 0;
-    uint64_t size = 0;
-    uint32_t version = 0;
-    struct format_segment header = {0};
     struct files_file *file = NULL;
-    catalog_segment_name(number, name);
-    int error = catalog->files->open(catalog->dir, name, FILES_READ, &file);
+    *out_found = (struct found_header){.verdict = FORMAT_DAMAGED};
+    catalog_segment_name(number, out_found->name);
+    int error = catalog->files->open(catalog->dir, out_found->name, FILES_READ, &file);
     if (error != 0) {
-        return catalog_io(catalog, problem, "open", name, error);
+        return error;
     }
-    error = catalog->files->size(file, &size);
+    error = catalog->files->size(file, &out_found->size);
     if (error == 0) {
-        error = catalog->files->read(file, 0, bytes, sizeof(bytes), &len);
+        error = catalog->files->read(file, 0, bytes, sizeof(bytes), &out_found->len);
     }
     catalog->files->close(file);
+    if (error == 0 && out_found->len == sizeof(bytes)) {
+        out_found->verdict = format_segment_read(bytes, &out_found->header,
+                                                 &out_found->version);
+    }
+    return error;
+}
+
+bool catalog_peek_header(const struct catalog *catalog, uint64_t number,
+                         struct format_segment *out_header)
+{
+    struct found_header found;
+    if (find_header(catalog, number, &found) != 0 || found.verdict != FORMAT_GOOD ||
+        found.header.number != number) {
+        return false;
+    }
+    *out_header = found.header;
+    return true;
+}
+
+static drover_status read_segment(const struct catalog *catalog, uint64_t number,
+                                  struct catalog_segment *out_segment,
+                                  struct drv_problem *problem)
+{
+    struct found_header found;
+    int error = find_header(catalog, number, &found);
     if (error != 0) {
-        return catalog_io(catalog, problem, "read", name, error);
+        return catalog_io(catalog, problem, "read", found.name, error);
     }
-    if (len < sizeof(bytes)) {
+    if (found.len < FORMAT_HEADER_BYTES) {
         return drv_problem_set(problem, DROVER_MALFORMED,
-                               len == 0 ? "%s/%s is empty" : "%s/%s is cut off in its header",
-                               catalog->path, name);
+                               found.len == 0 ? "%s/%s is empty"
+                                              : "%s/%s is cut off in its header",
+                               catalog->path, found.name);
     }
-    enum format_verdict verdict = format_segment_read(bytes, &header, &version);
-    if (verdict != FORMAT_GOOD) {
-        return header_problem(catalog, name, verdict, version, problem);
+    if (found.verdict != FORMAT_GOOD) {
+        return header_problem(catalog, found.name, found.verdict, found.version, problem);
     }
-    drover_status status = judge_header(catalog, number, name, &header, size, problem);
+    drover_status status = judge_header(catalog, number, found.name, &found.header, found.size,
+                                        problem);
     if (status == DROVER_OK) {
         *out_segment = (struct catalog_segment){.number = number,
-                                                .first_lsn = header.first_lsn,
-                                                .epoch = header.epoch,
-                                                .bytes = header.bytes};
+                                                .first_lsn = found.header.first_lsn,
+                                                .epoch = found.header.epoch,
+                                                .bytes = found.header.bytes};
     }
     return status;
 }
 
-static drover_status take_segment(struct catalog *catalog, uint64_t number,
-                                  struct drv_problem *problem)
+drover_status catalog_take_segment(struct catalog *catalog, uint64_t number,
+                                   struct drv_problem *problem)
 {
     struct catalog_segment segment = {0};
-    drover_status status = catalog_read_segment(catalog, number, &segment, problem);
+    drover_status status = read_segment(catalog, number, &segment, problem);
     if (status != DROVER_OK) {
         return status;
     }
@@ -333,12 +356,9 @@ static drover_status missing(const struct catalog *catalog, uint64_t number,
  * Every segment that the slot names must be there. One more may be: a crash came between its
  * rename and the slot. Those below the oldest are dead: a crash came before their rename.
  */
-static drover_status take_segments(struct catalog *catalog, struct listing *listing,
+static drover_status take_segments(struct catalog *catalog, struct catalog_listing *listing,
                                    struct drv_problem *problem)
 {
-    if (listing->count > 0) {
-        qsort(listing->numbers, listing->count, sizeof(*listing->numbers), compare_numbers);
-    }
     uint64_t expected = catalog->slot.oldest;
     drover_status status = DROVER_OK;
     for (size_t i = 0; i < listing->count && status == DROVER_OK; i++) {
@@ -347,7 +367,7 @@ static drover_status take_segments(struct catalog *catalog, struct listing *list
             const struct catalog_spare dead = {.number = number, .dead = true};
             status = catalog_add_spare(catalog, &dead) == 0 ? DROVER_OK : DROVER_NOMEM;
         } else if (number == expected && number <= catalog->slot.newest + 1) {
-            status = take_segment(catalog, number, problem);
+            status = catalog_take_segment(catalog, number, problem);
             expected++;
         } else if (expected <= catalog->slot.newest) {
             status = missing(catalog, expected, problem);
@@ -389,8 +409,9 @@ static drover_status measure_spares(struct catalog *catalog, struct drv_problem 
 /* ---- all of it -----------------------------------------------------------------------------
  */
 
-static drover_status judge(struct catalog *catalog, struct listing *listing, bool read_only,
-                           const drover_id *store_id, struct drv_problem *problem)
+static drover_status judge(struct catalog *catalog, struct catalog_listing *listing,
+                           bool read_only, const drover_id *store_id,
+                           struct drv_problem *problem)
 {
     if (listing->odd[0] != '\0') {
         return drv_problem_set(problem, DROVER_MALFORMED, "%s/%s has no segment's name",
@@ -406,7 +427,7 @@ static drover_status judge(struct catalog *catalog, struct listing *listing, boo
     }
     drover_status status = DROVER_OK;
     if (listing->has_store) {
-        status = read_store(catalog, read_only, problem);
+        status = catalog_read_store(catalog, read_only, problem);
     } else {
         catalog->slot = (struct format_slot){.store = *store_id, .oldest = 1, .newest = 0};
     }
@@ -417,16 +438,18 @@ static drover_status judge(struct catalog *catalog, struct listing *listing, boo
     return status == DROVER_OK ? measure_spares(catalog, problem) : status;
 }
 
-static drover_status open_dir(struct catalog *catalog, const char *directory, bool read_only,
-                              struct drv_problem *problem)
+drover_status catalog_take_dir(struct catalog *catalog, const struct files *files,
+                               const char *directory, bool read_only,
+                               struct drv_problem *problem)
 {
-    int error = catalog->files->open_dir(catalog->files->context, directory, !read_only,
-                                         &catalog->dir);
+    *catalog = (struct catalog){.files = files, .spare_next = 1};
+    (void)snprintf(catalog->path, sizeof(catalog->path), "%s", directory);
+    int error = files->open_dir(files->context, directory, !read_only, &catalog->dir);
     if (error != 0) {
         return drv_problem_set(problem, error == ENOMEM ? DROVER_NOMEM : DROVER_IO,
                                "cannot open the directory %s: %s", directory, strerror(error));
     }
-    error = read_only ? 0 : catalog->files->lock_dir(catalog->dir);
+    error = read_only ? 0 : files->lock_dir(catalog->dir);
     if (error == EWOULDBLOCK) {
         return drv_problem_set(problem, DROVER_BUSY, "%s is in use by another broker",
                                directory);
@@ -434,19 +457,28 @@ static drover_status open_dir(struct catalog *catalog, const char *directory, bo
     return error == 0 ? DROVER_OK : catalog_io(catalog, problem, "lock", ".", error);
 }
 
+drover_status catalog_list(struct catalog *catalog, struct catalog_listing *listing,
+                           struct drv_problem *problem)
+{
+    *listing = (struct catalog_listing){.catalog = catalog};
+    int error = catalog->files->list(catalog->dir, on_name, listing);
+    if (error != 0) {
+        return catalog_io(catalog, problem, "list", ".", error);
+    }
+    if (listing->count > 0) {
+        qsort(listing->numbers, listing->count, sizeof(*listing->numbers), compare_numbers);
+    }
+    return DROVER_OK;
+}
+
 drover_status catalog_open(struct catalog *catalog, const struct files *files,
                            const char *directory, bool read_only, const drover_id *store_id,
                            struct drv_problem *problem)
 {
-    *catalog = (struct catalog){.files = files, .spare_next = 1};
-    (void)snprintf(catalog->path, sizeof(catalog->path), "%s", directory);
-    struct listing listing = {.catalog = catalog};
-    drover_status status = open_dir(catalog, directory, read_only, problem);
+    struct catalog_listing listing = {0};
+    drover_status status = catalog_take_dir(catalog, files, directory, read_only, problem);
     if (status == DROVER_OK) {
-        int error = files->list(catalog->dir, on_name, &listing);
-        if (error != 0) {
-            status = catalog_io(catalog, problem, "list", ".", error);
-        }
+        status = catalog_list(catalog, &listing, problem);
     }
     if (status == DROVER_OK) {
         status = judge(catalog, &listing, read_only, store_id, problem);

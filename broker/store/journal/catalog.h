@@ -57,6 +57,16 @@ struct catalog {
     uint64_t spare_next; /* number of the next spare name */
 };
 
+/* Names in a directory. */
+struct catalog_listing {
+    struct catalog *catalog;
+    uint64_t *numbers; /* of segment files, ascending; owned: to be freed */
+    size_t count;
+    size_t capacity;
+    bool has_store;
+    char odd[CATALOG_NAME_MAX]; /* a name that looks like a segment's but is none; "" */
+};
+
 /*
  * Opens and judges the directory. read_only: makes and locks nothing; otherwise a missing
  * directory is made and the directory is taken. store_id names a store that is new. An empty
@@ -76,15 +86,32 @@ void catalog_spare_name(const struct catalog_spare *spare, char *out_name);
 drover_status catalog_io(const struct catalog *catalog, struct drv_problem *problem,
                          const char *what, const char *name, int error);
 
-/* Reads and judges the header of one segment. Statuses of journal_open. */
-DROVER_MUST_USE drover_status catalog_read_segment(const struct catalog *catalog,
-                                                   uint64_t number,
-                                                   struct catalog_segment *out_segment,
+/*
+ * The steps of catalog_open, for those who must go on where it refuses (repair): open and,
+ * unless read_only, lock; names, with spares into the catalog; the store file into
+ * catalog->slot; a segment's header, which must follow the one before. Statuses of
+ * journal_open.
+ */
+DROVER_MUST_USE drover_status catalog_take_dir(struct catalog *catalog,
+                                               const struct files *files, const char *directory,
+                                               bool read_only, struct drv_problem *problem);
+DROVER_MUST_USE drover_status catalog_list(struct catalog *catalog,
+                                           struct catalog_listing *listing,
+                                           struct drv_problem *problem);
+DROVER_MUST_USE drover_status catalog_read_store(struct catalog *catalog, bool read_only,
+                                                 struct drv_problem *problem);
+DROVER_MUST_USE drover_status catalog_take_segment(struct catalog *catalog, uint64_t number,
                                                    struct drv_problem *problem);
+/* Whether a segment has a good header, of whatever store. */
+bool catalog_peek_header(const struct catalog *catalog, uint64_t number,
+                         struct format_segment *out_header);
 
 /* Adds one to the lists in memory. 0 or ENOMEM. */
 int catalog_add_segment(struct catalog *catalog, const struct catalog_segment *segment);
 int catalog_add_spare(struct catalog *catalog, const struct catalog_spare *spare);
+
+/* Opens a new file; one of that name, left behind by a crash, is unlinked first. 0 or errno. */
+int catalog_create_new(struct catalog *catalog, const char *name, struct files_file **out_file);
 
 /* Makes the store file of a new store, with no segment yet. 0 or errno. */
 int catalog_create_store(struct catalog *catalog);

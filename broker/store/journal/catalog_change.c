@@ -27,8 +27,7 @@ int catalog_write(const struct files *files, struct files_file *file, uint64_t o
     return 0;
 }
 
-/* A new file under a temporary name, which an earlier crash may have left behind. */
-static int create_new(struct catalog *catalog, const char *name, struct files_file **out_file)
+int catalog_create_new(struct catalog *catalog, const char *name, struct files_file **out_file)
 {
     int error = catalog->files->open(catalog->dir, name, FILES_CREATE, out_file);
     if (error != EEXIST) {
@@ -53,7 +52,7 @@ int catalog_create_store(struct catalog *catalog)
     struct format_slot slot = catalog->slot;
     struct files_file *file = NULL;
     slot.generation = 1;
-    int error = create_new(catalog, STORE_NEW_NAME, &file);
+    int error = catalog_create_new(catalog, STORE_NEW_NAME, &file);
     if (error != 0) {
         return error;
     }
@@ -73,6 +72,9 @@ int catalog_create_store(struct catalog *catalog)
     if (error != 0) {
         catalog->files->close(file);
         return error;
+    }
+    if (catalog->store != NULL) {
+        catalog->files->close(catalog->store);
     }
     catalog->store = file;
     catalog->slot = slot;
@@ -96,7 +98,7 @@ int catalog_write_slot(struct catalog *catalog, const struct format_slot *slot)
 int catalog_make_spare(struct catalog *catalog, uint64_t bytes)
 {
     struct files_file *file = NULL;
-    int error = create_new(catalog, SPARE_NEW_NAME, &file);
+    int error = catalog_create_new(catalog, SPARE_NEW_NAME, &file);
     if (error != 0) {
         return error;
     }

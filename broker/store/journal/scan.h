@@ -45,7 +45,8 @@ struct scan_reader {
     uint64_t offset;        /* of the next batch */
     uint64_t window_offset; /* what of the file is in the window */
     size_t window_len;
-    uint8_t *window;            /* owned; FORMAT_BATCH_MAX */
+    size_t window_max;
+    uint8_t *window;            /* owned; window_max bytes */
     struct format_batch batch;  /* the one read last */
     const uint8_t *batch_bytes; /* in the window */
     size_t cursor;              /* in it, of the next record */

@@ -12,7 +12,9 @@ int scan_reader_open(struct scan_reader *reader, const struct catalog *catalog,
                                    .segment = segment->number,
                                    .bytes = segment->bytes,
                                    .offset = FORMAT_SEGMENT_START};
-    reader->window = malloc(FORMAT_BATCH_MAX);
+    reader->window_max = segment->bytes < FORMAT_BATCH_MAX ? (size_t)segment->bytes
+                                                           : FORMAT_BATCH_MAX;
+    reader->window = malloc(reader->window_max);
     if (reader->window == NULL) {
         return ENOMEM;
     }
@@ -46,7 +48,7 @@ static int see(struct scan_reader *reader, uint64_t offset, size_t len,
     if (offset < reader->window_offset ||
         offset + len > reader->window_offset + reader->window_len) {
         const uint64_t left = reader->bytes - offset;
-        const size_t wanted = left < FORMAT_BATCH_MAX ? (size_t)left : FORMAT_BATCH_MAX;
+        const size_t wanted = left < reader->window_max ? (size_t)left : reader->window_max;
         size_t got = 0;
         reader->window_len = 0;
         int error = reader->files->read(reader->file, offset, reader->window, wanted, &got);
