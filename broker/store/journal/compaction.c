@@ -2,18 +2,20 @@
  * compaction.c: reclaiming the log from its oldest end.
  *
  *        loop                                     thread
- *        due? ── box WANTED ────────────────────> reads a batch of the oldest segment
- *        mentions <─────────────────── box FULL ──┘
- *        appends whole states
- *        done: reclaim = last LSN, after = last appended ──> when that is synced: slot, rename
+ *        due? ── box WANTED ────────────────────> reads a batch of the oldest
+ * segment mentions <─────────────────── box FULL ──┘ appends whole states done:
+ * reclaim = last LSN, after = last appended ──> when that is synced: slot,
+ * rename
  *
- * When. With L live bytes as told, S a segment, C the bytes of closed segments, the disk holds
- * C + S (the head) + the reserve, and one spare more only while C <= 2L. So C <= 2L + S keeps
- * it under twice the live data plus two segments plus the reserve. hard  C > 2L + S       as
- * fast as the loop can soft  C > 1.5L         so many bytes of the oldest segment per byte
- * newly appended that it is done before the appends that are left until `hard` are used up, and
- * at least PACE_MIN: with everything equally often dead, that many suffice to stay below 2L for
- * ever (each byte read frees half of itself). else  not at all
+ * When. With L live bytes as told, S a segment, C the bytes of closed segments,
+ * the disk holds C + S (the head) + the reserve, and one spare more only while
+ * C <= 2L. So C <= 2L + S keeps it under twice the live data plus two segments
+ * plus the reserve. hard  C > 2L + S       as fast as the loop can soft  C
+ * > 1.5L         so many bytes of the oldest segment per byte newly appended
+ * that it is done before the appends that are left until `hard` are used up,
+ * and at least PACE_MIN: with everything equally often dead, that many suffice
+ * to stay below 2L for ever (each byte read frees half of itself). else  not at
+ * all
  */
 #include "journal_private.h"
 
@@ -24,12 +26,14 @@
 
 enum {
     PACE_MIN = 2,
-    CREDIT = 8, /* for each byte freed or new; one read costs 1 */
-    BOX_BYTES = 256 *
-                1024, /* of old segment, about, whose mentions are handed over at a time */
+    CREDIT = 8,             /* for each byte freed or new; one read costs 1 */
+    CREDIT_MOST = 4,        /* times the bytes of closed segments */
+    BOX_BYTES = 256 * 1024, /* of old segment, about, whose mentions are handed
+                               over at a time */
 };
 
-/* ---- the thread's side ----------------------------------------------------------------------
+/* ---- the thread's side
+ * ----------------------------------------------------------------------
  */
 
 static int open_reader(struct journal *journal)
@@ -65,7 +69,8 @@ static void fail_oldest(struct journal *journal, int error)
     journal_fail(journal, "read back", name, error);
 }
 
-/* The segment's end is where the next one begins; anything else went bad since it was written.
+/* The segment's end is where the next one begins; anything else went bad since
+ * it was written.
  */
 static void end_box(struct journal *journal)
 {
@@ -92,7 +97,8 @@ static void mention_pieces(struct journal *journal)
     }
 }
 
-/* Reads the next batch; false at the end, or when it cannot be read (out_error). */
+/* Reads the next batch; false at the end, or when it cannot be read
+ * (out_error). */
 static bool read_batch(struct journal *journal, int *out_error)
 {
     uint64_t bad = 0;
@@ -104,8 +110,8 @@ static bool read_batch(struct journal *journal, int *out_error)
     return step == SCAN_BATCH;
 }
 
-/* Mentions into the box: of some batches, so that copies of what stood in many small ones come
- * to stand in one. */
+/* Mentions into the box: of some batches, so that copies of what stood in many
+ * small ones come to stand in one. */
 static void fill_box(struct journal *journal)
 {
     struct mention_box *box = &journal->compaction.box;
@@ -200,7 +206,8 @@ bool compaction_step(struct journal *journal)
     return false;
 }
 
-/* ---- the loop's side ------------------------------------------------------------------------
+/* ---- the loop's side
+ * ------------------------------------------------------------------------
  */
 
 void journal_set_live(struct journal *journal, uint64_t bytes)
@@ -208,7 +215,8 @@ void journal_set_live(struct journal *journal, uint64_t bytes)
     atomic_store_explicit(&journal->compaction.live_bytes, bytes, memory_order_relaxed);
 }
 
-/* Bytes that may be appended before there are so many closed segments that it is `hard`. */
+/* Bytes that may be appended before there are so many closed segments that it
+ * is `hard`. */
 static uint64_t appends_left(const struct journal *journal, uint64_t closed, uint64_t hard)
 {
     const uint64_t segments = (hard - closed) / journal->segment_bytes;
@@ -217,10 +225,11 @@ static uint64_t appends_left(const struct journal *journal, uint64_t closed, uin
 }
 
 /*
- * Bytes by which the log grew since the last look, but for the part that copies had in it. Also
- * keeps the credit: reading costs, what is freed and what is new give it back many times. So
- * the work is in proportion to what dies and to what is written, and ends when there is nothing
- * to gain, even if the bound cannot be kept (a live size told too small, say).
+ * Bytes by which the log grew since the last look, but for the part that copies
+ * had in it. Also keeps the credit: reading costs, what is freed and what is
+ * new give it back many times. So the work is in proportion to what dies and to
+ * what is written, and ends when there is nothing to gain, even if the bound
+ * cannot be kept (a live size told too small, say).
  */
 static uint64_t fresh_bytes(struct journal *journal)
 {
@@ -239,10 +248,12 @@ static uint64_t fresh_bytes(struct journal *journal)
     return fresh;
 }
 
+/* Enough to go through a log that begins with everything that is alive. */
 static void limit_credit(struct compaction *compaction, uint64_t closed)
 {
-    if (compaction->credit > (int64_t)closed) {
-        compaction->credit = (int64_t)closed;
+    const int64_t most = CREDIT_MOST * (int64_t)closed;
+    if (compaction->credit > most) {
+        compaction->credit = most;
     }
 }
 

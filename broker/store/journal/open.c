@@ -249,7 +249,7 @@ drover_status journal_start(struct journal *journal, struct drv_problem *problem
     atomic_store(&journal->written, journal->appended);
     atomic_store(&journal->synced, journal->appended);
     writer_count(journal);
-    journal->compaction.credit = (int64_t)catalog_disk_bytes(&journal->catalog);
+    journal->compaction.credit = INT64_MAX / 2; /* see limit_credit */
     if (journal->pumped) {
         return DROVER_OK;
     }

@@ -31,10 +31,7 @@ static drover_status begin(struct scan *scan, const struct journal_record *recor
     scan->record = *record;
     scan->assembling = true;
     drv_buffer_clear(&scan->body);
-    drover_status status = drv_buffer_reserve(&scan->body,
-                                              (size_t)piece->record.len + piece->record.rest);
-    return status == DROVER_OK ? drv_buffer_append(&scan->body, piece->body, piece->record.len)
-                               : status;
+    return drv_buffer_append(&scan->body, piece->body, piece->record.len);
 }
 
 static drover_status on_piece(struct scan *scan, const struct scan_piece *piece)
