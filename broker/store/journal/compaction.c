@@ -26,7 +26,7 @@
 
 enum {
     PACE_MIN = 2,
-    CREDIT = 8,             /* for each byte freed or new; one read costs 1 */
+    CREDIT = 4,             /* for each byte freed or new; one read costs 1 */
     CREDIT_MOST = 4,        /* times the bytes of closed segments */
     BOX_BYTES = 256 * 1024, /* of old segment, about, whose mentions are handed
                                over at a time */
@@ -354,7 +354,10 @@ void journal_compaction_done(struct journal *journal)
     const uint64_t oldest = atomic_load_explicit(&compaction->oldest_last,
                                                  memory_order_acquire);
     DRV_ASSERT(oldest != 0);
-    move_to(compaction, atomic_load_explicit(&compaction->oldest_bytes, memory_order_relaxed));
+    if (!compaction->begun) { /* all of it, by an owner who need not read it */
+        move_to(compaction,
+                atomic_load_explicit(&compaction->oldest_bytes, memory_order_relaxed));
+    }
     compaction->said++;
     compaction->begun = false;
     compaction->box_end = false;

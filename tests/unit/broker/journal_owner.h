@@ -30,6 +30,7 @@ struct owner {
     size_t size_max;
     size_t object_count; /* at most OWNER_OBJECTS */
     uint64_t live;       /* bytes */
+    bool silent;         /* tells the journal that nothing is alive */
     uint64_t copies;     /* whole states written for compaction */
     struct owner_object objects[OWNER_OBJECTS];
     struct owner_said *said;          /* owned; by LSN */
@@ -127,7 +128,7 @@ static inline bool owner_compact(struct owner *owner)
     struct journal_mention mentions[OWNER_MENTIONS];
     uint64_t through = 0;
     bool end = false;
-    journal_set_live(journal, owner->live);
+    journal_set_live(journal, owner->silent ? 0 : owner->live);
     if (!journal_compaction_due(journal, &through)) {
         return false;
     }

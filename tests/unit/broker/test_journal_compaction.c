@@ -226,6 +226,32 @@ static void test_compaction_recycles_files(void **state)
     owner_fini(&owner);
 }
 
+/* An owner that tells too little: nothing can be gained, the bound cannot be kept, and
+ * compaction ends all the same; what it does later is in proportion to what is appended. */
+static void test_compaction_ends_when_there_is_nothing_to_gain(void **state)
+{
+    static struct owner owner;
+    owner_init(&owner, test_seed());
+    owner.object_count = OWNER_OBJECTS;
+    assert_ok(owner_start(&owner));
+    for (uint32_t i = 0; i < 300; i++) {
+        owner_make(&owner, i, 3000);
+        journal_publish(owner.rig.journal);
+        rig_settle(&owner.rig);
+    }
+    owner.silent = true;
+    turn(&owner, 0);
+    assert_true(owner.copies >= 300 && owner.copies < (uint64_t)300 * 20);
+    const uint64_t before = owner.copies;
+    for (uint32_t i = 0; i < 30; i++) {
+        owner_make(&owner, 300 + i, 3000);
+        turn(&owner, 0);
+    }
+    assert_true(owner.copies - before < (uint64_t)30 * 20);
+    restart(&owner);
+    owner_fini(&owner);
+}
+
 /* A segment that went bad since it was written ends the journal; it is not given up. */
 static void test_compaction_of_a_damaged_segment_ends_the_journal(void **state)
 {
@@ -260,6 +286,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_compaction_of_objects_larger_than_segments),
     cmocka_unit_test(test_compaction_waits_until_the_copies_are_synced),
     cmocka_unit_test(test_compaction_recycles_files),
+    cmocka_unit_test(test_compaction_ends_when_there_is_nothing_to_gain),
     cmocka_unit_test(test_compaction_of_a_damaged_segment_ends_the_journal),
 };
 
