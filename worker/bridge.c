@@ -100,7 +100,10 @@ static void on_pool_event(void *context, const struct pool_event *event)
         on_kv(bridge, event, visit->now_us);
         return;
     case POOL_OUTPUT:
-        return; /* the pool has logged it; this version streams no logs */
+        worker_session_task_output(bridge->session, event->token,
+                                   (enum drv_output)event->output.stream, event->output.missed,
+                                   text_of(event->output.bytes));
+        return;
     }
 }
 

@@ -157,8 +157,20 @@ static drover_status copy_payload(struct worker_lease *lease,
     return DROVER_OK;
 }
 
-static void lease_free(struct worker_lease *lease)
+static void spool_free(struct worker_book *book, struct worker_lease *lease)
 {
+    if (lease->spool != NULL) {
+        book->output_bytes -= worker_spool_size(lease->spool);
+        worker_spool_fini(lease->spool);
+        free(lease->spool);
+        lease->spool = NULL;
+    }
+}
+
+static void lease_free(struct worker_book *book, struct worker_lease *lease)
+{
+    spool_free(book, lease);
+    drv_data_unref(&lease->tail);
     drv_data_unref(&lease->payload);
     drv_data_unref(&lease->words);
     drv_data_unref(&lease->progress_text);
@@ -191,9 +203,10 @@ drover_status worker_book_add(struct worker_book *book, const struct drv_lease_g
     lease->state = WORKER_LEASE_QUEUED;
     drv_list_init(&lease->link);
     drv_list_init(&lease->notice);
+    drv_list_init(&lease->unsent);
     if (copy_payload(lease, entry) != DROVER_OK ||
         drv_table_insert(&book->table, lease->hash, lease) != DROVER_OK) {
-        lease_free(lease);
+        lease_free(book, lease);
         return DROVER_NOMEM;
     }
     lease->key = slot_take(book, lease);
@@ -219,12 +232,13 @@ void worker_book_remove(struct worker_book *book, struct worker_lease **lease)
     struct worker_lease *gone = *lease;
     drv_list_remove(&gone->link);
     drv_list_remove(&gone->notice);
+    drv_list_remove(&gone->unsent);
     book->counts[gone->state]--;
     book->payload_bytes -= gone->val.len;
     book->held_bytes -= gone->held_bytes;
     drv_table_remove_entry(&book->table, gone->hash, gone);
     slot_free(book, gone->key);
-    lease_free(gone);
+    lease_free(book, gone);
     *lease = NULL;
 }
 
@@ -313,6 +327,41 @@ static drover_status copy_value(const struct drv_val *from, struct drv_val *to,
     return DROVER_OK;
 }
 
+void worker_book_add_output(struct worker_book *book, struct worker_lease *lease,
+                            enum drv_output stream, uint64_t missed, struct drv_str bytes,
+                            size_t keep)
+{
+    if (lease->spool == NULL) {
+        lease->spool = calloc(1, sizeof *lease->spool);
+        if (lease->spool == NULL) {
+            return;
+        }
+    }
+    book->output_bytes -= worker_spool_size(lease->spool);
+    (void)!worker_spool_add(lease->spool, stream, missed, bytes, keep);
+    book->output_bytes += worker_spool_size(lease->spool);
+}
+
+void worker_book_trim_output(struct worker_book *book, struct worker_lease *lease, size_t keep)
+{
+    if (lease->spool != NULL) {
+        book->output_bytes -= worker_spool_size(lease->spool);
+        worker_spool_trim(lease->spool, keep);
+        book->output_bytes += worker_spool_size(lease->spool);
+    }
+}
+
+/* The end of the spool: its last goes with the result. */
+static drover_status keep_tail(struct worker_book *book, struct worker_lease *lease)
+{
+    drover_status status = DROVER_OK;
+    if (lease->spool != NULL) {
+        status = worker_spool_tail(lease->spool, &lease->tail, &lease->result.tail);
+        spool_free(book, lease);
+    }
+    return status;
+}
+
 drover_status worker_book_keep_result(struct worker_book *book, struct worker_lease *lease,
                                       const struct drv_result *result)
 {
@@ -323,11 +372,15 @@ drover_status worker_book_keep_result(struct worker_book *book, struct worker_le
     if (status == DROVER_OK) {
         status = copy_value(&result->val, &lease->result.val, &lease->result_data);
     }
+    if (status == DROVER_OK) {
+        status = keep_tail(book, lease);
+    }
     if (status != DROVER_OK) {
         return status;
     }
     lease->held_bytes = sizeof *lease + result->val.len +
-                        (lease->words == NULL ? 0 : lease->words->len);
+                        (lease->words == NULL ? 0 : lease->words->len) +
+                        (lease->tail == NULL ? 0 : lease->tail->len);
     book->held_bytes += lease->held_bytes;
     lease->start_due = false;
     lease->progress_due = false;
@@ -374,7 +427,9 @@ static const char *check_lease(const struct worker_book *book, const struct work
     if ((lease->start_due || lease->progress_due) != drv_list_is_linked(&lease->notice)) {
         return "a notice is lost";
     }
-    if (lease->state >= WORKER_LEASE_FINISHED && (lease->start_due || lease->is_void)) {
+    if (lease->state >= WORKER_LEASE_FINISHED &&
+        (lease->start_due || lease->is_void || lease->spool != NULL ||
+         drv_list_is_linked(&lease->unsent))) {
         return "an ended lease still has something to say";
     }
     return NULL;
@@ -385,6 +440,7 @@ const char *worker_book_check(const struct worker_book *book)
     size_t count = 0;
     uint64_t payload_bytes = 0;
     uint64_t held_bytes = 0;
+    uint64_t output_bytes = 0;
     for (int state = 0; state < WORKER_LEASE_STATES; state++) {
         size_t in_state = 0;
         DRV_LIST_EACH(link, &book->lists[state])
@@ -398,6 +454,7 @@ const char *worker_book_check(const struct worker_book *book)
             in_state++;
             payload_bytes += lease->val.len;
             held_bytes += lease->held_bytes;
+            output_bytes += lease->spool == NULL ? 0 : worker_spool_size(lease->spool);
         }
         if (in_state != book->counts[state]) {
             return "a state is miscounted";
@@ -407,7 +464,8 @@ const char *worker_book_check(const struct worker_book *book)
     if (count != drv_table_count(&book->table)) {
         return "the table and the lists disagree";
     }
-    if (payload_bytes != book->payload_bytes || held_bytes != book->held_bytes) {
+    if (payload_bytes != book->payload_bytes || held_bytes != book->held_bytes ||
+        output_bytes != book->output_bytes) {
         return "bytes are miscounted";
     }
     return NULL;

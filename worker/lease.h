@@ -7,14 +7,16 @@
  * (id, index, attempt) when the broker names it and by its key when the pool does. Keys are
  * slot numbers with a generation, so one of an ended lease finds nothing.
  *
- * Owns payloads until the attempt starts and results until they are settled, and counts both.
- * Knows nothing of messages going out, of the connection, or of time. Pure.
+ * Owns payloads until the attempt starts, the last of its output while it runs, and results
+ * until they are settled, and counts all three. Knows nothing of messages going out, of the
+ * connection, or of time. Pure.
  */
 #ifndef WORKER_LEASE_H
 #define WORKER_LEASE_H
 
 #include "list.h"
 #include "message.h"
+#include "spool.h"
 #include "table.h"
 
 #include <stdbool.h>
@@ -58,7 +60,7 @@ struct worker_lease {
     bool goes_back;            /* cancelled by a drain: returned, unless it succeeds */
     bool start_due;            /* STARTED is to be reported */
     bool progress_due;
-    int64_t started_at_us;
+    int64_t received_at_us, started_at_us, finished_at_us;
     uint64_t timeout_ms, term_ms, kill_ms;
     uint64_t report; /* REPORTED: number of the message with its result */
 
@@ -70,7 +72,14 @@ struct worker_lease {
     struct drv_data *progress_text; /* owned; NULL: none */
     uint32_t progress_permille;
 
+    struct worker_spool *spool; /* owned; what it printed lately; NULL: nothing, or it ended */
+    struct drv_list unsent;     /* in the session's, while followers are to be told something */
+    uint32_t followed;          /* streams, bit n: enum drv_output n */
+    bool tail_is_due;           /* the end of what FOLLOW asked for was not sent yet */
+    uint64_t tail_end;          /* first order in the spool that came after FOLLOW */
+
     struct drv_data *result_data; /* owned; what result.val points into; NULL: nil */
+    struct drv_data *tail;        /* owned; what result.tail points into; NULL: none */
     struct drv_result result;     /* FINISHED and later; texts into words */
     size_t held_bytes;            /* what it counts for in the book's */
 };
@@ -90,6 +99,7 @@ struct worker_book {
     size_t slot_count;
     uint32_t free_slot; /* slot number + 1; 0: none */
     uint64_t payload_bytes, held_bytes;
+    uint64_t output_bytes; /* of all spools */
 };
 
 void worker_book_init(struct worker_book *book, uint64_t seed);
@@ -123,8 +133,14 @@ void worker_book_unreport(struct worker_book *book);
 /* Payload and meta are not needed any more. */
 void worker_book_drop_payload(struct worker_book *book, struct worker_lease *lease);
 
-/* Keeps a copy of the result (a reference to val.data if there is one), moves it to FINISHED.
- * Returns OK or NOMEM. */
+/* Output, see worker_spool_add; what there is no memory for is missed. */
+void worker_book_add_output(struct worker_book *book, struct worker_lease *lease,
+                            enum drv_output stream, uint64_t missed, struct drv_str bytes,
+                            size_t keep);
+void worker_book_trim_output(struct worker_book *book, struct worker_lease *lease, size_t keep);
+
+/* Keeps a copy of the result (a reference to val.data if there is one) with the tail of the
+ * output, moves it to FINISHED. Returns OK or NOMEM. */
 DROVER_MUST_USE drover_status worker_book_keep_result(struct worker_book *book,
                                                       struct worker_lease *lease,
                                                       const struct drv_result *result);

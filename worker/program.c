@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include "agent.h"
+#include "call.h"
 #include "module.h"
 #include "pool.h"
 #include "settings.h"
@@ -10,7 +11,6 @@
 #include <string.h>
 
 enum {
-    EXIT_TASK_FAILED = 1,
     EXIT_USAGE_ERROR = 64,
     EXIT_UNAVAILABLE = 69,
     EXIT_IO = 74,
@@ -72,34 +72,7 @@ static int serve(const struct worker_settings *settings)
     return status == DROVER_OK ? EXIT_SUCCESS : complain(&problem, code_of_end(status));
 }
 
-static int print_value(const drover_value *value)
-{
-    char *text = NULL;
-    if (value == NULL) {
-        (void)puts("null");
-        return EXIT_SUCCESS;
-    }
-    if (drover_value_to_json(value, DROVER_JSON_COMPACT, &text) != DROVER_OK) {
-        return EXIT_IO;
-    }
-    (void)puts(text);
-    free(text);
-    return EXIT_SUCCESS;
-}
-
-static drover_status read_payload(const char *json, drover_value **out_value,
-                                  struct drv_problem *problem)
-{
-    char why[DRV_PROBLEM_TEXT_MAX] = "";
-    if (json == NULL) {
-        return drover_value_new_nil(out_value);
-    }
-    drover_status status = drover_value_from_json(json, strlen(json), out_value, why,
-                                                  sizeof why);
-    return status == DROVER_OK ? DROVER_OK : drv_problem_set(problem, status, "%s", why);
-}
-
-/* Of what is done in this very process. */
+/* What handlers there are, for a look at them or one call. */
 static struct pool_config describe(const struct worker_settings *settings,
                                    const struct drv_log *log)
 {
@@ -112,6 +85,7 @@ static struct pool_config describe(const struct worker_settings *settings,
                                 .allow_exec_count = settings->allow_exec_count,
                                 .exec_dir = settings->exec_dir,
                                 .slots = 1,
+                                .drops_output = true,
                                 .log = log};
 }
 
@@ -129,31 +103,13 @@ static int check(const struct worker_settings *settings)
     return EXIT_SUCCESS;
 }
 
-/* --call: one handler, in this very process. */
+/* --call: one handler, without a broker. */
 static int call(const struct worker_settings *settings)
 {
     struct drv_log log;
-    struct drv_problem problem = {""};
-    drover_value *payload = NULL;
-    drover_value *result = NULL;
     drv_log_init(&log, "drover-worker", settings->log_level);
     const struct pool_config config = describe(settings, &log);
-    drover_status status = read_payload(settings->call_json, &payload, &problem);
-    if (status != DROVER_OK) {
-        return complain(&problem, EXIT_USAGE_ERROR);
-    }
-    status = pool_call(&config, settings->call_type, payload, &problem, &result);
-    int code = EXIT_SUCCESS;
-    if (status == DROVER_OK) {
-        code = print_value(result);
-    } else {
-        code = complain(&problem, status == DROVER_UNKNOWN || status == DROVER_UNSUPPORTED
-                                      ? EXIT_USAGE_ERROR
-                                      : EXIT_TASK_FAILED);
-    }
-    drover_value_destroy(&payload);
-    drover_value_destroy(&result);
-    return code;
+    return worker_call(&config, settings->call_type, settings->call_json);
 }
 
 static int obey(const struct worker_settings *settings, enum worker_order order)

@@ -24,6 +24,8 @@ void worker_session_config_init(struct worker_session_config *config)
         .started_after_us = 1000,
         .offline_us = 1000 * 1000,
         .progress_every_us = 50 * 1000,
+        .output_every_us = 20 * 1000,
+        .output_bytes_max = 32 * 1024 * 1024,
         .greeting_us = 5 * 1000 * 1000,
         .heartbeat_us = 1000 * 1000,
         .lease_us = 10 * 1000 * 1000,
@@ -97,6 +99,7 @@ drover_status worker_session_new(const struct worker_session_config *config,
     worker_book_init(&session->book, drv_rng_next(&session->rng));
     worker_shelf_init(&session->shelf, drv_rng_next(&session->rng), config->shared_bytes_max);
     worker_questions_init(&session->questions);
+    drv_list_init(&session->unsent);
     session->heartbeat_us = config->heartbeat_us;
     session->lease_us = config->lease_us;
     session->requests_max = DRV_REQUESTS_MAX;
@@ -259,6 +262,7 @@ static void open_connection(struct worker_session *session, int64_t now_us)
 static void forget_connection(struct worker_session *session)
 {
     worker_book_unreport(&session->book);
+    worker_session_unfollow_all(session);
     for (int state = 0; state < WORKER_LEASE_STATES; state++) {
         DRV_LIST_EACH(link, &session->book.lists[state])
         {
@@ -389,7 +393,8 @@ void worker_session_message(struct worker_session *session, const struct drv_mes
 
 void worker_session_settled(struct worker_session *session, uint64_t token)
 {
-    if (token <= session->reports_settled || token > session->reports) {
+    if (worker_session_settle_output(session, token) || token <= session->reports_settled ||
+        token > session->reports) {
         return;
     }
     session->reports_settled = token;
@@ -511,6 +516,7 @@ static void serve(struct worker_session *session, int64_t now_us)
     worker_session_send_credit(session);
     worker_session_send_questions(session, now_us);
     worker_session_send_reports(session, now_us);
+    worker_session_send_output(session, now_us);
     if (now_us >= session->heartbeat_at_us) {
         worker_session_send_heartbeat(session, now_us);
     }
@@ -536,6 +542,7 @@ static int64_t question_deadline(const struct worker_session *session)
 static int64_t serving_deadline(const struct worker_session *session)
 {
     int64_t at = earlier(session->heartbeat_at_us, session->heard_at_us + session->lease_us);
+    at = earlier(at, worker_session_output_deadline(session));
     if (!session->is_blocked) {
         if (session->book.counts[WORKER_LEASE_FINISHED] > 0 || session->returned.count > 0) {
             return 0; /* more than one turn reports */
@@ -623,6 +630,7 @@ void worker_session_get_numbers(const struct worker_session *session,
         .held_bytes = book->held_bytes,
         .payload_bytes = book->payload_bytes,
         .shared_bytes = session->shelf.bytes,
+        .output_bytes = book->output_bytes,
         .finished = session->finished_total,
         .returned = session->returned_total,
         .stale = session->stale_total,

@@ -28,7 +28,7 @@
  * settled it; nothing starts without a working connection or without contact for the lease
  * time; a lease that was returned or dropped never starts; every lease given to the pool is
  * asked back or cancelled at most once per reason; held results, waiting payloads, shared
- * values and open requests are bounded.
+ * values, open requests and output are bounded; output never delays a result.
  *
  * Leaves out: sockets, sequence numbers, chunks and byte windows (link.h), processes and time
  * limits of attempts (the pool). Time is microseconds of a monotonic clock, passed in. One
@@ -88,6 +88,8 @@ struct worker_session_config {
     int64_t started_after_us;   /* STARTED goes on its own after this: 1 ms */
     int64_t offline_us;         /* without a connection nothing starts after this: 1 s */
     int64_t progress_every_us;  /* progress is sent no more often: 50 ms */
+    int64_t output_every_us;    /* the same of output that is followed: 20 ms */
+    uint64_t output_bytes_max;  /* output kept in all, beyond which nobody may lag: 32 MiB */
     int64_t greeting_us;        /* WELCOME must come within: 5 s */
     int64_t heartbeat_us;       /* until WELCOME says otherwise: 1 s */
     int64_t lease_us;           /* the same: 10 s */
@@ -152,6 +154,10 @@ void worker_session_task_interrupted(struct worker_session *session, uint64_t ke
                                      int64_t now_us);
 void worker_session_task_progress(struct worker_session *session, uint64_t key,
                                   uint32_t permille, struct drv_str text);
+/* It printed `bytes` to one of its streams, after `missed` that were lost. What is kept of them
+ * is bounded (spool.h). */
+void worker_session_task_output(struct worker_session *session, uint64_t key,
+                                enum drv_output stream, uint64_t missed, struct drv_str bytes);
 /* Its handler asks for shared data; `call` comes back with ANSWER. The fence is filled in here.
  * budget_ms: how long the handler waits, 0 for as long as it takes. */
 void worker_session_task_kv(struct worker_session *session, uint64_t key, uint64_t call,
@@ -229,7 +235,7 @@ void worker_session_effects_clear(struct worker_session *session);
 
 struct worker_session_numbers {
     uint64_t queued, given, running, held; /* leases; given includes confirming */
-    uint64_t held_bytes, payload_bytes, shared_bytes;
+    uint64_t held_bytes, payload_bytes, shared_bytes, output_bytes;
     uint64_t finished, returned, stale; /* since the start; stale: results that came too late */
 };
 

@@ -48,6 +48,7 @@ static void on_welcome(struct worker_session *session, const struct drv_message 
     session->lease_us = interval_us(welcome->lease_ms, session->config.lease_us);
     session->requests_max = welcome->limits.requests_max > 0 ? welcome->limits.requests_max
                                                              : DRV_REQUESTS_MAX;
+    session->window = welcome->credit_bytes;
     session->welcomed_at_us = now_us;
     session->heartbeat_at_us = now_us;
     session->details_due = session->details.len > 0; /* a broker that started anew has none */
@@ -169,7 +170,7 @@ static size_t find_type(const struct worker_session *session, struct drv_str nam
 
 /* False: what the lease needs to share was never sent, or is gone. */
 static bool take_entry(struct worker_session *session, const struct drv_lease_group *group,
-                       const struct drv_lease_entry *entry, size_t type)
+                       const struct drv_lease_entry *entry, size_t type, int64_t now_us)
 {
     struct worker_lease *lease = NULL;
     struct worker_shared *shared = NULL;
@@ -191,6 +192,7 @@ static bool take_entry(struct worker_session *session, const struct drv_lease_gr
                                            &lease);
     if (status == DROVER_OK) {
         lease->shared = shared;
+        lease->received_at_us = now_us;
         return true;
     }
     /* CONFLICT: that very attempt is here already; it was sent twice. */
@@ -208,7 +210,7 @@ static void on_lease(struct worker_session *session, const struct drv_message *m
         const struct drv_lease_group *group = &message->lease.groups[i];
         size_t type = find_type(session, group->type);
         for (size_t j = 0; j < group->entry_count; j++) {
-            if (!take_entry(session, group, &group->entries[j], type)) {
+            if (!take_entry(session, group, &group->entries[j], type, now_us)) {
                 /* A new connection makes the broker send the value again; what was not taken
                  * is missing in ATTACH and goes back free of charge. */
                 worker_session_break(session, drv_str_of("a shared value is missing"), 0,
@@ -305,6 +307,8 @@ static void abort_stale(struct worker_session *session, const struct drv_ref *re
     lease->is_void = true;
     lease->start_due = false;
     lease->progress_due = false;
+    lease->followed = 0;
+    drv_list_remove(&lease->unsent);
     drv_list_remove(&lease->notice);
     if (lease->state == WORKER_LEASE_GIVEN) {
         worker_session_revoke(session, lease, WORKER_REVOKE_ABORTED);
@@ -396,12 +400,19 @@ static const struct {
     bool before_welcome;
     handler_fn handle;
 } handlers[] = {
-    {DRV_WELCOME, true, on_welcome}, {DRV_ERROR, true, on_error},
-    {DRV_GOODBYE, true, on_goodbye}, {DRV_MOVED, true, on_moved},
-    {DRV_LEASE, false, on_lease},    {DRV_ACK, false, on_ack},
-    {DRV_RECALL, false, on_recall},  {DRV_ABORT, false, on_abort},
-    {DRV_GO, false, on_go},          {DRV_SHARED, false, on_shared},
-    {DRV_DRAIN, false, on_drain},    {DRV_REPLY, false, on_reply},
+    {DRV_WELCOME, true, on_welcome},
+    {DRV_ERROR, true, on_error},
+    {DRV_GOODBYE, true, on_goodbye},
+    {DRV_MOVED, true, on_moved},
+    {DRV_LEASE, false, on_lease},
+    {DRV_ACK, false, on_ack},
+    {DRV_RECALL, false, on_recall},
+    {DRV_ABORT, false, on_abort},
+    {DRV_GO, false, on_go},
+    {DRV_SHARED, false, on_shared},
+    {DRV_DRAIN, false, on_drain},
+    {DRV_REPLY, false, on_reply},
+    {DRV_FOLLOW, false, worker_session_on_follow},
 };
 
 void worker_session_on_message(struct worker_session *session,

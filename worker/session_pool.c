@@ -228,23 +228,33 @@ void worker_session_task_started(struct worker_session *session, uint64_t key, i
     }
 }
 
+/* How long it waited here: what is left of the time since it came. */
+static uint64_t waited_us(const struct worker_lease *lease, uint64_t run_us, int64_t now_us)
+{
+    uint64_t here_us = (uint64_t)(now_us - lease->received_at_us);
+    return here_us > run_us ? here_us - run_us : 0;
+}
+
 void worker_session_task_finished(struct worker_session *session, uint64_t key,
                                   const struct drv_result *result, int64_t now_us)
 {
     struct worker_lease *lease = find_in_pool(session, key);
-    (void)now_us;
     if (lease == NULL) {
         return;
     }
     lease->revoke = WORKER_REVOKE_NONE;
     session->finished_total++;
     worker_questions_forget(&session->questions, key);
+    worker_session_finish_output(session, lease);
     if (lease->is_void) {
         worker_book_remove(&session->book, &lease);
     } else if (lease->goes_back && result->outcome != DRV_OUTCOME_SUCCEEDED) {
         worker_session_return(session, lease, DRV_RETURN_INTERRUPTED);
     } else if (worker_book_keep_result(&session->book, lease, result) != DROVER_OK) {
         worker_session_go_broke(session);
+    } else {
+        lease->finished_at_us = now_us;
+        lease->result.wait_us = waited_us(lease, result->run_us, now_us);
     }
 }
 
@@ -275,6 +285,7 @@ void worker_session_task_interrupted(struct worker_session *session, uint64_t ke
         return;
     }
     session->finished_total++;
+    worker_session_finish_output(session, lease);
     if (lease->is_void) {
         worker_questions_forget(&session->questions, key);
         worker_book_remove(&session->book, &lease);

@@ -87,6 +87,7 @@ void worker_session_send_hello(struct worker_session *session)
 {
     const struct worker_session_config *config = &session->config;
     size_t leases = count_attached(&session->book);
+    static const struct drv_str capabilities[] = {{"logs", 4}};
     struct drv_message *message = worker_effects_send(&session->effects, DRV_HELLO, 0);
     if (message == NULL) {
         return;
@@ -100,6 +101,8 @@ void worker_session_send_hello(struct worker_session *session)
         .resume = session->was_welcomed,
         .name = config->name,
         .software = config->software,
+        .capabilities = capabilities,
+        .capability_count = DRV_ARRAY_LEN(capabilities),
         .credit_items = session->credit_told,
         .credit_bytes = config->credit_bytes,
         .has_worker = true,
@@ -155,8 +158,17 @@ struct draft {
     struct drv_progress *progress;
     struct drv_report report;
     uint64_t result_bytes;
+    int64_t now_us;
     bool is_full;
 };
+
+static bool draft_fits_result(struct draft *draft, size_t head_bytes,
+                              const struct drv_result *result)
+{
+    draft->is_full = draft->is_full || !drv_meter_fits_tail(&draft->meter, head_bytes,
+                                                            &result->val, &result->tail);
+    return !draft->is_full;
+}
 
 static bool draft_fits(struct draft *draft, size_t head_bytes, const struct drv_val *val)
 {
@@ -179,7 +191,7 @@ static size_t notice_count(const struct worker_book *book)
     return count;
 }
 
-static bool draft_open(struct worker_session *session, struct draft *draft)
+static bool draft_open(struct worker_session *session, struct draft *draft, int64_t now_us)
 {
     struct worker_effects *effects = &session->effects;
     size_t notices = batch(notice_count(&session->book));
@@ -190,6 +202,7 @@ static bool draft_open(struct worker_session *session, struct draft *draft)
         .results = worker_effects_alloc(effects, results, sizeof *draft->results),
         .returned = worker_effects_alloc(effects, returned, sizeof *draft->returned),
         .progress = worker_effects_alloc(effects, notices, sizeof *draft->progress),
+        .now_us = now_us,
     };
     drv_meter_reset(&draft->meter);
     return draft->started != NULL && draft->results != NULL && draft->returned != NULL &&
@@ -229,11 +242,13 @@ static void draft_results(struct worker_session *session, struct draft *draft, u
         size_t head_bytes = RESULT_HEAD + result->val.content_type.len +
                             result->error.code.len + result->error.text.len +
                             result->error.stderr_tail.len;
-        if (!draft_fits(draft, head_bytes, &result->val)) {
+        if (!draft_fits_result(draft, head_bytes, result)) {
             return;
         }
         draft->result_bytes += lease->held_bytes;
-        draft->results[draft->report.result_count++] = *result;
+        draft->results[draft->report.result_count] = *result;
+        draft->results[draft->report.result_count++].hold_us =
+            (uint64_t)(draft->now_us - lease->finished_at_us);
         lease->report = number;
         worker_book_move(&session->book, lease, WORKER_LEASE_REPORTED);
     }
@@ -287,10 +302,11 @@ static bool draft_is_empty(const struct draft *draft)
 }
 
 /* Returns whether there may be more; counts the bytes of results. */
-static bool send_report(struct worker_session *session, bool with_progress, uint64_t *bytes)
+static bool send_report(struct worker_session *session, bool with_progress, int64_t now_us,
+                        uint64_t *bytes)
 {
     struct draft draft;
-    if (!draft_open(session, &draft)) {
+    if (!draft_open(session, &draft, now_us)) {
         return false;
     }
     uint64_t number = session->reports + 1;
@@ -334,7 +350,7 @@ void worker_session_send_reports(struct worker_session *session, int64_t now_us)
     /* What the link takes at a time is bounded; the rest waits for the next turn. */
     uint64_t bytes = 0;
     while (bytes < session->config.report_bytes_max &&
-           send_report(session, with_progress, &bytes)) {
+           send_report(session, with_progress, now_us, &bytes)) {
     }
 }
 

@@ -6,6 +6,7 @@
  *    session_pool.c    what is given to the pool, asked back from it, and what it says
  *    session_send.c    HELLO, ATTACH, REPORT, HEARTBEAT, requests
  *    session_stats.c   what HEARTBEAT carries besides
+ *    session_output.c  what attempts print, for those who follow
  */
 #ifndef WORKER_SESSION_STATE_H
 #define WORKER_SESSION_STATE_H
@@ -23,6 +24,15 @@ enum worker_drain { WORKER_DRAIN_NONE, WORKER_DRAIN_GRACEFUL, WORKER_DRAIN_NOW }
 struct worker_returned {
     struct drv_returned *items; /* owned */
     size_t count, capacity;
+};
+
+enum { WORKER_LOGS_MAX = 256 }; /* LOG messages on their way */
+
+/* LOG messages of this connection; those with numbers up to `settled` have arrived. */
+struct worker_logs {
+    uint64_t sent, settled;
+    uint64_t bytes;                 /* of those on their way */
+    uint32_t lens[WORKER_LOGS_MAX]; /* by number */
 };
 
 struct worker_session {
@@ -59,6 +69,7 @@ struct worker_session {
     uint64_t requests_max;
     int64_t heartbeat_us, lease_us;
     uint64_t credit_told; /* items last told to the broker */
+    uint64_t window;      /* bytes the broker takes unsettled */
 
     /* what is to be reported */
     uint64_t reports, reports_settled; /* numbers of the last one */
@@ -71,6 +82,11 @@ struct worker_session {
     bool details_due; /* not told on this connection */
     struct drv_host host;
     struct drv_buffer details; /* owned; a msgpack map */
+
+    /* output that is followed */
+    struct drv_list unsent; /* leases whose followers are to be told something, in turn */
+    struct worker_logs logs;
+    int64_t output_flush_at_us; /* earliest instant */
 
     /* the end */
     bool is_broker_draining;
@@ -147,5 +163,20 @@ void worker_session_expire_questions(struct worker_session *session, int64_t now
 void worker_session_send_credit(struct worker_session *session);
 void worker_session_add_returned(struct worker_session *session, const struct drv_ref *ref,
                                  enum drv_return_reason reason);
+
+/* ---- session_output.c ---- */
+
+void worker_session_on_follow(struct worker_session *session, const struct drv_message *message,
+                              int64_t now_us);
+/* The connection is gone, and with it those who followed. */
+void worker_session_unfollow_all(struct worker_session *session);
+/* LOG messages, as far as there is room. */
+void worker_session_send_output(struct worker_session *session, int64_t now_us);
+/* The attempt has ended: what it has printed goes now, or with the tail of its result. */
+void worker_session_finish_output(struct worker_session *session, struct worker_lease *lease);
+/* Whether the token was that of a LOG, which is settled then. */
+bool worker_session_settle_output(struct worker_session *session, uint64_t token);
+/* When output can be sent; INT64_MAX: there is none, or no room. */
+int64_t worker_session_output_deadline(const struct worker_session *session);
 
 #endif

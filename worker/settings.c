@@ -159,9 +159,8 @@ static const struct drv_option handler_options[] = {
     {.name = "call",
      .kind = DRV_OPTION_STRING,
      .argument = "TYPE",
-     .help =
-         "run one handler of a module in this very process, with the JSON that follows, print "
-         "its result, and end: for debuggers"},
+     .help = "run one handler, a function in this very process, with the JSON that follows (-: "
+             "stdin), print its result, and end: for debuggers"},
 };
 
 static const char epilog[] =

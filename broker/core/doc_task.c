@@ -25,7 +25,10 @@ static void put_attempts(struct document *document, const struct more *more)
         }
         document_text(document, "outcome", outcome_name(attempt->outcome));
         document_bool(document, "started", attempt->was_started);
+        document_uint(document, "queued_us", attempt->queued_us);
+        document_uint(document, "transfer_us", attempt->transfer_us);
         document_uint(document, "run_us", attempt->run_us);
+        document_uint(document, "return_us", attempt->return_us);
         if (attempt->exit_code >= 0) {
             document_int(document, "exit_code", attempt->exit_code);
         }
@@ -89,6 +92,38 @@ static void put_more(struct document *document, const struct more *more)
         put_error(document, more->error);
     }
     put_attempts(document, more);
+}
+
+/* The attempt that is held now, as far as it has come; or the last one. */
+static void put_timeline(struct document *document, const struct item *item)
+{
+    const struct lease *lease = unit_lease(item->unit);
+    const struct more *more = item->unit->more;
+    bool is_held = lease != NULL && lease->worker != NULL;
+    if (!is_held && (more == NULL || more->history_count == 0)) {
+        return;
+    }
+    document_map(document, "timeline");
+    if (is_held) {
+        int64_t now_us = document->core->now_us;
+        int64_t start_us = lease->started_us != 0 ? lease->started_us : now_us;
+        int64_t ready_us = item_ready_us(item);
+        document_uint(document, "attempt", item->unit->attempt);
+        document_uint(document, "queued_us",
+                      lease->since_us > ready_us ? (uint64_t)(lease->since_us - ready_us) : 0);
+        document_uint(document, "transfer_us", (uint64_t)(start_us - lease->since_us));
+        if (lease->started_us != 0) {
+            document_uint(document, "run_us", (uint64_t)(now_us - start_us));
+        }
+    } else {
+        const struct attempt *last = &more->history[more->history_count - 1];
+        document_uint(document, "attempt", last->attempt);
+        document_uint(document, "queued_us", last->queued_us);
+        document_uint(document, "transfer_us", last->transfer_us);
+        document_uint(document, "run_us", last->run_us);
+        document_uint(document, "return_us", last->return_us);
+    }
+    document_end(document);
 }
 
 static void put_lease(struct document *document, const struct lease *lease)
@@ -190,6 +225,7 @@ void document_task(struct document *document, const struct item *item)
                                      : body_len(unit->result));
     }
     put_lease(document, unit_lease(unit));
+    put_timeline(document, item);
     if (is_whole_array) {
         put_array(document, item->task->array);
     }

@@ -100,18 +100,54 @@ void item_expire(struct core *core, const struct item *item)
 
 /* --- attempts ---------------------------------------------------------------------------- */
 
+int64_t item_ready_us(const struct item *item)
+{
+    const struct more *more = item->unit->more;
+    return more != NULL && more->history_count > 0
+               ? more->history[more->history_count - 1].ended_us
+               : item->task->submitted_us;
+}
+
+static uint64_t between(int64_t from_us, int64_t to_us)
+{
+    return to_us > from_us ? (uint64_t)(to_us - from_us) : 0;
+}
+
 /* Of an attempt that nothing is known of but that it ended. */
 static struct attempt attempt_now(const struct core *core, const struct item *item,
                                   struct who *who, uint8_t outcome, bool was_started)
 {
+    const struct lease *lease = item->unit->lease;
     return (struct attempt){
         .who = who,
+        .queued_us = lease == NULL ? 0 : between(item_ready_us(item), lease->since_us),
         .ended_us = core->now_us,
         .attempt = item->unit->attempt,
         .exit_code = -1,
         .outcome = outcome,
         .was_started = was_started,
     };
+}
+
+static uint64_t at_most(uint64_t value, uint64_t most)
+{
+    return value < most ? value : most;
+}
+
+/*
+ * Where the time since the lease has gone. The worker says by its own clock how long the
+ * attempt waited there, ran, and was held; what it does not account for was spent on the way,
+ * there and back, and is halved: clocks of two machines are never compared.
+ */
+static void divide_time(struct attempt *attempt, const struct drv_result *result,
+                        uint64_t total_us)
+{
+    uint64_t left_us = total_us - at_most(result->run_us, total_us);
+    uint64_t wait_us = at_most(result->wait_us, left_us);
+    uint64_t hold_us = at_most(result->hold_us, left_us - wait_us);
+    left_us -= wait_us + hold_us;
+    attempt->transfer_us = wait_us + left_us / 2;
+    attempt->return_us = hold_us + left_us - left_us / 2;
 }
 
 static void remember_result(struct core *core, const struct item *item,
@@ -125,6 +161,9 @@ static void remember_result(struct core *core, const struct item *item,
     attempt.user_us = result->usage.user_us;
     attempt.system_us = result->usage.system_us;
     attempt.peak_rss_bytes = result->usage.peak_rss_bytes;
+    if (item->unit->lease != NULL) {
+        divide_time(&attempt, result, between(item->unit->lease->since_us, core->now_us));
+    }
     history_add(core, item->unit, &attempt);
 }
 

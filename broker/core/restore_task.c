@@ -126,7 +126,10 @@ static bool read_attempt(struct restore *restore, struct record_reader *reader,
     uint8_t bits = record_u8(reader);
     attempt.was_started = (bits & ATTEMPT_STARTED) != 0;
     attempt.has_usage = (bits & ATTEMPT_USAGE) != 0;
+    attempt.queued_us = record_uint(reader);
+    attempt.transfer_us = record_uint(reader);
     attempt.run_us = record_uint(reader);
+    attempt.return_us = record_uint(reader);
     attempt.exit_code = (int32_t)record_int(reader);
     attempt.signal = record_u32(reader);
     if (__builtin_sub_overflow(base_us, record_int(reader), &attempt.ended_us)) {

@@ -72,7 +72,10 @@ static void put_attempt(struct record_writer *writer, const struct attempt *atte
     record_put_u8(writer, (uint8_t)((attempt->was_started ? ATTEMPT_STARTED : 0) |
                                     (attempt->has_usage ? ATTEMPT_USAGE : 0) |
                                     (who != NULL ? ATTEMPT_WHO : 0)));
+    record_put_uint(writer, attempt->queued_us);
+    record_put_uint(writer, attempt->transfer_us);
     record_put_uint(writer, attempt->run_us);
+    record_put_uint(writer, attempt->return_us);
     record_put_int(writer, attempt->exit_code);
     record_put_uint(writer, attempt->signal);
     record_put_int(writer, ended_us - attempt->ended_us);

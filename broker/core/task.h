@@ -99,6 +99,9 @@ enum { HISTORY_MAX = 16 };
 struct attempt {     /* one line of the death certificate */
     struct who *who; /* referenced */
     uint64_t run_us, user_us, system_us, peak_rss_bytes;
+    uint64_t queued_us;   /* from the submit, or the end of the attempt before, to the lease */
+    uint64_t transfer_us; /* from the lease to the start */
+    uint64_t return_us;   /* from the end to its acceptance */
     int64_t ended_us;
     uint32_t attempt;
     int32_t exit_code; /* -1: did not exit */
@@ -238,6 +241,8 @@ struct failure *failure_of(struct core *core, enum drover_error_kind kind, uint3
 void failure_free(struct core *core, struct failure **failure);
 struct drv_error failure_view(const struct failure *failure);
 void history_add(struct core *core, struct unit *unit, const struct attempt *attempt);
+/* The end of the attempt before the present one, or the submit. */
+int64_t item_ready_us(const struct item *item);
 struct who *who_new(struct core *core, const drover_id *session, struct drv_str name,
                     struct drv_str host);
 void who_release(struct core *core, struct who **who);

@@ -13,6 +13,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+enum { TIMELINE_WIDTH = 50 };
 
 /* ---- for show and why -------------------------------------------------------------------- */
 
@@ -138,26 +141,44 @@ static void print_error(const drover_value *document)
     drover_value_destroy(&error);
 }
 
-static void run_time(struct grid *grid, int64_t us)
+static void read_timeline(struct timeline *timeline, const drover_value *map)
 {
-    char text[HUMAN_TEXT_MAX];
-    if (us >= 1000) {
-        grid_age(grid, us / 1000);
-        return;
+    static const char *const keys[TIMELINE_PARTS] = {[TIMELINE_QUEUED] = "queued_us",
+                                                     [TIMELINE_TRANSFER] = "transfer_us",
+                                                     [TIMELINE_RUN] = "run_us",
+                                                     [TIMELINE_RETURN] = "return_us"};
+    for (size_t i = 0; i < TIMELINE_PARTS; i++) {
+        timeline->us[i] = doc_has(map, keys[i]) ? doc_int(map, keys[i]) : -1;
     }
-    (void)snprintf(text, sizeof(text), "%" PRId64 " us", us);
-    grid_text(grid, text);
+}
+
+/* A picture is for people; who reads lines gets the words. */
+static void print_timeline(const drover_value *document)
+{
+    char text[TIMELINE_TEXT_MAX];
+    struct timeline timeline;
+    drover_value *map = doc_get(document, "timeline");
+    if (map != NULL && drover_value_get_type(map) == DROVER_VALUE_MAP) {
+        bool is_terminal = isatty(STDOUT_FILENO) != 0;
+        read_timeline(&timeline, map);
+        if (is_terminal) {
+            print_line("timeline", timeline_draw(&timeline, TIMELINE_WIDTH, text));
+        }
+        print_line(is_terminal ? "" : "timeline", timeline_words(&timeline, is_terminal, text));
+    }
+    drover_value_destroy(&map);
 }
 
 static void attempt_row(struct grid *grid, const drover_value *attempt)
 {
     char text[DOC_TEXT_MAX];
+    char ran[HUMAN_TEXT_MAX];
     grid_row(grid);
     grid_int(grid, doc_int(attempt, "attempt"));
     grid_text(grid, doc_text(attempt, "worker", text, sizeof(text)));
     grid_text(grid, doc_text(attempt, "host", text, sizeof(text)));
     grid_state(grid, doc_text(attempt, "outcome", text, sizeof(text)));
-    run_time(grid, doc_int(attempt, "run_us"));
+    grid_text(grid, human_us(doc_int(attempt, "run_us"), ran));
     grid_text(grid, doc_text(attempt, "exit_code", text, sizeof(text)));
     grid_text(grid, doc_text(attempt, "signal", text, sizeof(text)));
     grid_bytes(grid,
@@ -215,6 +236,7 @@ static int print_show(const struct cli *cli, const drover_value *document)
     print_age(document, "started", "started_age_ms", " ago");
     print_age(document, "ended", "ended_age_ms", " ago");
     print_age(document, "ran", "run_ms", "");
+    print_timeline(document);
     if (doc_int(document, "timeout_ms") > 0) {
         print_age(document, "timeout", "timeout_ms", "");
     }

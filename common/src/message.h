@@ -441,6 +441,8 @@ struct drv_result {
     bool has_usage;
     struct drv_usage usage;
     struct drv_tail tail; /* the last of its output; no pieces: none */
+    uint64_t wait_us;     /* from the arrival of the lease to its start */
+    uint64_t hold_us;     /* from its end until this was sent */
 };
 enum drv_return_reason {
     DRV_RETURN_RECALLED = 1,

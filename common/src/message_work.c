@@ -107,6 +107,8 @@ static void get_results(struct drv_decode *decode, struct drv_report *report)
         result->run_us = drv_get_u64(decode);
         get_usage(decode, result);
         drv_get_tail(decode, &result->tail);
+        result->wait_us = drv_get_u64(decode);
+        result->hold_us = drv_get_u64(decode);
         drv_get_close(decode, outer);
     }
     drv_get_close(decode, items.outer);
@@ -170,7 +172,7 @@ static void put_usage(struct drv_encode *encode, const struct drv_result *result
 
 static void put_result(struct drv_encode *encode, const struct drv_result *result)
 {
-    drv_put_array(encode, 10);
+    drv_put_array(encode, 12);
     drv_put_ref(encode, &result->ref);
     drv_put_enum(encode, result->outcome, DRV_OUTCOME_SUCCEEDED, DRV_OUTCOME_CANCELLED);
     drv_put_val(encode, &result->val);
@@ -178,6 +180,8 @@ static void put_result(struct drv_encode *encode, const struct drv_result *resul
     drv_put_uint(encode, result->run_us);
     put_usage(encode, result);
     drv_put_tail(encode, &result->tail);
+    drv_put_uint(encode, result->wait_us);
+    drv_put_uint(encode, result->hold_us);
 }
 
 static void put_returned(struct drv_encode *encode, const struct drv_returned *returned)

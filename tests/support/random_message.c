@@ -438,7 +438,9 @@ static const struct drv_result *results(source *s, size_t *out_count)
                                       .has_usage = random_chance(s, 50),
                                       .usage = {random_number(s, 64), random_number(s, 64),
                                                 random_number(s, 64), random_number32(s)},
-                                      .tail = random_tail(s)};
+                                      .tail = random_tail(s),
+                                      .wait_us = random_number(s, 64),
+                                      .hold_us = random_number(s, 64)};
     }
     return list;
 }

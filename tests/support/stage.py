@@ -23,11 +23,13 @@ from fleet import DEADLINE, SCALE
 
 HELLO, WELCOME, GOODBYE, ERROR, CREDIT, CHUNK, ACK, HEARTBEAT, ATTACH, MOVED = range(1, 11)
 KV, REPLY = 22, 36
-LEASE, REPORT, RECALL, ABORT, GO, LOG, AWAIT, SHARED, DRAIN = range(64, 73)
+LEASE, REPORT, RECALL, ABORT, GO, LOG, AWAIT, SHARED, DRAIN, FOLLOW = range(64, 74)
 CONFIRM = 1
+TAIL_END = 1
 EPOCH = 7000
 
-Result = namedtuple("Result", "id index attempt outcome value error run_us usage")
+Result = namedtuple("Result", "id index attempt outcome value error run_us usage tail")
+Log = namedtuple("Log", "id index attempt stream offset flags text")
 Report = namedtuple("Report", "seq started results returned progress")
 
 
@@ -77,6 +79,9 @@ class Peer:
 
     def go(self, *refs):
         self.send(GO, list(refs))
+
+    def follow(self, ref, *streams):
+        self.send(FOLLOW, [[*ref, sum(1 << stream for stream in streams)]])
 
     def abort(self, *refs, code):
         self.send(ABORT, [[*ref, code] for ref in refs])
@@ -135,7 +140,7 @@ class Peer:
             assert offset == len(value) and len(value) + len(blob) <= total
             value += blob
             return None
-        if kind == REPORT and self.settle:
+        if kind in (REPORT, LOG) and self.settle:
             self.send(ACK, [])
         return None if kind == ACK else (kind, fields, blob)
 
@@ -146,13 +151,28 @@ class Peer:
             return msgpack.unpackb(bytes(self.transfers.pop(form[3])))
         return msgpack.unpackb(blob[form[0]:form[0] + form[1]])
 
+    @staticmethod
+    def tail(form, blob):
+        """[(stream, offset, bytes)] of the tail of a result."""
+        pieces, at = [], form[0][0] if form else 0
+        for stream, offset, length in form[1] if form else []:
+            pieces.append((stream, offset, blob[at:at + length]))
+            at += length
+        return pieces
+
+    def log(self, seconds=DEADLINE):
+        """The next LOG."""
+        _, fields, blob = self.receive(LOG, seconds=seconds)
+        return Log(*fields[1:7], blob)
+
     def report(self, seconds=DEADLINE):
         """The next REPORT."""
         _, fields, blob = self.receive(REPORT, seconds=seconds)
         fields += [[]] * (4 - len(fields))
         started, results, returned, progress = (part or [] for part in fields[:4])
         results = [Result(r[1], r[2], r[3], r[4], self.value(r[5], blob), r[6],
-                          r[7], r[8] if len(r) > 8 else None) for r in results]
+                          r[7], r[8] if len(r) > 8 else None,
+                          self.tail(r[9], blob) if len(r) > 9 else None) for r in results]
         return Report(self.received, started, results, returned, progress)
 
     def result(self, seconds=DEADLINE):

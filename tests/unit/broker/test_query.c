@@ -337,6 +337,61 @@ static void test_task_has_its_certificate(void **state)
     answer_free(&answer);
 }
 
+static void expect_times(const msgpack_object *map, int64_t queued, int64_t transfer,
+                         int64_t run, int64_t back)
+{
+    assert_int_equal(number(at(map, "queued_us")), queued);
+    assert_int_equal(number(at(map, "transfer_us")), transfer);
+    assert_int_equal(number(at(map, "run_us")), run);
+    assert_int_equal(number(at(map, "return_us")), back);
+}
+
+/* The time of an attempt is told in parts, which come to the whole; what was spent on the way
+ * is halved. A worker that claims more than there was is not believed. */
+static void test_task_has_its_timeline(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    struct drv_spec spec = spec_of("work");
+    spec.retries = 1;
+    spec.backoff_ms = spec.backoff_max_ms = 10;
+    submit(bench, 1, &spec, 100);
+    bench_turn(bench);
+    bench->now += 5000;
+    worker(bench, 2, "work", 1);
+    bench_turn(bench);
+    struct drv_ref ref = leased(bench, 2);
+    struct drv_query query = about(DRV_TOPIC_TASK, 100);
+    bench->now += 4000;
+    struct answer answer = ask(bench, &query);
+    const msgpack_object *timeline = at(&answer.unpacked.data, "timeline");
+    assert_int_equal(number(at(timeline, "queued_us")), 5000);
+    assert_int_equal(number(at(timeline, "transfer_us")), 4000);
+    answer_free(&answer);
+    bench->now += 6000;
+    struct drv_result done = {.ref = ref,
+                              .outcome = DRV_OUTCOME_FAILED,
+                              .val = val_nil(),
+                              .error = {.kind = DROVER_ERROR_HANDLER, .exit_code = -1},
+                              .run_us = 4000,
+                              .wait_us = 2000,
+                              .hold_us = 1000};
+    report(bench, 2, &done);
+    bench_pass(bench, SECOND);
+    done.ref = leased(bench, 2);
+    done.run_us = INT64_MAX;
+    done.wait_us = done.hold_us = UINT64_MAX - 1;
+    report(bench, 2, &done);
+    bench_turn(bench);
+    answer = ask(bench, &query);
+    const msgpack_object *attempts = at(&answer.unpacked.data, "attempts");
+    expect_times(item(attempts, 0), 5000, 3500, 4000, 2500);
+    assert_int_equal(number(at(item(attempts, 1), "transfer_us")), 0);
+    assert_int_equal(number(at(item(attempts, 1), "return_us")), 0);
+    assert_int_equal(number(at(at(&answer.unpacked.data, "timeline"), "attempt")), 2);
+    answer_free(&answer);
+}
+
 /* Lists come in pages; walking them all sees every task once. */
 static void test_tasks_are_paged(void **state)
 {
@@ -484,6 +539,7 @@ int main(void)
         BENCH_TEST(test_why_recalling_and_open),
         BENCH_TEST(test_status_has_its_keys),
         BENCH_TEST(test_task_has_its_certificate),
+        BENCH_TEST(test_task_has_its_timeline),
         BENCH_TEST(test_tasks_are_paged),
         BENCH_TEST(test_tasks_are_filtered),
         BENCH_TEST(test_queues_and_workers),

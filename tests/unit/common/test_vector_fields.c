@@ -458,6 +458,10 @@ static void test_fields_of_work(void **state)
     assert_int_equal(report->progress[0].permille, 500);
     assert_text(report->progress[0].text, "half");
     coded_fini(&coded);
+    vector_must_decode(vector_find(*state, "report-result"), &coded);
+    assert_int_equal(coded.message.report.results[0].wait_us, 1500);
+    assert_int_equal(coded.message.report.results[0].hold_us, 40);
+    coded_fini(&coded);
     vector_must_decode(vector_find(*state, "abort"), &coded);
     assert_int_equal(coded.message.abort.leases[0].code, DROVER_CANCELLED);
     assert_int_equal(coded.message.abort.leases[1].ref.index, 1);

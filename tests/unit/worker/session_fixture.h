@@ -11,7 +11,7 @@
 #include "session.h"
 #include "test.h"
 
-enum { SEEN_MAX = 2048 };
+enum { SEEN_MAX = 2048, SEEN_LOGS_MAX = 512 };
 
 static const int64_t SECOND = 1000 * 1000;
 static const int64_t MS = 1000;
@@ -28,6 +28,16 @@ struct seen_result {
     uint32_t outcome, error_kind;
     char value[64], text[64], stderr_tail[64];
     size_t len;
+    char tail[64]; /* "1:0 abc; 2:0 x" when it fits */
+    size_t tail_len, tail_pieces;
+};
+
+struct seen_log {
+    struct drv_ref ref;
+    uint32_t stream, flags;
+    uint64_t offset, token;
+    size_t len, order; /* order: number of the effect */
+    char text[64];     /* when it fits */
 };
 
 struct seen_question {
@@ -62,6 +72,9 @@ struct seen {
     uint64_t answer_keys[8];
     char answer_value[64];
     size_t answer_count;
+    struct seen_log logs[SEEN_LOGS_MAX];
+    size_t log_count, log_bytes;
+    size_t effects, report_order; /* numbers of effects */
     struct drv_running running[SEEN_MAX];
     size_t running_count;
     bool has_host;
@@ -78,7 +91,8 @@ struct fixture {
     struct worker_session *session;
     struct seen seen;
     int64_t now, next;
-    uint64_t seq; /* of the broker's messages on this connection */
+    uint64_t window; /* of the broker, told in WELCOME */
+    uint64_t seq;    /* of the broker's messages on this connection */
 };
 
 static inline void fixture_text(char *out, size_t size, const void *bytes, size_t len)
@@ -88,6 +102,38 @@ static inline void fixture_text(char *out, size_t size, const void *bytes, size_
         memcpy(out, bytes, len);
     }
     out[len] = '\0';
+}
+
+static inline void fixture_see_tail(struct seen_result *copy, const struct drv_tail *tail)
+{
+    size_t len = 0;
+    const char *text = tail->text.ptr;
+    copy->tail_len = tail->text.len;
+    copy->tail_pieces = tail->piece_count;
+    for (size_t i = 0; i < tail->piece_count && len < sizeof copy->tail; i++) {
+        const struct drv_piece *piece = &tail->pieces[i];
+        len += (size_t)snprintf(copy->tail + len, sizeof copy->tail - len, "%s%d:%d %.*s",
+                                i > 0 ? "; " : "", (int)piece->stream, (int)piece->offset,
+                                (int)piece->len, text);
+        text += piece->len;
+    }
+}
+
+static inline void fixture_see_log(struct seen *seen, const struct worker_effect *effect)
+{
+    const struct drv_log_chunk *log = &effect->message->log;
+    struct seen_log *copy = &seen->logs[seen->log_count++];
+    *copy = (struct seen_log){.ref = log->ref,
+                              .stream = log->stream,
+                              .flags = log->flags,
+                              .offset = log->offset,
+                              .token = effect->token,
+                              .len = log->text.len,
+                              .order = seen->effects};
+    seen->log_bytes += log->text.len;
+    if (log->text.len < sizeof copy->text) {
+        fixture_text(copy->text, sizeof copy->text, log->text.ptr, log->text.len);
+    }
 }
 
 static inline void fixture_see_report(struct seen *seen, const struct drv_report *report)
@@ -120,6 +166,7 @@ static inline void fixture_see_report(struct seen *seen, const struct drv_report
                      result->error.text.len);
         fixture_text(copy->stderr_tail, sizeof copy->stderr_tail, result->error.stderr_tail.ptr,
                      result->error.stderr_tail.len);
+        fixture_see_tail(copy, &result->tail);
     }
 }
 
@@ -146,6 +193,7 @@ static inline void fixture_see_message(struct seen *seen, const struct worker_ef
         }
     } else if (message->kind == DRV_REPORT) {
         seen->reports++;
+        seen->report_order = seen->effects;
         seen->token = effect->token;
         fixture_see_report(seen, &message->report);
     } else if (message->kind == DRV_HEARTBEAT) {
@@ -161,6 +209,8 @@ static inline void fixture_see_message(struct seen *seen, const struct worker_ef
         seen->credit = message->credit.items;
     } else if (message->kind == DRV_KV) {
         fixture_see_question(seen, message);
+    } else if (message->kind == DRV_LOG) {
+        fixture_see_log(seen, effect);
     } else if (message->kind == DRV_GOODBYE) {
         seen->goodbyes++;
     } else {
@@ -181,6 +231,7 @@ static inline void fixture_see_run(struct seen *seen, const struct worker_task *
 
 static inline void fixture_see(struct seen *seen, const struct worker_effect *effect)
 {
+    seen->effects++;
     switch (effect->kind) {
     case WORKER_CONNECT:
         seen->connects++;
@@ -282,6 +333,7 @@ static inline void fixture_welcome_as(struct fixture *f, bool resumed)
         .epoch = 7,
         .welcome = {.version = 1,
                     .resumed = resumed,
+                    .credit_bytes = f->window,
                     .heartbeat_ms = 1000,
                     .lease_ms = 10000,
                     .name = drv_str_of("w1"),
@@ -340,6 +392,14 @@ static inline void fixture_name_leases(struct fixture *f, enum drv_kind kind, ui
     fixture_receive(f, &message);
 }
 
+static inline void fixture_follow(struct fixture *f, uint8_t task, uint32_t streams)
+{
+    struct drv_follow_entry entry = {.ref = fixture_ref(task, 1), .streams = streams};
+    struct drv_message message = {.kind = DRV_FOLLOW,
+                                  .follow = {.leases = &entry, .lease_count = 1}};
+    fixture_receive(f, &message);
+}
+
 static inline void fixture_abort(struct fixture *f, uint8_t task, drover_status code)
 {
     struct drv_abort_entry entry = {.ref = fixture_ref(task, 1), .code = (uint32_t)code};
@@ -376,6 +436,12 @@ static inline void fixture_fail(struct fixture *f, uint64_t key, uint32_t outcom
     worker_session_task_finished(f->session, key, &result, f->now);
 }
 
+static inline void fixture_print(struct fixture *f, uint64_t key, enum drv_output stream,
+                                 const char *text)
+{
+    worker_session_task_output(f->session, key, stream, 0, drv_str_of(text));
+}
+
 /* ---- life ---- */
 
 static inline struct fixture *fixture_new(void)
@@ -398,6 +464,7 @@ static inline struct fixture *fixture_new(void)
     f->config.endpoints = endpoints;
     f->config.endpoint_count = 2;
     f->now = 1000 * SECOND;
+    f->window = 4 * 1024 * 1024;
     return f;
 }
 
