@@ -12,7 +12,7 @@
  * stopped in the middle of a read), everything before the mark counts as that attempt's.
  *
  * Threads of a process share its pipes, and what comes out of them cannot be told apart: it
- * goes to the log and to the tail, and is no attempt's.
+ * counts as printed by every attempt that runs there, and has no id in the log.
  *
  * A process that prints faster than this is read waits in its pipe. Memory is bounded: nothing
  * is kept but a line and a tail.
@@ -203,18 +203,27 @@ static void keep_tail(struct drv_buffer *tail, struct drv_view bytes)
     (void)!drv_buffer_append(tail, bytes.bytes, bytes.len);
 }
 
+static void tell_runs(const struct proc *proc, size_t which, struct drv_view bytes,
+                      const struct pool_sink *sink)
+{
+    for (size_t i = 0; i < proc->crew->threads; i++) {
+        const struct run *run = pool_running(&proc->seats[i]);
+        if (run != NULL) {
+            struct pool_event event = {.kind = POOL_OUTPUT, .token = run->token};
+            event.output.stream = STREAMS[which];
+            event.output.bytes = bytes;
+            sink->on_event(sink->context, &event);
+        }
+    }
+}
+
 static void take(struct pool *pool, struct proc *proc, size_t which, struct drv_view bytes,
                  const struct pool_sink *sink, int64_t now_us)
 {
-    const struct run *run = running(proc);
+    const struct run *run = running(proc); /* for the log */
     keep_tail(&proc->output.tail, bytes);
     log_lines(pool, proc, which, run, bytes, now_us);
-    if (run != NULL) {
-        struct pool_event event = {.kind = POOL_OUTPUT, .token = run->token};
-        event.output.stream = STREAMS[which];
-        event.output.bytes = bytes;
-        sink->on_event(sink->context, &event);
-    }
+    tell_runs(proc, which, bytes, sink);
 }
 
 /* Reads up to a position, as far as there is something. */

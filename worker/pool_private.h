@@ -327,8 +327,8 @@ void pool_output_note(struct proc *proc, bool has_ended);
 void pool_output_read(struct pool *pool, struct proc *proc, const struct pool_sink *sink,
                       int64_t now_us);
 
-/* The run ends, having printed so much. It must be the one that runs. With threads, what was
- * printed is nobody's: then what is there is read, so that it is in the tail. */
+/* The run ends, having printed so much. It must be the one that runs, or with threads one of
+ * them; then what is there is read. */
 void pool_output_settle(struct pool *pool, struct seat *seat, const struct run *run,
                         const uint64_t printed[LANE_PIPES], const struct pool_sink *sink,
                         int64_t now_us);

@@ -79,6 +79,21 @@ static void test_output_without_a_line_end_is_not_left_to_the_next(void **state)
     fixture_free(fixture);
 }
 
+/* What a process with threads prints counts for every attempt that runs in it. */
+static void test_output_of_threads_belongs_to_all_of_them(void **state)
+{
+    struct pool_config config = {.slots = 2, .model = POOL_MODEL_THREAD, .threads = 2};
+    struct fixture *fixture = fixture_new(&config);
+    fixture_submit(fixture, 1, "sleep", "600000");
+    FIXTURE_UNTIL(fixture, fixture->seen[1].started);
+    fixture_submit(fixture, 2, "print", "\"by one of them\"");
+    assert_printed(fixture_finish(fixture, 2), POOL_STREAM_STDERR, "by one of them\n");
+    assert_printed(&fixture->seen[1], POOL_STREAM_STDERR, "by one of them\n");
+    assert_ok(pool_abort(fixture->pool, 1, 100000, 100000, fixture_now_us()));
+    (void)fixture_finish(fixture, 1);
+    fixture_free(fixture);
+}
+
 /* The last words before a crash come before the news of it. */
 static void test_output_of_a_crash_comes_first(void **state)
 {
@@ -341,6 +356,7 @@ int main(void)
         cmocka_unit_test(test_output_streams_are_told_apart),
         cmocka_unit_test(test_output_belongs_to_the_attempt_that_printed_it),
         cmocka_unit_test(test_output_without_a_line_end_is_not_left_to_the_next),
+        cmocka_unit_test(test_output_of_threads_belongs_to_all_of_them),
         cmocka_unit_test(test_output_of_a_crash_comes_first),
         cmocka_unit_test(test_output_at_full_speed_stays_bounded),
         cmocka_unit_test(test_output_log_lines_that_are_dropped_are_counted),
