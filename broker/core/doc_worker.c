@@ -74,6 +74,22 @@ static void put_details(struct document *document, const struct worker *worker)
     }
 }
 
+/* How its types run. A model that the worker does not give for the type is its own. */
+static void put_offers(struct document *document, const struct class *class)
+{
+    document_array(document, "offers");
+    for (size_t i = 0; i < class->offer_count && i < DOCUMENT_NAMES_MAX; i++) {
+        const struct offer *offer = &class->offers[i];
+        document_map(document, NULL);
+        document_str(document, "type", type_name(offer->type));
+        document_text(document, "model",
+                      model_name(offer->model != 0 ? offer->model : class->model));
+        document_uint(document, "concurrency", offer->concurrency);
+        document_end(document);
+    }
+    document_end(document);
+}
+
 static void put_leases(struct document *document, const struct worker *worker)
 {
     unsigned listed = 0;
@@ -117,6 +133,7 @@ void document_worker(struct document *document, const struct worker *worker, boo
     }
     if (with_leases) {
         put_details(document, worker);
+        put_offers(document, worker->class);
         put_leases(document, worker);
     }
     document_end(document);

@@ -140,6 +140,41 @@ static int print_leases(const drover_value *worker)
     return grid_print(&grid);
 }
 
+static void offer_row(struct grid *grid, const drover_value *offer)
+{
+    char text[DOC_TEXT_MAX];
+    int64_t concurrency = doc_int(offer, "concurrency");
+    grid_row(grid);
+    grid_text(grid, doc_text(offer, "type", text, sizeof(text)));
+    grid_text(grid, doc_text(offer, "model", text, sizeof(text)));
+    if (concurrency > 0) {
+        grid_int(grid, concurrency);
+    } else {
+        grid_text(grid, "");
+    }
+}
+
+/* How its types run. */
+static int print_offers(const drover_value *worker)
+{
+    static const struct grid_column columns[] = {
+        {.name = "TYPE"}, {.name = "MODEL"}, {.name = "AT ONCE", .right = true}};
+    struct grid grid;
+    drover_value *offers = doc_get(worker, "offers");
+    drover_value *item = NULL;
+    drover_value_iter iter;
+    grid_open(&grid, columns, DRV_ARRAY_LEN(columns));
+    if (offers != NULL) {
+        drover_value_iter_init(&iter, offers);
+        while (drover_value_iter_next(&iter, NULL, &item) == DROVER_OK) {
+            offer_row(&grid, item);
+            drover_value_destroy(&item);
+        }
+    }
+    drover_value_destroy(&offers);
+    return grid_print(&grid);
+}
+
 static void print_fields(const drover_value *worker)
 {
     static const char *const plain[] = {"id",    "name",    "host",     "pid",        "state",
@@ -171,7 +206,9 @@ static int show_once(struct cli *cli)
     } else {
         print_fields(worker);
         (void)putchar('\n');
-        code = print_leases(worker);
+        code = print_offers(worker);
+        (void)putchar('\n');
+        code = cli_worse(code, print_leases(worker));
         code = cli_worse(code, worker_view_print(worker));
     }
     drover_value_destroy(&worker);

@@ -314,6 +314,22 @@ static drover_status tally(drover_job *job, const drover_value *in, drover_value
     return drover_value_new_int(++calls, out_result);
 }
 
+/* Waits until the file of its payload is there. */
+static drover_status gate(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    const char *path;
+    size_t len;
+    (void)out_result;
+    if (drover_value_get_string(in, &path, &len)) {
+        return drover_job_fail(job, "bad-arg", "path wanted");
+    }
+    drover_status status = DROVER_OK;
+    while (!status && access(path, F_OK) != 0) {
+        status = drover_job_sleep_ms(job, 10);
+    }
+    return status;
+}
+
 /* Takes that many bytes and keeps them. */
 static drover_status keep(drover_job *job, const drover_value *in, drover_value **out_result)
 {
@@ -370,4 +386,4 @@ DROVER_MODULE("rough", "1", {"deaf", deaf, 0}, {"stubborn", stubborn, 0}, {"tree
               {"flood", flood, 0}, {"mumble", mumble, 0}, {"spout", spout, 0},
               {"hold", hold, DROVER_THREAD_SAFE}, {"numb", numb, DROVER_THREAD_SAFE},
               {"tally", tally, DROVER_THREAD_SAFE}, {"keep", keep, DROVER_THREAD_SAFE},
-              {"perish", perish, DROVER_THREAD_SAFE});
+              {"perish", perish, DROVER_THREAD_SAFE}, {"gate", gate, DROVER_THREAD_SAFE});
