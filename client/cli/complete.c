@@ -88,6 +88,7 @@ static enum cli_word argument_kind(const struct drv_option *option)
         const char *argument;
         enum cli_word kind;
     } kinds[] = {{"FILE", CLI_WORD_FILE},
+                 {"DIR", CLI_WORD_FILE},
                  {"QUEUE", CLI_WORD_QUEUE},
                  {"TYPE", CLI_WORD_TYPE},
                  {"WORKER", CLI_WORD_WORKER}};
@@ -117,6 +118,7 @@ struct line {
     size_t operands;                   /* after the command */
     bool ended;                        /* no options any more */
     const struct drv_option *pending;  /* the next word is its argument */
+    bool asks_help;                    /* only the words of a command follow */
 };
 
 static const struct drv_option *find_long(const struct line *line, const char *name, size_t len)
@@ -175,12 +177,21 @@ static void pass_operand(struct line *line, const char *word)
     }
 }
 
+/* `help WORD...` is about the words that follow. */
+static bool is_help(const struct line *line, const char *word)
+{
+    return line->command == NULL && line->group == NULL && !line->asks_help &&
+           strcmp(word, "help") == 0;
+}
+
 static void pass(struct line *line, const char *word)
 {
     if (line->pending != NULL) {
         line->pending = NULL;
     } else if (!line->ended && word[0] == '-' && word[1] != '\0') {
         pass_option(line, word);
+    } else if (is_help(line, word)) {
+        line->asks_help = true;
     } else {
         pass_operand(line, word);
     }
@@ -228,12 +239,17 @@ static void offer_word(struct complete *complete, const struct line *line, const
         offer_joined(complete, line, word, equals);
     } else if (!line->ended && word[0] == '-') {
         offer_options(complete, line);
+    } else if (line->command != NULL && line->asks_help) {
+        /* it is all there */
     } else if (line->command != NULL) {
         offer_kind(complete, line->operands == 0 ? line->command->first : line->command->rest);
     } else if (line->group != NULL) {
         offer_group(complete, line->group);
     } else {
         offer_commands(complete);
+        if (!line->asks_help) {
+            offer(complete, "", "help", "what a command does and takes");
+        }
     }
 }
 
