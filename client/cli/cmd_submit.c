@@ -2,6 +2,7 @@
 #include "command.h"
 
 #include "check.h"
+#include "endpoint.h"
 #include "input.h"
 #include "print.h"
 #include "target.h"
@@ -83,6 +84,10 @@ static int run(struct cli *cli)
     struct task_options task;
     drover_value *payload = NULL;
     const char *type = cli_operand(cli, 0);
+    if (endpoint_ends_with_command(cli) && !drv_options_flag(cli->options, "wait")) {
+        return cli_say(CLI_USAGE, "submit: a private pool ends with this command, and the task "
+                                  "with it: say --wait");
+    }
     int code = task_options_init(&task, cli, TASK_BUSY_MS);
     if (code == CLI_OK) {
         code = task_type_check(type);

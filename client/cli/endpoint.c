@@ -14,6 +14,12 @@ bool endpoint_is_local(const char *endpoint)
     return local_spec_is_meant(endpoint);
 }
 
+bool endpoint_ends_with_command(const struct cli *cli)
+{
+    return drv_options_is_set(cli->options, "local") ||
+           endpoint_is_local(drv_options_string(cli->options, "broker"));
+}
+
 /* Whether the pool is told this already: "--allow-exec=CMD", or with value NULL the key alone.
  */
 static bool has(const struct local_spec *spec, const char *key, const char *value)

@@ -19,4 +19,7 @@ drover_status endpoint_add_key(struct drv_buffer *endpoint, const char *key, con
 /* Whether it is a private pool. */
 bool endpoint_is_local(const char *endpoint);
 
+/* Whether the command has a private pool, which ends with it, and all tasks there. */
+bool endpoint_ends_with_command(const struct cli *cli);
+
 #endif

@@ -131,6 +131,7 @@ class Local(unittest.TestCase):
                 (["--local", "x", "status"], "'x' is no number of slots"),
                 (["--local", "1", "status"], "nothing to run"),
                 (["--local", "1?load=/nonexistent.so", "status"], "/nonexistent.so"),
+                (["--local", f"1?load={module('demo')}", "submit", "noop"], "say --wait"),
                 (["--broker", "local://1?lod=x", "status"], "unknown key 'lod'")):
             with self.subTest(arguments=arguments):
                 done = self.drover(*arguments, code=64)
