@@ -7,7 +7,8 @@
 #include <stdarg.h>
 #include <string.h>
 
-static void put_text(char out_text[FINDING_TEXT_MAX], const char *format, va_list arguments)
+static DROVER_PRINTF(2, 0) void put_text(char out_text[FINDING_TEXT_MAX], const char *format,
+                                         va_list arguments)
 {
     char text[FINDING_TEXT_MAX];
     (void)vsnprintf(text, sizeof(text), format, arguments);
