@@ -211,9 +211,10 @@ double stat_disk_root_percent(const struct stat_disk *disk)
 void stat_disk_write(const struct stat_disk *disk, bool is_stale, struct stat_details *details)
 {
     bool fits = true;
+    size_t count = disk != NULL ? disk->count : 0;
     stat_details_map(details, "disk");
     stat_details_list(details, "mounts");
-    for (size_t i = 0; fits && i < disk->count; i++) {
+    for (size_t i = 0; fits && i < count; i++) {
         const struct stat_mount *mount = &disk->mounts[i];
         stat_details_row(details);
         stat_details_text(details, "path", mount->path);
@@ -230,6 +231,6 @@ void stat_disk_write(const struct stat_disk *disk, bool is_stale, struct stat_de
     }
     stat_details_end(details);
     stat_details_bool(details, "stale", is_stale);
-    stat_details_bool(details, "truncated", !fits || disk->more > 0);
+    stat_details_bool(details, "truncated", !fits || (disk != NULL && disk->more > 0));
     stat_details_end(details);
 }

@@ -49,8 +49,8 @@ void stat_disk_read(const char *root, stat_disk_ask_fn ask, struct drv_buffer *t
 /* Used share of `/`; 0 when it is not known. */
 double stat_disk_root_percent(const struct stat_disk *disk);
 
-/* The map `disk` of a heartbeat's details. is_stale: the numbers are old, since something does
- * not answer. */
+/* The map `disk` of a heartbeat's details. disk NULL: nothing is known yet. is_stale: the
+ * numbers are old, or not there yet, since something does not answer. */
 void stat_disk_write(const struct stat_disk *disk, bool is_stale, struct stat_details *details);
 
 #endif

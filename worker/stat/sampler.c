@@ -108,7 +108,7 @@ static void write_groups(struct stat_sampler *sampler, int64_t now_us)
     if (groups->net) {
         stat_net_write(&sampler->net, details);
     }
-    if (groups->disk && sampler->disk != NULL) {
+    if (groups->disk) {
         stat_disk_write(sampler->disk, sampler->is_disk_stale, details);
     }
     if (groups->cgroup) {

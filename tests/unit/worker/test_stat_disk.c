@@ -157,6 +157,13 @@ static void test_disk_that_fails_has_no_numbers(void **state)
     assert_true(stat_disk_root_percent(&disk) == 0);
 }
 
+/* Before the first answer the group is there, and says that it is not. */
+static void test_disk_before_the_first_answer(void **state)
+{
+    assert_details(stat_disk_write(NULL, true, &details),
+                   "{\"disk\":{\"mounts\":[],\"stale\":true,\"truncated\":false}}");
+}
+
 /* Their number is bounded, and it is told when there are more. */
 static void test_disk_mounts_are_bounded(void **state)
 {
@@ -262,6 +269,7 @@ int main(void)
         WITH_TREE(test_disk_network_is_not_asked),
         WITH_TREE(test_disk_root_is_always_asked),
         WITH_TREE(test_disk_that_fails_has_no_numbers),
+        cmocka_unit_test(test_disk_before_the_first_answer),
         WITH_TREE(test_disk_mounts_are_bounded),
         cmocka_unit_test(test_disk_of_this_host),
         WITH_TREE(test_diskwatch_answers),
