@@ -330,20 +330,23 @@ static drover_status gate(drover_job *job, const drover_value *in, drover_value 
     return status;
 }
 
-/* Takes that many bytes and keeps them. */
+/* Takes that many bytes and keeps them; gives them back when the number is negative. */
 static drover_status keep(drover_job *job, const drover_value *in, drover_value **out_result)
 {
     int64_t bytes;
-    if (drover_value_get_int(in, &bytes) || bytes <= 0) {
+    if (drover_value_get_int(in, &bytes) || bytes == 0) {
         return drover_job_fail(job, "bad-arg", "bytes wanted");
     }
-    char *memory = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t len = (size_t)(bytes < 0 ? -bytes : bytes);
+    char *memory = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
         return DROVER_NOMEM;
     }
-    memset(memory, 1, (size_t)bytes);
-    return drover_value_new_int(memory[bytes - 1], out_result);
+    memset(memory, 1, len);
+    if (bytes < 0) {
+        (void)munmap(memory, len);
+    }
+    return drover_value_new_int(bytes, out_result);
 }
 
 /* Uses up its stack. */

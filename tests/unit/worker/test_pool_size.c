@@ -57,8 +57,8 @@ static void test_recycling_by_memory(void **state)
     struct pool_config config = {.slots = 1, .memory_max = (uint64_t)128 << 20};
     struct fixture *fixture = fixture_new(&config);
     fixture_submit(fixture, 1, "tally", NULL);
-    fixture_submit(fixture, 2, "alloc", "150000000"); /* gives it back */
-    fixture_submit(fixture, 3, "keep", "150000000");  /* does not */
+    fixture_submit(fixture, 2, "keep", "-150000000"); /* gives it back */
+    fixture_submit(fixture, 3, "keep", "150000000");
     fixture_submit(fixture, 4, "tally", NULL);
     assert_int_equal(fixture_finish(fixture, 2)->outcome, POOL_SUCCEEDED);
     assert_int_equal(fixture_finish(fixture, 3)->outcome, POOL_SUCCEEDED);
