@@ -35,6 +35,7 @@ struct stat_roll *worker_roll_new(const struct pool *pool, const struct worker_s
         }
         struct stat_executor *executor = &roll->list[roll->count++];
         executor->pid = info.pid;
+        executor->thread = info.thread;
         executor->state = pool_executor_state_name(info.state);
         executor->model = pool_model_name(info.model);
         executor->done = info.done;

@@ -50,6 +50,9 @@ static bool write_row(struct stat_details *details, const struct stat_executor *
 {
     stat_details_row(details);
     stat_details_uint(details, "pid", (uint64_t)executor->pid);
+    if (executor->thread > 0) {
+        stat_details_uint(details, "thread", executor->thread);
+    }
     stat_details_text(details, "state", executor->state);
     stat_details_text(details, "model", executor->model);
     stat_details_uint(details, "done", executor->done);
@@ -96,10 +99,12 @@ void stat_executors_write(struct stat_executors *executors, const struct stat_ro
     stat_details_list(details, "list");
     for (size_t i = 0; fits && i < count && i < STAT_EXECUTORS_MAX; i++) {
         struct stat_process process;
-        bool lives = measure(executors, mark_count, proc_fd, roll->list[i].pid,
+        const struct stat_executor *executor = &roll->list[i];
+        bool lives = executor->thread == 0 && /* threads use what their process does */
+                     measure(executors, mark_count, proc_fd, executor->pid,
                              now_us - executors->at_us, &process, &marks[mark_count]);
         mark_count += lives ? 1 : 0;
-        fits = write_row(details, &roll->list[i], lives ? &process : NULL);
+        fits = write_row(details, executor, lives ? &process : NULL);
     }
     stat_details_end(details);
     stat_details_bool(details, "truncated", !fits || count > STAT_EXECUTORS_MAX);

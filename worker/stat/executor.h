@@ -16,6 +16,7 @@ enum { STAT_EXECUTORS_MAX = 1024 };
 
 struct stat_executor {
     int32_t pid;       /* 0: there is none now */
+    unsigned thread;   /* of the process, from 0, with which its use is told */
     const char *state; /* static, as model */
     const char *model;
     uint64_t done, crashes, uptime_ms;

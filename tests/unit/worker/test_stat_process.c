@@ -343,6 +343,28 @@ static void test_executors_count_what_is_below_them(void **state)
     free(roll);
 }
 
+/* What a process with threads uses is told once, with the first of them. */
+static void test_executors_with_threads_count_once(void **state)
+{
+    struct stat_executors executors;
+    struct stat_roll *roll = roll_of(2);
+    char expected[1024];
+    stat_executors_init(&executors, *state);
+    put_process(*state, 10, 1, "executor", 5, 1, 1);
+    roll->list[1].pid = roll->list[0].pid;
+    roll->list[1].thread = 1;
+    (void)snprintf(expected, sizeof expected,
+                   "{\"executors\":{\"count\":2,\"list\":[{\"pid\":10,\"state\":\"idle\","
+                   "\"model\":\"prefork\",\"done\":4,\"crashes\":0,\"name\":\"executor\","
+                   "\"uptime_ms\":1000,"
+                   "\"cpu_percent\":null,\"rss_bytes\":%u},{\"pid\":10,\"thread\":1,"
+                   "\"state\":\"idle\",\"model\":\"prefork\",\"done\":4,\"crashes\":0}],"
+                   "\"truncated\":false}}",
+                   (unsigned)page());
+    assert_details(stat_executors_write(&executors, roll, SECOND, &details), expected);
+    free(roll);
+}
+
 /* Nothing is known of them: none. */
 static void test_executors_without_a_roll(void **state)
 {
@@ -366,6 +388,7 @@ int main(void)
         WITH_TREE(test_processes_beyond_the_bound_are_truncated),
         cmocka_unit_test(test_processes_of_this_host),
         WITH_TREE(test_executors_count_what_is_below_them),
+        WITH_TREE(test_executors_with_threads_count_once),
         WITH_TREE(test_executors_without_a_roll),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
