@@ -12,9 +12,10 @@
 #define LOG_LEVEL "warn" /* a library that is asked for nothing says nothing on stderr */
 
 static const char *const keys[] = {
-    "allow-exec", "config",     "exec-dir",  "label", "load",
-    "log-level",  "max-memory", "max-tasks", "model", "name",
-    "prefetch",   "queue",      "resource",  "stats", "transport",
+    "allow-exec", "config",     "exec-dir",  "idle-timeout",  "label",          "load",
+    "log-level",  "max-memory", "max-tasks", "min-executors", "model",          "name",
+    "prefetch",   "queue",      "resource",  "stats",         "stats-interval", "task-output",
+    "threads",    "transport",  "type",
 };
 
 bool local_spec_is_meant(const char *endpoint)

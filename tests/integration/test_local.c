@@ -145,6 +145,27 @@ static void test_local_over_tcp(void **state)
     assert_int_equal(marked_count(&marked), 0);
 }
 
+/* A text of the one worker. */
+static void read_of_worker(drover_client *client, const char *key, char *out_text, size_t size)
+{
+    drover_value *status = NULL;
+    drover_value *workers = NULL;
+    drover_value *worker = NULL;
+    drover_value *value = NULL;
+    const char *text = NULL;
+    size_t len = 0;
+    assert_ok(drover_status_get(client, test_deadline_ms(SOON), &status));
+    assert_ok(drover_value_map_get(status, "workers", &workers));
+    assert_ok(drover_value_array_get(workers, 0, &worker));
+    assert_ok(drover_value_map_get(worker, key, &value));
+    assert_ok(drover_value_get_string(value, &text, &len));
+    (void)snprintf(out_text, size, "%.*s", (int)len, text);
+    drover_value_destroy(&value);
+    drover_value_destroy(&worker);
+    drover_value_destroy(&workers);
+    drover_value_destroy(&status);
+}
+
 /* N is the number of slots; without it there are as many as usable processors. */
 static void test_local_has_as_many_slots_as_asked(void **state)
 {
@@ -166,6 +187,23 @@ static void test_local_has_as_many_slots_as_asked(void **state)
         drover_value_destroy(&worker);
         drover_value_destroy(&workers);
         drover_value_destroy(&status);
+        drover_client_close(&client);
+    }
+}
+
+/* Keys are options of the worker: here, how handlers run. */
+static void test_local_keys_are_options_of_the_worker(void **state)
+{
+    static const char *const models[] = {"prefork", "thread", "fork"};
+    for (size_t i = 0; i < 3; i++) {
+        char endpoint[1200];
+        char model[32];
+        (void)snprintf(endpoint, sizeof(endpoint), "%s&model=%s&label=zone=eu%%2fwest",
+                       demo("local://2?load="), models[i]);
+        drover_client *client = open_pool(endpoint);
+        assert_int_equal(square(client, 8), 64);
+        read_of_worker(client, "model", model, sizeof(model));
+        assert_string_equal(model, models[i]);
         drover_client_close(&client);
     }
 }
@@ -470,6 +508,7 @@ int main(void)
         cmocka_unit_test(test_local_sockets_are_private),
         cmocka_unit_test(test_local_over_tcp),
         cmocka_unit_test(test_local_has_as_many_slots_as_asked),
+        cmocka_unit_test(test_local_keys_are_options_of_the_worker),
         cmocka_unit_test(test_local_starts_quickly),
         cmocka_unit_test(test_local_clients_have_a_pool_each),
         cmocka_unit_test(test_local_opens_from_several_threads),

@@ -104,7 +104,9 @@ typedef struct drover_client_options {
  *                        sockets: to measure
  *   config=FILE          a configuration file of drover-worker, for commands as handlers
  *   log-level=LEVEL      what the two say on this program's stderr; "warn"
- *   exec-dir label max-memory max-tasks model name prefetch queue resource stats
+ *   model=thread         how handlers run: prefork, thread or fork
+ *   exec-dir idle-timeout label max-memory max-tasks min-executors name prefetch queue
+ *   resource stats stats-interval task-output threads type
  *                        as the options of drover-worker of the same names
  *
  * In a value %XX stands for a byte. Without load= the handlers are the program's own, if its
