@@ -16,7 +16,7 @@ static bool take_mark(void)
     return is_marked;
 }
 
-void drover_worker_main(int *argc, char **argv, const drover_module *module)
+void drover_worker_main(const int *argc, char **argv, const drover_module *module)
 {
     if (getauxval(AT_SECURE) != 0) {
         return; /* whoever starts it must not choose what it is; nor may it be started again */

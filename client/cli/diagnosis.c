@@ -7,34 +7,30 @@
 #include <stdarg.h>
 #include <string.h>
 
-static DROVER_PRINTF(2, 0) void put_text(char out_text[FINDING_TEXT_MAX], const char *format,
-                                         va_list arguments)
-{
-    char text[FINDING_TEXT_MAX];
-    (void)vsnprintf(text, sizeof(text), format, arguments);
-    (void)drv_escape(drv_view_text(text), out_text, FINDING_TEXT_MAX);
-}
-
 struct finding *diagnosis_add(struct diagnosis *diagnosis, const char *name,
                               enum finding_state state, const char *format, ...)
 {
+    char text[FINDING_TEXT_MAX];
     va_list arguments;
     size_t at = diagnosis->count < DIAGNOSIS_MAX ? diagnosis->count++ : DIAGNOSIS_MAX - 1;
     struct finding *finding = &diagnosis->findings[at];
     *finding = (struct finding){.state = state};
     (void)snprintf(finding->name, sizeof(finding->name), "%s", name);
     va_start(arguments, format);
-    put_text(finding->text, format, arguments);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    (void)drv_escape(drv_view_text(text), finding->text, sizeof(finding->text));
     return finding;
 }
 
 void diagnosis_advise(struct finding *finding, const char *format, ...)
 {
+    char text[FINDING_TEXT_MAX];
     va_list arguments;
     va_start(arguments, format);
-    put_text(finding->advice, format, arguments);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    (void)drv_escape(drv_view_text(text), finding->advice, sizeof(finding->advice));
 }
 
 enum finding_state diagnosis_worst(const struct diagnosis *diagnosis)

@@ -234,14 +234,16 @@ void doctor_temporary(struct diagnosis *diagnosis)
     look_at_directory(diagnosis, "temporary", path != NULL && path[0] == '/' ? path : "/tmp");
 }
 
-/* The deepest part of a path that is there, which is where the rest would be made. */
+/* Cuts a path that has room for two bytes back to its deepest part that is there, which is
+ * where the rest would be made. */
 static void to_existing(char *path)
 {
     struct stat info;
     while (stat(path, &info) != 0 && errno == ENOENT) {
         char *slash = strrchr(path, '/');
         if (slash == NULL) {
-            (void)strcpy(path, ".");
+            path[0] = '.'; /* it was not empty */
+            path[1] = '\0';
             return;
         }
         slash[slash == path ? 1 : 0] = '\0';

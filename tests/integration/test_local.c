@@ -239,8 +239,9 @@ static void test_local_starts_quickly(void **state)
         drover_client_close(&client);
         qsort(took_us, count, sizeof(took_us[0]), compare_times);
     } while (count < START_TRIES && (count < START_SAMPLES || (double)took_us[0] > bound_us));
+    size_t middle = count / 2;
     (void)fprintf(stderr, "local:// ready after %.1f ms (best), %.1f ms (median of %zu)\n",
-                  (double)took_us[0] / 1000, (double)took_us[count / 2] / 1000, count);
+                  (double)took_us[0] / 1000, (double)took_us[middle] / 1000, count);
     assert_true((double)took_us[0] <= bound_us);
 }
 
@@ -406,6 +407,16 @@ static void test_local_mistakes_are_told(void **state)
     expect_refusal(text, DROVER_INVALID, "a b");
 }
 
+/* Where the programs are; to be released. */
+static char *bin_directory(void)
+{
+    const char *said = getenv("DROVER_BIN_DIR");
+    assert_non_null(said);
+    char *copy = strdup(said);
+    assert_non_null(copy);
+    return copy;
+}
+
 static void use_bin(const char *path)
 {
     assert_int_equal(setenv("DROVER_BIN_DIR", path, 1), 0);
@@ -414,8 +425,7 @@ static void use_bin(const char *path)
 /* Programs that are not there are named, and the place that was searched. */
 static void test_local_programs_missing_are_told(void **state)
 {
-    char *bin = strdup(getenv("DROVER_BIN_DIR"));
-    assert_non_null(bin);
+    char *bin = bin_directory();
     use_bin(marked.directory);
     expect_refusal(demo("local://1?load="), DROVER_UNAVAILABLE, marked.directory);
     expect_refusal(demo("local://1?load="), DROVER_UNAVAILABLE, "drover-broker");
@@ -456,8 +466,7 @@ static void test_local_programs_that_fail_are_told(void **state)
 {
     char text[512] = "";
     drover_client *client = NULL;
-    char *bin = strdup(getenv("DROVER_BIN_DIR"));
-    assert_non_null(bin);
+    char *bin = bin_directory();
     link_program(bin, "drover-local");
     link_program(bin, "drover-worker");
     write_script("drover-broker", "#!/bin/sh\nexec cat /dev/zero >/dev/null\n");

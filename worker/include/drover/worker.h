@@ -249,7 +249,7 @@ DROVER_API DROVER_MUST_USE drover_status drover_job_kv_del(drover_job *job, cons
  *
  * argc, argv: main's own. module: borrowed for ever.
  */
-DROVER_API void drover_worker_main(int *argc, char **argv, const drover_module *module);
+DROVER_API void drover_worker_main(const int *argc, char **argv, const drover_module *module);
 
 #ifdef __cplusplus
 }
