@@ -267,9 +267,7 @@ static bool on_finished(struct pool *pool, struct seat *seat, struct drv_view re
     }
     drv_buffer_init(&scratch[0]);
     drv_buffer_init(&scratch[1]);
-    if (seat->proc->crew->threads == 1 || finished.head.outcome != RECORD_SUCCEEDED) {
-        pool_output_settle(pool, seat, run, finished.head.printed, sink, now_us);
-    }
+    pool_output_settle(pool, seat, run, finished.head.printed, sink, now_us);
     struct pool_event event = {.kind = POOL_FINISHED, .token = run->token};
     fill_finished(seat, run, &finished, &event, text, sizeof(text), scratch);
     learn_run_time(&pool->types[run->handler], finished.head.run_us);
