@@ -6,13 +6,14 @@
 #include "exec.h"
 #include "input.h"
 #include "interrupt.h"
+#include "live.h"
 #include "print.h"
 #include "target.h"
 #include "task_options.h"
 
 #include <string.h>
 
-enum { WAIT_MS = 200, WARN_AFTER_MS = 500, CANCEL_MS = 10000 };
+enum { WAIT_MS = 200, WARN_AFTER_MS = 500, CANCEL_MS = 10000, LAST_WORDS_MS = 2000 };
 
 static const struct drv_option options[] = {
     {.name = "stdin", .kind = DRV_OPTION_FLAG, .help = "send stdin to the command"},
@@ -63,9 +64,11 @@ static int read_stdin(const struct cli *cli, drover_value **out_input)
 }
 
 /* What a command that ran exits with; else the failure in words. */
-static int conclude(const struct cli *cli, const drover_outcome *outcome)
+static int conclude(const struct cli *cli, const drover_outcome *outcome,
+                    const struct live *live)
 {
     struct exec_result result;
+    uint32_t attempt = drover_outcome_attempt(outcome);
     struct json_out json;
     exec_result_init(&result, outcome);
     int code = CLI_OK;
@@ -75,7 +78,8 @@ static int conclude(const struct cli *cli, const drover_outcome *outcome)
         exec_result_json(&result, &json);
         code = json_print(&json);
     } else {
-        code = exec_result_print(&result);
+        code = exec_result_print(&result, live_printed(live, LIVE_OUT, attempt),
+                                 live_printed(live, LIVE_ERR, attempt));
     }
     if (code == CLI_OK) {
         code = result.is_known ? exec_result_code(&result) : print_outcome_error(outcome);
@@ -95,15 +99,31 @@ static int give_up(drover_future *future, int code, const char *reason)
                    status == DROVER_OK ? ", the command was cancelled" : "");
 }
 
+/* For a moment: prints what comes, or waits for the end. OK: it has ended; TIMEOUT: not yet.
+ * *out_code: nothing more can be printed. */
+static drover_status wait_a_moment(drover_future *future, struct live *live, int *out_code)
+{
+    if (live->stream == NULL) {
+        return drover_future_wait(future, WAIT_MS);
+    }
+    *out_code = live_next(live, WAIT_MS);
+    /* Its end comes after its output; but who has the result needs no more of that. */
+    return drover_future_wait(future, 0);
+}
+
 static int wait_for_end(const struct cli *cli, drover_future *future, const char *type,
-                        struct interrupt *interrupt)
+                        struct live *live, struct interrupt *interrupt)
 {
     int64_t timeout_ms = cli_duration(cli, "wait-timeout");
     uint64_t begin_ms = drv_clock_now_ms();
     bool warned = false;
     for (;;) {
-        drover_status status = drover_future_wait(future, WAIT_MS);
+        int code = CLI_OK;
+        drover_status status = wait_a_moment(future, live, &code);
         uint64_t elapsed_ms = drv_clock_now_ms() - begin_ms;
+        if (code != CLI_OK) {
+            return give_up(future, code, "nothing more can be printed");
+        }
         if (status == DROVER_OK) {
             return CLI_OK;
         }
@@ -124,12 +144,40 @@ static int wait_for_end(const struct cli *cli, drover_future *future, const char
     }
 }
 
+/* A command that left no result has said what it said: the rest of that, soon. */
+static void print_last_words(struct live *live, const drover_outcome *outcome)
+{
+    const drover_value *value = drover_outcome_value(outcome);
+    uint64_t until_ms = drv_clock_now_ms() + LAST_WORDS_MS;
+    bool has_all = value != NULL && drover_value_get_type(value) == DROVER_VALUE_MAP;
+    while (!has_all && live->stream != NULL && drv_clock_now_ms() < until_ms &&
+           live_next(live, WAIT_MS) == CLI_OK) {
+    }
+}
+
+static int follow(struct cli *cli, drover_future *future, const char *type, struct live *live)
+{
+    const drover_outcome *outcome = NULL;
+    struct interrupt interrupt;
+    interrupt_open(&interrupt);
+    int code = wait_for_end(cli, future, type, live, &interrupt);
+    if (code == CLI_OK) {
+        drover_status status = drover_future_outcome(future, 0, &outcome);
+        code = status == DROVER_OK ? CLI_OK : cli_failed(cli, status, "run");
+    }
+    if (code == CLI_OK) {
+        print_last_words(live, outcome);
+        code = conclude(cli, outcome, live);
+    }
+    interrupt_close(&interrupt);
+    return code;
+}
+
 static int run_task(struct cli *cli, const char *type, const drover_value *payload,
                     const drover_submit_options *submit)
 {
     drover_future *future = NULL;
-    const drover_outcome *outcome = NULL;
-    struct interrupt interrupt;
+    struct live live = {.stream = NULL};
     int code = cli_connect(cli);
     if (code != CLI_OK) {
         return code;
@@ -138,13 +186,12 @@ static int run_task(struct cli *cli, const char *type, const drover_value *paylo
     if (status != DROVER_OK) {
         return cli_failed(cli, status, "run");
     }
-    interrupt_open(&interrupt);
-    code = wait_for_end(cli, future, type, &interrupt);
-    if (code == CLI_OK) {
-        status = drover_future_outcome(future, 0, &outcome);
-        code = status == DROVER_OK ? conclude(cli, outcome) : cli_failed(cli, status, "run");
+    if (!cli->json) {
+        drover_id id = drover_future_id(future);
+        live_open(&live, cli->client, &id);
     }
-    interrupt_close(&interrupt);
+    code = follow(cli, future, type, &live);
+    live_close(&live);
     drover_future_destroy(&future);
     return code;
 }
@@ -180,8 +227,9 @@ const struct cli_command cmd_run = {
     .usage = "[OPTION...] [--] CMD [ARG...]",
     .about =
         "Runs a command on a worker that allows it (drover-worker --allow-exec CMD), in a\n"
-        "fresh directory and without a shell. What it wrote to stdout and stderr is printed\n"
-        "when it has ended; the exit code is the command's own, 128 + N for signal N.\n"
+        "fresh directory and without a shell. What it writes to stdout and stderr is printed\n"
+        "while it runs, and all of it; the exit code is the command's own, 128 + N for signal\n"
+        "N.\n"
         "Ctrl-C cancels it.",
     .options = options,
     .option_count = DRV_ARRAY_LEN(options),

@@ -131,7 +131,8 @@ static int emit(void *context, const drover_outcome *outcome)
     struct exec_result result;
     exec_result_init(&result, outcome);
     xargs->number++;
-    int code = xargs->cli->json ? emit_json(outcome, &result) : exec_result_print(&result);
+    int code = xargs->cli->json ? emit_json(outcome, &result)
+                                : exec_result_print(&result, 0, 0);
     if (drover_outcome_status(outcome) != DROVER_OK) {
         xargs->failed++;
         print_error_text(outcome, text, sizeof(text));

@@ -85,12 +85,22 @@ static const void *bytes_of(const drover_value *value, size_t *out_len)
     return drover_value_get_string(value, &text, out_len) == DROVER_OK ? text : "";
 }
 
-int exec_result_print(const struct exec_result *result)
+/* What is left when so much has been printed. */
+static const void *rest_of(const drover_value *value, uint64_t printed, size_t *out_len)
+{
+    const char *bytes = bytes_of(value, out_len);
+    size_t skip = printed < *out_len ? (size_t)printed : *out_len;
+    *out_len -= skip;
+    return bytes + skip;
+}
+
+int exec_result_print(const struct exec_result *result, uint64_t out_printed,
+                      uint64_t err_printed)
 {
     size_t out_len = 0;
     size_t err_len = 0;
-    const void *out = bytes_of(result->out, &out_len);
-    const void *err = bytes_of(result->err, &err_len);
+    const void *out = rest_of(result->out, out_printed, &out_len);
+    const void *err = rest_of(result->err, err_printed, &err_len);
     int code = print_bytes(out, out_len);
     if (err_len > 0) {
         (void)fflush(stdout);

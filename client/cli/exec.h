@@ -34,8 +34,10 @@ struct exec_result {
 void exec_result_init(struct exec_result *result, const drover_outcome *outcome);
 void exec_result_fini(struct exec_result *result);
 
-/* What was written, to stdout and stderr as it is. CLI_OK, or says why not. */
-int exec_result_print(const struct exec_result *result);
+/* What was written, to stdout and stderr as it is, but for as many bytes of each as have been
+ * printed already. CLI_OK, or says why not. */
+int exec_result_print(const struct exec_result *result, uint64_t out_printed,
+                      uint64_t err_printed);
 
 /* exit, signal, stdout, stderr as keys of json. */
 struct json_out;
