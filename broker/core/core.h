@@ -47,6 +47,8 @@ struct core_defects {
     bool grow_unbounded;      /* promise 7: ignores queue limits */
     bool stall_ready;         /* a runnable task is not dispatched although a slot is free */
     bool lose_event;          /* a subscriber is not told, and the gap is not counted */
+    bool early_ack;           /* promise 1: replies do not wait for what they speak of */
+    bool forget_reply;        /* promise 4: replies are not kept over a restart */
 };
 
 struct core_config {

@@ -43,4 +43,10 @@ void on_worker(struct core *core, struct peer *peer, const struct drv_message *m
 void on_forget(struct core *core, struct peer *peer, const struct drv_message *message,
                struct reply *reply);
 
+/* A request that an earlier life of the broker has answered came again: its watches. */
+void submit_watch_again(struct core *core, struct reply *reply,
+                        const struct drv_submit *submit);
+void array_watch_again(struct core *core, struct reply *reply,
+                       const struct drv_array_open *open);
+
 #endif

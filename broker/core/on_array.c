@@ -40,6 +40,15 @@ static drover_status open_watch(struct core *core, struct session *session,
     return watch_add(core, session, &item, (uint8_t)watch);
 }
 
+void array_watch_again(struct core *core, struct reply *reply,
+                       const struct drv_array_open *open)
+{
+    struct task *task = task_find(core, &open->id);
+    if (task != NULL && task_is_array(task) && open_watch(core, reply->session, open)) {
+        reply->session->peer->is_broken = true; /* out of memory: it comes once more */
+    }
+}
+
 static drover_status open_checked(struct core *core, struct session *session,
                                   const struct drv_array_open *open, struct spec *spec,
                                   const char **out_text)

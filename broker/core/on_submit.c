@@ -32,6 +32,45 @@ static drover_status submit_new(struct core *core, struct session *session,
     return DROVER_OK;
 }
 
+static drover_status submit_watch(struct core *core, struct session *session, struct task *task,
+                                  uint32_t flags)
+{
+    if (!(flags & DRV_SPEC_WATCH)) {
+        return DROVER_OK;
+    }
+    struct item item = item_of_task(task);
+    uint32_t watch = (flags & DRV_SPEC_WATCH_STATES ? (uint32_t)WATCH_STATES : 0) |
+                     (flags & DRV_SPEC_RELEASE ? (uint32_t)WATCH_RELEASE : 0);
+    return watch_add(core, session, &item, (uint8_t)watch);
+}
+
+static bool reply_names(const struct reply *reply, size_t position)
+{
+    for (size_t i = 0; i < reply->note_count; i++) {
+        if (reply->notes[i].position == position) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void submit_watch_again(struct core *core, struct reply *reply, const struct drv_submit *submit)
+{
+    size_t position = 0;
+    for (size_t i = 0; i < submit->group_count; i++) {
+        const struct drv_submit_group *group = &submit->groups[i];
+        for (size_t j = 0; j < group->entry_count; j++, position++) {
+            struct task *task = task_find(core, &group->entries[j].id);
+            bool is_taken = task != NULL && !task_is_array(task) &&
+                            !reply_names(reply, position);
+            if (is_taken &&
+                submit_watch(core, reply->session, task, group->spec.flags) == DROVER_NOMEM) {
+                reply->session->peer->is_broken = true; /* it comes once more */
+            }
+        }
+    }
+}
+
 /* The same task again: the submitter joins those who wait for it. */
 static drover_status submit_again(struct core *core, struct session *session, struct task *task,
                                   const struct drv_entry *entry, const struct spec *spec,
@@ -41,13 +80,7 @@ static drover_status submit_again(struct core *core, struct session *session, st
         !task_payload_equals(core, task, &entry->val)) {
         return DROVER_CONFLICT;
     }
-    if (!(flags & DRV_SPEC_WATCH)) {
-        return DROVER_OK;
-    }
-    struct item item = item_of_task(task);
-    uint32_t watch = (flags & DRV_SPEC_WATCH_STATES ? (uint32_t)WATCH_STATES : 0) |
-                     (flags & DRV_SPEC_RELEASE ? (uint32_t)WATCH_RELEASE : 0);
-    return watch_add(core, session, &item, (uint8_t)watch);
+    return submit_watch(core, session, task, flags);
 }
 
 static void submit_entry(struct core *core, struct reply *reply, size_t position,

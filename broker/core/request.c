@@ -2,6 +2,7 @@
 
 #include "broker.h"
 #include "check.h"
+#include "handlers.h"
 
 #include <stdlib.h>
 
@@ -208,6 +209,7 @@ struct reply *reply_restore(struct core *core, struct session *session, uint64_t
 void reply_restored(struct core *core, struct reply *reply)
 {
     reply->is_open = false;
+    reply->is_restored = true;
     reply->cost = reply->note_capacity * sizeof *reply->notes + body_len(reply->val);
     reply->session->reply_bytes += reply->cost;
     core->memory_bytes += reply->cost;
@@ -267,6 +269,17 @@ static struct reply *request_open(struct core *core, struct session *session,
     return reply;
 }
 
+/* The change is kept over a restart, watches are not. */
+static void watch_again(struct core *core, struct reply *reply,
+                        const struct drv_message *message)
+{
+    if (message->kind == DRV_SUBMIT) {
+        submit_watch_again(core, reply, &message->submit);
+    } else if (message->kind == DRV_ARRAY_OPEN && reply->code == DROVER_OK) {
+        array_watch_again(core, reply, &message->array_open);
+    }
+}
+
 struct reply *request_begin(struct core *core, struct peer *peer,
                             const struct drv_message *message)
 {
@@ -292,6 +305,10 @@ struct reply *request_begin(struct core *core, struct peer *peer,
         before = before->prev;
         reply_free(core, known); /* defect: takes effect again */
         return request_open(core, session, request, before);
+    }
+    if (known->is_restored) {
+        watch_again(core, known, message);
+        known->is_restored = false;
     }
     if (!known->is_open && !drv_list_is_linked(&known->due)) {
         drv_list_push_back(&session->due, &known->due);
@@ -392,7 +409,9 @@ static void replies_send(struct core *core, struct session *session)
     }
     message->reply.replies = replies;
     message->reply.reply_count = count;
-    effects_send_at(core, session->peer, message, 0, level);
+    bool is_early = core->config.defects.early_ack; /* defect: before it is safe */
+    effects_send_at(core, session->peer, message, 0,
+                    is_early ? DROVER_DURABILITY_MEMORY : level);
 }
 
 void replies_flush(struct core *core, struct session *session)

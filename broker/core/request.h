@@ -28,6 +28,7 @@ struct reply {
     uint64_t req;
     bool is_open;      /* not answered yet */
     bool is_kept;      /* false: freed once it was sent (a question, or refused busy) */
+    bool is_restored;  /* of an earlier life: what it watched is not watched any more */
     bool is_gathering; /* its handler is still at work: not to be finished by a waiter */
     uint32_t code;     /* drover_status */
     int64_t number;    /* what it means depends on the request */

@@ -180,7 +180,7 @@ void save_session_change(struct core *core, struct session *session)
 
 void save_reply(struct core *core, struct reply *reply)
 {
-    if (core->save.is_on) {
+    if (core->save.is_on && !core->config.defects.forget_reply) { /* defect: it is not kept */
         drv_list_push_back(&reply->session->unsaved_replies, &reply->unsaved);
         session_link(core, reply->session);
     }

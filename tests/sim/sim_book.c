@@ -63,7 +63,7 @@ static bool book_is_gone(const struct sim_worker *worker, const struct drv_ref *
 static bool book_has(struct sim_worker *worker, const struct drv_ref *ref, uint64_t epoch)
 {
     const struct sim_lease *lease = sim_book_find(worker, ref);
-    return lease != NULL && lease->epoch == epoch && lease->ref.handle == ref->handle;
+    return lease != NULL && lease->wire == epoch && lease->ref.handle == ref->handle;
 }
 
 /* Keeps the order of arrival. */
@@ -95,7 +95,7 @@ static void book_drop(struct sim *sim, struct sim_peer *peer, struct sim_lease *
 {
     struct sim_worker *worker = peer->worker;
     worker->running -= state_has_slot(lease->state);
-    sim_book_remember(worker, &lease->ref, lease->epoch);
+    sim_book_remember(worker, &lease->ref, lease->wire);
     sim_book_remove(worker, lease);
     (void)sim;
 }
@@ -163,6 +163,7 @@ static void book_add(struct sim *sim, struct sim_peer *peer,
         .serial = ++worker->next_serial,
         .ref = entry->ref,
         .epoch = peer->epoch,
+        .wire = peer->wire,
         .state = SIM_UNSTARTED,
         .type = type,
         .payload = payload,
@@ -182,11 +183,11 @@ void sim_book_take(struct sim *sim, struct sim_peer *peer, const struct drv_leas
         const struct drv_lease_group *group = &message->groups[g];
         for (size_t i = 0; i < group->entry_count && !sim->failed; i++) {
             const struct drv_ref *ref = &group->entries[i].ref;
-            if (book_has(worker, ref, peer->epoch) || book_is_gone(worker, ref, peer->epoch)) {
+            if (book_has(worker, ref, peer->wire) || book_is_gone(worker, ref, peer->wire)) {
                 continue; /* delivered twice, or recalled before it came */
             }
             if (worker->drained || worker->leaving) {
-                sim_book_remember(worker, ref, peer->epoch);
+                sim_book_remember(worker, ref, peer->wire);
                 sim_report_returned(sim, peer, ref, DRV_RETURN_DRAINING);
                 continue;
             }
@@ -309,10 +310,10 @@ void sim_book_finish(struct sim *sim, struct sim_peer *peer, uint64_t serial)
 static void book_refuse_early(struct sim *sim, struct sim_peer *peer, const struct drv_ref *ref,
                               enum drv_return_reason reason)
 {
-    if (book_is_gone(peer->worker, ref, peer->epoch)) {
+    if (book_is_gone(peer->worker, ref, peer->wire)) {
         return; /* its result or return is on the way or was taken */
     }
-    sim_book_remember(peer->worker, ref, peer->epoch);
+    sim_book_remember(peer->worker, ref, peer->wire);
     sim_report_returned(sim, peer, ref, reason);
 }
 
@@ -371,7 +372,7 @@ void sim_book_abort(struct sim *sim, struct sim_peer *peer, const struct drv_abo
         bool stale = entry->code == DROVER_STALE;
         if (lease == NULL) {
             if (stale) {
-                sim_book_remember(peer->worker, &entry->ref, peer->epoch);
+                sim_book_remember(peer->worker, &entry->ref, peer->wire);
             } else {
                 book_refuse_early(sim, peer, &entry->ref, DRV_RETURN_ABORTED);
             }

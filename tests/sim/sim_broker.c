@@ -52,7 +52,7 @@ static void broker_open_turn(struct sim *sim)
     if (!sim->broker.turn_open) {
         sim->broker.turn_open = true;
         sim_schedule(sim, SIM_EVENT_TURN, sim_between(sim, 0, sim->profile.turn_us), 0,
-                     sim->broker.epoch);
+                     sim->broker.wire);
     }
 }
 
@@ -88,7 +88,7 @@ void sim_broker_on_message(struct sim *sim, struct sim_conn *conn,
     if (message->kind == DRV_HELLO) {
         uint32_t peer;
         (void)sim_session_read(sim, &message->hello.session, &peer, &conn->session);
-        sim_net_agree(conn, SIM_BROKER_SIDE, sim->broker.epoch, message->hello.credit_bytes);
+        sim_net_agree(conn, SIM_BROKER_SIDE, sim->broker.wire, message->hello.credit_bytes);
     }
     sim_checker_on_heard(sim, conn, message);
     struct core_event event = {.kind = CORE_EVENT_MESSAGE,
@@ -273,6 +273,34 @@ static void broker_schedule_wake(struct sim *sim, int64_t deadline_us)
 
 static void broker_end(struct sim *sim);
 
+/* What may leave before the records are safe. */
+static bool is_early(const struct core_effect *effect)
+{
+    return effect->kind == CORE_SEND && effect->level == DROVER_DURABILITY_MEMORY &&
+           effect->message->kind == DRV_REPLY;
+}
+
+/* The power goes while the turn's records are on their way to the disk. */
+static void broker_die_in_turn(struct sim *sim)
+{
+    size_t count;
+    const struct core_effect *effects = core_effects(sim->broker.core, &count);
+    for (size_t i = 0; i < count && !sim->failed; i++) {
+        if (is_early(&effects[i])) {
+            effect_send(sim, &effects[i]);
+        }
+    }
+    bool is_kept = sim_store_crash(sim);
+    sim_count(sim, is_kept ? SIM_TURN_KEPT_SEEN : SIM_TURN_LOST_SEEN);
+    for (size_t i = 0; is_kept && i < count && !sim->failed; i++) {
+        if (effects[i].kind == CORE_RECORD) {
+            sim_checker_on_record(sim, &effects[i].record);
+        }
+    }
+    core_effects_clear(sim->broker.core);
+    broker_end(sim);
+}
+
 void sim_broker_on_turn(struct sim *sim)
 {
     struct sim_broker *broker = &sim->broker;
@@ -281,8 +309,15 @@ void sim_broker_on_turn(struct sim *sim)
     }
     broker_look_at_rooms(sim);
     broker->turn_open = false;
+    if (broker->kept.store != NULL) {
+        (void)store_compact(broker->kept.store, broker->core);
+    }
     int64_t deadline_us = core_tick(broker->core, sim->now_us);
     sim_checker_after_step(sim);
+    if (!sim_store_keep(sim)) {
+        broker_die_in_turn(sim);
+        return;
+    }
     broker_apply(sim);
     if (sim->failed) {
         return;
@@ -306,12 +341,19 @@ void sim_broker_on_wake(struct sim *sim, uint64_t wake)
  * --------------------------------------------------------------------------------------------
  */
 
+uint64_t sim_broker_life(const struct sim *sim, uint64_t wire)
+{
+    return sim->broker.kept.disk == NULL ? wire : sim->broker.epoch;
+}
+
 void sim_broker_start(struct sim *sim)
 {
     struct sim_broker *broker = &sim->broker;
     struct core_config config = sim->profile.core;
-    broker->epoch++;
-    if (broker->epoch == 1) {
+    bool goes_on = broker->kept.disk != NULL && broker->epoch > 0;
+    broker->epoch += goes_on ? 0 : 1;
+    broker->wire = broker->epoch;
+    if (broker->epoch == 1 && !goes_on) {
         sim_new_id(sim, &broker->id);
     }
     config.seed = drv_rng_next(&sim->rng);
@@ -323,7 +365,7 @@ void sim_broker_start(struct sim *sim)
     config.client_endpoint_count = DRV_ARRAY_LEN(client_endpoints);
     config.worker_endpoints = worker_endpoints;
     config.worker_endpoint_count = DRV_ARRAY_LEN(worker_endpoints);
-    config.durability_max = DROVER_DURABILITY_MEMORY;
+    sim_store_open(sim, &config);
     config.defects = sim->config.defects;
     sim_trace(sim, "broker.start", broker->epoch, 0, 0);
     memset(broker->numbers, 0, sizeof broker->numbers);
@@ -332,19 +374,22 @@ void sim_broker_start(struct sim *sim)
     broker->wake_at_us = 0;
     drover_status status = core_new(&config, sim->now_us, &broker->core);
     DRV_ASSERT(status == DROVER_OK);
-    sim_checker_on_broker_start(sim);
+    sim_store_recover(sim);
+    sim_checker_on_broker_start(sim, goes_on);
     broker_open_turn(sim);
 }
 
 void sim_broker_fini(struct sim *sim)
 {
     core_destroy(&sim->broker.core);
+    sim_store_fini(sim);
 }
 
 static void broker_end(struct sim *sim)
 {
     struct sim_broker *broker = &sim->broker;
     sim_trace(sim, "broker.end", broker->epoch, broker->draining, 0);
+    sim_store_end(sim);
     core_destroy(&broker->core);
     broker->ends++;
     broker->wake++;
@@ -365,6 +410,11 @@ void sim_broker_crash(struct sim *sim)
         return;
     }
     sim_count(sim, SIM_FAULT_BROKER_CRASH_SEEN);
+    if (sim->broker.kept.store != NULL && !sim_once_in(sim, 3)) {
+        sim->broker.kept.dies = true; /* soon, in the middle of something */
+        return;
+    }
+    (void)sim_store_crash(sim);
     broker_end(sim);
 }
 

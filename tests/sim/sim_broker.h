@@ -3,7 +3,7 @@
  *
  * Plays the part of the broker's loop: gathers inputs for a turn, steps the core, ticks it,
  * applies the effects in order. Every effect passes the checker before it leaves. A restart
- * is a new core with a higher epoch and empty memory.
+ * is a new core with a higher epoch and empty memory, or one that recovers (sim_store.h).
  */
 #ifndef SIM_BROKER_H
 #define SIM_BROKER_H
@@ -13,6 +13,7 @@
 
 #include "core.h"
 #include "sim_net.h"
+#include "sim_store.h"
 
 struct sim;
 
@@ -28,7 +29,9 @@ struct sim_number { /* a connection as the core knows it */
 
 struct sim_broker {
     struct core *core; /* owned; NULL while the broker is down */
-    uint64_t epoch;
+    uint64_t epoch;    /* life: goes on over a restart that forgets nothing */
+    uint64_t wire;     /* the epoch in its messages; the same if nothing is kept */
+    struct sim_store kept;
     drover_id id;
     struct sim_number numbers[SIM_NUMBERS_MAX];
     bool turn_open; /* a turn is being gathered */
@@ -43,6 +46,9 @@ void sim_broker_start(struct sim *sim);
 void sim_broker_crash(struct sim *sim);
 void sim_broker_drain(struct sim *sim);
 void sim_broker_fini(struct sim *sim);
+
+/* The life to which an epoch on the wire belongs. */
+uint64_t sim_broker_life(const struct sim *sim, uint64_t wire);
 
 /* Inputs from the network. */
 void sim_broker_on_message(struct sim *sim, struct sim_conn *conn,

@@ -86,7 +86,8 @@ struct sim_checker {
 };
 
 /* ---- the broker ---- */
-void sim_checker_on_broker_start(struct sim *sim);
+/* goes_on: with everything that it knew. */
+void sim_checker_on_broker_start(struct sim *sim, bool goes_on);
 void sim_checker_on_heard(struct sim *sim, const struct sim_conn *conn,
                           const struct drv_message *message);
 void sim_checker_on_gone(struct sim *sim, const struct sim_conn *conn);

@@ -62,6 +62,16 @@ void sim_client_on_welcome(struct sim *sim, struct sim_peer *peer, bool resumed)
     sim_stream_on_welcome(sim, peer);
 }
 
+void sim_client_watch_anew(struct sim *sim, struct sim_peer *peer)
+{
+    for (uint32_t i = 0; i < sim->model.count; i++) {
+        struct sim_task *task = sim_model_task(&sim->model, i);
+        if (task->owner == peer->number && task->watched_by == peer->session_number) {
+            task->watched_by = 0;
+        }
+    }
+}
+
 void sim_client_on_disconnect(struct sim *sim, struct sim_peer *peer)
 {
     peer->client->unsettled = 0;

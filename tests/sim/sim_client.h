@@ -73,6 +73,8 @@ uint32_t sim_client_waits_for(struct sim *sim, const struct sim_peer *peer);
 
 void sim_client_greet(struct sim *sim, struct sim_peer *peer);
 void sim_client_on_welcome(struct sim *sim, struct sim_peer *peer, bool resumed);
+/* Watches do not outlive a broker: what is still wanted is asked for again. */
+void sim_client_watch_anew(struct sim *sim, struct sim_peer *peer);
 void sim_client_on_disconnect(struct sim *sim, struct sim_peer *peer);
 void sim_client_on_message(struct sim *sim, struct sim_peer *peer,
                            const struct drv_message *message);

@@ -42,6 +42,9 @@ static void spec_fancy(struct sim *sim, struct sim_task_spec *spec)
     spec->durability = chance(sim, 3)    ? DROVER_DURABILITY_SYNCED
                        : chance(sim, 15) ? DROVER_DURABILITY_MEMORY
                                          : DROVER_DURABILITY_DEFAULT;
+    if (sim->profile.durable && spec->durability == DROVER_DURABILITY_MEMORY) {
+        spec->durability = DROVER_DURABILITY_WRITTEN;
+    }
     spec->flags |= chance(sim, 6) ? DRV_SPEC_CANCEL_WITH_SESSION : 0u;
     spec->flags |= chance(sim, 4) ? DRV_SPEC_STRICT : 0u;
 }

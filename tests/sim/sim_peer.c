@@ -194,7 +194,9 @@ static void peer_on_welcome(struct sim *sim, struct sim_peer *peer,
     sim_net_agree(sim_net_find(sim, peer->conn), SIM_PEER_SIDE, message->epoch,
                   welcome->credit_bytes);
     peer->state = SIM_READY;
-    peer->epoch = message->epoch;
+    bool is_new_broker = peer->wire != message->epoch;
+    peer->epoch = sim_broker_life(sim, message->epoch);
+    peer->wire = message->epoch;
     peer->attempts = 0;
     peer->heartbeat_us = (int64_t)welcome->heartbeat_ms * 1000;
     peer->lease_us = (int64_t)welcome->lease_ms * 1000;
@@ -204,6 +206,9 @@ static void peer_on_welcome(struct sim *sim, struct sim_peer *peer,
         sim_worker_on_welcome(sim, peer, resumed);
     } else {
         sim_client_on_welcome(sim, peer, resumed);
+        if (is_new_broker) {
+            sim_client_watch_anew(sim, peer);
+        }
     }
     peer->resume = true;
 }

@@ -34,7 +34,8 @@ struct sim_peer {
     bool resume;             /* the session has been welcomed before */
     uint32_t conn;           /* when GREETING or READY */
     uint64_t generation;     /* of its timers; grows with every connection */
-    uint64_t epoch;          /* of the last WELCOME */
+    uint64_t epoch;          /* of the last WELCOME: the broker's life */
+    uint64_t wire;           /* the same as it stood in the message */
     unsigned attempts;       /* connections in a row that failed */
     uint64_t received;       /* highest message number received on this connection */
     bool repeated;           /* the present message has been here before, or is late */

@@ -17,25 +17,40 @@ enum {
 /* ---- the broker's side of the peers
  * ------------------------------------------------------------- */
 
-void sim_checker_on_broker_start(struct sim *sim)
+/* Nobody is connected, and nothing is stuck yet. */
+static void all_are_away(struct sim *sim)
 {
     struct sim_checker *checker = &sim->checker;
-    uint64_t arrival = checker->next_arrival;
-    memset(checker, 0, sizeof *checker);
-    checker->next_arrival = arrival;
     for (unsigned queue = 0; queue < SIM_QUEUE_COUNT; queue++) {
         for (unsigned type = 0; type < SIM_TYPE_COUNT; type++) {
             checker->stuck[queue][type].since_us = INT64_MAX;
-            for (unsigned i = 0; i < SIM_PRIORITIES; i++) {
-                checker->lines[queue][type][i] = (struct sim_line){.first = SIM_NO_TASK,
-                                                                   .last = SIM_NO_TASK};
-            }
         }
     }
     for (unsigned i = 0; i < SIM_SEATS; i++) {
         checker->seats[i].gone_us = INT64_MAX;
         checker->seats[i].conn = UINT32_MAX;
         checker->seats[i].heard_us = sim->now_us;
+    }
+}
+
+void sim_checker_on_broker_start(struct sim *sim, bool goes_on)
+{
+    struct sim_checker *checker = &sim->checker;
+    if (goes_on) {
+        all_are_away(sim);
+        return;
+    }
+    uint64_t arrival = checker->next_arrival;
+    memset(checker, 0, sizeof *checker);
+    checker->next_arrival = arrival;
+    all_are_away(sim);
+    for (unsigned queue = 0; queue < SIM_QUEUE_COUNT; queue++) {
+        for (unsigned type = 0; type < SIM_TYPE_COUNT; type++) {
+            for (unsigned i = 0; i < SIM_PRIORITIES; i++) {
+                checker->lines[queue][type][i] = (struct sim_line){.first = SIM_NO_TASK,
+                                                                   .last = SIM_NO_TASK};
+            }
+        }
     }
     for (uint32_t i = 0; i < sim->model.count; i++) {
         sim_model_task(&sim->model, i)->hold = SIM_HOLD_NONE;

@@ -101,4 +101,9 @@ void sim_profile_make(struct drv_rng *rng, struct sim_profile *out_profile)
     make_net(rng, profile);
     make_work(rng, profile);
     make_core(rng, profile);
+    profile->durable = coin(rng, 3);
+    if (profile->durable) {
+        profile->broker_ends_max += 3;
+        profile->faults |= profile->faults == 0 ? 0 : 1u << SIM_FAULT_BROKER_CRASH;
+    }
 }

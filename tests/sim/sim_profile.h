@@ -72,6 +72,7 @@ struct sim_profile {
     bool large_payloads;
     bool tight;              /* small limits in the core */
     bool short_keep;         /* results are kept for seconds */
+    bool durable;            /* the broker has a journal */
     struct core_config core; /* without id, epoch, names */
 };
 

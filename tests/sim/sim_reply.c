@@ -213,7 +213,10 @@ static void retry_answered(struct sim *sim, struct sim_peer *peer,
     struct sim_task *task = sim_model_task(&sim->model, request->first_new + position);
     if (code == DROVER_OK) {
         sim_count(sim, SIM_RETRY_SEEN);
-        task_acked(sim, peer, task, level != 0 ? level : DROVER_DURABILITY_MEMORY);
+        /* The reply to a retry names no level: it is that of the origin. */
+        uint32_t implied = sim->profile.durable ? DROVER_DURABILITY_DEFAULT
+                                                : DROVER_DURABILITY_MEMORY;
+        task_acked(sim, peer, task, level != 0 ? level : implied);
         task->watched_by = 0;
         return;
     }

@@ -38,6 +38,8 @@
     X(FAULT_PEER_PAUSE, "peer stopped for a moment")                     \
     X(FAULT_BROKER_CRASH, "broker killed")                               \
     X(FAULT_BROKER_DRAIN, "broker ended gracefully")                     \
+    X(TURN_KEPT, "broker died in a turn that the disk had")              \
+    X(TURN_LOST, "broker died in a turn that the disk had not")          \
     X(FAULT_STRANGER, "stranger knocked")                                \
     X(FAULT_FORGED, "result forged")
 
@@ -94,6 +96,7 @@
     X(ATTACHED, "leases attached")                                \
     X(KEPT, "leases kept over a reconnect")                       \
     X(ADOPTED, "leases of an earlier broker taken over")          \
+    X(RECOVERED, "brokers that went on with what was kept")       \
     X(CONFIRMED, "leases that waited for GO")                     \
     X(NO_CONTACT, "workers that gave up for lack of contact")     \
     X(WORKER_DRAINED, "workers drained")                          \

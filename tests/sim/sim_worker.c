@@ -373,7 +373,7 @@ void sim_worker_on_settled(struct sim *sim, struct sim_peer *peer, uint64_t toke
     for (uint32_t i = worker->book_count; i-- > 0;) {
         struct sim_lease *lease = &worker->book[i];
         if (lease->state == SIM_DONE && lease->token == token && token != 0) {
-            sim_book_remember(worker, &lease->ref, lease->epoch);
+            sim_book_remember(worker, &lease->ref, lease->wire);
             sim_book_remove(worker, lease);
         }
     }

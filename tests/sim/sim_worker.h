@@ -23,7 +23,8 @@ enum sim_lease_state { SIM_UNSTARTED, SIM_ASKING, SIM_RUNNING, SIM_ZOMBIE, SIM_D
 struct sim_lease {
     uint64_t serial; /* never used again; order of arrival */
     struct drv_ref ref;
-    uint64_t epoch; /* of the broker that gave it */
+    uint64_t epoch; /* life of the broker that gave it */
+    uint64_t wire;  /* its epoch in messages */
     enum sim_lease_state state;
     unsigned type;
     uint32_t payload;

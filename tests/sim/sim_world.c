@@ -103,6 +103,7 @@ static void peer_add(struct sim *sim, enum sim_role role)
 static void world_begin(struct sim *sim)
 {
     const struct sim_profile *profile = &sim->profile;
+    sim_store_init(sim);
     sim_broker_start(sim);
     sim->client_count = profile->clients;
     sim->worker_count = profile->workers;
@@ -340,7 +341,7 @@ static void world_on_event(struct sim *sim, const struct sim_event *event)
         sim_net_on_break(sim, event->who, side, (event->arg & 2) != 0);
         break;
     case SIM_EVENT_TURN:
-        if (event->arg == sim->broker.epoch) {
+        if (event->arg == sim->broker.wire) {
             sim_broker_on_turn(sim);
         }
         break;

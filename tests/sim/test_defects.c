@@ -28,7 +28,8 @@ struct defect {
 static const struct defect defects[] = {
     DEFECT(accept_stale_result, "ended twice", "ended by another attempt", "present attempt"),
     DEFECT(start_after_cancel, "after its cancel was acknowledged"),
-    DEFECT(forget_on_requeue, "never told", "never ends", "stands still", "records make"),
+    DEFECT(forget_on_requeue, "never told", "never ends", "stands still", "records make",
+           "beyond the worker's credit"),
     DEFECT(double_lease, "another lease is live", "before its worker gave it back"),
     DEFECT(ignore_credit, "beyond the worker's credit", "than its credit"),
     DEFECT(reuse_attempt, "attempt number that was used"),
@@ -41,6 +42,8 @@ static const struct defect defects[] = {
     DEFECT(grow_unbounded, "beyond its limit", "memory is"),
     DEFECT(stall_ready, "stands still", "one of higher priority", "never told"),
     DEFECT(lose_event, "the end at that place is another"),
+    DEFECT(early_ack, "is not in the records", "not answered", "increments make"),
+    DEFECT(forget_reply, "took effect twice", "increments make", "surprise"),
 };
 
 /* A switch that nobody tests would be worth nothing. */

@@ -145,6 +145,27 @@ static void test_request_resent_takes_effect_once(void **state)
     expect_restorable(bench);
 }
 
+/* An array is opened and watched in one request; sent again after a restart it is not opened
+ * again, but watched. */
+static void test_request_resent_watches_again(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    struct drv_spec spec = watched("work");
+    array_open_with(bench, 1, &spec, 1, val_nil());
+    reborn(bench);
+    hello_client(bench, 1, 9001, true);
+    (void)welcomed(bench, 1);
+    array_open_with(bench, 1, &spec, 1, val_nil());
+    expect_ok(bench, 1);
+    array_filled(bench, 1, 1, 0, 1);
+    array_sealed(bench, 1, 1, 1);
+    cancel(bench, 1, 1);
+    bench_turn(bench);
+    struct drv_outcome ends[4];
+    assert_int_equal(outcomes(bench, 1, ends, 4), 2);
+}
+
 /* Remarks of a refused entry come again with their texts. */
 static void test_reply_keeps_remarks(void **state)
 {
@@ -667,6 +688,7 @@ int main(void)
         DURABLE_TEST(test_lease_listed_is_adopted_unlisted_is_free),
         DURABLE_TEST(test_worker_missing_is_lost_after_window),
         DURABLE_TEST(test_request_resent_takes_effect_once),
+        DURABLE_TEST(test_request_resent_watches_again),
         DURABLE_TEST(test_reply_keeps_remarks),
         DURABLE_TEST(test_array_in_all_states_is_restored),
         DURABLE_TEST(test_array_open_of_ended_session_is_cancelled),
