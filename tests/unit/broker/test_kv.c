@@ -223,7 +223,7 @@ static void test_watch_of_much_with_a_small_window(void **state)
     struct bench *bench = *state;
     client(bench, 1);
     for (int i = 0; i < 10; i++) {
-        char key[8];
+        char key[16];
         (void)snprintf(key, sizeof key, "k%d", i);
         (void)set(bench, key, "x", 0);
     }
