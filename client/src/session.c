@@ -353,6 +353,9 @@ static void on_welcome(struct drv_session *session, const struct drv_message *me
     } else {
         /* the broker that knows all of it */
     }
+    if (session->is_known && message->epoch != session->welcomed_epoch) {
+        session_streams_anew(session); /* their numbers were those of the last life */
+    }
     session->welcomed_epoch = message->epoch;
     session->state = SESSION_UP;
     session->is_known = true;

@@ -147,6 +147,7 @@ void session_on_results(struct drv_session *session, const struct drv_results *r
 
 /* session_stream.c */
 void session_streams_rewind(struct drv_session *session); /* the connection is gone */
+void session_streams_anew(struct drv_session *session);   /* another life of the broker */
 void session_streams_end(struct drv_session *session, drover_status status);
 void session_flush_streams(struct drv_session *session);
 void session_on_stream(struct drv_session *session, const struct drv_message *message);

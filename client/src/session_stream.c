@@ -124,6 +124,18 @@ void session_streams_rewind(struct drv_session *session)
     }
 }
 
+void session_streams_anew(struct drv_session *session)
+{
+    DRV_LIST_EACH_SAFE(link, &session->subscriptions)
+    {
+        struct drv_subscription *subscription = subscription_of(link);
+        begin_anew(subscription);
+        subscription->was_asked = false; /* told already */
+        subscription->wanted.taken = 0;
+        subscription->pending.message.subscribe.taken = 0;
+    }
+}
+
 void session_streams_end(struct drv_session *session, drover_status status)
 {
     struct drv_list *link;

@@ -205,10 +205,11 @@ static void peer_on_welcome(struct sim *sim, struct sim_peer *peer,
     if (peer->role == SIM_WORKER) {
         sim_worker_on_welcome(sim, peer, resumed);
     } else {
-        sim_client_on_welcome(sim, peer, resumed);
         if (is_new_broker) {
             sim_client_watch_anew(sim, peer);
+            sim_stream_on_session_lost(peer); /* its numbers mean nothing any more */
         }
+        sim_client_on_welcome(sim, peer, resumed);
     }
     peer->resume = true;
 }
