@@ -2,10 +2,12 @@
 #include "command.h"
 
 #include "check.h"
+#include "deadline.h"
 #include "endpoint.h"
 #include "input.h"
 #include "print.h"
 #include "target.h"
+#include "task_meter.h"
 #include "task_options.h"
 
 static const struct drv_option options[] = {
@@ -31,6 +33,28 @@ static int print_id(const struct cli *cli, const drover_id *id)
     return CLI_OK;
 }
 
+/* Waits for the end, and shows meanwhile how far it is. */
+static drover_status await(const struct cli *cli, drover_future *future,
+                           const drover_outcome **out_outcome)
+{
+    struct deadline deadline = deadline_in(cli_duration(cli, "wait-timeout"));
+    drover_task_ref task = {drover_future_id(future), DROVER_INDEX_NONE};
+    struct task_meter meter;
+    drover_status status;
+    task_meter_open(&meter);
+    for (;;) {
+        int64_t left_ms = deadline_left(deadline);
+        int64_t slice_ms = task_meter_slice(&meter, left_ms);
+        status = drover_future_outcome(future, slice_ms, out_outcome);
+        if (status != DROVER_TIMEOUT || slice_ms == left_ms) {
+            break;
+        }
+        task_meter_update(&meter, cli, &task);
+    }
+    task_meter_hide(&meter);
+    return status;
+}
+
 /* Submit and watch in one: the result is released once it came, and a restart is told as
  * `lost`. */
 static int submit_and_wait(struct cli *cli, const char *type, const drover_value *payload,
@@ -47,7 +71,7 @@ static int submit_and_wait(struct cli *cli, const char *type, const drover_value
     }
     drover_id id = drover_future_id(future);
     task_warn_unoffered(cli, &id, type);
-    status = drover_future_outcome(future, cli_duration(cli, "wait-timeout"), &outcome);
+    status = await(cli, future, &outcome);
     target_format(&id, DROVER_INDEX_NONE, text);
     (void)snprintf(what, sizeof(what), "task %s has not ended", text);
     int code = CLI_OK;

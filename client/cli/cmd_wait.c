@@ -6,6 +6,7 @@
 #include "doc.h"
 #include "print.h"
 #include "target.h"
+#include "task_meter.h"
 #include "tasks.h"
 
 #include <stdlib.h>
@@ -37,6 +38,11 @@ struct round {
     size_t count;
 };
 
+struct progress {
+    struct task_meter meter;
+    drover_map_progress ends; /* of several tasks */
+};
+
 static int print_end(const struct cli *cli, const drover_outcome *outcome)
 {
     char task[TARGET_TEXT_MAX];
@@ -59,15 +65,38 @@ static int print_end(const struct cli *cli, const drover_outcome *outcome)
     return code;
 }
 
-/* Prints the ends as they come. */
+/* The next end. Meanwhile a terminal shows how far the one task is, or how many have ended. */
+static drover_status next_end(const struct cli *cli, drover_completions *completions,
+                              struct deadline deadline, const drover_task_ref *only,
+                              struct progress *progress, drover_outcome **out_outcome)
+{
+    for (;;) {
+        int64_t left_ms = deadline_left(deadline);
+        int64_t slice_ms = task_meter_slice(&progress->meter, left_ms);
+        drover_status status = drover_completions_next(completions, slice_ms, out_outcome);
+        if (status != DROVER_TIMEOUT || slice_ms == left_ms) {
+            task_meter_hide(&progress->meter);
+            return status;
+        }
+        if (only != NULL) {
+            task_meter_update(&progress->meter, cli, only);
+        } else {
+            progress->ends.ended = progress->ends.total - drover_completions_count(completions);
+            meter_update(&progress->meter.meter, &progress->ends);
+        }
+    }
+}
+
+/* Prints the ends as they come; only: the task, if it is one. */
 static int wait_round(const struct cli *cli, drover_completions *completions,
-                      struct deadline deadline)
+                      struct deadline deadline, const drover_task_ref *only)
 {
     int worst = CLI_OK;
+    struct progress progress = {.ends.total = drover_completions_count(completions)};
+    task_meter_open(&progress.meter);
     for (;;) {
         drover_outcome *outcome = NULL;
-        drover_status status = drover_completions_next(completions, deadline_left(deadline),
-                                                       &outcome);
+        drover_status status = next_end(cli, completions, deadline, only, &progress, &outcome);
         if (status == DROVER_UNKNOWN) {
             return worst;
         }
@@ -95,8 +124,9 @@ static int wait_named(struct cli *cli, const drover_task_ref *tasks, size_t coun
     for (size_t i = 0; status == DROVER_OK && i < count; i++) {
         status = drover_completions_add(completions, &tasks[i].id, tasks[i].index);
     }
-    int code = status == DROVER_OK ? wait_round(cli, completions, deadline)
-                                   : cli_failed(cli, status, "wait");
+    int code = status == DROVER_OK
+                   ? wait_round(cli, completions, deadline, count == 1 ? tasks : NULL)
+                   : cli_failed(cli, status, "wait");
     drover_completions_destroy(&completions);
     return code;
 }
@@ -128,7 +158,7 @@ static int wait_page(struct cli *cli, struct deadline deadline, size_t *out_coun
     int code = status == DROVER_OK ? tasks_walk(cli, &filter, ROUND_MAX, add_row, &round)
                                    : cli_failed(cli, status, "wait");
     if (code == CLI_OK) {
-        code = wait_round(cli, round.completions, deadline);
+        code = wait_round(cli, round.completions, deadline, NULL);
     }
     drover_completions_destroy(&round.completions);
     *out_count = round.count;

@@ -19,10 +19,9 @@ void meter_open(struct meter *meter)
     meter->begin_ms = drv_clock_now_ms();
 }
 
-static void format_bar(const drover_map_progress *progress, char *out_text)
+void meter_bar(uint64_t done, uint64_t total, char out_text[METER_BAR_MAX])
 {
-    uint64_t total = progress->total > 0 ? progress->total : 1;
-    size_t filled = (size_t)(progress->ended * BAR_WIDTH / total);
+    size_t filled = total > 0 ? (size_t)(done * BAR_WIDTH / total) : 0;
     out_text[0] = '[';
     for (size_t i = 0; i < BAR_WIDTH; i++) {
         out_text[i + 1] = i < filled ? '#' : ' ';
@@ -33,13 +32,13 @@ static void format_bar(const drover_map_progress *progress, char *out_text)
 void meter_format(const drover_map_progress *progress, uint64_t elapsed_ms, size_t width,
                   char *out_text, size_t size)
 {
-    char bar[BAR_WIDTH + 4] = "";
+    char bar[METER_BAR_MAX] = "";
     char total[32] = "...";
     char failed[48] = "";
     char age[HUMAN_TEXT_MAX];
     char line[256];
     if (progress->total > 0) {
-        format_bar(progress, bar);
+        meter_bar(progress->ended, progress->total, bar);
         (void)snprintf(total, sizeof(total), "%" PRIu64, progress->total);
     }
     if (progress->failed > 0) {
@@ -53,11 +52,19 @@ void meter_format(const drover_map_progress *progress, uint64_t elapsed_ms, size
     (void)snprintf(out_text, size, "%.*s", (int)shown, line);
 }
 
-static size_t terminal_width(void)
+size_t meter_width(void)
 {
     struct winsize size;
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1U
                                                                            : WIDTH_DEFAULT - 1;
+}
+
+void meter_draw(struct meter *meter, const char *line)
+{
+    (void)fflush(stdout);
+    (void)fprintf(stderr, "\r\033[K%s", line);
+    (void)fflush(stderr);
+    meter->is_drawn = true;
 }
 
 void meter_update(struct meter *meter, const drover_map_progress *progress)
@@ -71,11 +78,8 @@ void meter_update(struct meter *meter, const drover_map_progress *progress)
         return;
     }
     meter->drawn_ms = now_ms;
-    meter_format(progress, now_ms - meter->begin_ms, terminal_width(), line, sizeof(line));
-    (void)fflush(stdout);
-    (void)fprintf(stderr, "\r\033[K%s", line);
-    (void)fflush(stderr);
-    meter->is_drawn = true;
+    meter_format(progress, now_ms - meter->begin_ms, meter_width(), line, sizeof(line));
+    meter_draw(meter, line);
 }
 
 void meter_hide(struct meter *meter)

@@ -176,6 +176,16 @@ static drover_status chatter(drover_job *job, const drover_value *in, drover_val
     return drover_value_new_int(count, out_result);
 }
 
+/* Says that it is at 45 %, and stays there until it is cancelled. */
+static drover_status halfway(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    (void)in;
+    drover_job_progress(job, 450, "nearly half");
+    while (drover_job_sleep_ms(job, 1000) == DROVER_OK) {
+    }
+    return drover_value_new_nil(out_result) == DROVER_OK ? DROVER_CANCELLED : DROVER_NOMEM;
+}
+
 /* "out TEXT\n" to stdout and "err TEXT\n" to stderr. */
 static drover_status speak(drover_job *job, const drover_value *in, drover_value **out_result)
 {
@@ -385,8 +395,9 @@ static drover_status perish(drover_job *job, const drover_value *in, drover_valu
 DROVER_MODULE("rough", "1", {"deaf", deaf, 0}, {"stubborn", stubborn, 0}, {"tree", tree, 0},
               {"careless", careless, 0}, {"leave", leave, 0}, {"scribble", scribble, 0},
               {"shared", shared, 0}, {"bulk", bulk, 0}, {"chatter", chatter, 0},
-              {"compare", compare, 0}, {"forget", forget, 0}, {"speak", speak, 0},
-              {"flood", flood, 0}, {"mumble", mumble, 0}, {"spout", spout, 0},
-              {"hold", hold, DROVER_THREAD_SAFE}, {"numb", numb, DROVER_THREAD_SAFE},
-              {"tally", tally, DROVER_THREAD_SAFE}, {"keep", keep, DROVER_THREAD_SAFE},
-              {"perish", perish, DROVER_THREAD_SAFE}, {"gate", gate, DROVER_THREAD_SAFE});
+              {"halfway", halfway, 0}, {"compare", compare, 0}, {"forget", forget, 0},
+              {"speak", speak, 0}, {"flood", flood, 0}, {"mumble", mumble, 0},
+              {"spout", spout, 0}, {"hold", hold, DROVER_THREAD_SAFE},
+              {"numb", numb, DROVER_THREAD_SAFE}, {"tally", tally, DROVER_THREAD_SAFE},
+              {"keep", keep, DROVER_THREAD_SAFE}, {"perish", perish, DROVER_THREAD_SAFE},
+              {"gate", gate, DROVER_THREAD_SAFE});
