@@ -88,8 +88,9 @@ static int start(struct drv_options *options, int argc, const char *const *argv)
 
 int main(int argc, char **argv)
 {
+    static const struct tool_decoder decoder = {.kind_name = core_save_kind_name};
     if (argc > 1 && strcmp(argv[1], "journal") == 0) {
-        return tool_main(argc - 1, (const char *const *)argv + 1, NULL, stdout, stderr);
+        return tool_main(argc - 1, (const char *const *)argv + 1, &decoder, stdout, stderr);
     }
     struct drv_options *options = NULL;
     if (drv_options_new(&settings_program, &options) != DROVER_OK) {

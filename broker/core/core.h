@@ -215,6 +215,9 @@ enum core_save_kind {
     CORE_SAVE_KINDS
 };
 
+/* "task"; NULL for a kind that there is not. */
+const char *core_save_kind_name(uint16_t kind);
+
 struct core_save {
     uint16_t kind; /* enum core_save_kind */
     uint32_t index;

@@ -5,6 +5,20 @@
 
 #include <stdlib.h>
 
+const char *core_save_kind_name(uint16_t kind)
+{
+    static const char *const names[CORE_SAVE_KINDS] = {
+        [CORE_SAVE_BROKER] = "broker",   [CORE_SAVE_TASK] = "task",
+        [CORE_SAVE_UNIT] = "unit",       [CORE_SAVE_RUN] = "run",
+        [CORE_SAVE_RUN_DUE] = "run_due", [CORE_SAVE_RETRIED] = "retried",
+        [CORE_SAVE_FORGET] = "forget",   [CORE_SAVE_SESSION] = "session",
+        [CORE_SAVE_REPLIES] = "replies", [CORE_SAVE_SESSION_END] = "session_end",
+        [CORE_SAVE_KV] = "kv",           [CORE_SAVE_KV_DELETE] = "kv_delete",
+        [CORE_SAVE_QUEUE] = "queue",
+    };
+    return kind < CORE_SAVE_KINDS ? names[kind] : NULL;
+}
+
 /* Bytes of heads and entries that survive a turn. */
 enum { SAVE_BYTES_KEEP = 1024 * 1024, SAVE_ITEMS_KEEP = 8192 };
 

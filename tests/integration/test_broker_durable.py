@@ -70,6 +70,19 @@ class Durable(unittest.TestCase):
         self.assertNotEqual(self.fleet.drover("show", weak, check=False).returncode, 0)
         self.done()
 
+    def test_dump_names_what_is_in_the_journal(self):
+        broker = self.broker().wait_ready()
+        self.fleet.submit("square", "12")
+        self.fleet.drover("kv", "set", "name", '"value"')
+        self.assertEqual(broker.terminate(), 0)
+        done = subprocess.run([os.path.join(BIN, "drover-broker"), "journal", "dump",
+                               self.fleet.path("data")], capture_output=True, text=True,
+                              check=True, timeout=DEADLINE * SCALE)
+        names = {word for line in done.stdout.splitlines() for word in line.split()
+                 if word.startswith("name=")}
+        self.assertLessEqual({"name=task", "name=session", "name=kv"}, names)
+        self.done()
+
     def test_second_broker_on_the_data_is_refused(self):
         self.broker().wait_ready()
         second = self.fleet.start(
