@@ -38,7 +38,7 @@ class Faults(unittest.TestCase):
 
     def test_killed_worker_s_task_runs_elsewhere(self):
         self.start("a", "b")
-        task = self.fleet.submit("sleep", "1500")
+        task = self.fleet.submit("sleep", str(1500 * SCALE))
         first = self.until_running(task)
         self.workers[first].kill()
         document = self.fleet.until_state(task, "succeeded")
@@ -52,7 +52,7 @@ class Faults(unittest.TestCase):
 
     def test_stopped_worker_s_late_result_is_stale(self):
         self.start("a", "b")
-        task = self.fleet.submit("sleep", "400")
+        task = self.fleet.submit("sleep", str(1000 * SCALE))
         first = self.until_running(task)
         self.workers[first].signal(signal.SIGSTOP)
         self.workers[first].until_stopped()
@@ -134,7 +134,7 @@ class Faults(unittest.TestCase):
 
     def test_terminated_worker_loses_nothing(self):
         self.start("a")
-        running = self.fleet.submit("sleep", "600")
+        running = self.fleet.submit("sleep", str(600 * SCALE))
         self.until_running(running)
         waiting = [self.fleet.submit("square", str(n)) for n in range(20)]
         worker = self.workers["a"]
@@ -153,7 +153,7 @@ class Faults(unittest.TestCase):
     def test_drain_beyond_its_grace_gives_tasks_back(self):
         self.broker = self.fleet.broker(*QUICK)
         worker = self.fleet.worker("--name", "a", "--slots", "1", "--grace", "100ms")
-        task = self.fleet.submit("sleep", "1200")
+        task = self.fleet.submit("sleep", str(1200 * SCALE))
         self.fleet.until_state(task, "running")
         self.assertEqual(worker.terminate(), 0)
         self.fleet.until_state(task, "queued")

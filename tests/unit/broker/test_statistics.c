@@ -136,7 +136,9 @@ static void test_statistics_of_all_workers_are_paged(void **state)
         pages++;
         cursor_len = page.cursor.len;
         assert_true(cursor_len <= sizeof cursor);
-        memcpy(cursor, page.cursor.ptr, cursor_len);
+        if (cursor_len > 0) {
+            memcpy(cursor, page.cursor.ptr, cursor_len);
+        }
         msgpack_unpacked_destroy(&page.unpacked);
     } while (cursor_len > 0);
     assert_int_equal(seen, (1u << WORKERS) - 1);
