@@ -191,10 +191,11 @@ drover_status settings_read(const struct drv_options *options, struct settings *
     settings.data[0] = '\0';
     if (has_data) {
         const char *data = drv_options_string(options, "data");
-        if (data[0] == '\0' || strlen(data) >= DATA_DIR_MAX) {
+        size_t len = strlen(data);
+        if (len == 0 || len >= DATA_DIR_MAX) {
             return drv_problem_set(problem, DROVER_INVALID, "--data: not a path");
         }
-        (void)strcpy(settings.data, data);
+        memcpy(settings.data, data, len + 1);
     }
     settings.log_level = (enum drv_log_level)drv_options_choice(options, "log-level");
     core_config_init(&settings.core);

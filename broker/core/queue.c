@@ -312,7 +312,7 @@ void line_restore(struct core *core, struct line *line, struct place *place)
         line_return(core, line, place);
         return;
     }
-    DRV_ASSERT(place->where == PLACE_OUT && place->arrival > 0);
+    DRV_ASSERT(place->where == PLACE_OUT && place->arrival > 0 && line->fifo.prev != NULL);
     place->where = PLACE_FIFO;
     drv_list_push_back(&line->fifo, &place->link);
     if (line_head(line) == place) {

@@ -35,15 +35,15 @@ static bool has(const struct local_spec *spec, const char *key, const char *valu
     return false;
 }
 
-drover_status endpoint_add_key(struct drv_buffer *text, const char *key, const char *value)
+drover_status endpoint_add_key(struct drv_buffer *endpoint, const char *key, const char *value)
 {
-    char mark = memchr(text->bytes, '?', text->len) != NULL ? '&' : '?';
-    drover_status status = drv_buffer_printf(text, "%c%s=", mark, key);
+    char mark = memchr(endpoint->bytes, '?', endpoint->len) != NULL ? '&' : '?';
+    drover_status status = drv_buffer_printf(endpoint, "%c%s=", mark, key);
     for (const char *at = value; status == DROVER_OK && *at != '\0'; at++) {
         unsigned char byte = (unsigned char)*at;
         status = isalnum(byte) != 0 || strchr("/._:-", byte) != NULL
-                     ? drv_buffer_append_byte(text, byte)
-                     : drv_buffer_printf(text, "%%%02X", byte);
+                     ? drv_buffer_append_byte(endpoint, byte)
+                     : drv_buffer_printf(endpoint, "%%%02X", byte);
     }
     return status;
 }

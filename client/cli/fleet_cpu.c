@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+enum { FIELD_PARENT = 0, FIELD_USER = 10, FIELD_SYSTEM = 11, FIELDS = 12 };
 enum { PROCESSES_MAX = 4096, DEPTH_MAX = 16, STAT_MAX = 1024 };
 
 static const char BROKER[] = "drover-broker";
@@ -19,6 +20,25 @@ struct process {
     uint64_t used_us;
     bool is_broker;
 };
+
+/* Those behind the name and the state, a letter; see proc(5). Negative ones come out wrong. */
+static bool read_fields(const char *text, uint64_t fields[FIELDS])
+{
+    char *at = NULL;
+    size_t skipped = strspn(text, " ");
+    if (text[skipped] == '\0') {
+        return false;
+    }
+    text += skipped + 1;
+    for (size_t i = 0; i < FIELDS; i++) {
+        fields[i] = strtoull(text, &at, 10);
+        if (at == text) {
+            return false;
+        }
+        text = at;
+    }
+    return true;
+}
 
 /* /proc/PID/stat; the name, in parentheses, may hold anything. */
 static bool read_process(pid_t pid, struct process *out_process)
@@ -35,21 +55,17 @@ static bool read_process(pid_t pid, struct process *out_process)
     text[len] = '\0';
     const char *name = strchr(text, '(');
     const char *end = strrchr(text, ')');
-    long parent = 0;
-    unsigned long user = 0;
-    unsigned long system = 0;
-    if (name == NULL || end == NULL ||
-        sscanf(end + 1, " %*c %ld %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &parent, &user,
-               &system) != 3) {
+    uint64_t fields[FIELDS];
+    if (name == NULL || end == NULL || !read_fields(end + 1, fields)) {
         return false;
     }
     uint64_t tick_us = 1000000U / (uint64_t)sysconf(_SC_CLK_TCK);
     size_t name_len = (size_t)(end - name - 1);
-    *out_process = (struct process){.pid = pid,
-                                    .parent = (pid_t)parent,
-                                    .used_us = ((uint64_t)user + system) * tick_us,
-                                    .is_broker = name_len == strlen(BROKER) &&
-                                                 memcmp(name + 1, BROKER, name_len) == 0};
+    *out_process = (struct process){
+        .pid = pid,
+        .parent = (pid_t)fields[FIELD_PARENT],
+        .used_us = (fields[FIELD_USER] + fields[FIELD_SYSTEM]) * tick_us,
+        .is_broker = name_len == strlen(BROKER) && memcmp(name + 1, BROKER, name_len) == 0};
     return true;
 }
 

@@ -390,8 +390,8 @@ void drover_stream_close(drover_stream **stream)
     drv_session_unsubscribe(s->client->session, &s->subscription);
     drv_client_nudge(s->client);
     drv_client_end_call(s->client, DROVER_OK);
-    struct drv_list *link;
-    while ((link = drv_list_pop_front(&s->items)) != NULL) {
+    DRV_LIST_EACH_SAFE(link, &s->items)
+    {
         free(DRV_LIST_ITEM(link, struct item, link));
     }
     free(s->strings);
