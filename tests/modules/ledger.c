@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -28,14 +29,19 @@ static drover_status enter(drover_job *job, const drover_value *in, drover_value
 {
     const char *text;
     size_t len;
-    char copy[LINE_MAX_BYTES], path[LINE_MAX_BYTES], name[64], line[128];
-    unsigned ms;
+    char copy[LINE_MAX_BYTES], line[128];
     if (drover_value_get_string(in, &text, &len) || len >= sizeof(copy)) {
         return drover_job_fail(job, "bad-arg", "a string wanted");
     }
     memcpy(copy, text, len);
     copy[len] = '\0';
-    if (sscanf(copy, "%511s %63s %u", path, name, &ms) != 3) {
+    char *rest = NULL;
+    char *end = NULL;
+    const char *path = strtok_r(copy, " ", &rest);
+    const char *name = strtok_r(NULL, " ", &rest);
+    const char *digits = strtok_r(NULL, " ", &rest);
+    unsigned long ms = digits != NULL ? strtoul(digits, &end, 10) : 0;
+    if (digits == NULL || *end != '\0') {
         return drover_job_fail(job, "bad-arg", "FILE NAME MS wanted");
     }
     (void)snprintf(line, sizeof(line), "%s %" PRIu32 "\n", name, drover_job_attempt(job));

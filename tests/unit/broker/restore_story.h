@@ -56,6 +56,7 @@ static inline void whole_copy(struct core *core, int64_t now, struct bench_log *
     (void)core_tick(core, now);
     log_take(out_log, core);
     core_effects_clear(core);
+    assert_non_null(out_log->records); /* the broker's own record at least */
     qsort(out_log->records, out_log->count, sizeof *out_log->records, record_order);
 }
 
