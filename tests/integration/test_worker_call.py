@@ -10,7 +10,8 @@ import unittest
 from fleet import BIN, DEADLINE, SCALE, Fleet, module
 
 # Where the build is instrumented, a signal is to end the process all the same.
-ASAN = os.environ.get("ASAN_OPTIONS", "") + ":handle_segv=0"
+PLAIN_SIGNALS = {name: os.environ.get(name, "") + ":handle_segv=0"
+                 for name in ("ASAN_OPTIONS", "TSAN_OPTIONS")}
 ECHO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "unit", "worker",
                     "persist_echo.py")
 CONFIG = """
@@ -44,7 +45,7 @@ class Call(unittest.TestCase):
                    module("demo"), "--allow-exec", "sh", "--call", *words]
         done = subprocess.run(command, input=stdin, capture_output=True, check=False,
                               timeout=DEADLINE * SCALE, cwd=self.fleet.folder,
-                              env={**os.environ, "ASAN_OPTIONS": ASAN})
+                              env={**os.environ, **PLAIN_SIGNALS})
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
     def assert_refused(self, *words, code=64, text="", stdin=b""):
