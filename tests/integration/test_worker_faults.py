@@ -106,7 +106,7 @@ class Faults(unittest.TestCase):
         self.broker = self.fleet.broker("--heartbeat", "100ms")
         for name in "ab":
             self.fleet.worker("--name", name, "--slots", "1")
-        paths = [self.large(f"large{n}", 24 + n) for n in range(3)]
+        paths = [self.large(f"large{n}", 17 + n) for n in range(3 if SCALE == 1 else 2)]
         clients = [self.echo(path) for path in paths]
         for client, path in zip(clients, paths):
             self.assertEqual(client.wait(3 * DEADLINE * SCALE), 0)
@@ -119,7 +119,7 @@ class Faults(unittest.TestCase):
         self.broker = self.fleet.broker("--lease", "2s")
         worker = self.fleet.worker("--name", "a", "--slots", "1")
         self.fleet.drover("queue", "pause", "default")
-        client = self.echo(self.large("large", 40))
+        client = self.echo(self.large("large", 20))
         until(lambda: self.fleet.status()["tasks"]["queued"] == 1, "the payload is at the broker")
         worker.signal(signal.SIGSTOP)
         worker.until_stopped()

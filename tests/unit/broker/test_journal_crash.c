@@ -145,7 +145,7 @@ static void blackout_init(struct blackout *blackout, struct owner *owner, uint64
     *blackout = (struct blackout){.owner = owner,
                                   .all = is_watched ? 1 : CHOICES_FEW,
                                   .samples = is_watched ? 1 : SAMPLES,
-                                  .skip = is_watched ? 3 : 0,
+                                  .skip = is_watched ? 31 : 0,
                                   .again = 8};
     drv_rng_init(&blackout->rng, seed);
 }
