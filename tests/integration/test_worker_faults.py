@@ -101,7 +101,6 @@ class Faults(unittest.TestCase):
             return subprocess.Popen([os.path.join(BIN, "drover"), "submit", "echo", "--raw", path,
                                      "--wait"], stdout=out, env=self.fleet.environment())
 
-    @unittest.skipIf(SCALE > 4, "megabytes take minutes where every access is watched")
     def test_large_payloads_travel_while_heartbeats_go_on(self):
         """Each is more than a connection's queue holds beside it, and two are under way at once."""
         self.broker = self.fleet.broker("--heartbeat", "100ms")
@@ -116,7 +115,6 @@ class Faults(unittest.TestCase):
         self.assertEqual(self.fleet.status()["tasks"]["retried"], 0)
         self.done()
 
-    @unittest.skipIf(SCALE > 4, "megabytes take minutes where every access is watched")
     def test_worker_that_stopped_amid_a_large_payload_comes_back(self):
         self.broker = self.fleet.broker("--lease", f"{2 * SCALE}s")
         worker = self.fleet.worker("--name", "a", "--slots", "1")
