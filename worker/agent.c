@@ -498,6 +498,9 @@ static int64_t turn(struct worker_agent *agent)
     worker_bridge_poll(&agent->bridge, now_us);
     worker_pulse_tell(&agent->pulse, agent->session, now_us);
     int64_t next_us = advance(agent, now_us);
+    if (!agent->bridge.is_gone) {
+        pool_commit(agent->bridge.pool, now_us);
+    }
     next_us = earlier(
         next_us, worker_pulse_ask(&agent->pulse, living_pool(agent), agent->session, now_us));
     if (agent->connection != NULL) {

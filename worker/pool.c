@@ -264,6 +264,7 @@ static void init(struct pool *pool, const struct pool_config *config)
     }
     drv_rng_init(&pool->rng, drv_clock_now_us() ^ (uint64_t)getpid() << 32);
     drv_table_init(&pool->runs, 0, run_has_token);
+    drv_slab_init(&pool->run_slab, sizeof(struct run));
     drv_heap_init(&pool->timers, is_due_before);
     drv_buffer_init(&pool->record);
     drv_list_init(&pool->watched);
@@ -377,6 +378,7 @@ void pool_close(struct pool **pool_pointer)
         (void)close(pool->call_fd);
     }
     drv_table_fini(&pool->runs);
+    drv_slab_fini(&pool->run_slab);
     drv_heap_fini(&pool->timers);
     drv_buffer_fini(&pool->record);
     free(pool->types);
@@ -405,7 +407,7 @@ int64_t pool_deadline_us(const struct pool *pool)
     if (pool->is_broken) {
         return INT64_MAX;
     }
-    if (pool->has_work) {
+    if (pool->has_work || pool->must_place) {
         return 0;
     }
     int64_t due_us = earlier(pool->retry_at_us, pool->look_at_us);
@@ -487,6 +489,14 @@ static void arm_seats(struct pool *pool)
         if (seat->placed_count > 0 && !seat->lane.is_broken) {
             pool_arm(pool, seat);
         }
+    }
+}
+
+void pool_commit(struct pool *pool, int64_t now_us)
+{
+    if (pool->must_place && !pool->is_broken) {
+        pool_place(pool, now_us);
+        arm_seats(pool);
     }
 }
 
