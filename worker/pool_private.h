@@ -30,7 +30,6 @@
 #include "model/model.h"
 #include "pool.h"
 #include "slab.h"
-#include "table.h"
 #include "zygote.h"
 
 enum {
@@ -173,6 +172,7 @@ struct crew {
 
 struct pool_type_entry {
     char *name; /* owned */
+    size_t name_len;
     enum pool_model model;
     unsigned flags;
     uint32_t concurrency; /* 0: no limit */
@@ -202,7 +202,8 @@ struct pool {
     int64_t idle_us;         /* a proc beyond the minimum is kept for; INT64_MAX: for ever */
     struct drv_list watched; /* seats, by watch_at_us */
 
-    struct drv_table runs; /* by token */
+    struct run **runs; /* owned; by the low half of the token; NULL: free */
+    size_t runs_capacity, run_count;
     struct drv_slab run_slab;
     uint32_t last_type;      /* what pool_submit has found last */
     struct drv_list dropped; /* aborted before they started; reported by the next poll */

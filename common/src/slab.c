@@ -16,7 +16,10 @@
 #define SLAB_IS_PLAIN 0
 #endif
 
-enum { SLAB_PAGE_BYTES = 64 * 1024 };
+enum {
+    SLAB_PAGE_BYTES = 64 * 1024,
+    SLAB_SPARE_MAX = 16, /* empty pages kept, so that a load that swings costs no system calls */
+};
 
 struct slab_free_object {
     struct slab_free_object *next;
@@ -129,7 +132,7 @@ void drv_slab_free(struct drv_slab *slab, void *object)
     if (page->used > 0) {
         return;
     }
-    if (slab->spare_count > 0) {
+    if (slab->spare_count >= SLAB_SPARE_MAX) {
         drv_list_remove(&page->link);
         free(page);
         return;

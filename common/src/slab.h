@@ -1,7 +1,7 @@
 /*
  * slab.h: many objects of one size.
  *
- * Objects live in aligned pages; a page that becomes empty is given back (one is kept), so that
+ * Objects live in aligned pages; empty pages beyond a few are given back, so that
  * memory follows the load down again. Under the address sanitizer every object is a block of
  * its own, so that a use after free is seen.
  */
@@ -18,7 +18,7 @@ struct drv_slab {
     size_t per_page;         /* objects in a page */
     struct drv_list partial; /* pages with room */
     struct drv_list full;
-    size_t spare_count; /* empty pages among the partial ones: 0 or 1 */
+    size_t spare_count; /* empty pages among the partial ones */
 };
 
 void drv_slab_init(struct drv_slab *slab, size_t size);
