@@ -160,6 +160,9 @@ DROVER_MUST_USE drover_status drv_session_watch(struct drv_session *session,
                                                 const drover_id *id, uint32_t index,
                                                 bool release);
 
+/* Asks for what was watched so far before anything that is asked from now on. */
+void drv_session_watch_first(struct drv_session *session);
+
 /* The same for a task or array whose submit carries the watch flag: nothing is asked until
  * drv_session_watch_taken tells that it exists. */
 DROVER_MUST_USE drover_status drv_session_watch_new(struct drv_session *session,

@@ -323,6 +323,13 @@ void session_flush_watches(struct drv_session *session)
     }
 }
 
+void drv_session_watch_first(struct drv_session *session)
+{
+    if (session->state == SESSION_UP) {
+        session_flush_watches(session);
+    }
+}
+
 void session_unwatched_drop(struct drv_session *session)
 {
     DRV_LIST_EACH_SAFE(link, &session->unwatched)
