@@ -346,7 +346,7 @@ void worker_session_task_kv(struct worker_session *session, uint64_t key, uint64
 {
     struct worker_lease *lease = find_in_pool(session, key);
     struct worker_question *question = NULL;
-    if (lease == NULL || lease->is_void) {
+    if (lease == NULL) { /* what is void is for the broker to refuse, which counts it */
         refuse(session, key, call, DROVER_STALE);
         return;
     }

@@ -253,10 +253,10 @@ static void test_status_has_its_keys(void **state)
                                   "rss_bytes", "store",   "durability", "cpu_percent",
                                   "sessions",  "clients", "endpoint",   "worker_endpoint",
                                   NULL};
-    const char *const tasks[] = {"submitted", "waiting",   "delayed",         "queued",
-                                 "running",   "succeeded", "failed",          "cancelled",
-                                 "expired",   "retried",   "lost_at_restart", "stale_results",
-                                 NULL};
+    const char *const tasks[] = {
+        "submitted",       "waiting",       "delayed",      "queued",  "running",
+        "succeeded",       "failed",        "cancelled",    "expired", "retried",
+        "lost_at_restart", "stale_results", "stale_writes", NULL};
     const char *const queue[] = {"name",          "depth",  "running", "delayed",
                                  "oldest_age_ms", "paused", NULL};
     const char *const workers[] = {"id",

@@ -621,6 +621,28 @@ static void test_question_times_out(void **state)
     fixture_destroy(f);
 }
 
+/* What an attempt that no longer counts writes is for the broker to refuse, and to count. */
+static void test_writes_of_a_void_lease_are_left_to_the_broker(void **state)
+{
+    struct fixture *f = fixture_serving();
+    uint64_t key = fixture_run(f, 1);
+    ask(f, key, 1, DRV_KV_SET);
+    fixture_abort(f, 1, DROVER_STALE);
+    ask(f, key, 2, DRV_KV_SET);
+    fixture_turn(f);
+    assert_int_equal(f->seen.question_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(f->seen.questions[i].kv.has_fence);
+        assert_int_equal(f->seen.questions[i].kv.fence.attempt, 1);
+    }
+    reply(f, 1, DROVER_STALE);
+    reply(f, 2, DROVER_STALE);
+    fixture_turn(f);
+    assert_int_equal(f->seen.answer_count, 2);
+    assert_int_equal(f->seen.answers[1].code, DROVER_STALE);
+    fixture_destroy(f);
+}
+
 /* Beyond the broker's limit (4 here) a question is refused, and asked by nobody who ended. */
 static void test_questions_are_bounded_and_end_with_their_lease(void **state)
 {
@@ -668,6 +690,7 @@ int main(void)
         cmocka_unit_test(test_question_of_a_lost_session_has_no_known_outcome),
         cmocka_unit_test(test_question_of_an_expired_session_is_not_asked_again),
         cmocka_unit_test(test_question_times_out),
+        cmocka_unit_test(test_writes_of_a_void_lease_are_left_to_the_broker),
         cmocka_unit_test(test_questions_are_bounded_and_end_with_their_lease),
         cmocka_unit_test(test_reconnect_forgets_handles),
         cmocka_unit_test(test_reconnect_drops_returns_that_waited),
