@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "clock.h"
+#include "generation.h"
 #include "local_spec.h"
 #include "name.h"
 #include "problem.h"
@@ -43,7 +44,7 @@ int64_t drv_answer_deadline_us(int64_t timeout_ms)
 
 bool drv_client_is_foreign(const drover_client *client)
 {
-    return getpid() != client->owner;
+    return drv_generation() != client->generation;
 }
 
 /* ---- words ------------------------------------------------------------------------------- */
@@ -246,7 +247,7 @@ static drover_status new_session(drover_client *client, const char *endpoint,
                                  const drover_client_options *options)
 {
     char name[64];
-    (void)snprintf(name, sizeof(name), "client-%ld", (long)client->owner);
+    (void)snprintf(name, sizeof(name), "client-%ld", (long)getpid());
     struct drv_session_config config = {
         .endpoint = endpoint,
         .name = options->name != NULL ? options->name : name,
@@ -319,7 +320,7 @@ static drover_status new_client(const char *endpoint, const drover_client_option
     if (client == NULL) {
         return refuse(options, DROVER_NOMEM, "out of memory");
     }
-    client->owner = getpid();
+    client->generation = drv_generation();
     drover_status status = drv_driver_init(client);
     if (status == DROVER_OK) {
         status = drv_socket_init(&client->socket);

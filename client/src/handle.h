@@ -36,8 +36,8 @@ struct drv_words { /* what went wrong in the last failed call of a thread */
 
 struct drover_client {
     pthread_mutex_t lock;
-    pid_t owner;       /* immutable */
-    atomic_uint calls; /* threads inside a call */
+    uint64_t generation; /* of the process it belongs to; immutable */
+    atomic_uint calls;   /* threads inside a call */
     bool closing;
     struct drv_local *local; /* owned; its private pool; NULL: none */
     struct drv_session *session;
