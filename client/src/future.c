@@ -390,7 +390,7 @@ drover_status drover_submit_future(drover_client *client, const char *type,
     }
     if (status == DROVER_OK) {
         future->is_kept = true;
-        drv_client_nudge(client);
+        drv_client_offer(client, drv_payload_len(&future->submission.payload), false);
         *out_future = future;
     }
     drv_draft_fini(&draft);
@@ -429,7 +429,7 @@ drover_status drover_submit_callback(drover_client *client, const char *type,
         future->done = done;
         future->context = context;
         future->is_unattended = true;
-        drv_client_nudge(client);
+        drv_client_offer(client, drv_payload_len(&future->submission.payload), false);
         if (out_id != NULL) {
             *out_id = id;
         }
@@ -452,7 +452,7 @@ drover_status drover_future_of(drover_client *client, const drover_id *id, uint3
     }
     if (status == DROVER_OK) {
         future->is_kept = true;
-        drv_client_nudge(client);
+        drv_client_offer(client, 0, false);
         *out_future = future;
     }
     return drv_client_leave(client, status);

@@ -143,6 +143,11 @@ bool drv_session_is_awaiting(const struct drv_session *session)
            !drv_list_is_empty(&session->subscriptions);
 }
 
+bool drv_session_is_expecting(const struct drv_session *session)
+{
+    return session->state != SESSION_UP || !drv_list_is_empty(&session->sent);
+}
+
 bool drv_session_owes(const struct drv_session *session)
 {
     return session->link != NULL && (drv_link_queued(session->link) > 0 ||

@@ -98,6 +98,10 @@ const char *drv_session_problem(const struct drv_session *session);
 /* Whether anything is outstanding that needs the connection to be looked after. */
 bool drv_session_is_awaiting(const struct drv_session *session);
 
+/* Whether an answer is outstanding, or there is no connection yet that could bring one: what is
+ * new may wait for it. */
+bool drv_session_is_expecting(const struct drv_session *session);
+
 /* Whether there is something to be sent, an acknowledgement perhaps. */
 bool drv_session_owes(const struct drv_session *session);
 
