@@ -1,27 +1,66 @@
 /*
- * pack.c: see pack.h. msgpack-c's packer knows the format; a packer of its own is set up for
- * every call, which costs two stores and keeps its headers out of ours.
+ * pack.c: see pack.h. Format: https://github.com/msgpack/msgpack/blob/master/spec.md
  */
 #include "pack.h"
 
 #include "check.h"
 
-#include <msgpack/pack.h>
+#include <string.h>
 
-static int write_to_buffer(void *context, const char *bytes, size_t len)
+/* First bytes of the format; the forms of a kind follow each other, shortest first. */
+enum {
+    FIX_MAP = 0x80,
+    FIX_ARRAY = 0x90,
+    FIX_STR = 0xa0,
+    NIL = 0xc0,
+    FALSE_BYTE = 0xc2,
+    TRUE_BYTE = 0xc3,
+    BIN_8 = 0xc4,
+    DOUBLE = 0xcb,
+    UINT_8 = 0xcc,
+    INT_8 = 0xd0,
+    STR_8 = 0xd9,
+    ARRAY_16 = 0xdc,
+    MAP_16 = 0xde,
+};
+
+/* Appends len bytes that the caller writes, and the NUL behind them; NULL: no memory. */
+static uint8_t *extend(struct drv_pack *pack, size_t len)
 {
-    struct drv_pack *pack = (struct drv_pack *)context;
-    if (!pack->failed && drv_buffer_append(pack->buffer, bytes, len) != DROVER_OK) {
-        pack->failed = true;
+    struct drv_buffer *buffer = pack->buffer;
+    if (pack->failed) {
+        return NULL;
     }
-    return pack->failed ? -1 : 0;
+    if (len >= buffer->capacity - buffer->len && drv_buffer_reserve(buffer, len) != DROVER_OK) {
+        pack->failed = true;
+        return NULL;
+    }
+    uint8_t *at = buffer->bytes + buffer->len;
+    buffer->len += len;
+    at[len] = '\0';
+    return at;
 }
 
-static msgpack_packer packer_for(struct drv_pack *pack)
+static void put_byte(struct drv_pack *pack, unsigned byte)
 {
-    msgpack_packer packer;
-    msgpack_packer_init(&packer, pack, write_to_buffer);
-    return packer;
+    uint8_t *at = extend(pack, 1);
+    if (at != NULL) {
+        *at = (uint8_t)byte;
+    }
+}
+
+/* A first byte, and the number in so many bytes, the highest first. */
+static void put_long(struct drv_pack *pack, unsigned first, uint64_t number, size_t bytes)
+{
+    uint8_t *at = extend(pack, 1 + bytes);
+    if (at == NULL) {
+        return;
+    }
+    at[0] = (uint8_t)first;
+    for (size_t i = bytes; i > 0; i--) {
+        at[i] = (uint8_t)number;
+        number >>= 8;
+    }
 }
 
 /* Lengths and counts have 32 bits in the format. */
@@ -43,57 +82,101 @@ drover_status drv_pack_status(const struct drv_pack *pack)
     return pack->failed ? DROVER_NOMEM : DROVER_OK;
 }
 
+/* The header of an array or map. */
+static void put_count(struct drv_pack *pack, unsigned fix, unsigned first, size_t count)
+{
+    if (!fits(pack, count)) {
+        return;
+    }
+    if (count < 16) {
+        put_byte(pack, fix | (unsigned)count);
+    } else if (count <= UINT16_MAX) {
+        put_long(pack, first, count, 2);
+    } else {
+        put_long(pack, first + 1, count, 4);
+    }
+}
+
+/* The header of a bin, or of a str too long for the shortest form. */
+static void put_len(struct drv_pack *pack, unsigned first, size_t len)
+{
+    if (len <= UINT8_MAX) {
+        put_long(pack, first, len, 1);
+    } else if (len <= UINT16_MAX) {
+        put_long(pack, first + 1, len, 2);
+    } else {
+        put_long(pack, first + 2, len, 4);
+    }
+}
+
 void drv_pack_array(struct drv_pack *pack, size_t count)
 {
-    if (fits(pack, count)) {
-        msgpack_packer packer = packer_for(pack);
-        (void)msgpack_pack_array(&packer, count);
-    }
+    put_count(pack, FIX_ARRAY, ARRAY_16, count);
 }
 
 void drv_pack_map(struct drv_pack *pack, size_t count)
 {
-    if (fits(pack, count)) {
-        msgpack_packer packer = packer_for(pack);
-        (void)msgpack_pack_map(&packer, count);
-    }
+    put_count(pack, FIX_MAP, MAP_16, count);
 }
 
 void drv_pack_nil(struct drv_pack *pack)
 {
-    msgpack_packer packer = packer_for(pack);
-    (void)msgpack_pack_nil(&packer);
+    put_byte(pack, NIL);
 }
 
 void drv_pack_bool(struct drv_pack *pack, bool flag)
 {
-    msgpack_packer packer = packer_for(pack);
-    (void)(flag ? msgpack_pack_true(&packer) : msgpack_pack_false(&packer));
+    put_byte(pack, flag ? TRUE_BYTE : FALSE_BYTE);
 }
 
 void drv_pack_int(struct drv_pack *pack, int64_t number)
 {
-    msgpack_packer packer = packer_for(pack);
-    (void)msgpack_pack_int64(&packer, number);
+    if (number >= 0) {
+        drv_pack_uint(pack, (uint64_t)number);
+    } else if (number >= -32) {
+        put_byte(pack, (uint8_t)number);
+    } else if (number >= INT8_MIN) {
+        put_long(pack, INT_8, (uint64_t)number, 1);
+    } else if (number >= INT16_MIN) {
+        put_long(pack, INT_8 + 1, (uint64_t)number, 2);
+    } else if (number >= INT32_MIN) {
+        put_long(pack, INT_8 + 2, (uint64_t)number, 4);
+    } else {
+        put_long(pack, INT_8 + 3, (uint64_t)number, 8);
+    }
 }
 
 void drv_pack_uint(struct drv_pack *pack, uint64_t number)
 {
-    msgpack_packer packer = packer_for(pack);
-    (void)msgpack_pack_uint64(&packer, number);
+    if (number < 128) {
+        put_byte(pack, (unsigned)number);
+    } else if (number <= UINT8_MAX) {
+        put_long(pack, UINT_8, number, 1);
+    } else if (number <= UINT16_MAX) {
+        put_long(pack, UINT_8 + 1, number, 2);
+    } else if (number <= UINT32_MAX) {
+        put_long(pack, UINT_8 + 2, number, 4);
+    } else {
+        put_long(pack, UINT_8 + 3, number, 8);
+    }
 }
 
 void drv_pack_double(struct drv_pack *pack, double number)
 {
-    msgpack_packer packer = packer_for(pack);
-    (void)msgpack_pack_double(&packer, number);
+    uint64_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    put_long(pack, DOUBLE, bits, sizeof bits);
 }
 
 void drv_pack_str_header(struct drv_pack *pack, size_t len)
 {
-    if (fits(pack, len)) {
-        msgpack_packer packer = packer_for(pack);
-        (void)msgpack_pack_str(&packer, len);
+    if (!fits(pack, len)) {
+        return;
+    }
+    if (len < 32) {
+        put_byte(pack, FIX_STR | (unsigned)len);
+    } else {
+        put_len(pack, STR_8, len);
     }
 }
 
@@ -121,15 +204,17 @@ void drv_pack_key(struct drv_pack *pack, const char *key)
 void drv_pack_bin(struct drv_pack *pack, const void *bytes, size_t len)
 {
     if (fits(pack, len)) {
-        msgpack_packer packer = packer_for(pack);
-        (void)msgpack_pack_bin(&packer, len);
+        put_len(pack, BIN_8, len);
         drv_pack_raw(pack, bytes, len);
     }
 }
 
 void drv_pack_raw(struct drv_pack *pack, const void *bytes, size_t len)
 {
-    (void)write_to_buffer(pack, (const char *)bytes, len);
+    uint8_t *at = extend(pack, len);
+    if (at != NULL && len > 0) {
+        memcpy(at, bytes, len);
+    }
 }
 
 size_t drv_pack_array_open(struct drv_pack *pack)
