@@ -8,13 +8,22 @@
 
 #define FUTURE_SUBMISSIONS_MAX 65536
 #define FUTURE_BYTES_MAX (64u * 1024 * 1024)
+#define FUTURE_SPARES_MAX 4096 /* whose memory is kept for the next ones */
 
 /* ---- life -------------------------------------------------------------------------------- */
 
 static struct drover_future *future_new(drover_client *client, const drover_id *id,
                                         uint32_t index)
 {
-    struct drover_future *future = calloc(1, sizeof(*future));
+    struct drv_list *spare = drv_list_pop_front(&client->spare_futures);
+    struct drover_future *future = NULL;
+    if (spare != NULL) {
+        future = DRV_LIST_ITEM(spare, struct drover_future, callback);
+        client->spare_future_count--;
+        memset(future, 0, sizeof(*future));
+    } else {
+        future = calloc(1, sizeof(*future));
+    }
     if (future == NULL) {
         return NULL;
     }
@@ -38,7 +47,22 @@ static void unref(struct drover_future *future)
     drv_task_spec_unref(&future->submission.spec);
     drover_outcome_destroy(&future->outcome);
     free(future->text);
-    free(future);
+    drover_client *client = future->client;
+    if (client->spare_future_count == FUTURE_SPARES_MAX) {
+        free(future);
+        return;
+    }
+    client->spare_future_count++;
+    drv_list_push_front(&client->spare_futures, &future->callback);
+}
+
+void drv_future_spares_drop(drover_client *client)
+{
+    struct drv_list *link;
+    while ((link = drv_list_pop_front(&client->spare_futures)) != NULL) {
+        free(DRV_LIST_ITEM(link, struct drover_future, callback));
+    }
+    client->spare_future_count = 0;
 }
 
 void drv_future_mark_read(struct drover_future *future)
@@ -112,7 +136,7 @@ drover_status drv_draft_init(drover_client *client, struct drv_draft *draft,
                              const drover_value *in, const drover_submit_options *options)
 {
     const char *reason = NULL;
-    memset(draft, 0, sizeof(*draft));
+    draft->payload = DRV_PAYLOAD_NONE;
     drover_status status = drv_options_resolve(options, &draft->options, &reason);
     if (status == DROVER_OK) {
         status = drv_payload_init(&draft->payload, in);
@@ -198,8 +222,7 @@ drover_status drv_future_submit(drover_client *client, const char *type,
         }
         submission->watcher = &future->watcher;
     }
-    submission->payload = draft->payload;
-    draft->payload = (struct drv_payload){NULL, NULL};
+    drv_payload_move(&submission->payload, &draft->payload);
     future->references++;
     drv_session_submit(client->session, submission, drv_now_us());
     *out_future = future;

@@ -30,7 +30,6 @@
 
 struct drv_words { /* what went wrong in the last failed call of a thread */
     pthread_t thread;
-    bool is_used;
     bool is_fresh; /* said in the call that runs */
     char text[512];
 };
@@ -69,8 +68,11 @@ struct drover_client {
     struct drover_future *running; /* its callback runs */
     pthread_cond_t changed;        /* a callback has returned, or the last call has left */
 
+    struct drv_list spare_futures; /* memory for the next ones, by callback */
+    size_t spare_future_count;
     struct drv_task_spec *last_spec; /* owned; of the last submit */
     struct drv_words words[CLIENT_WORDS_MAX];
+    size_t words_count; /* in use, from the first */
     size_t next_words;
 };
 
@@ -143,5 +145,6 @@ void drv_driver_hand_over(drover_client *client);
 /* future.c: runs one callback, the lock released meanwhile. */
 void drv_future_run_callback(drover_client *client, struct drover_future *future);
 void drv_future_discard_callbacks(drover_client *client);
+void drv_future_spares_drop(drover_client *client);
 
 #endif

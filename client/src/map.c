@@ -257,7 +257,7 @@ drover_status drover_map_open(drover_client *client, const char *type,
         return DROVER_NOMEM;
     }
     map->id = draft.id;
-    map->with = draft.payload;
+    drv_payload_move(&map->with, &draft.payload);
     map->source = source;
     map->context = context;
     map->batch = resolved.batch;

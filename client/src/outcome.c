@@ -1,11 +1,15 @@
 #include "outcome.h"
 
 #include "check.h"
+#include "reader.h"
+#include "value_place.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define OUTCOME_RAW_TYPE "application/octet-stream"
+/* Longer values have memory of their own, so that they can be taken out without a copy. */
+#define OUTCOME_PLACED_MAX 1024
 
 drover_status drv_state_status(drover_state state)
 {
@@ -58,30 +62,32 @@ drover_status drv_value_from_val(const struct drv_val *val, drover_value **out_v
     return value_from_raw(val, out_value);
 }
 
-static char *put(char **at, const char *bytes, size_t len)
+static const char *put(char **at, struct drv_str str)
 {
     char *start = *at;
-    if (len > 0) {
-        memcpy(start, bytes, len);
+    if (str.len == 0) {
+        return "";
     }
-    start[len] = '\0';
-    *at = start + len + 1;
+    memcpy(start, str.ptr, str.len);
+    start[str.len] = '\0';
+    *at = start + str.len + 1;
     return start;
 }
 
-static drover_outcome *outcome_alloc(const struct drv_error *error)
+/* With `room` bytes, aligned for pointers, at the beginning of `bytes`. */
+static drover_outcome *outcome_alloc(const struct drv_error *error, size_t room)
 {
-    size_t len = error->code.len + error->text.len + error->stderr_tail.len + 3;
+    size_t len = room + error->code.len + error->text.len + error->stderr_tail.len + 3;
     drover_outcome *outcome = malloc(sizeof(*outcome) + len);
     if (outcome == NULL) {
         return NULL;
     }
     memset(outcome, 0, sizeof(*outcome));
     atomic_init(&outcome->references, 1);
-    char *at = outcome->bytes;
-    outcome->code = put(&at, error->code.ptr, error->code.len);
-    outcome->text = put(&at, error->text.ptr, error->text.len);
-    outcome->stderr_tail = put(&at, error->stderr_tail.ptr, error->stderr_tail.len);
+    char *at = outcome->bytes + room;
+    outcome->code = put(&at, error->code);
+    outcome->text = put(&at, error->text);
+    outcome->stderr_tail = put(&at, error->stderr_tail);
     outcome->stderr_len = error->stderr_tail.len;
     outcome->exit_code = error->exit_code;
     outcome->signal = error->signal;
@@ -115,6 +121,13 @@ static drover_error_kind kind_of(const struct drv_outcome *entry)
     return DROVER_ERROR_NONE;
 }
 
+/* Whether the value is msgpack, and short enough to lie in the outcome. */
+static bool is_placeable(const struct drv_val *val)
+{
+    return !val->is_nil && val->content_type.ptr == NULL && val->len <= OUTCOME_PLACED_MAX &&
+           drv_validate(val->bytes, val->len, &DRV_VALIDATE_VALUE) == DROVER_OK;
+}
+
 drover_status drv_outcome_new(const struct drv_outcome *entry, drover_outcome **out_outcome)
 {
     struct drv_error error = entry->error;
@@ -124,7 +137,9 @@ drover_status drv_outcome_new(const struct drv_outcome *entry, drover_outcome **
             error.text = drv_str_of("the broker restarted and had not kept this task");
         }
     }
-    drover_outcome *outcome = outcome_alloc(&error);
+    bool is_placed = is_placeable(&entry->val);
+    drover_outcome *outcome = outcome_alloc(
+        &error, is_placed ? drv_value_place_size(entry->val.len) : 0);
     if (outcome == NULL) {
         return DROVER_NOMEM;
     }
@@ -134,13 +149,18 @@ drover_status drv_outcome_new(const struct drv_outcome *entry, drover_outcome **
     outcome->attempt = entry->attempt;
     outcome->status = drv_state_status(outcome->state);
     outcome->kind = kind_of(entry);
-    if (outcome->status == DROVER_OK || !entry->val.is_nil) {
+    if (is_placed) {
+        outcome->has_placed_value = true;
+        outcome->value = drv_value_place(outcome->bytes, entry->val.bytes, entry->val.len);
+    } else if (outcome->status == DROVER_OK || !entry->val.is_nil) {
         drover_status status = drv_value_from_val(&entry->val, &outcome->value);
         if (status != DROVER_OK) {
             drover_outcome_destroy(&outcome);
             return status;
         }
         outcome->cost += entry->val.len;
+    } else {
+        /* it has none */
     }
     *out_outcome = outcome;
     return DROVER_OK;
@@ -150,7 +170,7 @@ drover_status drv_outcome_new_refused(const drover_id *id, uint32_t index, drove
                                       const char *text, drover_outcome **out_outcome)
 {
     struct drv_error error = {.exit_code = -1, .text = drv_str_of(text)};
-    drover_outcome *outcome = outcome_alloc(&error);
+    drover_outcome *outcome = outcome_alloc(&error, 0);
     if (outcome == NULL) {
         return DROVER_NOMEM;
     }
@@ -176,6 +196,11 @@ drover_outcome *drv_outcome_ref(drover_outcome *outcome)
     return outcome;
 }
 
+static bool is_alone(const drover_outcome *outcome)
+{
+    return atomic_load_explicit(&outcome->references, memory_order_acquire) == 1;
+}
+
 void drover_outcome_destroy(drover_outcome **outcome)
 {
     if (outcome == NULL || *outcome == NULL) {
@@ -183,10 +208,24 @@ void drover_outcome_destroy(drover_outcome **outcome)
     }
     drover_outcome *last = *outcome;
     *outcome = NULL;
-    if (atomic_fetch_sub_explicit(&last->references, 1, memory_order_acq_rel) == 1) {
-        drover_value_destroy(&last->value);
+    /* Who holds the only reference need not count: nobody else can make another one. */
+    if (is_alone(last) ||
+        atomic_fetch_sub_explicit(&last->references, 1, memory_order_acq_rel) == 1) {
+        if (!last->has_placed_value) {
+            drover_value_destroy(&last->value);
+        }
         free(last);
     }
+}
+
+drover_status drv_outcome_take_value(drover_outcome *outcome, drover_value **out_value)
+{
+    if (outcome->value != NULL && (outcome->has_placed_value || !is_alone(outcome))) {
+        return drover_value_copy(outcome->value, out_value);
+    }
+    *out_value = outcome->value;
+    outcome->value = NULL;
+    return DROVER_OK;
 }
 
 drover_id drover_outcome_id(const drover_outcome *outcome)

@@ -23,14 +23,15 @@ struct drover_outcome {
     drover_error_kind kind;
     int32_t exit_code;
     uint32_t signal;
-    uint32_t flags;          /* DRV_ERROR_* */
-    drover_value *value;     /* owned; NULL when there is none */
-    const char *code;        /* in `bytes`, NUL-terminated */
-    const char *text;        /* in `bytes`, NUL-terminated */
-    const char *stderr_tail; /* in `bytes` */
+    uint32_t flags;        /* DRV_ERROR_* */
+    drover_value *value;   /* owned, or in `bytes`; NULL when there is none */
+    bool has_placed_value; /* in `bytes` */
+    const char *code;      /* in `bytes`, NUL-terminated, as what follows; or static */
+    const char *text;
+    const char *stderr_tail;
     size_t stderr_len;
     size_t cost; /* bytes of all of it, for the bound on unread results */
-    char bytes[];
+    _Alignas(void *) char bytes[];
 };
 
 /* From what the broker pushed. OK or NOMEM. */
@@ -44,6 +45,11 @@ DROVER_MUST_USE drover_status drv_outcome_new_refused(const drover_id *id, uint3
                                                       drover_outcome **out_outcome);
 
 drover_outcome *drv_outcome_ref(drover_outcome *outcome);
+
+/* The value as an object of its own, NULL when there is none: taken out when nobody else holds
+ * the outcome, which has none afterwards; else a copy. OK or NOMEM. */
+DROVER_MUST_USE drover_status drv_outcome_take_value(drover_outcome *outcome,
+                                                     drover_value **out_value);
 
 /* A terminal state as a status. */
 drover_status drv_state_status(drover_state state);

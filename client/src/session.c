@@ -31,8 +31,9 @@ uint64_t session_ms_left(int64_t deadline_us, int64_t now_us)
 static bool watch_equal(const void *entry, const void *key)
 {
     const struct drv_watch *watch = entry;
-    const struct drv_watch *wanted = key;
-    return watch->index == wanted->index && drover_id_equal(&watch->id, &wanted->id);
+    const struct drv_watch_key *wanted = key;
+    return watch->key.index == wanted->index &&
+           memcmp(&watch->key.id, &wanted->id, sizeof(wanted->id)) == 0;
 }
 
 drover_status drv_session_new(const struct drv_session_config *config,
@@ -60,6 +61,7 @@ drover_status drv_session_new(const struct drv_session_config *config,
     drv_list_init(&session->waiting);
     drv_list_init(&session->dirty);
     drv_list_init(&session->unwatched);
+    drv_list_init(&session->spare_watches);
     drv_list_init(&session->subscriptions);
     session->give_up_us = INT64_MAX;
     session->next_req = 1;
@@ -90,6 +92,7 @@ void drv_session_destroy(struct drv_session **session)
     forget_capabilities(s);
     drv_link_destroy(&s->link);
     drv_table_fini(&s->watches);
+    session_spare_watches_drop(s);
     drv_arena_fini(&s->arena);
     free(s);
 }

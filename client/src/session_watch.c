@@ -26,20 +26,68 @@ void drv_watcher_init(struct drv_watcher *watcher)
     drv_list_init(&watcher->link);
 }
 
+__extension__ typedef unsigned __int128 product;
+
+/* Both halves of the product of two numbers, folded: wyhash,
+ * https://github.com/wangyi-fudan/wyhash */
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+    product whole = (product)a * b;
+    return (uint64_t)whole ^ (uint64_t)(whole >> 64);
+}
+
+/* Keyed by the session's random seed, since others may have chosen the ids. */
 static uint64_t hash_of(const struct drv_session *session, const drover_id *id, uint32_t index)
 {
-    uint8_t key[sizeof(*id) + sizeof(index)];
-    memcpy(key, id, sizeof(*id));
-    memcpy(key + sizeof(*id), &index, sizeof(index));
-    return drv_table_hash(&session->watches, key, sizeof(key));
+    uint64_t half[2];
+    memcpy(half, id->bytes, sizeof(half));
+    uint64_t seed = session->config.seed;
+    uint64_t mixed = fold(half[0] ^ seed, half[1] ^ UINT64_C(0xa0761d6478bd642f));
+    return fold(mixed ^ seed ^ index, UINT64_C(0xe7037ed1a0b428db));
 }
 
 static struct drv_watch *find(const struct drv_session *session, const drover_id *id,
                               uint32_t index)
 {
-    struct drv_watch key = {.id = *id, .index = index};
+    struct drv_watch_key key = {.id = *id, .index = index};
     return drv_table_find(&session->watches, hash_of(session, id, index), &key);
 }
+
+/* ---- memory ------------------------------------------------------------------------------ */
+
+/* A fresh one; there was one of before mostly. NULL: out of memory. */
+static struct drv_watch *watch_new(struct drv_session *session)
+{
+    struct drv_list *link = drv_list_pop_front(&session->spare_watches);
+    if (link == NULL) {
+        return calloc(1, sizeof(struct drv_watch));
+    }
+    session->spare_watch_count--;
+    struct drv_watch *watch = DRV_LIST_ITEM(link, struct drv_watch, dirty);
+    memset(watch, 0, sizeof(*watch));
+    return watch;
+}
+
+static void watch_free(struct drv_session *session, struct drv_watch *watch)
+{
+    if (session->spare_watch_count == SESSION_SPARE_WATCHES) {
+        free(watch);
+        return;
+    }
+    session->spare_watch_count++;
+    drv_list_push_front(&session->spare_watches, &watch->dirty);
+}
+
+void session_spare_watches_drop(struct drv_session *session)
+{
+    struct drv_list *link;
+    while ((link = drv_list_pop_front(&session->spare_watches)) != NULL) {
+        free(DRV_LIST_ITEM(link, struct drv_watch, dirty));
+    }
+    session->spare_watch_count = 0;
+}
+
+/* ---- who watches what -------------------------------------------------------------------- */
 
 static void mark_dirty(struct drv_session *session, struct drv_watch *watch)
 {
@@ -57,19 +105,19 @@ static drover_status ensure(struct drv_session *session, const drover_id *id, ui
         *out_watch = watch;
         return DROVER_OK;
     }
-    watch = calloc(1, sizeof(*watch));
+    watch = watch_new(session);
     if (watch == NULL) {
         return DROVER_NOMEM;
     }
-    watch->id = *id;
-    watch->index = index;
+    watch->key.id = *id;
+    watch->key.index = index;
     watch->release = true;
     watch->hash = hash_of(session, id, index);
     drv_list_init(&watch->dirty);
     drv_list_init(&watch->watchers);
     drover_status status = drv_table_insert(&session->watches, watch->hash, watch);
     if (status != DROVER_OK) {
-        free(watch);
+        watch_free(session, watch);
         return status;
     }
     *out_watch = watch;
@@ -145,7 +193,7 @@ void drv_session_watch_refused(struct drv_session *session, struct drv_watcher *
     watcher->watch = NULL;
     if (drv_list_is_empty(&watch->watchers)) {
         drop(session, watch);
-        free(watch);
+        watch_free(session, watch);
     } else {
         watch->is_new = false;
         mark_dirty(session, watch);
@@ -167,7 +215,7 @@ void drv_session_unwatch(struct drv_session *session, struct drv_watcher *watche
     if (watch->is_asked && !watch->is_new && session->state == SESSION_UP) {
         drv_list_push_back(&session->unwatched, &watch->dirty);
     } else {
-        free(watch);
+        watch_free(session, watch);
     }
 }
 
@@ -183,7 +231,7 @@ static void end(struct drv_session *session, struct drv_watch *watch, drover_sta
     {
         DRV_LIST_ITEM(link, struct drv_watcher, link)->watch = NULL;
     }
-    free(watch);
+    watch_free(session, watch);
     struct drv_list *link;
     while ((link = drv_list_pop_front(&watchers)) != NULL) {
         struct drv_watcher *watcher = DRV_LIST_ITEM(link, struct drv_watcher, link);
@@ -262,12 +310,14 @@ static struct drv_watch *watch_of(struct drv_list *link)
 static void put_target(struct watch_ask *ask, struct drv_watch *watch)
 {
     struct drv_targets *targets = &ask->pending.message.targets;
-    ask->targets[targets->target_count++] = (struct drv_target){
-        .id = watch->id, .index = watch->index, .epoch = watch->epoch, .level = watch->level};
+    ask->targets[targets->target_count++] = (struct drv_target){.id = watch->key.id,
+                                                                .index = watch->key.index,
+                                                                .epoch = watch->epoch,
+                                                                .level = watch->level};
     drv_list_remove(&watch->dirty);
     watch->is_asked = true;
     if (ask->pending.message.kind == DRV_UNWATCH) {
-        free(watch);
+        watch_free(ask->session, watch);
     }
 }
 
@@ -334,7 +384,7 @@ void session_unwatched_drop(struct drv_session *session)
 {
     DRV_LIST_EACH_SAFE(link, &session->unwatched)
     {
-        free(watch_of(link));
+        watch_free(session, watch_of(link));
     }
     drv_list_init(&session->unwatched);
 }

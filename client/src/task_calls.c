@@ -195,8 +195,7 @@ drover_status drover_call(drover_client *client, const char *type, const drover_
         status = drv_client_leave(client, status);
     }
     if (status == DROVER_OK && out_result != NULL) {
-        *out_result = outcome->value; /* nobody else holds the outcome */
-        outcome->value = NULL;
+        status = drv_outcome_take_value(outcome, out_result);
     }
     drover_outcome_destroy(&outcome);
     drv_draft_fini(&draft);
