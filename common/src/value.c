@@ -14,6 +14,7 @@
 #include "buffer.h"
 #include "json.h"
 #include "pack.h"
+#include "pack_bytes.h"
 #include "problem.h"
 #include "reader.h"
 #include "utf8.h"
@@ -27,6 +28,8 @@
 #define HEADROOM 4
 #define HEADER_LEN 5
 #define NUMBER_LEN 9
+/* The NUL, and what the packer wants free whatever it writes. */
+#define SLACK (1 + DRV_PACK_HEAD_MAX)
 
 struct drover_value {
     struct drv_buffer buffer; /* HEADROOM unused bytes, the encoded value, a NUL; owned, or in
@@ -63,14 +66,14 @@ static drover_value *value_lay_out(void *memory, size_t len)
     value->start = HEADROOM;
     value->content_type = NULL;
     value->buffer = (struct drv_buffer){
-        .bytes = value->room, .len = HEADROOM, .capacity = HEADROOM + len + 1};
+        .bytes = value->room, .len = HEADROOM, .capacity = HEADROOM + len + SLACK};
     memset(value->room, 0, HEADROOM);
     return value;
 }
 
 size_t drv_value_place_size(size_t len)
 {
-    return sizeof(drover_value) + HEADROOM + len + 1;
+    return sizeof(drover_value) + HEADROOM + len + SLACK;
 }
 
 drover_value *drv_value_place(void *memory, const void *bytes, size_t len)
