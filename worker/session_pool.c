@@ -112,7 +112,7 @@ static bool may_start(const struct worker_session *session, int64_t now_us)
 
 static void give(struct worker_session *session, struct worker_lease *lease)
 {
-    struct worker_task *task = worker_effects_alloc(&session->effects, 1, sizeof *task);
+    struct worker_task *task = worker_effects_take(&session->effects, 1, sizeof *task);
     if (task == NULL) {
         return;
     }
