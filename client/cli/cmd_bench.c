@@ -80,8 +80,7 @@ static const struct drv_option options[] = {
     {.name = "data",
      .kind = DRV_OPTION_STRING,
      .argument = "DIR",
-     .help = "directory for the journal of the private broker, which it has\n"
-             "when tasks are to survive it (the working directory)"},
+     .help = "where durable tasks of the private broker are kept (.)"},
 };
 
 struct plan {
