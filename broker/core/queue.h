@@ -72,7 +72,7 @@ struct line {
     struct drv_heap returned; /* places that came back, by arrival */
     uint64_t hash;
     uint32_t require_len;
-    char require[]; /* wanted worker labels, canonical: name=value\0... sorted */
+    char require[]; /* wanted worker labels, canonical: name\0value\0... sorted */
 };
 
 struct line_key {
