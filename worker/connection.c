@@ -25,9 +25,11 @@ static drover_status set_options(void *socket)
         {ZMQ_IPV6, 1},
         {ZMQ_RECONNECT_IVL, -1},
         {ZMQ_HANDSHAKE_IVL, 10000},
-        {ZMQ_HEARTBEAT_IVL, 10000},
-        {ZMQ_HEARTBEAT_TIMEOUT, 30000},
-        {ZMQ_HEARTBEAT_TTL, 60000},
+        {ZMQ_TCP_KEEPALIVE, 1},
+        {ZMQ_TCP_KEEPALIVE_IDLE, DRV_KEEPALIVE_IDLE_S},
+        {ZMQ_TCP_KEEPALIVE_INTVL, DRV_KEEPALIVE_INTERVAL_S},
+        {ZMQ_TCP_KEEPALIVE_CNT, DRV_KEEPALIVE_COUNT},
+        {ZMQ_TCP_MAXRT, DRV_UNSENT_MAX_MS},
     };
     const int64_t max = DRV_BLOB_MAX;
     for (size_t i = 0; i < DRV_ARRAY_LEN(options); i++) {

@@ -91,12 +91,14 @@ class Unit:
 class Report:
     def __init__(self):
         self.broken = []       # what breaks a promise, in words
+        self.suspects = []     # names of the units that it is about
         self.counts = collections.Counter()
         self.reasons = collections.Counter()  # of attempts after the first
 
     def breaks(self, promise, unit, text):
         self.counts[promise] += 1
         self.broken.append(f"{promise}: {unit.name} {text}")
+        self.suspects.append(unit.name)
 
     def text(self):
         names = ("sent", "acked", "ended", "runs", "duplicates", "lost", "phantom",
@@ -235,3 +237,18 @@ def check(events):
         check_double(report, unit, acts)
         check_runs(report, unit, acts)
     return report
+
+
+def story(events, unit):
+    """What happened to one unit, and what the nemesis did meanwhile; for people."""
+    own = [event for event in events if event.get("unit") == unit]
+    if not own:
+        return ""
+    begin, end = own[0]["at"], own[-1]["at"]
+    lines = []
+    for event in events:
+        if event.get("unit") == unit or ("act" in event and begin <= event["at"] <= end):
+            words = " ".join(f"{key}={value}" for key, value in event.items()
+                             if key not in ("at", "unit", "event"))
+            lines.append(f"  {(event['at'] - begin) / 1e9:8.3f} {event['event']} {words}\n")
+    return f"{unit}\n{''.join(lines)}"

@@ -23,6 +23,7 @@ CLIENT = os.path.join(os.path.dirname(TEST_MODULES), "chaos_client")
 WORKERS, SLOTS = 3, 4
 CLIENTS, THREADS = 2, 12
 SECONDS = 60
+STORIES = 10  # of tasks for which a promise was broken, told in full
 TIMES = ("--heartbeat", f"{200 * SCALE}ms", "--lease", f"{3 * SCALE}s", "--reconnect-grace",
          f"{1 * SCALE}s", "--reattach", f"{15 * SCALE}s", "--session", "1h")
 
@@ -157,8 +158,11 @@ class Chaos(unittest.TestCase):
         nemesis.close()
         events = history.read(path for path in world.logs if os.path.exists(path))
         verify(world, sorted({event["unit"] for event in events if event["event"] == "sent"}))
-        return nemesis, history.check(history.read(
-            path for path in world.logs if os.path.exists(path)))
+        events = history.read(path for path in world.logs if os.path.exists(path))
+        report = history.check(events)
+        for unit in report.suspects[:STORIES]:
+            print(history.story(events, unit))
+        return nemesis, report
 
     def test_nothing_that_was_acknowledged_is_lost_or_ends_twice(self):
         print(f"seed {self.seed}, {self.seconds} s", flush=True)
