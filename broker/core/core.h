@@ -245,8 +245,8 @@ void core_set_epoch(struct core *core, uint64_t epoch);
 /* The store is full: new work is refused as busy, what ends work goes on. */
 void core_set_full(struct core *core, bool is_full);
 
-/* The broker itself did not run for longer than it ever waits (stopped, suspended, starved): the
- * silence of workers meanwhile costs none of them its leases. */
+/* The broker itself did not run for longer than it ever waits (stopped, suspended, starved):
+ * the silence of workers meanwhile costs none of them its leases. */
 void core_stood_still(struct core *core, int64_t now_us);
 
 /* How the wall clock stands now; before core_restore, and with every turn. */

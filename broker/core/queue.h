@@ -39,6 +39,8 @@ struct queue {
     bool is_paused;
     uint32_t weight;
     uint64_t max_count, max_bytes; /* limits in force, UINT64_MAX: none */
+    uint32_t level; /* of tasks that ask for none, enum drover_durability; DEFAULT:
+                       the broker's */
     uint64_t delayed, queued, running;
     uint64_t bytes;         /* payloads of tasks that have not ended */
     struct drv_list lines;  /* struct line.in_queue */

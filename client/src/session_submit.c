@@ -244,7 +244,8 @@ static size_t entry_head(const struct drv_submission *submission, bool new_group
     return ENTRY_HEAD_BYTES + (new_group ? GROUP_HEAD_BYTES + submission->spec->head_bytes : 0);
 }
 
-/* As many from the front as fit into one message. */
+/* As many from the front as fit into one message. The answer names the lowest level of all, so
+ * those that ask for different ones do not travel together. */
 static struct extent measure(const struct drv_session *session)
 {
     struct extent extent = {0, 0};
@@ -256,7 +257,9 @@ static struct extent measure(const struct drv_session *session)
         const struct drv_submission *submission = submission_of(link);
         struct drv_val val = drv_payload_val(&submission->payload);
         bool new_group = submission->spec != last;
-        if (!drv_meter_fits(&meter, entry_head(submission, new_group), &val)) {
+        bool fits = drv_meter_fits(&meter, entry_head(submission, new_group), &val);
+        if (!fits ||
+            (last != NULL && last->spec.durability != submission->spec->spec.durability)) {
             break;
         }
         extent.count++;

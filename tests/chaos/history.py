@@ -22,6 +22,7 @@ All times are of one monotonic clock. check() gives a Report; its `broken` is em
 
 * nothing is lost: what was acknowledged has an end (what is kept in memory may go with a broker
   that was killed after the acknowledgement);
+* the level of an acknowledgement is the one that was asked for;
 * there are no phantoms: nothing is listed, runs or ends that no client sent;
 * nothing is accepted twice: all who see the end of a task see the same one, it is of an attempt
   that some handler finished, with its value, and the broker counts one success at most;
@@ -148,6 +149,14 @@ def check_lost(report, unit, acts):
         report.breaks("lost", unit, "has ended and is unknown")
 
 
+def check_level(report, unit):
+    """The acknowledgement names the level that was asked for: not less, and not more."""
+    for acked in unit.events["acked"]:
+        if unit.events["sent"] and acked["level"] != unit.first("sent")["level"]:
+            report.breaks("level", unit, f"asked {unit.first('sent')['level']}, acknowledged as "
+                          f"{acked['level']}")
+
+
 def check_phantom(report, unit):
     if unit.events["sent"]:
         return
@@ -234,6 +243,7 @@ def check(events):
         report.counts["ended"] += bool(unit.events["end"])
         check_phantom(report, unit)
         check_lost(report, unit, acts)
+        check_level(report, unit)
         check_double(report, unit, acts)
         check_runs(report, unit, acts)
     return report
