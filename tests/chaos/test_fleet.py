@@ -1,6 +1,7 @@
 """A fleet that is killed, stopped and cut off all the time, and what it promised all the same.
 
-    test_fleet.py [--seed N] [--seconds N]
+    ./dev test -R chaos.fleet
+    DROVER_BIN_DIR=... test_fleet.py [--seed N] [--seconds N]    (README.md)
 
 Clients submit, handlers run, a nemesis does its work (nemesis.py), all write down what they saw;
 in the end everything is healed, someone else asks the broker for every task, and the history is
@@ -22,7 +23,7 @@ from nemesis import Nemesis, schedule
 CLIENT = os.path.join(os.path.dirname(TEST_MODULES), "chaos_client")
 WORKERS, SLOTS = 3, 4
 CLIENTS, THREADS = 2, 12
-SECONDS = 60
+SECONDS = 60 if SCALE == 1 else 12  # of the schedule, which is stretched by SCALE
 STORIES = 10  # of tasks for which a promise was broken, told in full
 TIMES = ("--heartbeat", f"{200 * SCALE}ms", "--lease", f"{3 * SCALE}s", "--reconnect-grace",
          f"{1 * SCALE}s", "--reattach", f"{15 * SCALE}s", "--session", "1h")
