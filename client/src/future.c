@@ -38,13 +38,22 @@ static struct drover_future *future_new(drover_client *client, const drover_id *
     return future;
 }
 
+/* What was to be sent is not needed any more. */
+static void submission_fini(struct drover_future *future)
+{
+    future->is_submission = false;
+    drv_payload_fini(&future->submission.payload);
+    drv_task_spec_unref(&future->submission.spec);
+}
+
 static void unref(struct drover_future *future)
 {
     if (--future->references > 0) {
         return;
     }
-    drv_payload_fini(&future->submission.payload);
-    drv_task_spec_unref(&future->submission.spec);
+    if (future->is_submission) {
+        submission_fini(future);
+    }
     drover_outcome_destroy(&future->outcome);
     free(future->text);
     drover_client *client = future->client;
@@ -115,7 +124,7 @@ static void on_taken(struct drv_submission *submission, drover_status status,
 {
     struct drover_future *future = DRV_CONTAINER_OF(submission, struct drover_future,
                                                     submission);
-    drv_payload_fini(&submission->payload);
+    submission_fini(future);
     future->level = level;
     if (status != DROVER_OK) {
         future->text = text.len > 0 ? strndup(text.ptr, text.len) : NULL;
@@ -205,6 +214,7 @@ drover_status drv_future_submit(drover_client *client, const char *type,
         return DROVER_NOMEM;
     }
     struct drv_submission *submission = &future->submission;
+    future->is_submission = true;
     drover_status status = ensure_spec(client, type, &draft->options, flags, &submission->spec);
     if (status != DROVER_OK) {
         goto out;
@@ -312,8 +322,8 @@ drover_status drv_outcome_explain(drover_client *client, const drover_outcome *o
 {
     if (outcome->status != DROVER_OK) {
         drv_client_words(client, "%s%s%s%s%s", drover_error_kind_name(outcome->kind),
-                         outcome->code[0] != '\0' ? " " : "", outcome->code,
-                         outcome->text[0] != '\0' ? ": " : "", outcome->text);
+                         outcome->error->code[0] != '\0' ? " " : "", outcome->error->code,
+                         outcome->error->text[0] != '\0' ? ": " : "", outcome->error->text);
     }
     return outcome->status;
 }

@@ -81,7 +81,7 @@ static void on_array_end(struct drv_watcher *watcher, drover_status status,
     const char *text = "the array ended without this element";
     if (outcome != NULL) {
         status = outcome->status;
-        text = outcome->text[0] != '\0' ? outcome->text : text;
+        text = outcome->error->text[0] != '\0' ? outcome->error->text : text;
     }
     map->array_ended = true;
     map->input_ended = true;

@@ -62,37 +62,63 @@ drover_status drv_value_from_val(const struct drv_val *val, drover_value **out_v
     return value_from_raw(val, out_value);
 }
 
+static const struct drv_outcome_error NO_ERROR = {
+    .code = "", .text = "", .stderr_tail = "", .exit_code = -1};
+
 static const char *put(char **at, struct drv_str str)
 {
     char *start = *at;
-    if (str.len == 0) {
-        return "";
+    if (str.len > 0) {
+        memcpy(start, str.ptr, str.len);
     }
-    memcpy(start, str.ptr, str.len);
     start[str.len] = '\0';
     *at = start + str.len + 1;
     return start;
 }
 
-/* With `room` bytes, aligned for pointers, at the beginning of `bytes`. */
+static bool says_nothing(const struct drv_error *error)
+{
+    return error->code.len == 0 && error->text.len == 0 && error->stderr_tail.len == 0 &&
+           error->exit_code == -1 && error->signal == 0 && error->flags == 0;
+}
+
+static size_t error_size(const struct drv_error *error)
+{
+    return says_nothing(error) ? 0
+                               : sizeof(struct drv_outcome_error) + error->code.len +
+                                     error->text.len + error->stderr_tail.len + 3;
+}
+
+static const struct drv_outcome_error *put_error(char *memory, const struct drv_error *error)
+{
+    if (says_nothing(error)) {
+        return &NO_ERROR;
+    }
+    struct drv_outcome_error *own = (struct drv_outcome_error *)(void *)memory;
+    char *at = memory + sizeof(*own);
+    own->code = put(&at, error->code);
+    own->text = put(&at, error->text);
+    own->stderr_tail = put(&at, error->stderr_tail);
+    own->stderr_len = error->stderr_tail.len;
+    own->exit_code = error->exit_code;
+    own->signal = error->signal;
+    own->flags = error->flags;
+    return own;
+}
+
+/* With `room` bytes right behind it, and the error behind these. */
 static drover_outcome *outcome_alloc(const struct drv_error *error, size_t room)
 {
-    size_t len = room + error->code.len + error->text.len + error->stderr_tail.len + 3;
-    drover_outcome *outcome = malloc(sizeof(*outcome) + len);
+    size_t rounded = (room + sizeof(void *) - 1) / sizeof(void *) * sizeof(void *);
+    size_t size = sizeof(drover_outcome) + rounded + error_size(error);
+    drover_outcome *outcome = malloc(size);
     if (outcome == NULL) {
         return NULL;
     }
     memset(outcome, 0, sizeof(*outcome));
     atomic_init(&outcome->references, 1);
-    char *at = outcome->bytes + room;
-    outcome->code = put(&at, error->code);
-    outcome->text = put(&at, error->text);
-    outcome->stderr_tail = put(&at, error->stderr_tail);
-    outcome->stderr_len = error->stderr_tail.len;
-    outcome->exit_code = error->exit_code;
-    outcome->signal = error->signal;
-    outcome->flags = error->flags;
-    outcome->cost = sizeof(*outcome) + len;
+    outcome->error = put_error((char *)(outcome + 1) + rounded, error);
+    outcome->cost = (uint32_t)size;
     return outcome;
 }
 
@@ -151,14 +177,14 @@ drover_status drv_outcome_new(const struct drv_outcome *entry, drover_outcome **
     outcome->kind = kind_of(entry);
     if (is_placed) {
         outcome->has_placed_value = true;
-        outcome->value = drv_value_place(outcome->bytes, entry->val.bytes, entry->val.len);
+        outcome->value = drv_value_place(outcome + 1, entry->val.bytes, entry->val.len);
     } else if (outcome->status == DROVER_OK || !entry->val.is_nil) {
         drover_status status = drv_value_from_val(&entry->val, &outcome->value);
         if (status != DROVER_OK) {
             drover_outcome_destroy(&outcome);
             return status;
         }
-        outcome->cost += entry->val.len;
+        outcome->cost += (uint32_t)entry->val.len;
     } else {
         /* it has none */
     }
@@ -265,37 +291,37 @@ drover_error_kind drover_outcome_error_kind(const drover_outcome *outcome)
 
 const char *drover_outcome_error_code(const drover_outcome *outcome)
 {
-    return outcome->code;
+    return outcome->error->code;
 }
 
 const char *drover_outcome_error_text(const drover_outcome *outcome)
 {
-    return outcome->text;
+    return outcome->error->text;
 }
 
 int drover_outcome_exit_code(const drover_outcome *outcome)
 {
-    return outcome->exit_code;
+    return outcome->error->exit_code;
 }
 
 int drover_outcome_signal(const drover_outcome *outcome)
 {
-    return (int)outcome->signal;
+    return (int)outcome->error->signal;
 }
 
 bool drover_outcome_is_permanent(const drover_outcome *outcome)
 {
-    return (outcome->flags & DRV_ERROR_PERMANENT) != 0;
+    return (outcome->error->flags & DRV_ERROR_PERMANENT) != 0;
 }
 
 bool drover_outcome_is_unconfirmed(const drover_outcome *outcome)
 {
-    return (outcome->flags & DRV_ERROR_UNCONFIRMED) != 0;
+    return (outcome->error->flags & DRV_ERROR_UNCONFIRMED) != 0;
 }
 
 void drover_outcome_stderr(const drover_outcome *outcome, const void **out_bytes,
                            size_t *out_len)
 {
-    *out_bytes = outcome->stderr_tail;
-    *out_len = outcome->stderr_len;
+    *out_bytes = outcome->error->stderr_tail;
+    *out_len = outcome->error->stderr_len;
 }

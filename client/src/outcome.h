@@ -2,7 +2,7 @@
  * outcome.h: the object behind drover_outcome, shared by reference.
  *
  * Built once from an entry of RESULTS, or from a status when a task never came to be; never
- * changed afterwards. Strings live in the same allocation.
+ * changed afterwards. One piece of memory: the outcome, a short value, the error.
  */
 #ifndef DRV_CLIENT_OUTCOME_H
 #define DRV_CLIENT_OUTCOME_H
@@ -13,25 +13,29 @@
 
 #include <stdatomic.h>
 
+/* What is told beside the kind of an error; mostly there is nothing of it. */
+struct drv_outcome_error {
+    const char *code; /* NUL-terminated, as what follows */
+    const char *text;
+    const char *stderr_tail;
+    size_t stderr_len;
+    int32_t exit_code;
+    uint32_t signal;
+    uint32_t flags; /* DRV_ERROR_* */
+};
+
 struct drover_outcome {
     atomic_uint references;
-    drover_id id;
     uint32_t index;
+    drover_id id;
     drover_state state;
     uint32_t attempt;
     drover_status status;
     drover_error_kind kind;
-    int32_t exit_code;
-    uint32_t signal;
-    uint32_t flags;        /* DRV_ERROR_* */
-    drover_value *value;   /* owned, or in `bytes`; NULL when there is none */
-    bool has_placed_value; /* in `bytes` */
-    const char *code;      /* in `bytes`, NUL-terminated, as what follows; or static */
-    const char *text;
-    const char *stderr_tail;
-    size_t stderr_len;
-    size_t cost; /* bytes of all of it, for the bound on unread results */
-    _Alignas(void *) char bytes[];
+    drover_value *value;                   /* owned, or behind this; NULL when there is none */
+    const struct drv_outcome_error *error; /* behind this, with its strings; or static */
+    uint32_t cost; /* bytes of all of it, for the bound on unread results */
+    bool has_placed_value;
 };
 
 /* From what the broker pushed. OK or NOMEM. */
