@@ -72,7 +72,7 @@ drover_status drover_id_new(drover_id *out_id)
 {
     drover_status status = DROVER_OK;
     uint64_t generation = drv_generation();
-    uint64_t now_ms = drv_clock_wall_ms() & TIME_MAX;
+    uint64_t now_ms = drv_clock_wall_tick_ms() & TIME_MAX;
     pthread_mutex_lock(&generator.mutex);
     if (generator.generation == generation && id_time(&generator.last) >= now_ms) {
         id_increment(&generator.last);
