@@ -234,7 +234,8 @@ drover_status drv_future_submit(drover_client *client, const char *type,
     }
     drv_payload_move(&submission->payload, &draft->payload);
     future->references++;
-    drv_session_submit(client->session, submission, drv_now_us());
+    int64_t now_us = drv_session_is_busy(client->session) ? drv_now_us() : 0;
+    drv_session_submit(client->session, submission, now_us);
     *out_future = future;
     return DROVER_OK;
 out:

@@ -10,6 +10,9 @@
 #define OUTCOME_RAW_TYPE "application/octet-stream"
 /* Longer values have memory of their own, so that they can be taken out without a copy. */
 #define OUTCOME_PLACED_MAX 1024
+/* Outcomes of up to this size come out of the pool, which keeps so many. */
+#define OUTCOME_POOLED_SIZE 256
+#define OUTCOME_SPARES_MAX 4096
 
 drover_status drv_state_status(drover_state state)
 {
@@ -106,17 +109,96 @@ static const struct drv_outcome_error *put_error(char *memory, const struct drv_
     return own;
 }
 
+/* ---- memory ------------------------------------------------------------------------------ */
+
+drover_status drv_outcome_pool_new(struct drv_outcome_pool **out_pool)
+{
+    struct drv_outcome_pool *pool = malloc(sizeof(*pool));
+    if (pool == NULL) {
+        return DROVER_NOMEM;
+    }
+    atomic_init(&pool->references, 1);
+    atomic_init(&pool->spares, NULL);
+    atomic_init(&pool->spare_count, 0);
+    pool->taken = NULL;
+    *out_pool = pool;
+    return DROVER_OK;
+}
+
+static void free_stack(drover_outcome *top)
+{
+    while (top != NULL) {
+        drover_outcome *next = top->next_spare;
+        free(top);
+        top = next;
+    }
+}
+
+void drv_outcome_pool_release(struct drv_outcome_pool **pool)
+{
+    struct drv_outcome_pool *p = *pool;
+    *pool = NULL;
+    if (p != NULL && atomic_fetch_sub_explicit(&p->references, 1, memory_order_acq_rel) == 1) {
+        free_stack(atomic_load_explicit(&p->spares, memory_order_relaxed));
+        free_stack(p->taken);
+        free(p);
+    }
+}
+
+/* Memory out of the pool. All spares are taken at once: popping one would need its successor,
+ * which may be another one by then. */
+static drover_outcome *pool_take(struct drv_outcome_pool *pool)
+{
+    if (pool->taken == NULL) {
+        pool->taken = atomic_exchange_explicit(&pool->spares, NULL, memory_order_acquire);
+        atomic_store_explicit(&pool->spare_count, 0, memory_order_relaxed);
+    }
+    drover_outcome *outcome = pool->taken;
+    if (outcome != NULL) {
+        pool->taken = outcome->next_spare;
+    } else {
+        outcome = malloc(OUTCOME_POOLED_SIZE);
+    }
+    if (outcome != NULL) {
+        (void)atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
+    }
+    return outcome;
+}
+
+static void outcome_free(drover_outcome *outcome)
+{
+    struct drv_outcome_pool *pool = outcome->pool;
+    if (pool == NULL) {
+        free(outcome);
+        return;
+    }
+    if (atomic_load_explicit(&pool->spare_count, memory_order_relaxed) >= OUTCOME_SPARES_MAX) {
+        free(outcome);
+    } else {
+        (void)atomic_fetch_add_explicit(&pool->spare_count, 1, memory_order_relaxed);
+        outcome->next_spare = atomic_load_explicit(&pool->spares, memory_order_relaxed);
+        while (!atomic_compare_exchange_weak_explicit(&pool->spares, &outcome->next_spare,
+                                                      outcome, memory_order_release,
+                                                      memory_order_relaxed)) {
+        }
+    }
+    drv_outcome_pool_release(&pool);
+}
+
 /* With `room` bytes right behind it, and the error behind these. */
-static drover_outcome *outcome_alloc(const struct drv_error *error, size_t room)
+static drover_outcome *outcome_alloc(struct drv_outcome_pool *pool,
+                                     const struct drv_error *error, size_t room)
 {
     size_t rounded = (room + sizeof(void *) - 1) / sizeof(void *) * sizeof(void *);
     size_t size = sizeof(drover_outcome) + rounded + error_size(error);
-    drover_outcome *outcome = malloc(size);
+    bool is_pooled = pool != NULL && size <= OUTCOME_POOLED_SIZE;
+    drover_outcome *outcome = is_pooled ? pool_take(pool) : malloc(size);
     if (outcome == NULL) {
         return NULL;
     }
     memset(outcome, 0, sizeof(*outcome));
     atomic_init(&outcome->references, 1);
+    outcome->pool = is_pooled ? pool : NULL;
     outcome->error = put_error((char *)(outcome + 1) + rounded, error);
     outcome->cost = (uint32_t)size;
     return outcome;
@@ -154,7 +236,8 @@ static bool is_placeable(const struct drv_val *val)
            drv_validate(val->bytes, val->len, &DRV_VALIDATE_VALUE) == DROVER_OK;
 }
 
-drover_status drv_outcome_new(const struct drv_outcome *entry, drover_outcome **out_outcome)
+drover_status drv_outcome_new(struct drv_outcome_pool *pool, const struct drv_outcome *entry,
+                              drover_outcome **out_outcome)
 {
     struct drv_error error = entry->error;
     if (error.kind == 0) {
@@ -165,7 +248,7 @@ drover_status drv_outcome_new(const struct drv_outcome *entry, drover_outcome **
     }
     bool is_placed = is_placeable(&entry->val);
     drover_outcome *outcome = outcome_alloc(
-        &error, is_placed ? drv_value_place_size(entry->val.len) : 0);
+        pool, &error, is_placed ? drv_value_place_size(entry->val.len) : 0);
     if (outcome == NULL) {
         return DROVER_NOMEM;
     }
@@ -196,7 +279,7 @@ drover_status drv_outcome_new_refused(const drover_id *id, uint32_t index, drove
                                       const char *text, drover_outcome **out_outcome)
 {
     struct drv_error error = {.exit_code = -1, .text = drv_str_of(text)};
-    drover_outcome *outcome = outcome_alloc(&error, 0);
+    drover_outcome *outcome = outcome_alloc(NULL, &error, 0);
     if (outcome == NULL) {
         return DROVER_NOMEM;
     }
@@ -240,7 +323,7 @@ void drover_outcome_destroy(drover_outcome **outcome)
         if (!last->has_placed_value) {
             drover_value_destroy(&last->value);
         }
-        free(last);
+        outcome_free(last);
     }
 }
 

@@ -24,8 +24,28 @@ struct drv_outcome_error {
     uint32_t flags; /* DRV_ERROR_* */
 };
 
+/*
+ * Memory of outcomes that are no more, for the next ones. One thread at a time takes from it;
+ * any thread gives back, also when the client is closed: what it gave out keeps it.
+ *
+ *     outcome_new ──taken──┐            ┌──push── drover_outcome_destroy
+ *                          └─ all of ─ spares
+ */
+struct drv_outcome_pool {
+    atomic_size_t references;         /* its owner, and every outcome out of it */
+    _Atomic(drover_outcome *) spares; /* a stack */
+    atomic_size_t spare_count;        /* about as many as there are on it */
+    drover_outcome *taken;            /* off it; for the taker alone */
+};
+
+DROVER_MUST_USE drover_status drv_outcome_pool_new(struct drv_outcome_pool **out_pool);
+/* The owner is done with it. */
+void drv_outcome_pool_release(struct drv_outcome_pool **pool);
+
 struct drover_outcome {
     atomic_uint references;
+    struct drv_outcome_pool *pool; /* shared; NULL: none */
+    drover_outcome *next_spare;    /* while spare */
     uint32_t index;
     drover_id id;
     drover_state state;
@@ -38,8 +58,9 @@ struct drover_outcome {
     bool has_placed_value;
 };
 
-/* From what the broker pushed. OK or NOMEM. */
-DROVER_MUST_USE drover_status drv_outcome_new(const struct drv_outcome *entry,
+/* From what the broker pushed; pool may be NULL. OK or NOMEM. */
+DROVER_MUST_USE drover_status drv_outcome_new(struct drv_outcome_pool *pool,
+                                              const struct drv_outcome *entry,
                                               drover_outcome **out_outcome);
 
 /* For a task that was never taken: state FAILED, kind REFUSED (LOST when the status is), the

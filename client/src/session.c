@@ -49,6 +49,9 @@ drover_status drv_session_new(const struct drv_session_config *config,
     memcpy(session->endpoint, config->endpoint, strlen(config->endpoint) + 1);
     memcpy(session->name, config->name, strlen(config->name) + 1);
     drover_status status = config->random_id(&session->id);
+    if (status == DROVER_OK) {
+        status = drv_outcome_pool_new(&session->outcomes);
+    }
     if (status != DROVER_OK) {
         free(session);
         return status;
@@ -56,6 +59,7 @@ drover_status drv_session_new(const struct drv_session_config *config,
     drv_rng_init(&session->rng, config->seed);
     drv_arena_init(&session->arena, SESSION_ARENA_KEEP);
     drv_table_init(&session->watches, config->seed, watch_equal);
+    drv_table_set_floor(&session->watches, SESSION_WATCH_BITS);
     drv_list_init(&session->unsent);
     drv_list_init(&session->sent);
     drv_list_init(&session->waiting);
@@ -93,6 +97,7 @@ void drv_session_destroy(struct drv_session **session)
     drv_link_destroy(&s->link);
     drv_table_fini(&s->watches);
     session_spare_watches_drop(s);
+    drv_outcome_pool_release(&s->outcomes);
     drv_arena_fini(&s->arena);
     free(s);
 }

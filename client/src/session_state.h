@@ -28,6 +28,7 @@
 #define SESSION_BUSY_MS 100    /* pause when the broker names none */
 #define SESSION_BUSY_MAX_MS 10000
 #define SESSION_SPARE_WATCHES 4096 /* whose memory is kept */
+#define SESSION_WATCH_BITS 13      /* of a table that has room for so many */
 
 enum session_state {
     SESSION_DOWN,
@@ -108,6 +109,7 @@ struct drv_session {
 
     /* watches */
     struct drv_table watches;      /* by (id, index) */
+    uint64_t watches_ended;        /* how many have left it */
     struct drv_list dirty;         /* to be asked */
     struct drv_list unwatched;     /* to be told; not in the table any more */
     struct drv_list spare_watches; /* memory for the next ones, by dirty */
@@ -118,6 +120,7 @@ struct drv_session {
     uint64_t next_subscription;
 
     /* results */
+    struct drv_outcome_pool *outcomes; /* owned */
     uint64_t unread_bytes;
     int readers;
 };

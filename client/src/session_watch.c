@@ -182,6 +182,7 @@ void drv_session_watch_taken(struct drv_session *session, struct drv_watcher *wa
 static void drop(struct drv_session *session, struct drv_watch *watch)
 {
     drv_list_remove(&watch->dirty);
+    session->watches_ended++;
     drv_table_remove_entry(&session->watches, watch->hash, watch);
 }
 
@@ -434,9 +435,9 @@ static void give_element(struct drv_watch *array, drover_outcome *outcome)
     }
 }
 
-static void take(struct drv_session *session, const struct drv_outcome *entry)
+static void take(struct drv_session *session, struct drv_watch *watch,
+                 const struct drv_outcome *entry)
 {
-    struct drv_watch *watch = find(session, &entry->id, entry->index);
     struct drv_watch *array = entry->index == DROVER_INDEX_NONE
                                   ? NULL
                                   : find(session, &entry->id, DROVER_INDEX_NONE);
@@ -449,7 +450,7 @@ static void take(struct drv_session *session, const struct drv_outcome *entry)
         return;
     }
     drover_outcome *outcome = NULL;
-    drover_status status = drv_outcome_new(entry, &outcome);
+    drover_status status = drv_outcome_new(session->outcomes, entry, &outcome);
     if (array != NULL && status == DROVER_OK) {
         give_element(array, outcome);
     } else if (array != NULL) {
@@ -463,29 +464,66 @@ static void take(struct drv_session *session, const struct drv_outcome *entry)
     drover_outcome_destroy(&outcome);
 }
 
-/* What take will look at; in a row, so that the processor waits for all of it at once. */
-static void prefetch(const struct drv_session *session, const struct drv_results *results,
-                     size_t from)
+/*
+ * Results are looked up some at a time, so that the processor waits for all these watches, and
+ * for who watches, at once. What was found counts as long as no watch has ended meanwhile but
+ * by the results before it.
+ */
+struct lookup {
+    struct drv_watch *watches[AHEAD];
+    uint64_t ended; /* watches that had ended then */
+};
+
+static void look_up(const struct drv_session *session, const struct drv_outcome *entries,
+                    size_t count, struct lookup *out_lookup)
 {
-    for (size_t i = from; i < results->entry_count && i < from + AHEAD; i++) {
-        const struct drv_watch *watch = find(session, &results->entries[i].id,
-                                             results->entries[i].index);
+    for (size_t i = 0; i < count; i++) {
+        struct drv_watch *watch = find(session, &entries[i].id, entries[i].index);
+        out_lookup->watches[i] = watch;
         if (watch != NULL) {
             const char *watcher = (const char *)watch->watchers.next;
             __builtin_prefetch(watcher);
             __builtin_prefetch(watcher - 64);
         }
     }
+    out_lookup->ended = session->watches_ended;
+}
+
+/* Whether the watch at this position is the same as one before it, which has ended. */
+static bool is_twice(const struct lookup *lookup, size_t position)
+{
+    for (size_t i = 0; i < position; i++) {
+        if (lookup->watches[i] == lookup->watches[position]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void take_some(struct drv_session *session, const struct drv_outcome *entries,
+                      size_t count)
+{
+    struct lookup lookup;
+    look_up(session, entries, count, &lookup);
+    for (size_t i = 0; i < count; i++) {
+        struct drv_watch *watch = lookup.watches[i];
+        if (session->watches_ended != lookup.ended || is_twice(&lookup, i)) {
+            watch = find(session, &entries[i].id, entries[i].index);
+        }
+        uint64_t before = session->watches_ended;
+        if (drover_state_is_terminal((drover_state)entries[i].state)) {
+            take(session, watch, &entries[i]);
+        }
+        if (session->watches_ended == before + 1) {
+            lookup.ended++; /* its own */
+        }
+    }
 }
 
 void session_on_results(struct drv_session *session, const struct drv_results *results)
 {
-    for (size_t i = 0; i < results->entry_count; i++) {
-        if (i % AHEAD == 0) {
-            prefetch(session, results, i);
-        }
-        if (drover_state_is_terminal((drover_state)results->entries[i].state)) {
-            take(session, &results->entries[i]);
-        }
+    for (size_t i = 0; i < results->entry_count; i += AHEAD) {
+        size_t left = results->entry_count - i;
+        take_some(session, &results->entries[i], left < AHEAD ? left : AHEAD);
     }
 }
