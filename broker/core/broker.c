@@ -215,7 +215,7 @@ void timer_fire(struct core *core, struct timer *timer)
         worker_due(core, DRV_CONTAINER_OF(timer, struct worker, timer));
         break;
     case TIMER_REPLY:
-        reply_timeout(core, DRV_CONTAINER_OF(timer, struct reply, timer));
+        reply_due(core, DRV_CONTAINER_OF(timer, struct reply, timer));
         break;
     case TIMER_KV:
         kv_due(core, timer);

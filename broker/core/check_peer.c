@@ -67,7 +67,8 @@ static void check_reply(struct check *check, const struct session *session,
     expect(check, reply->is_open == (waiting > 0), "a request is never answered");
     expect(check, !reply->is_open || !timer_is_armed(&reply->timer) || reply->is_kept,
            "a question has a budget");
-    expect(check, reply->is_open || !timer_is_armed(&reply->timer),
+    expect(check,
+           reply->is_open || !timer_is_armed(&reply->timer) || drv_list_is_linked(&reply->due),
            "an answered request still has a budget");
     check_timer(check, &reply->timer, TIMER_REPLY);
 }

@@ -166,9 +166,12 @@ void on_submit(struct core *core, struct peer *peer, const struct drv_message *m
     size_t position = 0;
     reply_reaches(reply, core->config.durability_max);
     reply->level = DROVER_DURABILITY_MEMORY; /* or what the tasks ask for */
+    reply->may_wait = submit->group_count > 0;
     for (size_t i = 0; i < submit->group_count; i++) {
         submit_group(core, reply, position, &submit->groups[i], &admission);
         position += submit->groups[i].entry_count;
+        /* Who watches the tasks waits for their ends, not for this. */
+        reply->may_wait &= (submit->groups[i].spec.flags & DRV_SPEC_WATCH) != 0;
     }
     reply_answer(core, reply);
 }

@@ -6,6 +6,9 @@
 
 #include <stdlib.h>
 
+/* How long a reply that nobody waits for may wait for something else to go with. */
+enum { REPLY_WAIT_US = 1000 };
+
 /* Bounds of one REPLY message beside those of the protocol. */
 enum { REPLY_HEAD_BYTES = 48, NOTE_HEAD_BYTES = 64 };
 
@@ -119,7 +122,11 @@ static void reply_finish(struct core *core, struct reply *reply)
         return;
     }
     drv_list_push_back(&session->due, &reply->due);
-    session_touch(core, session);
+    if (reply->may_wait && reply->code == DROVER_OK && reply->note_count == 0) {
+        timer_arm(core, &reply->timer, core->now_us + REPLY_WAIT_US);
+    } else {
+        session_touch(core, session);
+    }
 }
 
 void reply_answer(struct core *core, struct reply *reply)
@@ -162,8 +169,12 @@ void waiters_release(struct core *core, struct drv_list *cause)
     }
 }
 
-void reply_timeout(struct core *core, struct reply *reply)
+void reply_due(struct core *core, struct reply *reply)
 {
+    if (!reply->is_open) {
+        session_touch(core, reply->session);
+        return;
+    }
     reply_drop_waiters(core, reply);
     reply->code = DROVER_TIMEOUT;
     reply->text = "the time for the request was used up";
@@ -334,6 +345,7 @@ void replies_drop_unkept(struct core *core, struct session *session)
     struct drv_list *link;
     while ((link = drv_list_pop_front(&session->due)) != NULL) {
         struct reply *reply = DRV_LIST_ITEM(link, struct reply, due);
+        timer_disarm(core, &reply->timer);
         if (!reply->is_kept) {
             reply_free(core, reply);
         }
@@ -405,6 +417,7 @@ static void replies_send(struct core *core, struct session *session)
     for (size_t i = 0; i < count; i++) {
         struct reply *reply = DRV_LIST_ITEM(drv_list_pop_front(&session->due), struct reply,
                                             due);
+        timer_disarm(core, &reply->timer);
         failed = failed || !reply_copy(core, reply, &replies[i]);
         if (!reply->is_kept) {
             reply_free(core, reply);
@@ -421,8 +434,27 @@ static void replies_send(struct core *core, struct session *session)
                     is_early ? DROVER_DURABILITY_MEMORY : level);
 }
 
+/* Whether all of them may wait, and nothing else is about to go out. */
+static bool replies_may_wait(const struct session *session)
+{
+    if (session->unread > session->items_in_flight ||
+        !drv_list_is_empty(&session->ready_streams)) {
+        return false;
+    }
+    DRV_LIST_EACH(link, &session->due)
+    {
+        if (!timer_is_armed(&DRV_LIST_ITEM(link, struct reply, due)->timer)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void replies_flush(struct core *core, struct session *session)
 {
+    if (replies_may_wait(session)) {
+        return;
+    }
     while (!drv_list_is_empty(&session->due)) {
         replies_send(core, session);
     }

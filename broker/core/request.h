@@ -26,9 +26,10 @@ struct reply {
     struct drv_list unsaved; /* in session->unsaved_replies until it is recorded */
     struct session *session;
     uint64_t req;
-    bool is_open;      /* not answered yet */
-    bool is_kept;      /* false: freed once it was sent (a question, or refused busy) */
-    bool is_restored;  /* of an earlier life: what it watched is not watched any more */
+    bool is_open;     /* not answered yet */
+    bool is_kept;     /* false: freed once it was sent (a question, or refused busy) */
+    bool is_restored; /* of an earlier life: what it watched is not watched any more */
+    bool may_wait;    /* nobody waits for it but for what follows: it goes with that, or soon */
     bool is_gathering; /* its handler is still at work: not to be finished by a waiter */
     uint32_t code;     /* drover_status */
     int64_t number;    /* what it means depends on the request */
@@ -40,7 +41,7 @@ struct reply {
     struct reply_note *notes;     /* owned */
     size_t note_count;
     size_t note_capacity;
-    struct timer timer;      /* budget, while open */
+    struct timer timer;      /* budget, while open; then the end of its wait for company */
     struct drv_list waiting; /* struct waiter: what it waits for, while open */
     uint32_t waiting_count;
     uint64_t cost; /* bytes accounted */
@@ -84,7 +85,7 @@ void reply_restored(struct core *core, struct reply *reply);
 void replies_release_below(struct core *core, struct session *session, uint64_t floor);
 void reply_free(struct core *core, struct reply *reply);
 /* The budget of an open request is used up. */
-void reply_timeout(struct core *core, struct reply *reply);
+void reply_due(struct core *core, struct reply *reply);
 /* The connection is gone: what was not kept is nobody's. */
 void replies_drop_unkept(struct core *core, struct session *session);
 /* Send what is due to the peer of the session. */

@@ -42,7 +42,7 @@ static const struct defect defects[] = {
     DEFECT(grow_unbounded, "beyond its limit", "memory is"),
     DEFECT(stall_ready, "stands still", "one of higher priority", "never told"),
     DEFECT(lose_event, "the end at that place is another"),
-    DEFECT(early_ack, "is not in the records", "increments make",
+    DEFECT(early_ack, "is not in the records", "increments make", "was swapped twice",
            "after its cancel was acknowledged"),
     DEFECT(forget_reply, "took effect twice", "increments make"),
 };

@@ -170,6 +170,7 @@ static void test_cancel_budget_runs_out(void **state)
     struct bench *bench = *state;
     setup_peers(bench);
     struct drv_ref ref = begin(bench, 100);
+    expect_ok(bench, 1);
     struct drv_target target = {.id = id_of(100), .index = DROVER_INDEX_NONE};
     struct drv_message message = request(bench, 1, DRV_CANCEL);
     message.request.budget_ms = 200;

@@ -91,6 +91,58 @@ static void test_second_submitter_is_told(void **state)
     (void)result(bench, 3);
 }
 
+/* Who waits for the end is not woken for less: the reply goes with the result... */
+static void test_reply_that_nobody_waits_for_goes_with_the_result(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+    struct drv_spec spec = watched("work");
+    submit(bench, 1, &spec, 100);
+    bench_turn(bench);
+    assert_null(next(bench, 1));
+    report_done(bench, 2, leased(bench, 2), "1");
+    bench_turn(bench);
+    assert_int_equal(next(bench, 1)->kind, DRV_REPLY);
+    assert_int_equal(next(bench, 1)->kind, DRV_RESULTS);
+    bench_pass(bench, 10000);
+    expect_none(bench, 1, DRV_REPLY);
+}
+
+/* ... or soon, should nothing else come; and at once when somebody waits, or it is no yes. */
+static void test_reply_that_nobody_waits_for_waits_a_millisecond(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    struct drv_spec spec = watched("work");
+    submit(bench, 1, &spec, 100);
+    bench_turn(bench);
+    expect_none(bench, 1, DRV_REPLY);
+    bench_pass(bench, 1000);
+    expect_ok(bench, 1);
+    struct drv_spec plain = spec_of("work");
+    submit(bench, 1, &plain, 101);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+    spec.priority = 1;
+    submit(bench, 1, &spec, 100);
+    bench_turn(bench);
+    assert_int_equal(note_code(bench, 0), DROVER_CONFLICT);
+}
+
+/* A client that goes and comes back meanwhile is answered all the same. */
+static void test_reply_that_waits_survives_the_connection(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    struct drv_spec spec = watched("work");
+    submit(bench, 1, &spec, 100);
+    bench_turn(bench);
+    gone(bench, 1);
+    bench_pass(bench, 5000);
+    assert_int_equal(counters(bench).submitted, 1);
+}
+
 /* A level that the store cannot give is refused; no wish gets what there is. */
 static void test_level_beyond_the_store_is_refused(void **state)
 {
@@ -243,6 +295,9 @@ int main(void)
         BENCH_TEST(test_same_submit_is_one_task),
         BENCH_TEST(test_same_id_with_other_content_is_a_conflict),
         BENCH_TEST(test_second_submitter_is_told),
+        BENCH_TEST(test_reply_that_nobody_waits_for_goes_with_the_result),
+        BENCH_TEST(test_reply_that_nobody_waits_for_waits_a_millisecond),
+        BENCH_TEST(test_reply_that_waits_survives_the_connection),
         BENCH_TEST(test_level_beyond_the_store_is_refused),
         BENCH_TEST(test_strict_refuses_what_nobody_offers),
         BENCH_TEST(test_options_not_served_are_refused),
