@@ -46,7 +46,7 @@ static void *take(struct drv_arena_block *block, size_t len)
 {
     void *bytes = block->bytes + block->used;
     block->used += len;
-    return memset(bytes, 0, len);
+    return bytes;
 }
 
 static bool has_room(const struct drv_arena_block *block, size_t len)
@@ -84,7 +84,7 @@ static struct drv_arena_block *add_block(struct drv_arena *arena, size_t len)
     return block;
 }
 
-void *drv_arena_alloc(struct drv_arena *arena, size_t count, size_t size)
+void *drv_arena_take(struct drv_arena *arena, size_t count, size_t size)
 {
     const size_t mask = alignof(max_align_t) - 1;
     if (size != 0 && count > (SIZE_MAX - mask) / size) {
@@ -105,9 +105,18 @@ void *drv_arena_alloc(struct drv_arena *arena, size_t count, size_t size)
     return take(block, len);
 }
 
+void *drv_arena_alloc(struct drv_arena *arena, size_t count, size_t size)
+{
+    void *bytes = drv_arena_take(arena, count, size);
+    if (bytes != NULL) {
+        memset(bytes, 0, count * size);
+    }
+    return bytes;
+}
+
 void *drv_arena_copy(struct drv_arena *arena, const void *bytes, size_t len)
 {
-    void *copy = drv_arena_alloc(arena, len, 1);
+    void *copy = drv_arena_take(arena, len, 1);
     if (copy != NULL && len != 0) {
         memcpy(copy, bytes, len);
     }

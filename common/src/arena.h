@@ -25,6 +25,9 @@ void drv_arena_fini(struct drv_arena *arena);
  * pointer. */
 void *drv_arena_alloc(struct drv_arena *arena, size_t count, size_t size);
 
+/* The same, not zeroed: for what is filled in at once. */
+void *drv_arena_take(struct drv_arena *arena, size_t count, size_t size);
+
 /* A copy of len bytes; NULL when out of memory. */
 void *drv_arena_copy(struct drv_arena *arena, const void *bytes, size_t len);
 

@@ -181,6 +181,8 @@ struct drv_items {
 void *drv_get_items(struct drv_decode *decode, size_t max, size_t size,
                     struct drv_items *out_items);
 void *drv_get_batch(struct drv_decode *decode, size_t size, struct drv_items *out_items);
+/* The same, not zeroed: the caller fills in every field of what it reads. */
+void *drv_get_raw_batch(struct drv_decode *decode, size_t size, struct drv_items *out_items);
 
 struct drv_val drv_get_val(struct drv_decode *decode);
 /* An item of ARRAY_ITEMS: a val, or the length of the slice behind the last one. */

@@ -134,8 +134,9 @@ bool drv_get_open_optional(struct drv_decode *decode, uint32_t *out_outer)
     return true;
 }
 
-void *drv_get_items(struct drv_decode *decode, size_t max, size_t size,
-                    struct drv_items *out_items)
+/* Room for a list whose items are filled in one by one (is_raw) or zeroed. */
+static void *get_list(struct drv_decode *decode, size_t max, size_t size, bool is_raw,
+                      struct drv_items *out_items)
 {
     *out_items = (struct drv_items){.outer = decode->left};
     if (!drv_get_open_optional(decode, &out_items->outer)) {
@@ -149,7 +150,8 @@ void *drv_get_items(struct drv_decode *decode, size_t max, size_t size,
         drv_decode_fail(decode, DROVER_LIMIT, "too many entries in a list");
         return NULL;
     }
-    void *items = drv_arena_alloc(decode->arena, count, size);
+    void *items = is_raw ? drv_arena_take(decode->arena, count, size)
+                         : drv_arena_alloc(decode->arena, count, size);
     if (items == NULL) {
         drv_decode_fail(decode, DROVER_NOMEM, "out of memory");
         return NULL;
@@ -158,9 +160,22 @@ void *drv_get_items(struct drv_decode *decode, size_t max, size_t size,
     return items;
 }
 
+void *drv_get_items(struct drv_decode *decode, size_t max, size_t size,
+                    struct drv_items *out_items)
+{
+    return get_list(decode, max, size, false, out_items);
+}
+
 void *drv_get_batch(struct drv_decode *decode, size_t size, struct drv_items *out_items)
 {
     void *items = drv_get_items(decode, DRV_BATCH_MAX - decode->batch_count, size, out_items);
+    decode->batch_count += out_items->count;
+    return items;
+}
+
+void *drv_get_raw_batch(struct drv_decode *decode, size_t size, struct drv_items *out_items)
+{
+    void *items = get_list(decode, DRV_BATCH_MAX - decode->batch_count, size, true, out_items);
     decode->batch_count += out_items->count;
     return items;
 }
@@ -337,8 +352,30 @@ static struct drv_val get_placed_val(struct drv_decode *decode)
     return val;
 }
 
+/* A slice of the blob without a content type, which is what nearly all values are. False: it is
+ * something else, still unread. */
+static inline bool get_plain_val(struct drv_decode *decode, struct drv_val *val)
+{
+    struct drv_cursor *cursor = &decode->cursor;
+    if (decode->left == 0 || cursor->at == cursor->end || *cursor->at != 0x92) {
+        return false;
+    }
+    decode->left--;
+    cursor->at++;
+    uint64_t offset = drv_cursor_uint(cursor);
+    uint64_t len = drv_cursor_uint(cursor);
+    if (!cursor->failed) {
+        get_slice(decode, offset, len, val);
+    }
+    return true;
+}
+
 struct drv_val drv_get_val(struct drv_decode *decode)
 {
+    struct drv_val val = {.is_nil = false};
+    if (get_plain_val(decode, &val)) {
+        return val;
+    }
     if (decode->left == 0) {
         return (struct drv_val){.is_nil = true};
     }

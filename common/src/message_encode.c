@@ -5,6 +5,7 @@
 #include "message_codec.h"
 
 #include "name.h"
+#include "pack_bytes.h"
 #include "utf8.h"
 
 void drv_encode_fail(struct drv_encode *encode, drover_status status)
@@ -281,10 +282,17 @@ void drv_put_batch(struct drv_encode *encode, size_t count)
 /* Copies the value into the blob; returns where it begins. */
 static size_t put_slice(struct drv_encode *encode, const struct drv_val *val)
 {
-    size_t offset = encode->blob->len;
+    struct drv_buffer *blob = encode->blob;
+    size_t offset = blob->len;
     if (val->len > DRV_BLOB_MAX - offset) {
         drv_encode_fail(encode, DROVER_TOO_BIG);
         return 0;
+    }
+    if (blob->capacity - offset > val->len && val->len > 0) {
+        memcpy(blob->bytes + offset, val->bytes, val->len);
+        blob->len += val->len;
+        blob->bytes[blob->len] = '\0';
+        return offset;
     }
     drover_status status = drv_buffer_append(encode->blob, val->bytes, val->len);
     if (status) {
@@ -328,9 +336,14 @@ void drv_put_val(struct drv_encode *encode, const struct drv_val *val)
     }
     size_t offset = put_slice(encode, val);
     bool has_type = val->content_type.ptr != NULL;
-    drv_put_array(encode, has_type ? 3 : 2);
-    drv_put_uint(encode, offset);
-    drv_put_uint(encode, val->len);
+    uint8_t *at = is_ok(encode) ? drv_pack_room(&encode->pack, 3 * DRV_PACK_HEAD_MAX) : NULL;
+    if (at != NULL) {
+        size_t len = 1;
+        at[0] = has_type ? 0x93 : 0x92;
+        len += drv_put_uint_bytes(at + len, offset);
+        len += drv_put_uint_bytes(at + len, val->len);
+        drv_pack_took(&encode->pack, len);
+    }
     if (has_type) {
         drv_put_text(encode, val->content_type, DRV_CONTENT_TYPE_MAX);
     }
@@ -363,10 +376,26 @@ void drv_put_blob(struct drv_encode *encode, struct drv_str bytes, size_t max)
 
 void drv_put_ref(struct drv_encode *encode, const struct drv_ref *ref)
 {
-    drv_put_uint(encode, ref->handle);
-    drv_put_id(encode, &ref->id);
-    drv_put_index(encode, ref->index);
-    drv_put_uint(encode, ref->attempt);
+    enum { REF_MAX = 4 * DRV_PACK_HEAD_MAX + sizeof ref->id.bytes };
+    bool is_element = ref->index != DROVER_INDEX_NONE;
+    if (is_element && ref->index >= DRV_ARRAY_MAX) {
+        drv_encode_fail(encode, DROVER_INVALID);
+    }
+    uint8_t *at = is_ok(encode) ? drv_pack_room(&encode->pack, REF_MAX) : NULL;
+    if (at == NULL) {
+        return;
+    }
+    size_t len = drv_put_uint_bytes(at, ref->handle);
+    len += drv_put_len_bytes(at + len, 0xc4, sizeof ref->id.bytes);
+    memcpy(at + len, ref->id.bytes, sizeof ref->id.bytes);
+    len += sizeof ref->id.bytes;
+    if (is_element) {
+        len += drv_put_uint_bytes(at + len, ref->index);
+    } else {
+        at[len++] = 0xff; /* -1: the task itself */
+    }
+    len += drv_put_uint_bytes(at + len, ref->attempt);
+    drv_pack_took(&encode->pack, len);
 }
 
 void drv_put_refs(struct drv_encode *encode, const struct drv_ref *refs, size_t count)

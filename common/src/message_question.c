@@ -141,7 +141,7 @@ void drv_encode_reply(struct drv_encode *encode, const struct drv_message *messa
 void drv_decode_results(struct drv_decode *decode, struct drv_message *out_message)
 {
     struct drv_items items;
-    struct drv_outcome *entries = drv_get_batch(decode, sizeof *entries, &items);
+    struct drv_outcome *entries = drv_get_raw_batch(decode, sizeof *entries, &items);
     for (size_t i = 0; !decode->cursor.failed && i < items.count; i++) {
         struct drv_outcome *entry = &entries[i];
         uint32_t outer = drv_get_open(decode);

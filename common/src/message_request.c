@@ -9,7 +9,7 @@
 static void get_entries(struct drv_decode *decode, struct drv_submit_group *group)
 {
     struct drv_items items;
-    struct drv_entry *entries = drv_get_batch(decode, sizeof *entries, &items);
+    struct drv_entry *entries = drv_get_raw_batch(decode, sizeof *entries, &items);
     for (size_t i = 0; i < items.count; i++) {
         uint32_t outer = drv_get_open(decode);
         drv_get_id(decode, &entries[i].id);

@@ -9,7 +9,7 @@
 static void get_lease_entries(struct drv_decode *decode, struct drv_lease_group *group)
 {
     struct drv_items items;
-    struct drv_lease_entry *entries = drv_get_batch(decode, sizeof *entries, &items);
+    struct drv_lease_entry *entries = drv_get_raw_batch(decode, sizeof *entries, &items);
     for (size_t i = 0; !decode->cursor.failed && i < items.count; i++) {
         uint32_t outer = drv_get_open(decode);
         drv_get_ref(decode, &entries[i].ref);
@@ -81,6 +81,7 @@ void drv_encode_lease(struct drv_encode *encode, const struct drv_message *messa
 static void get_usage(struct drv_decode *decode, struct drv_result *result)
 {
     uint32_t outer;
+    result->usage = (struct drv_usage){0};
     result->has_usage = drv_get_open_optional(decode, &outer);
     if (!result->has_usage) {
         return;
@@ -95,7 +96,7 @@ static void get_usage(struct drv_decode *decode, struct drv_result *result)
 static void get_results(struct drv_decode *decode, struct drv_report *report)
 {
     struct drv_items items;
-    struct drv_result *results = drv_get_batch(decode, sizeof *results, &items);
+    struct drv_result *results = drv_get_raw_batch(decode, sizeof *results, &items);
     for (size_t i = 0; !decode->cursor.failed && i < items.count; i++) {
         struct drv_result *result = &results[i];
         uint32_t outer = drv_get_open(decode);

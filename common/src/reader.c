@@ -46,7 +46,7 @@ static const struct form forms[32] = {
     {DRV_TYPE_MAP, 2, 0},  {DRV_TYPE_MAP, 4, 0},
 };
 
-static uint64_t big_endian(const uint8_t *bytes, unsigned width)
+static inline uint64_t big_endian(const uint8_t *bytes, unsigned width)
 {
     uint64_t number = 0;
     for (unsigned i = 0; i < width; i++) {
@@ -132,70 +132,155 @@ static uint64_t token_children(const struct token *token)
 /* ---- validation -------------------------------------------------------------------------- */
 
 /*
- * The size of a value at `at` (not the end) that has nothing inside which needs a look, and so
- * most values: numbers, nil, booleans, short bins. 0: anything else.
+ * The size of a value that has nothing inside which needs a look, by its first byte: numbers,
+ * nil, booleans. 0: anything else.
  */
+static const uint8_t plain_sizes[256] = {
+#define ONES_4 1, 1, 1, 1
+#define ONES_16 ONES_4, ONES_4, ONES_4, ONES_4
+#define ZEROS_16 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+    ONES_16,  ONES_16,  ONES_16, ONES_16,                     /* 0x00: small numbers */
+    ONES_16,  ONES_16,  ONES_16, ONES_16, ZEROS_16, ZEROS_16, /* 0x80: maps, arrays */
+    ZEROS_16, ZEROS_16,                                       /* 0xa0: short strings */
+    1,        0,        1,       1,                           /* nil, false, true */
+    0,        0,        0,       0,                           /* bins */
+    0,        0,        5,       9,                           /* floats */
+    2,        3,        5,       9,                           /* unsigned */
+    2,        3,        5,       9,                           /* signed */
+    0,        0,        0,       0,                           /* extensions */
+    0,        0,        0,       0,                           /* strings */
+    0,        0,        0,       0,                           /* arrays, maps */
+    ONES_16,  ONES_16,                                        /* 0xe0: small negative numbers */
+#undef ONES_4
+#undef ONES_16
+#undef ZEROS_16
+};
+
+/* The size of the value at `at` (not the end) if that is easily told; short bins are, too. */
 static inline size_t plain_size(const uint8_t *at, const uint8_t *end)
 {
-    static const uint8_t sizes[32] = {
-        [0x00] = 1, [0x02] = 1, [0x03] = 1,             /* nil, false, true */
-        [0x0a] = 5, [0x0b] = 9,                         /* floats */
-        [0x0c] = 2, [0x0d] = 3, [0x0e] = 5, [0x0f] = 9, /* unsigned */
-        [0x10] = 2, [0x11] = 3, [0x12] = 5, [0x13] = 9, /* signed */
-    };
-    uint8_t lead = *at;
-    if (lead < 0x80 || lead >= 0xe0) {
-        return 1;
+    size_t size = plain_sizes[*at];
+    if (size == 0 && *at == 0xc4 && end - at > 1) {
+        size = 2 + (size_t)at[1];
     }
-    if (lead == 0xc4 && end - at > 1) {
-        return 2 + (size_t)at[1];
+    return size;
+}
+
+/* What is left to be seen: values at each level, and nodes in all. */
+struct validation {
+    const uint8_t *at;
+    const uint8_t *end;
+    uint32_t nodes; /* that may still come */
+    uint32_t depth;
+    uint64_t left[DRV_VALIDATE_DEPTH_MAX + 1];
+};
+
+/* Values of one level one after the other, up to one that needs a look. */
+static inline drover_status validate_plain(struct validation *validation)
+{
+    const uint8_t *at = validation->at;
+    const uint8_t *end = validation->end;
+    uint64_t left = validation->left[validation->depth];
+    uint32_t nodes = validation->nodes;
+    drover_status status = DROVER_OK;
+    while (left > 0) {
+        size_t size = at == end ? SIZE_MAX : plain_size(at, end);
+        if (size > (size_t)(end - at)) {
+            status = DROVER_MALFORMED;
+            break;
+        }
+        if (size == 0) {
+            break;
+        }
+        if (nodes-- == 0) {
+            status = DROVER_LIMIT;
+            break;
+        }
+        at += size;
+        left--;
     }
-    return (lead & 0xe0) == 0xc0 ? sizes[lead & 0x1f] : 0;
+    validation->at = at;
+    validation->nodes = nodes;
+    validation->left[validation->depth] = left;
+    return status;
+}
+
+/* Goes into an array or map: so many values follow. */
+static inline drover_status validate_enter(struct validation *validation, uint64_t children,
+                                           uint32_t depth_max)
+{
+    if (children > (uint64_t)(validation->end - validation->at)) {
+        return DROVER_MALFORMED; /* each takes a byte at least */
+    }
+    if (validation->depth == depth_max) {
+        return DROVER_LIMIT;
+    }
+    validation->left[++validation->depth] = children;
+    return DROVER_OK;
+}
+
+/* One value that needs a look: a text, or something with values inside. */
+static drover_status validate_token(struct validation *validation, uint32_t depth_max)
+{
+    struct token token;
+    const uint8_t *at = validation->at;
+    if (!token_read(&at, validation->end, &token)) {
+        return DROVER_MALFORMED;
+    }
+    if (validation->nodes-- == 0) {
+        return DROVER_LIMIT;
+    }
+    validation->at = at;
+    validation->left[validation->depth]--;
+    if (token.type == DRV_TYPE_STR) {
+        bool is_valid = drv_utf8_is_valid(token.body, (size_t)token.number);
+        return is_valid ? DROVER_OK : DROVER_MALFORMED;
+    }
+    if (token.type != DRV_TYPE_ARRAY && token.type != DRV_TYPE_MAP) {
+        return DROVER_OK;
+    }
+    return validate_enter(validation, token_children(&token), depth_max);
+}
+
+/* The same; short arrays, which most such values are, quickly. */
+static inline drover_status validate_one(struct validation *validation, uint32_t depth_max)
+{
+    uint8_t lead = *validation->at;
+    if ((lead & 0xf0) != 0x90) {
+        return validate_token(validation, depth_max);
+    }
+    if (validation->nodes-- == 0) {
+        return DROVER_LIMIT;
+    }
+    validation->at++;
+    validation->left[validation->depth]--;
+    return validate_enter(validation, lead & 0x0fU, depth_max);
 }
 
 drover_status drv_validate(const uint8_t *bytes, size_t len,
                            const struct drv_validate_limits *limits)
 {
     DRV_ASSERT(limits->depth <= DRV_VALIDATE_DEPTH_MAX);
-    const uint8_t *at = bytes;
-    const uint8_t *end = len == 0 ? bytes : bytes + len;
-    uint64_t left[DRV_VALIDATE_DEPTH_MAX + 1]; /* values to come at each level */
-    uint32_t depth = 0;
-    uint32_t nodes = 0;
-    left[0] = 1;
+    struct validation validation;
+    validation.at = bytes;
+    validation.end = len == 0 ? bytes : bytes + len;
+    validation.nodes = limits->nodes;
+    validation.depth = 0;
+    validation.left[0] = 1;
     for (;;) {
-        while (left[depth] == 0) {
-            if (depth == 0) {
-                return at == end ? DROVER_OK : DROVER_MALFORMED;
-            }
-            depth--;
+        drover_status status = validate_plain(&validation);
+        if (status) {
+            return status;
         }
-        left[depth]--;
-        size_t plain = at == end ? 0 : plain_size(at, end);
-        struct token token;
-        if (plain > (size_t)(end - at) || (plain == 0 && !token_read(&at, end, &token))) {
-            return DROVER_MALFORMED;
-        }
-        if (++nodes > limits->nodes) {
-            return DROVER_LIMIT;
-        }
-        if (plain != 0) {
-            at += plain;
-            continue;
-        }
-        if (token.type == DRV_TYPE_STR) {
-            if (!drv_utf8_is_valid(token.body, (size_t)token.number)) {
-                return DROVER_MALFORMED;
+        if (validation.left[validation.depth] > 0) {
+            status = validate_one(&validation, limits->depth);
+            if (status) {
+                return status;
             }
-        } else if (token.type == DRV_TYPE_ARRAY || token.type == DRV_TYPE_MAP) {
-            uint64_t children = token_children(&token);
-            if (children > (uint64_t)(end - at)) {
-                return DROVER_MALFORMED; /* each takes a byte at least */
-            }
-            if (depth == limits->depth) {
-                return DROVER_LIMIT;
-            }
-            left[++depth] = children;
+        } else if (validation.depth == 0) {
+            return validation.at == validation.end ? DROVER_OK : DROVER_MALFORMED;
+        } else {
+            validation.depth--;
         }
     }
 }
@@ -241,12 +326,15 @@ uint32_t drv_cursor_map(struct drv_cursor *cursor)
 uint64_t drv_cursor_uint_slow(struct drv_cursor *cursor)
 {
     /* 0xcc to 0xcf: one, two, four or eight bytes follow. */
-    if (cursor->at != cursor->end && (*cursor->at & 0xfc) == 0xcc) {
-        unsigned width = 1U << (*cursor->at & 3);
-        if (cursor->end - cursor->at > (ptrdiff_t)width) {
-            uint64_t number = big_endian(cursor->at + 1, width);
+    const uint8_t *at = cursor->at;
+    if (at != cursor->end && (*at & 0xfc) == 0xcc) {
+        ptrdiff_t width = (ptrdiff_t)1 << (*at & 3);
+        if (cursor->end - at > width) {
             cursor->at += 1 + width;
-            return number;
+            return width == 1   ? at[1]
+                   : width == 2 ? big_endian(at + 1, 2)
+                   : width == 4 ? big_endian(at + 1, 4)
+                                : big_endian(at + 1, 8);
         }
     }
     struct token token;

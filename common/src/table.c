@@ -149,7 +149,7 @@ static drover_status make_room(struct drv_table *table)
 
 static void maybe_shrink(struct drv_table *table)
 {
-    if (table->from.slots == NULL && table->now.bits > BITS_MIN &&
+    if (table->from.slots == NULL && array_size(&table->now) > DRV_TABLE_KEPT_SLOTS &&
         table->now.used < array_size(&table->now) / 8) {
         (void)resize(table, table->now.bits - 1); /* no memory: it stays large */
     }

@@ -25,6 +25,9 @@
 #include <stdint.h>
 
 #define DRV_TABLE_MOVE_SLOTS 16
+/* A table does not shrink below this many slots: what hovers about nothing would move for ever.
+ */
+#define DRV_TABLE_KEPT_SLOTS 4096
 
 /* Whether entry has the key that was passed to find or remove. */
 typedef bool (*drv_table_equal_fn)(const void *entry, const void *key);
