@@ -22,6 +22,41 @@ static size_t body_type_offset(const struct body *body)
     return body->is_shared ? sizeof(struct drv_data *) : body->len;
 }
 
+static size_t slab_of_size(size_t size)
+{
+    return (size + 7) / 8 - 1;
+}
+
+void bodies_init(struct core *core)
+{
+    for (size_t i = 0; i < BODY_SLABS; i++) {
+        slab_init(&core->body_slabs[i], &core->pages, (i + 1) * 8);
+    }
+}
+
+void bodies_fini(struct core *core)
+{
+    for (size_t i = 0; i < BODY_SLABS; i++) {
+        slab_fini(&core->body_slabs[i]);
+    }
+}
+
+/* With one reference, the rest is up to the caller. */
+static struct body *body_alloc(struct core *core, size_t tail)
+{
+    size_t slab = slab_of_size(sizeof(struct body) + tail);
+    bool is_block = slab >= BODY_SLABS;
+    struct body *body = is_block ? malloc(sizeof *body + tail)
+                                 : slab_take(&core->body_slabs[slab]);
+    if (body != NULL) {
+        body->references = 1;
+        body->type_len = 0;
+        body->is_shared = false;
+        body->is_block = is_block;
+    }
+    return body;
+}
+
 uint64_t body_cost(const struct body *body)
 {
     if (body == NULL) {
@@ -46,13 +81,14 @@ drover_status body_new(struct core *core, const struct drv_val *val, struct body
     bool share = val_is_shareable(val);
     size_t kept = share ? sizeof(struct drv_data *) : val->len;
     size_t type_len = val->content_type.ptr == NULL ? 0 : val->content_type.len;
-    struct body *body = malloc(sizeof *body + kept + type_len);
+    if (val->len > BODY_LEN_MAX) {
+        return DROVER_NOMEM;
+    }
+    struct body *body = body_alloc(core, kept + type_len);
     if (body == NULL) {
         return DROVER_NOMEM;
     }
-    body->next_dead = NULL;
-    body->len = (uint32_t)val->len;
-    body->references = 1;
+    body->len = val->len & BODY_LEN_MAX;
     body->type_len = (uint8_t)type_len;
     body->is_shared = share;
     if (share) {
@@ -71,23 +107,26 @@ drover_status body_new(struct core *core, const struct drv_val *val, struct body
 
 struct body *body_new_room(struct core *core, size_t len)
 {
-    struct body *body = calloc(1, sizeof *body + len);
+    struct body *body = len > BODY_LEN_MAX ? NULL : body_alloc(core, len);
     if (body == NULL) {
         return NULL;
     }
-    body->len = (uint32_t)len;
-    body->references = 1;
+    body->len = len & BODY_LEN_MAX;
+    memset(body->bytes, 0, len);
     core->memory_bytes += body_cost(body);
     return body;
 }
 
 struct body *body_ref(struct body *body)
 {
-    if (body != NULL) {
-        body->references++;
+    if (body == NULL || body->references == BODY_REFERENCES_MAX) {
+        return NULL;
     }
+    body->references++;
     return body;
 }
+
+enum { DEAD_SHARED = 1, DEAD_BLOCK = 2, DEAD_FLAGS = 7 };
 
 void body_release(struct core *core, struct body **body)
 {
@@ -97,7 +136,9 @@ void body_release(struct core *core, struct body **body)
         return;
     }
     core->memory_bytes -= body_cost(released);
-    released->next_dead = core->dead_bodies;
+    uintptr_t flags = (released->is_shared ? (uintptr_t)DEAD_SHARED : 0) |
+                      (released->is_block ? (uintptr_t)DEAD_BLOCK : 0);
+    released->next_dead = (uintptr_t)core->dead_bodies | flags;
     core->dead_bodies = released;
 }
 
@@ -131,11 +172,16 @@ void bodies_bury(struct core *core)
 {
     while (core->dead_bodies != NULL) {
         struct body *body = core->dead_bodies;
-        core->dead_bodies = body->next_dead;
-        if (body->is_shared) {
+        uintptr_t dead = body->next_dead;
+        core->dead_bodies = (struct body *)(dead & ~(uintptr_t)DEAD_FLAGS);
+        if (dead & DEAD_SHARED) {
             struct drv_data *data = body_data(body);
             drv_data_unref(&data);
         }
-        free(body);
+        if (dead & DEAD_BLOCK) {
+            free(body);
+        } else {
+            slab_give(body);
+        }
     }
 }

@@ -3,7 +3,7 @@
  *
  * Small values are copied once into a block of exactly their size, large ones that arrived as
  * chunks are kept by reference. A body is immutable and counted. What is released is freed only
- * when the effects of the turn have been applied, because messages borrow from it.
+ * when the effects of the turn have been applied, because messages borrow its bytes.
  */
 #ifndef CORE_BODY_H
 #define CORE_BODY_H
@@ -12,13 +12,24 @@
 
 struct core;
 
+enum {
+    BODY_SLABS = 64, /* sizes that come from slabs, in steps of eight bytes */
+    BODY_REFERENCES_MAX = (1 << 25) - 1,
+    BODY_LEN_MAX = (1 << 29) - 1,
+};
+
 struct body {
-    struct body *next_dead; /* among those to be freed at the end of the turn */
-    uint32_t len;           /* bytes of the value */
-    uint32_t references;
-    uint8_t type_len; /* bytes of the content type, 0: msgpack */
-    bool is_shared;   /* bytes holds a struct drv_data *, not the value */
-    uint8_t bytes[];  /* value or pointer, then the content type */
+    union {
+        struct {
+            uint64_t len : 29; /* bytes of the value */
+            uint64_t references : 25;
+            uint64_t type_len : 8;  /* bytes of the content type, 0: msgpack */
+            uint64_t is_shared : 1; /* bytes holds a struct drv_data *, not the value */
+            uint64_t is_block : 1;  /* too large for the slabs */
+        };
+        uintptr_t next_dead; /* released: the next one, with the two flags in its low bits */
+    };
+    uint8_t bytes[]; /* value or pointer, then the content type */
 };
 
 /* Keep a copy of (or a reference to) a value. A nil value gives NULL. OK or NOMEM. */
@@ -28,7 +39,10 @@ DROVER_MUST_USE drover_status body_new(struct core *core, const struct drv_val *
 /* Room for len bytes, to be filled by the caller. NULL when out of memory. */
 struct body *body_new_room(struct core *core, size_t len);
 
-/* One more reference; NULL gives NULL. */
+void bodies_init(struct core *core);
+void bodies_fini(struct core *core);
+
+/* One more reference; NULL gives NULL, and so does one too many. */
 struct body *body_ref(struct body *body);
 
 /* Gives one reference back and nulls the pointer. */

@@ -75,10 +75,12 @@ static void core_init_parts(struct core *core)
     roster_table_init(core);
     kv_table_init(core);
     park_tables_init(core);
-    slab_init(&core->task_slab, sizeof(struct task));
-    slab_init(&core->more_slab, sizeof(struct more));
-    slab_init(&core->lease_slab, sizeof(struct lease));
-    slab_init(&core->watch_slab, sizeof(struct watch));
+    drv_pages_init(&core->pages);
+    slab_init(&core->task_slab, &core->pages, sizeof(struct task));
+    slab_init(&core->more_slab, &core->pages, sizeof(struct more));
+    slab_init(&core->lease_slab, &core->pages, sizeof(struct lease));
+    slab_init(&core->watch_slab, &core->pages, sizeof(struct watch));
+    bodies_init(core);
 }
 
 drover_status core_new(const struct core_config *config, int64_t now_us, struct core **out_core)
@@ -91,7 +93,7 @@ drover_status core_new(const struct core_config *config, int64_t now_us, struct 
     core->now_us = now_us;
     core->started_us = now_us;
     core_init_parts(core);
-    if (!timer_init(core, &core->reattach_timer, TIMER_REATTACH)) {
+    if (!timer_init(core, &core->reattach_timer, TIMER_REATTACH) || !shelves_init(core)) {
         core_destroy(&core);
         return DROVER_NOMEM;
     }
@@ -138,6 +140,7 @@ void core_destroy(struct core **core_owned)
     kv_fini(core);
     park_fini(core);
     leases_fini(core);
+    shelves_fini(core);
     timer_fini(core, &core->reattach_timer);
     timers_fini(&core->timers);
     core_effects_clear(core);
@@ -155,6 +158,8 @@ void core_destroy(struct core **core_owned)
     slab_fini(&core->more_slab);
     slab_fini(&core->lease_slab);
     slab_fini(&core->watch_slab);
+    bodies_fini(core);
+    drv_pages_fini(&core->pages);
     drv_buffer_fini(&core->scratch);
     DRV_ASSERT(drv_list_is_empty(&core->event_readers) && core->tail_bytes == 0);
     DRV_ASSERT(core->memory_bytes == 0);
@@ -214,6 +219,9 @@ void timer_fire(struct core *core, struct timer *timer)
         break;
     case TIMER_KV:
         kv_due(core, timer);
+        break;
+    case TIMER_SHELF:
+        shelf_due(core, DRV_CONTAINER_OF(timer, struct shelf, timer));
         break;
     case TIMER_REATTACH:
         park_close(core);

@@ -43,9 +43,11 @@ struct core {
     int64_t wall_offset_us; /* wall clock minus ours */
     struct effects effects;
     struct save save;
-    struct restore *restore;   /* owned; NULL but while records are taken in */
-    struct corpse *dead;       /* freed when the turn is over */
-    struct body *dead_bodies;  /* the same */
+    struct restore *restore;  /* owned; NULL but while records are taken in */
+    struct corpse *dead;      /* freed when the turn is over */
+    struct body *dead_bodies; /* the same */
+    struct drv_pages pages;   /* of all slabs */
+    struct slab body_slabs[BODY_SLABS];
     struct drv_buffer scratch; /* documents and canonical texts are made here */
     uint64_t memory_bytes;     /* accounted */
     struct core_counters counters;
@@ -79,7 +81,8 @@ struct core {
     struct drv_list loaded;
 
     /* retention */
-    struct drv_list kept; /* struct more.kept, oldest first */
+    struct shelf shelves[SHELVES];
+    struct drv_list kept; /* struct more.kept: those with a timer of their own */
     uint64_t kept_count, kept_bytes;
 
     uint64_t kv_version, kv_bytes;

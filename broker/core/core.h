@@ -88,6 +88,7 @@ struct core_config {
     uint32_t prefetch_max; /* leases per worker beyond its slots */
     int64_t
         prefetch_run_us; /* types whose mean run time is longer are never prefetched: 10 ms */
+    bool tells_records; /* CORE_RECORD effects are wanted; false: nobody follows them */
     struct core_defects defects;
 };
 
@@ -141,7 +142,7 @@ enum core_effect_kind {
     CORE_SETTLE,   /* everything received from `peer` up to message number `seq` is dealt with:
                       acknowledge it */
     CORE_RECORD,   /* something happened to a task or a session: a history, for those who follow
-                      it; nothing depends on it */
+                      it (config.tells_records); nothing depends on it */
     CORE_NOTICE,   /* something that an operator wants to read in the log */
 };
 

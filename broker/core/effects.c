@@ -25,6 +25,11 @@ void *effects_alloc(struct core *core, size_t count, size_t size)
     return drv_arena_alloc(&core->effects.arena, count, size);
 }
 
+void *effects_take(struct core *core, size_t count, size_t size)
+{
+    return drv_arena_take(&core->effects.arena, count, size);
+}
+
 struct drv_str effects_text(struct core *core, struct drv_str text)
 {
     if (text.ptr == NULL) {
@@ -121,6 +126,9 @@ void effects_notice(struct core *core, const char *text, const struct worker *wo
 
 void effects_record(struct core *core, const struct core_record *record)
 {
+    if (!core->config.tells_records) {
+        return;
+    }
     struct core_effect *effect = effects_add(core, CORE_RECORD);
     if (effect != NULL) {
         effect->record = *record;
@@ -130,6 +138,10 @@ void effects_record(struct core *core, const struct core_record *record)
 void effects_record_item(struct core *core, enum core_record_kind kind, const struct item *item,
                          const drover_id *session)
 {
+    save_item(core, item);
+    if (!core->config.tells_records) {
+        return;
+    }
     struct core_record record = {
         .kind = kind,
         .id = item->task->id,
@@ -141,7 +153,6 @@ void effects_record_item(struct core *core, enum core_record_kind kind, const st
         record.session = *session;
     }
     effects_record(core, &record);
-    save_item(core, item);
 }
 
 void effects_bury(struct core *core, struct corpse *corpse)

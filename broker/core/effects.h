@@ -33,6 +33,8 @@ void effects_fini(struct effects *effects);
 
 /* Zeroed memory until the effects are cleared; NULL when out of memory. */
 void *effects_alloc(struct core *core, size_t count, size_t size);
+/* The same, not zeroed. */
+void *effects_take(struct core *core, size_t count, size_t size);
 /* A copy of a text; a nil text when out of memory. */
 struct drv_str effects_text(struct core *core, struct drv_str text);
 

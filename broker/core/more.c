@@ -13,10 +13,11 @@ struct more *unit_more(struct core *core, struct unit *unit)
     if (unit->more != NULL) {
         return unit->more;
     }
-    struct more *more = slab_alloc(&core->more_slab);
+    struct more *more = slab_take(&core->more_slab);
     if (more == NULL) {
         return NULL;
     }
+    memset(more, 0, offsetof(struct more, first));
     drv_list_init(&more->watches);
     drv_list_init(&more->kept);
     core->memory_bytes += sizeof *more;
@@ -51,10 +52,7 @@ void unit_drop_more(struct core *core, struct unit *unit)
     tail_drop(core, more);
     unit->more = NULL;
     DRV_ASSERT(drv_list_is_empty(&more->watches) && !drv_list_is_linked(&more->kept));
-    for (uint8_t i = 0; i < more->history_count; i++) {
-        who_release(core, &more->history[i].who);
-    }
-    core_free(core, more->history, more->history_count * sizeof *more->history);
+    history_clear(core, more);
     failure_free(core, &more->error);
     progress_free(core, &more->progress);
     tie_free(core, &more->tie);
@@ -166,6 +164,39 @@ struct drv_error failure_view(const struct failure *failure)
 
 /* --- history ----------------------------------------------------------------------------- */
 
+void history_clear(struct core *core, struct more *more)
+{
+    for (uint8_t i = 0; i < more->history_count; i++) {
+        who_release(core, &more->history[i].who);
+    }
+    if (more->history != &more->first) {
+        core_free(core, more->history, more->history_count * sizeof *more->history);
+    }
+    more->history = NULL;
+    more->history_count = 0;
+}
+
+/* Room for one more; false when out of memory. */
+static bool history_grow(struct core *core, struct more *more)
+{
+    if (more->history_count == 0) {
+        more->history = &more->first;
+        return true;
+    }
+    bool is_first = more->history == &more->first;
+    size_t size = (more->history_count + 1u) * sizeof *more->history;
+    struct attempt *history = realloc(is_first ? NULL : more->history, size);
+    if (history == NULL) {
+        return false;
+    }
+    if (is_first) {
+        history[0] = more->first;
+    }
+    core->memory_bytes += (is_first ? 2 : 1) * sizeof *history;
+    more->history = history;
+    return true;
+}
+
 void history_add(struct core *core, struct unit *unit, const struct attempt *attempt)
 {
     struct more *more = unit_more(core, unit);
@@ -177,14 +208,8 @@ void history_add(struct core *core, struct unit *unit, const struct attempt *att
         memmove(&more->history[0], &more->history[1],
                 (HISTORY_MAX - 1) * sizeof *more->history);
         more->history_count--;
-    } else {
-        size_t size = (more->history_count + 1u) * sizeof *more->history;
-        struct attempt *history = realloc(more->history, size);
-        if (history == NULL) {
-            return;
-        }
-        core->memory_bytes += sizeof *history;
-        more->history = history;
+    } else if (!history_grow(core, more)) {
+        return;
     }
     more->history[more->history_count] = *attempt;
     if (attempt->who != NULL) {

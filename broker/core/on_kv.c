@@ -47,6 +47,9 @@ static drover_status get(struct call *call)
         return DROVER_UNKNOWN;
     }
     call->reply->val = body_ref(call->entry->val);
+    if (call->reply->val == NULL && call->entry->val != NULL) {
+        return DROVER_NOMEM;
+    }
     call->reply->number = (int64_t)call->entry->version;
     return DROVER_OK;
 }

@@ -48,6 +48,9 @@ static drover_status retry_single(struct core *core, struct session *session,
     struct body *payload = NULL;
     if (!task_is_array(origin->task)) {
         payload = body_ref(origin->task->payload);
+        if (payload == NULL && origin->task->payload != NULL) {
+            return DROVER_NOMEM;
+        }
     } else if (body_new(core, &val, &payload)) {
         return DROVER_NOMEM;
     }

@@ -42,6 +42,9 @@ bool park_is_open(const struct core *core)
 
 struct parked *park_find(const struct core *core, const drover_id *id, uint32_t index)
 {
+    if (drv_table_count(&core->parked) == 0) {
+        return NULL;
+    }
     struct park_key key = {*id, index};
     return drv_table_find(&core->parked, park_hash(core, &key), &key);
 }

@@ -153,12 +153,7 @@ static bool read_attempt(struct restore *restore, struct record_reader *reader,
 
 static void more_clear(struct core *core, struct more *more)
 {
-    for (uint8_t i = 0; i < more->history_count; i++) {
-        who_release(core, &more->history[i].who);
-    }
-    core_free(core, more->history, more->history_count * sizeof *more->history);
-    more->history = NULL;
-    more->history_count = 0;
+    history_clear(core, more);
     failure_free(core, &more->error);
 }
 

@@ -146,7 +146,7 @@ static bool dirty_add(struct save *save, struct task *task, uint32_t index)
 void save_item(struct core *core, const struct item *item)
 {
     struct save *save = &core->save;
-    if (item->unit->flags & UNIT_DIRTY || !save_wants(core, item->task) ||
+    if (!save->is_on || item->unit->flags & UNIT_DIRTY || !save_wants(core, item->task) ||
         is_implied_by_run(item) || !dirty_add(save, item->task, item->index)) {
         return;
     }

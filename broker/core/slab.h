@@ -9,11 +9,13 @@
 #define CORE_SLAB_H
 
 #include "list.h"
+#include "pages.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 struct slab {
+    struct drv_pages *pages; /* borrowed: where they come from */
     size_t size;             /* bytes of an object, rounded up */
     size_t per_page;         /* objects in a page */
     struct drv_list partial; /* pages with room */
@@ -21,7 +23,7 @@ struct slab {
     size_t spare_count; /* empty pages among the partial ones: 0 or 1 */
 };
 
-void slab_init(struct slab *slab, size_t size);
+void slab_init(struct slab *slab, struct drv_pages *pages, size_t size);
 
 /* All objects must have been freed. */
 void slab_fini(struct slab *slab);
@@ -29,6 +31,11 @@ void slab_fini(struct slab *slab);
 /* A zeroed object, or NULL when out of memory. */
 void *slab_alloc(struct slab *slab);
 
+/* The same, of undefined contents. */
+void *slab_take(struct slab *slab);
+
 void slab_free(struct slab *slab, void *object);
+/* The same, to whatever slab it came from. */
+void slab_give(void *object);
 
 #endif

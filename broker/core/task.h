@@ -136,10 +136,10 @@ struct tie {
 /* What most units never need while they wait. */
 struct more {
     struct drv_list watches; /* struct watch.in_unit */
-    struct drv_list kept;    /* in core->kept: ended tasks, oldest first */
+    struct drv_list kept;    /* in core->kept or a shelf: ended tasks, oldest first */
     struct task *task;       /* once it is in there */
     struct failure *error;   /* owned */
-    struct attempt *history; /* owned, oldest first */
+    struct attempt *history; /* oldest first: `first`, or owned when there were more */
     uint8_t history_count;
     struct progress *progress; /* owned */
     struct output *output;     /* owned: who reads what it prints */
@@ -152,6 +152,7 @@ struct more {
     uint32_t retry_of_index;
     drover_id retry_of;
     drover_id retried_as; /* the last retry of this one */
+    struct attempt first; /* where the history of most begins and ends */
 };
 
 static inline bool unit_is_terminal(const struct unit *unit)
@@ -241,6 +242,7 @@ struct failure *failure_of(struct core *core, enum drover_error_kind kind, uint3
 void failure_free(struct core *core, struct failure **failure);
 struct drv_error failure_view(const struct failure *failure);
 void history_add(struct core *core, struct unit *unit, const struct attempt *attempt);
+void history_clear(struct core *core, struct more *more);
 /* The end of the attempt before the present one, or the submit. */
 int64_t item_ready_us(const struct item *item);
 struct who *who_new(struct core *core, const drover_id *session, struct drv_str name,
@@ -249,6 +251,18 @@ void who_release(struct core *core, struct who **who);
 void progress_set(struct core *core, struct unit *unit, uint32_t permille, struct drv_str text);
 
 /* --- retention (retain.c) --- */
+/* Ended tasks that are all kept for the same time, oldest first: one timer for all. */
+struct shelf {
+    struct drv_list list; /* struct more.kept */
+    struct timer timer;   /* armed while the list is not empty, never too late */
+    int64_t keep_us;
+};
+enum { SHELF_ENDED, SHELF_FAILED, SHELVES };
+
+bool shelves_init(struct core *core);
+void shelves_fini(struct core *core);
+/* The oldest of a shelf may have outlived its time. */
+void shelf_due(struct core *core, struct shelf *shelf);
 /* The task has ended for good: how long it is kept. */
 void task_retain(struct core *core, struct task *task);
 /* The same for one that ended before. */

@@ -235,7 +235,7 @@ static bool results_send(struct core *core, struct session *session)
         return false;
     }
     drv_meter_reset(&bundle.meter);
-    bundle.entries = effects_alloc(core, bundle.capacity, sizeof *bundle.entries);
+    bundle.entries = effects_take(core, bundle.capacity, sizeof *bundle.entries);
     struct drv_message *message = effects_message(core, DRV_RESULTS);
     bundle.flight = peer_fly(core, session->peer, 0, DROVER_DURABILITY_MEMORY);
     if (bundle.entries == NULL || message == NULL || bundle.flight == NULL) {

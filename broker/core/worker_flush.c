@@ -112,8 +112,8 @@ static void send_load(struct core *core, struct worker *worker)
     struct peer *peer = worker->session->peer;
     struct load load = {.capacity = list_count(&worker->fresh, DRV_BATCH_MAX)};
     drv_meter_reset(&load.meter);
-    load.groups = effects_alloc(core, load.capacity, sizeof *load.groups);
-    load.entries = effects_alloc(core, load.capacity, sizeof *load.entries);
+    load.groups = effects_take(core, load.capacity, sizeof *load.groups);
+    load.entries = effects_take(core, load.capacity, sizeof *load.entries);
     struct drv_message *message = effects_message(core, DRV_LEASE);
     if (load.groups == NULL || load.entries == NULL || message == NULL) {
         message = NULL;

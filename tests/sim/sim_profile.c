@@ -24,6 +24,7 @@ static void make_core(struct drv_rng *rng, struct sim_profile *profile)
 {
     struct core_config *core = &profile->core;
     core_config_init(core);
+    core->tells_records = true;
     core->heartbeat_us = SECOND_US;
     core->lease_us = 3 * SECOND_US;
     core->reconnect_grace_us = SECOND_US;

@@ -291,6 +291,7 @@ static inline struct bench *bench_new(void)
     assert_non_null(bench);
     core_config_init(&bench->config);
     bench->config.seed = 42;
+    bench->config.tells_records = true;
     bench->config.broker_id.bytes[0] = 7;
     bench->config.epoch = 5;
     bench->config.software = "test";
