@@ -45,11 +45,17 @@ static drover_status set_options(void *socket, struct drv_problem *problem)
         int option;
         int value;
     } options[] = {
-        {ZMQ_ROUTER_MANDATORY, 1},  {ZMQ_SNDHWM, SERVER_HWM},
-        {ZMQ_RCVHWM, SERVER_HWM},   {ZMQ_LINGER, 500},
-        {ZMQ_BACKLOG, 1024},        {ZMQ_HANDSHAKE_IVL, 10000},
-        {ZMQ_HEARTBEAT_IVL, 10000}, {ZMQ_HEARTBEAT_TIMEOUT, 30000},
-        {ZMQ_HEARTBEAT_TTL, 60000},
+        {ZMQ_ROUTER_MANDATORY, 1},
+        {ZMQ_SNDHWM, SERVER_HWM},
+        {ZMQ_RCVHWM, SERVER_HWM},
+        {ZMQ_LINGER, 500},
+        {ZMQ_BACKLOG, 1024},
+        {ZMQ_HANDSHAKE_IVL, 10000},
+        {ZMQ_TCP_KEEPALIVE, 1},
+        {ZMQ_TCP_KEEPALIVE_IDLE, DRV_KEEPALIVE_IDLE_S},
+        {ZMQ_TCP_KEEPALIVE_INTVL, DRV_KEEPALIVE_INTERVAL_S},
+        {ZMQ_TCP_KEEPALIVE_CNT, DRV_KEEPALIVE_COUNT},
+        {ZMQ_TCP_MAXRT, DRV_UNSENT_MAX_MS},
     };
     for (size_t i = 0; i < DRV_ARRAY_LEN(options); i++) {
         drover_status status = set_option(socket, options[i].option, options[i].value, problem);
@@ -332,11 +338,23 @@ static bool tend_store(struct server *server, int64_t now)
     return true;
 }
 
+/* Whether this turn begins much later than the last one meant it to. */
+static void check_standstill(struct server *server, int64_t now)
+{
+    int64_t late_us = server->turn_due_us == 0 ? 0 : now - server->turn_due_us;
+    if (late_us > server->settings.core.heartbeat_us) {
+        drv_log_warn(server->log, "the broker stood still, nobody is lost for that",
+                     drv_log_int("ms", late_us / 1000));
+        core_stood_still(server->core, now);
+    }
+}
+
 /* One turn; gives the instant of the next, now when there is more to read. */
 static int64_t turn(struct server *server)
 {
     int64_t now = now_us();
     core_set_wall(server->core, now, wall_us());
+    check_standstill(server, now);
     tell_gone(server, now);
     tell_self(server, now);
     bool more = store_compact(server->store, server->core);
@@ -379,6 +397,8 @@ static drover_status wait_for_input(struct server *server, int64_t next)
 {
     int64_t now = now_us();
     int64_t wait_ms = next <= now ? 0 : (next - now + 999) / 1000;
+    wait_ms = wait_ms > SERVER_WAIT_MAX_MS ? SERVER_WAIT_MAX_MS : wait_ms;
+    server->turn_due_us = now + wait_ms * 1000;
     bool may_read = store_has_room(server->store);
     if (wait_ms > 0 && may_read &&
         (has_input(server->sockets[CORE_PORT_WORKER]) ||
@@ -391,8 +411,7 @@ static drover_status wait_for_input(struct server *server, int64_t next)
         {.fd = may_read ? server->socket_fds[CORE_PORT_WORKER] : -1, .events = POLLIN},
         {.fd = may_read ? server->socket_fds[CORE_PORT_CLIENT] : -1, .events = POLLIN},
     };
-    if (poll(items, DRV_ARRAY_LEN(items), wait_ms > 1000 ? 1000 : (int)wait_ms) < 0 &&
-        errno != EINTR) {
+    if (poll(items, DRV_ARRAY_LEN(items), (int)wait_ms) < 0 && errno != EINTR) {
         drv_log_error(server->log, "poll failed", drv_log_str("why", strerror(errno)));
         return DROVER_IO;
     }

@@ -46,6 +46,7 @@ enum {
     SERVER_RETRY_US = 10 * 1000,       /* sockets that refuse are tried again this often */
     SERVER_SELF_US = 1000 * 1000,      /* own resource use is read this often */
     SERVER_STORE_US = 1000 * 1000,     /* the store is tended this often */
+    SERVER_WAIT_MAX_MS = 1000,         /* a turn begins at least so often */
     SERVER_MESSAGE_MAX = DRV_BLOB_MAX, /* bytes of a frame; larger ones end the connection */
 };
 
@@ -68,6 +69,7 @@ struct server {
     struct self_meter meter;
     int64_t self_at_us;     /* next reading */
     int64_t store_at_us;    /* next time that the store is tended */
+    int64_t turn_due_us;    /* when the next turn begins at the latest; 0: none yet */
     bool was_full;          /* the disk: said so */
     int64_t drain_until_us; /* 0: not draining */
     bool stop;

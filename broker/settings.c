@@ -37,7 +37,7 @@ static const struct drv_option serving_options[] = {
     {.name = "log-level",
      .kind = DRV_OPTION_CHOICE,
      .argument = "LEVEL",
-     .help = "debug, info, warn, error or off",
+     .help = "what is logged",
      .fallback = "info",
      .choices = log_levels},
 };
@@ -131,10 +131,9 @@ const struct drv_program settings_program = {
     .name = "drover-broker",
     .usage = "[options] | journal verify|dump|repair|backup ...",
     .about = "Takes tasks from clients, hands them to workers, and brings the results back.",
-    .epilog =
-        "When it serves it prints `ready endpoint=... worker_endpoint=...` on stdout.\n"
-        "SIGTERM and SIGINT stop the intake, wait for running tasks up to --grace, and end it; "
-        "a second signal ends it at once.",
+    .epilog = "When it serves it prints `ready endpoint=... worker_endpoint=...` on stdout.\n"
+              "SIGTERM and SIGINT stop the intake, wait for running tasks up to --grace,\n"
+              "and end it; a second signal ends it at once.",
     .section = "broker",
     .tables = {{.options = serving_options,
                 .count = DRV_ARRAY_LEN(serving_options),

@@ -498,6 +498,9 @@ static int64_t turn(struct worker_agent *agent)
     worker_bridge_poll(&agent->bridge, now_us);
     worker_pulse_tell(&agent->pulse, agent->session, now_us);
     int64_t next_us = advance(agent, now_us);
+    if (!agent->bridge.is_gone) {
+        pool_commit(agent->bridge.pool, now_us);
+    }
     next_us = earlier(
         next_us, worker_pulse_ask(&agent->pulse, living_pool(agent), agent->session, now_us));
     if (agent->connection != NULL) {
@@ -526,33 +529,38 @@ static void read_signals(struct worker_agent *agent)
     }
 }
 
-static bool wait_for_input(struct worker_agent *agent, int64_t next_us)
+static int wait_ms(const struct worker_agent *agent, int64_t next_us)
 {
     int64_t now_us = clock_now_us();
-    int64_t wait_ms = AGENT_WAIT_MAX_MS;
-    int count = 1;
-    zmq_pollitem_t items[4] = {{.fd = agent->signal_fd, .events = ZMQ_POLLIN}};
-    if (!agent->bridge.is_gone) {
-        items[count++] = (zmq_pollitem_t){.fd = pool_fd(agent->bridge.pool),
-                                          .events = ZMQ_POLLIN};
+    if (next_us <= now_us ||
+        (agent->connection != NULL && worker_connection_has_work(agent->connection))) {
+        return 0;
     }
+    if (next_us - now_us >= AGENT_WAIT_MAX_MS * INT64_C(1000)) {
+        return AGENT_WAIT_MAX_MS;
+    }
+    return (int)((next_us - now_us + 999) / 1000);
+}
+
+static bool wait_for_input(struct worker_agent *agent, int64_t next_us)
+{
+    struct pollfd fds[2 + WORKER_CONNECTION_FDS] = {
+        {.fd = agent->signal_fd, .events = POLLIN},
+        {.fd = agent->bridge.is_gone ? -1 : pool_fd(agent->bridge.pool), .events = POLLIN},
+        {.fd = -1},
+        {.fd = -1},
+    };
     if (agent->connection != NULL) {
-        items[count++] = (zmq_pollitem_t){.socket = agent->connection->monitor,
-                                          .events = ZMQ_POLLIN};
-        items[count++] = (zmq_pollitem_t){
-            .socket = agent->connection->socket,
-            .events = (short)(ZMQ_POLLIN | (agent->connection->is_full ? ZMQ_POLLOUT : 0))};
+        worker_connection_watch(agent->connection, fds + 2);
     }
-    if (next_us <= now_us) {
-        wait_ms = 0;
-    } else if (next_us - now_us < wait_ms * 1000) {
-        wait_ms = (next_us - now_us + 999) / 1000;
-    }
-    if (zmq_poll(items, count, (long)wait_ms) < 0 && errno != EINTR) {
-        drv_log_error(agent->log, "poll failed", drv_log_str("why", zmq_strerror(errno)));
+    if (poll(fds, DRV_ARRAY_LEN(fds), wait_ms(agent, next_us)) < 0 && errno != EINTR) {
+        drv_log_error(agent->log, "poll failed", drv_log_str("why", strerror(errno)));
         return false;
     }
-    if ((items[0].revents & ZMQ_POLLIN) != 0) {
+    if (agent->connection != NULL) {
+        worker_connection_saw(agent->connection, fds + 2);
+    }
+    if (fds[0].revents != 0) {
         read_signals(agent);
     }
     return true;

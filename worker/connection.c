@@ -25,9 +25,11 @@ static drover_status set_options(void *socket)
         {ZMQ_IPV6, 1},
         {ZMQ_RECONNECT_IVL, -1},
         {ZMQ_HANDSHAKE_IVL, 10000},
-        {ZMQ_HEARTBEAT_IVL, 10000},
-        {ZMQ_HEARTBEAT_TIMEOUT, 30000},
-        {ZMQ_HEARTBEAT_TTL, 60000},
+        {ZMQ_TCP_KEEPALIVE, 1},
+        {ZMQ_TCP_KEEPALIVE_IDLE, DRV_KEEPALIVE_IDLE_S},
+        {ZMQ_TCP_KEEPALIVE_INTVL, DRV_KEEPALIVE_INTERVAL_S},
+        {ZMQ_TCP_KEEPALIVE_CNT, DRV_KEEPALIVE_COUNT},
+        {ZMQ_TCP_MAXRT, DRV_UNSENT_MAX_MS},
     };
     const int64_t max = DRV_BLOB_MAX;
     for (size_t i = 0; i < DRV_ARRAY_LEN(options); i++) {
@@ -60,6 +62,12 @@ static drover_status open_monitor(void *context, struct worker_connection *conne
     return DROVER_OK;
 }
 
+static bool get_fd(void *socket, int *out_fd)
+{
+    size_t len = sizeof *out_fd;
+    return zmq_getsockopt(socket, ZMQ_FD, out_fd, &len) == 0;
+}
+
 static drover_status open_all(void *context, const char *endpoint, uint64_t window_in,
                               struct worker_connection *connection)
 {
@@ -81,6 +89,10 @@ static drover_status open_all(void *context, const char *endpoint, uint64_t wind
     if (status == DROVER_OK) {
         status = drv_link_new(&config, &connection->link);
     }
+    if (status == DROVER_OK && (!get_fd(connection->socket, &connection->fd) ||
+                                !get_fd(connection->monitor, &connection->monitor_fd))) {
+        status = DROVER_INTERNAL;
+    }
     if (status == DROVER_OK && zmq_connect(connection->socket, endpoint) != 0) {
         status = DROVER_INVALID;
     }
@@ -95,6 +107,8 @@ drover_status worker_connection_new(void *context, const char *endpoint, uint64_
         return DROVER_NOMEM;
     }
     (void)zmq_msg_init(&connection->head);
+    connection->may_read = connection->may_be_gone =
+        true; /* what was never read wakes nobody */
     drover_status status = open_all(context, endpoint, window_in, connection);
     if (status != DROVER_OK) {
         worker_connection_destroy(&connection, false);
@@ -115,6 +129,7 @@ static void flush_within(struct worker_connection *connection, int64_t until_us)
         if (left_us <= 0 || zmq_poll(&item, 1, (long)(left_us / 1000 + 1)) < 0) {
             return;
         }
+        connection->may_be_gone = true;
         worker_connection_send(connection);
     }
 }
@@ -174,11 +189,15 @@ drover_status worker_connection_receive(struct worker_connection *connection, in
 {
     zmq_msg_t blob;
     drover_status status = DROVER_OK;
+    if (!connection->may_read) {
+        return DROVER_NOT_READY;
+    }
     (void)zmq_msg_init(&blob);
     drv_data_unref(&connection->blob);
     int count = receive_frames(connection, &blob);
     size_t len = zmq_msg_size(&blob);
     if (count == 0) {
+        connection->may_read = false;
         status = DROVER_NOT_READY;
     } else if (count != 2) {
         *out_reason = "a message is two frames";
@@ -240,20 +259,41 @@ static int send_frames(void *socket, const struct drv_frames *frames)
     return error;
 }
 
-void worker_connection_send(struct worker_connection *connection)
+/* Sending may swallow the signal that something has come, or that there is room. */
+static void look_again(struct worker_connection *connection)
+{
+    int events = 0;
+    size_t len = sizeof events;
+    if (zmq_getsockopt(connection->socket, ZMQ_EVENTS, &events, &len) == 0) {
+        connection->may_read = connection->may_read || (events & ZMQ_POLLIN) != 0;
+        connection->may_write = connection->is_full && (events & ZMQ_POLLOUT) != 0;
+    }
+}
+
+static bool send_some(struct worker_connection *connection)
 {
     struct drv_frames frames;
+    bool has_tried = false;
     connection->is_full = false;
     while (!connection->is_gone && drv_link_next(connection->link, &frames)) {
         int error = send_frames(connection->socket, &frames);
+        has_tried = true;
         if (error == EAGAIN) {
             drv_link_unsend(connection->link, &frames);
             connection->is_full = true;
-            return;
+            break;
         }
         drv_data_unref(&frames.head);
         drv_data_unref(&frames.blob);
         connection->is_gone = connection->is_gone || error != 0;
+    }
+    return has_tried;
+}
+
+void worker_connection_send(struct worker_connection *connection)
+{
+    if (send_some(connection)) {
+        look_again(connection);
     }
 }
 
@@ -264,12 +304,37 @@ bool worker_connection_is_gone(struct worker_connection *connection)
 {
     /* Every event that was asked for means the same; what they say is not looked at. */
     zmq_msg_t part;
+    if (!connection->may_be_gone) {
+        return connection->is_gone;
+    }
+    connection->may_be_gone = false;
     (void)zmq_msg_init(&part);
     while (zmq_msg_recv(&part, connection->monitor, ZMQ_DONTWAIT) >= 0) {
         connection->is_gone = true;
     }
     (void)zmq_msg_close(&part);
     return connection->is_gone;
+}
+
+void worker_connection_watch(const struct worker_connection *connection,
+                             struct pollfd fds[WORKER_CONNECTION_FDS])
+{
+    fds[0] = (struct pollfd){.fd = connection->fd, .events = POLLIN};
+    fds[1] = (struct pollfd){.fd = connection->monitor_fd, .events = POLLIN};
+}
+
+void worker_connection_saw(struct worker_connection *connection,
+                           const struct pollfd fds[WORKER_CONNECTION_FDS])
+{
+    connection->may_read = connection->may_read || fds[0].revents != 0;
+    connection->may_write = connection->may_write || fds[0].revents != 0;
+    connection->may_be_gone = connection->may_be_gone || fds[1].revents != 0;
+}
+
+bool worker_connection_has_work(const struct worker_connection *connection)
+{
+    return connection->may_read || connection->may_be_gone ||
+           (connection->is_full && connection->may_write);
 }
 
 bool worker_connection_is_blocked(const struct worker_connection *connection)

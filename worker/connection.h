@@ -11,6 +11,7 @@
 #include "arena.h"
 #include "link.h"
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <zmq.h>
@@ -29,7 +30,11 @@ struct worker_connection {
     struct drv_link *link; /* owned */
     struct drv_data *blob; /* owned: of the message received last */
     zmq_msg_t head;        /* the same */
-    bool is_full;          /* the socket refused; poll it for output */
+    int fd, monitor_fd;    /* borrowed: they tell that a question is worth its system call */
+    bool may_read;         /* there may be something to receive */
+    bool may_be_gone;      /* the monitor may have something to say */
+    bool may_write;        /* is_full, but there is room again */
+    bool is_full;          /* the socket refused */
     bool is_gone;
 };
 
@@ -51,6 +56,17 @@ DROVER_MUST_USE drover_status worker_connection_receive(struct worker_connection
                                                         int64_t now_us, struct drv_arena *arena,
                                                         struct drv_message *out_message,
                                                         const char **out_reason);
+
+/*
+ * How to wait: poll(2) with fds filled by _watch, unless _has_work says that there is something
+ * already; then _saw. The descriptors tell of changes, not of states, as libzmq has it.
+ */
+enum { WORKER_CONNECTION_FDS = 2 };
+void worker_connection_watch(const struct worker_connection *connection,
+                             struct pollfd fds[WORKER_CONNECTION_FDS]);
+void worker_connection_saw(struct worker_connection *connection,
+                           const struct pollfd fds[WORKER_CONNECTION_FDS]);
+bool worker_connection_has_work(const struct worker_connection *connection);
 
 /* Hands to the socket what it takes. */
 void worker_connection_send(struct worker_connection *connection);

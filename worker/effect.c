@@ -48,6 +48,15 @@ void *worker_effects_alloc(struct worker_effects *effects, size_t count, size_t 
     return memory;
 }
 
+void *worker_effects_take(struct worker_effects *effects, size_t count, size_t size)
+{
+    void *memory = drv_arena_take(&effects->arena, count, size);
+    if (memory == NULL) {
+        effects->failed = true;
+    }
+    return memory;
+}
+
 struct drv_str worker_effects_text(struct worker_effects *effects, struct drv_str text)
 {
     struct drv_str copy = {NULL, 0};

@@ -28,6 +28,8 @@ void worker_effects_add(struct worker_effects *effects, const struct worker_effe
 
 /* Zeroed memory until the turn ends; NULL, and `failed` set, when there is none. */
 void *worker_effects_alloc(struct worker_effects *effects, size_t count, size_t size);
+/* The same, not zeroed: for what is filled in whole. */
+void *worker_effects_take(struct worker_effects *effects, size_t count, size_t size);
 
 /* A copy until the turn ends; nil when there is no memory. */
 struct drv_str worker_effects_text(struct worker_effects *effects, struct drv_str text);

@@ -1,9 +1,8 @@
-#include "executor.h"
+#include "executor_private.h"
 
 #include "check.h"
 #include "clock.h"
 #include "job.h"
-#include "list.h"
 #include "model/model.h"
 #include "proctree.h"
 
@@ -13,45 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
-enum {
-    CALL_PAUSE_US = 50 * 1000, /* between calls to the agent for what may be dropped */
-    SEND_WAIT_MS = 100,        /* longest wait for space before looking again */
-};
-
-struct shared_value { /* of an array; used by attempts that were read ahead */
-    size_t references;
-    drover_value *value;
-};
-
-struct entry { /* an attempt that was read and not claimed yet */
-    struct drv_list link;
-    struct record_task task;
-    struct drv_view meta;         /* in record */
-    struct drv_view content_type; /* in record */
-    uint8_t *record;              /* owned */
-    struct drv_data *payload;     /* owned; NULL: nil */
-    struct shared_value *shared;  /* owned reference; NULL: none */
-};
-
-struct executor {
-    struct executor_process *process;
-    const struct executor_config *config; /* the process's */
-    void *state;                          /* the model's */
-    struct lane lane;
-    struct drv_list queue;       /* entries, in order */
-    struct shared_value *shared; /* the last that came; owned reference */
-    uint64_t serial;             /* of the attempt that runs; 0: none */
-    uint64_t sequence;           /* of requests */
-    bool is_asking;              /* for an answer to `sequence` */
-    bool has_answer;
-    struct executor_answer answer;
-    int64_t called_at_us; /* last call for what may be dropped */
-    struct rusage usage;  /* at the end of the last attempt */
-};
+enum { CALL_LATER_US = 50 }; /* results of short attempts wait so long for company */
 
 _Noreturn void executor_die(const char *why)
 {
@@ -101,373 +64,34 @@ static void redirect(const int output_fds[LANE_PIPES])
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
-/* ---- reading the ring -----------------------------------------------------------------------
- */
-
-static void shared_release(struct shared_value *shared)
-{
-    if (shared != NULL && --shared->references == 0) {
-        drover_value_destroy(&shared->value);
-        free(shared);
-    }
-}
-
-static void entry_free(struct entry *entry)
-{
-    drv_data_unref(&entry->payload);
-    shared_release(entry->shared);
-    free(entry->record);
-    free(entry);
-}
-
-static drover_status value_from(const struct drv_data *data, struct drv_view content_type,
-                                drover_value **out_value)
-{
-    struct drv_view bytes = drv_data_view(data);
-    if (data == NULL) {
-        return drover_value_new_nil(out_value);
-    }
-    if (content_type.len == 0) {
-        return drover_value_from_msgpack(bytes.bytes, bytes.len, out_value);
-    }
-    char type[DROVER_CONTENT_TYPE_MAX + 1];
-    memcpy(type, content_type.bytes, content_type.len);
-    type[content_type.len] = '\0';
-    return drover_value_new_raw(bytes.bytes, bytes.len, type, out_value);
-}
-
-static void on_task(struct executor *executor, struct drv_view rest, struct drv_buffer *record)
-{
-    struct entry *entry = calloc(1, sizeof(*entry));
-    if (entry == NULL || !lane_take_head(&rest, &entry->task, sizeof(entry->task)) ||
-        !lane_take_bytes(&rest, entry->task.meta_len, &entry->meta) ||
-        lane_take_value(&executor->lane, &entry->task.payload, true, &rest, &entry->payload,
-                        &entry->content_type) != DROVER_OK ||
-        drv_buffer_detach(record, &entry->record, NULL) != DROVER_OK) {
-        executor_die("cannot take a task");
-    }
-    if (entry->task.has_shared != 0 && executor->shared != NULL) {
-        entry->shared = executor->shared;
-        entry->shared->references++;
-    }
-    drv_list_push_back(&executor->queue, &entry->link);
-}
-
-static void on_shared(struct executor *executor, struct drv_view rest)
-{
-    struct record_shared head;
-    struct drv_data *data = NULL;
-    struct drv_view content_type;
-    struct shared_value *shared = calloc(1, sizeof(*shared));
-    if (shared == NULL || !lane_take_head(&rest, &head, sizeof(head)) ||
-        lane_take_value(&executor->lane, &head.value, true, &rest, &data, &content_type) !=
-            DROVER_OK) {
-        executor_die("cannot take a shared value");
-    }
-    shared->references = 1;
-    /* What is no value is no value for the handlers either; they see NULL. */
-    (void)!value_from(data, content_type, &shared->value);
-    drv_data_unref(&data);
-    shared_release(executor->shared);
-    executor->shared = shared;
-}
-
-static void on_kv_reply(struct executor *executor, struct drv_view rest)
-{
-    struct record_kv_reply head;
-    struct drv_data *data = NULL;
-    struct drv_view content_type;
-    if (!lane_take_head(&rest, &head, sizeof(head)) ||
-        lane_take_value(&executor->lane, &head.value, true, &rest, &data, &content_type) !=
-            DROVER_OK) {
-        executor_die("cannot take an answer");
-    }
-    if (executor->is_asking && head.sequence == executor->sequence) {
-        executor->is_asking = false;
-        executor->has_answer = true;
-        executor->answer = (struct executor_answer){.status = (drover_status)head.status,
-                                                    .number = head.number};
-        if (data != NULL) {
-            drover_status status = value_from(data, content_type, &executor->answer.value);
-            if (status) {
-                executor->answer.status = status;
-            }
-        }
-    }
-    drv_data_unref(&data);
-}
-
-static void on_record(struct executor *executor, struct drv_buffer *record)
-{
-    uint32_t kind;
-    struct drv_view rest = drv_buffer_view(record);
-    if (rest.len < sizeof(kind)) {
-        executor_die("short record");
-    }
-    memcpy(&kind, rest.bytes, sizeof(kind));
-    switch (kind) {
-    case RECORD_TASK:
-        on_task(executor, rest, record);
-        break;
-    case RECORD_SHARED:
-        on_shared(executor, rest);
-        break;
-    case RECORD_KV_REPLY:
-        on_kv_reply(executor, rest);
-        break;
-    default:
-        executor_die("unknown record");
-    }
-}
-
-static void read_ring(struct executor *executor)
-{
-    struct drv_buffer record;
-    drv_buffer_init(&record);
-    drover_status status = ring_read(&executor->lane.in, &record);
-    bool has_read = !status;
-    for (; !status; status = ring_read(&executor->lane.in, &record)) {
-        on_record(executor, &record);
-    }
-    drv_buffer_fini(&record);
-    if (status != DROVER_NOT_READY) {
-        executor_die("cannot read the ring");
-    }
-    if (has_read && ring_reader_must_wake(&executor->lane.in)) {
-        lane_signal(executor->lane.call_fd);
-    }
-}
-
-/* ---- waiting ------------------------------------------------------------------------------
- */
-
-bool executor_is_cancelled(const struct executor *executor, uint64_t serial)
-{
-    return serial != 0 &&
-           atomic_load_explicit(&executor->lane.shared->cancel, memory_order_acquire) == serial;
-}
-
-uint64_t executor_kill_ms(const struct executor *executor)
-{
-    return atomic_load(&executor->lane.shared->cancel_kill_ms);
-}
-
-static void poll_until(struct pollfd *fds, size_t count, int64_t until_us)
-{
-    if (until_us == INT64_MAX) {
-        (void)poll(fds, (nfds_t)count, -1);
-        return;
-    }
-    int64_t left_us = until_us - (int64_t)drv_clock_now_us();
-    if (left_us < 0) {
-        left_us = 0;
-    }
-    struct timespec left = {.tv_sec = (time_t)(left_us / 1000000),
-                            .tv_nsec = (long)(left_us % 1000000) * 1000};
-    (void)ppoll(fds, (nfds_t)count, &left, NULL);
-}
-
-void executor_wait(struct executor *executor, uint64_t serial, struct pollfd *fds, size_t count,
-                   int64_t until_us)
-{
-    fds[0] = (struct pollfd){.fd = executor->lane.wake_fd, .events = POLLIN};
-    for (;;) {
-        for (size_t i = 0; i < count; i++) {
-            fds[i].revents = 0;
-        }
-        read_ring(executor);
-        if (executor->has_answer || executor_is_cancelled(executor, serial)) {
-            return;
-        }
-        if (!ring_reader_sleep(&executor->lane.in)) {
-            continue;
-        }
-        poll_until(fds, count, until_us);
-        ring_reader_wake(&executor->lane.in);
-        if (fds[0].revents != 0) {
-            lane_clear(executor->lane.wake_fd);
-        }
-        bool is_ready = false;
-        for (size_t i = 1; i < count; i++) {
-            is_ready = is_ready || fds[i].revents != 0;
-        }
-        if (is_ready || (int64_t)drv_clock_now_us() >= until_us) {
-            return;
-        }
-    }
-}
-
-/* ---- sending ------------------------------------------------------------------------------
- */
-
-static void call_agent(struct executor *executor)
-{
-    if (ring_writer_must_wake(&executor->lane.out)) {
-        lane_signal(executor->lane.call_fd);
-    }
-}
-
-bool executor_tell(struct executor *executor, const struct lane_record *record)
-{
-    size_t used = ring_writer_used(&executor->lane.out);
-    if (used > LANE_RING_BYTES / 2 || lane_send(&executor->lane, record) != DROVER_OK) {
-        return false;
-    }
-    int64_t now_us = (int64_t)drv_clock_now_us();
-    if (used > LANE_RING_BYTES / 4 || now_us - executor->called_at_us >= CALL_PAUSE_US) {
-        executor->called_at_us = now_us;
-        call_agent(executor);
-    }
-    return true;
-}
-
-/* Blocks until the record is sent, or cannot ever be. */
-static drover_status send_record(struct executor *executor, const struct lane_record *record)
-{
-    for (;;) {
-        drover_status status = lane_send(&executor->lane, record);
-        if (status != DROVER_BUSY) {
-            call_agent(executor);
-            return status;
-        }
-        call_agent(executor);
-        struct pollfd fd = {.fd = executor->lane.wake_fd, .events = POLLIN};
-        if (ring_writer_wait(&executor->lane.out, lane_record_len(record))) {
-            (void)poll(&fd, 1, SEND_WAIT_MS);
-            lane_clear(executor->lane.wake_fd);
-        } else { /* the ring has room, so it is the socket that is full */
-            struct pollfd values = {.fd = executor->lane.values_fd, .events = POLLOUT};
-            (void)poll(&values, 1, SEND_WAIT_MS);
-        }
-    }
-}
-
-static struct record_output output_head(const struct executor_stream *stream,
-                                        struct drv_view bytes)
-{
-    return (struct record_output){.kind = RECORD_OUTPUT,
-                                  .stream = (uint32_t)stream->stream,
-                                  .serial = stream->serial,
-                                  .missed = stream->missed,
-                                  .len = (uint32_t)bytes.len};
-}
-
-bool executor_print(struct executor *executor, struct executor_stream *stream,
-                    struct drv_view bytes)
-{
-    struct record_output head = output_head(stream, bytes);
-    struct lane_record record = {
-        .head = &head, .head_len = sizeof(head), .parts = &bytes, .count = 1};
-    if (!executor_tell(executor, &record)) {
-        return false;
-    }
-    stream->missed = 0;
-    return true;
-}
-
-void executor_print_last(struct executor *executor, struct executor_stream *stream,
-                         struct drv_view bytes)
-{
-    struct record_output head = output_head(stream, bytes);
-    struct lane_record record = {
-        .head = &head, .head_len = sizeof(head), .parts = &bytes, .count = 1};
-    if (bytes.len + stream->missed > 0 && send_record(executor, &record) == DROVER_OK) {
-        stream->missed = 0;
-    }
-}
-
-static struct lane_value lane_value_of(const drover_value *value)
-{
-    if (value == NULL || drover_value_get_type(value) == DROVER_VALUE_NIL) {
-        return (struct lane_value){.is_nil = true};
-    }
-    const void *bytes;
-    size_t len;
-    drover_value_bytes(value, &bytes, &len);
-    return (struct lane_value){.bytes = drv_view_of(bytes, len),
-                               .content_type = drv_view_text(drover_value_content_type(value))};
-}
-
-drover_status executor_ask(struct executor *executor, struct record_kv *request,
-                           struct drv_view key, const drover_value *value,
-                           struct executor_answer *out_answer)
-{
-    struct lane_value sent = lane_value_of(value);
-    struct lane_record record = {.head = request,
-                                 .head_len = sizeof(*request),
-                                 .parts = &key,
-                                 .count = 1,
-                                 .slot = &request->value,
-                                 .value = &sent};
-    request->sequence = ++executor->sequence;
-    request->key_len = (uint32_t)key.len;
-    executor->is_asking = true;
-    executor->has_answer = false;
-    int64_t until_us = INT64_MAX;
-    int64_t now_us = (int64_t)drv_clock_now_us();
-    if (request->timeout_ms < (uint64_t)(INT64_MAX - now_us) / 1000U) {
-        until_us = now_us + (int64_t)request->timeout_ms * 1000;
-    }
-    drover_status status = send_record(executor, &record);
-    while (!status && !executor->has_answer) {
-        struct pollfd fd;
-        executor_wait(executor, request->serial, &fd, 1, until_us);
-        if (executor->has_answer) {
-            break;
-        }
-        if (executor_is_cancelled(executor, request->serial)) {
-            status = DROVER_CANCELLED;
-        } else if ((int64_t)drv_clock_now_us() >= until_us) {
-            status = DROVER_TIMEOUT;
-        }
-    }
-    executor->is_asking = false;
-    executor->has_answer = false;
-    if (!status) {
-        *out_answer = executor->answer;
-    }
-    executor->answer = (struct executor_answer){.value = NULL};
-    return status;
-}
-
 /* ---- running an attempt -------------------------------------------------------------------
  */
 
-static uint64_t micros(struct timeval time)
-{
-    return (uint64_t)time.tv_sec * 1000000U + (uint64_t)time.tv_usec;
-}
-
 static void fill_usage(struct executor *executor, const struct job_outcome *outcome,
-                       struct record_finished *head)
+                       int64_t now_us, struct record_finished *head)
 {
-    struct rusage before = executor->usage;
-    (void)getrusage(executor->config->model->usage_who, &executor->usage);
     if (outcome->has_usage) {
         head->user_us = outcome->user_us;
         head->system_us = outcome->system_us;
         head->peak_rss_bytes = outcome->peak_rss_bytes;
         head->pid = outcome->pid;
-        return;
+    } else {
+        meter_read_usage(&executor->meter, now_us, head);
     }
-    head->user_us = micros(executor->usage.ru_utime) - micros(before.ru_utime);
-    head->system_us = micros(executor->usage.ru_stime) - micros(before.ru_stime);
-    head->peak_rss_bytes = (uint64_t)executor->usage.ru_maxrss * 1024U;
-    head->pid = (uint32_t)getpid();
 }
 
 /* Whether the process is too big to go on. Costs nothing before it has been so once. */
 static bool is_over_memory(const struct executor *executor)
 {
     uint64_t memory_max = executor->config->pool->memory_max;
-    return memory_max != 0 && (uint64_t)executor->usage.ru_maxrss * 1024U > memory_max &&
+    return memory_max != 0 && meter_peak_bytes(&executor->meter) > memory_max &&
            executor_resident_bytes(0) > memory_max;
 }
 
 static drover_status send_finished(struct executor *executor, struct record_finished *head,
                                    const struct job_outcome *outcome)
 {
-    struct lane_value value = lane_value_of(outcome->value);
+    struct lane_value value = executor_lane_value(outcome->value);
     struct drv_view parts[] = {drv_view_text(outcome->code), drv_view_text(outcome->text),
                                drv_buffer_view(&outcome->stderr_tail)};
     struct lane_record record = {.head = head,
@@ -484,27 +108,25 @@ static drover_status send_finished(struct executor *executor, struct record_fini
     head->code_len = (uint32_t)parts[0].len;
     head->text_len = (uint32_t)parts[1].len;
     head->stderr_len = (uint32_t)parts[2].len;
-    return send_record(executor, &record);
+    return executor_send(executor, &record);
 }
 
-/* What the attempt has printed is in the pipes, and it is known how far that reaches. */
-static void fill_printed(const struct executor *executor, struct record_finished *head)
+static bool has_more(const struct executor *executor)
 {
-    (void)fflush(stdout);
-    for (size_t i = 0; executor->config->lane_count == 1 && i < LANE_PIPES; i++) {
-        head->printed[i] = lane_printed(&executor->lane, i, executor->config->output_fds[i]);
-    }
+    return !drv_list_is_empty(&executor->queue) || ring_reader_has_record(&executor->lane.in);
 }
 
 static void report(struct executor *executor, const struct record_task *task, int64_t run_us,
                    struct job_outcome *outcome)
 {
+    int64_t now_us = executor->ended_at_us;
     struct record_finished head = {.kind = RECORD_FINISHED,
                                    .claim = task->claim,
                                    .serial = task->serial,
                                    .run_us = run_us > 0 ? (uint64_t)run_us : 0};
-    fill_printed(executor, &head);
-    fill_usage(executor, outcome, &head);
+    (void)fflush(stdout); /* into the pipe, where it is counted */
+    meter_read_printed(&executor->meter, task->handler, !has_more(executor), now_us, &head);
+    fill_usage(executor, outcome, now_us, &head);
     if (is_over_memory(executor)) {
         atomic_store(&executor->process->is_spent, true);
         head.is_spent = 1;
@@ -523,7 +145,15 @@ static void report(struct executor *executor, const struct record_task *task, in
     }
 }
 
-static void run(struct executor *executor, const struct entry *entry, int64_t started_us)
+static drover_status payload_of(const struct executor_entry *entry, drover_value **out_payload)
+{
+    return entry->task.payload.form == RECORD_NIL
+               ? drover_value_new_nil(out_payload)
+               : executor_value_from(entry->payload, entry->content_type, out_payload);
+}
+
+static void run(struct executor *executor, const struct executor_entry *entry,
+                int64_t started_us)
 {
     DRV_ASSERT(entry->task.handler < executor->config->set->count);
     const struct module_handler *handler =
@@ -535,7 +165,7 @@ static void run(struct executor *executor, const struct entry *entry, int64_t st
     job_init(&job, executor, &entry->task, handler->type, started_us);
     job.meta = entry->meta;
     job.shared = entry->shared != NULL ? entry->shared->value : NULL;
-    drover_status status = value_from(entry->payload, entry->content_type, &payload);
+    drover_status status = payload_of(entry, &payload);
     if (status) {
         job_outcome_fail(&outcome, DROVER_ERROR_HANDLER, "bad-payload",
                          "the payload is no value: %s", drover_status_text(status));
@@ -544,19 +174,23 @@ static void run(struct executor *executor, const struct entry *entry, int64_t st
         executor->config->model->run(&job, handler, payload, &outcome);
     }
     drover_value_destroy(&payload);
-    int64_t run_us = (int64_t)drv_clock_now_us() - started_us;
+    executor->ended_at_us = (int64_t)drv_clock_now_us();
     job_end(&job);
-    report(executor, &entry->task, run_us, &outcome);
+    report(executor, &entry->task, executor->ended_at_us - started_us, &outcome);
     job_outcome_fini(&outcome);
 }
 
-static void take(struct executor *executor, const struct entry *entry)
+static void take(struct executor *executor, const struct executor_entry *entry)
 {
-    int64_t now_us = (int64_t)drv_clock_now_us();
     if (atomic_load_explicit(&executor->process->is_spent, memory_order_relaxed)) {
         return; /* the agent takes it back */
     }
-    atomic_store(&executor->lane.shared->taken_at_us, now_us);
+    /* The end of the last one, when this one follows at once. */
+    int64_t now_us = executor->ended_at_us;
+    if (now_us == 0) {
+        now_us = executor->told_at_us = (int64_t)drv_clock_now_us();
+    }
+    atomic_store_explicit(&executor->lane.shared->taken_at_us, now_us, memory_order_relaxed);
     executor->serial = entry->task.serial;
     if (lane_claim(&executor->lane, entry->task.claim, entry->task.serial, LANE_TAKEN)) {
         run(executor, entry, now_us);
@@ -564,19 +198,57 @@ static void take(struct executor *executor, const struct entry *entry)
     executor->serial = 0;
 }
 
+/* After an attempt. The results of short ones wait for company while there is more to run; one
+ * that turns out to be long then is noticed by the agent, which looks at what has taken long.
+ */
+static void consider_call(struct executor *executor)
+{
+    if (!has_more(executor) || executor->ended_at_us - executor->told_at_us >= CALL_LATER_US) {
+        executor_pay_call(executor);
+    }
+}
+
+/* Runs the next attempt, in place if it was not read before; false: there is none. */
+static bool run_next(struct executor *executor)
+{
+    struct drv_list *link = drv_list_pop_front(&executor->queue);
+    if (link != NULL) {
+        struct executor_ahead *ahead = DRV_LIST_ITEM(link, struct executor_ahead, link);
+        take(executor, &ahead->entry);
+        executor_entry_fini(&ahead->entry);
+        free(ahead->record);
+        free(ahead);
+        consider_call(executor);
+        return true;
+    }
+    bool is_task = false;
+    while (executor_read_record(executor, &is_task)) {
+    }
+    if (!is_task) {
+        return false;
+    }
+    /* What it runs may read the ring, so the buffer is its own meanwhile. */
+    struct executor_entry entry;
+    struct drv_buffer record = executor->record;
+    drv_buffer_init(&executor->record);
+    executor_parse_task(executor, drv_buffer_view(&record), &entry);
+    take(executor, &entry);
+    executor_entry_fini(&entry);
+    drv_buffer_fini(&executor->record);
+    executor->record = record;
+    consider_call(executor);
+    return true;
+}
+
 static _Noreturn void loop(struct executor *executor)
 {
     struct pollfd fd = {.fd = executor->lane.wake_fd, .events = POLLIN};
     const struct model *model = executor->config->model;
     for (;;) {
-        read_ring(executor);
-        struct drv_list *link = drv_list_pop_front(&executor->queue);
-        if (link != NULL) {
-            struct entry *entry = DRV_LIST_ITEM(link, struct entry, link);
-            take(executor, entry);
-            entry_free(entry);
+        if (run_next(executor)) {
             continue;
         }
+        executor_pay_call(executor);
         if (model->rest != NULL) {
             model->rest(executor);
         }
@@ -585,6 +257,7 @@ static _Noreturn void loop(struct executor *executor)
             ring_reader_wake(&executor->lane.in);
             lane_clear(executor->lane.wake_fd);
         }
+        executor->ended_at_us = 0;
     }
 }
 
@@ -607,7 +280,13 @@ _Noreturn void executor_serve(struct executor_process *process, size_t lane, voi
         executor_die("cannot map the ring");
     }
     drv_list_init(&executor.queue);
-    (void)getrusage(config->model->usage_who, &executor.usage);
+    drv_buffer_init(&executor.record);
+    meter_init(&executor.meter, &executor.lane,
+               config->lane_count == 1 ? config->output_fds : NULL, config->model->usage_who,
+               config->set->count, (int64_t)drv_clock_now_us());
+    if (config->model->tasks_max == 1) {
+        executor.meter.usage_at_us = 0; /* there is no next time */
+    }
     if (out_executor != NULL) {
         *out_executor = &executor;
     }

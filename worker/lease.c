@@ -30,6 +30,7 @@ static uint64_t ref_hash(const struct worker_book *book, const struct drv_ref *r
 void worker_book_init(struct worker_book *book, uint64_t seed)
 {
     memset(book, 0, sizeof *book);
+    drv_slab_init(&book->slab, sizeof(struct worker_lease));
     for (size_t i = 0; i < WORKER_LEASE_STATES; i++) {
         drv_list_init(&book->lists[i]);
     }
@@ -46,6 +47,7 @@ void worker_book_fini(struct worker_book *book)
         }
     }
     free(book->slots);
+    drv_slab_fini(&book->slab);
     drv_table_fini(&book->table);
     memset(book, 0, sizeof *book);
 }
@@ -176,25 +178,26 @@ static void lease_free(struct worker_book *book, struct worker_lease *lease)
     drv_data_unref(&lease->progress_text);
     drv_data_unref(&lease->result_data);
     worker_shared_unref(&lease->shared);
-    free(lease);
+    drv_slab_free(&book->slab, lease);
 }
 
 drover_status worker_book_add(struct worker_book *book, const struct drv_lease_group *group,
                               const struct drv_lease_entry *entry, uint32_t type,
                               struct worker_lease **out_lease)
 {
-    if (worker_book_find(book, &entry->ref) != NULL) {
+    uint64_t hash = ref_hash(book, &entry->ref);
+    if (drv_table_find(&book->table, hash, &entry->ref) != NULL) {
         return DROVER_CONFLICT;
     }
     if (book->free_slot == 0 && grow_slots(book) != DROVER_OK) {
         return DROVER_NOMEM;
     }
-    struct worker_lease *lease = calloc(1, sizeof *lease);
+    struct worker_lease *lease = drv_slab_alloc(&book->slab);
     if (lease == NULL) {
         return DROVER_NOMEM;
     }
     lease->ref = entry->ref;
-    lease->hash = ref_hash(book, &entry->ref);
+    lease->hash = hash;
     lease->type = type;
     lease->flags = group->flags;
     lease->timeout_ms = group->timeout_ms;

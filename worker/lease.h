@@ -16,6 +16,7 @@
 
 #include "list.h"
 #include "message.h"
+#include "slab.h"
 #include "spool.h"
 #include "table.h"
 
@@ -95,6 +96,7 @@ struct worker_book {
     size_t counts[WORKER_LEASE_STATES];
     struct drv_list notices;
     struct drv_table table;          /* by (id, index, attempt) */
+    struct drv_slab slab;
     struct worker_lease_slot *slots; /* owned */
     size_t slot_count;
     uint32_t free_slot; /* slot number + 1; 0: none */

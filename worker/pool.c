@@ -27,11 +27,6 @@ enum {
 /* ---- starting -----------------------------------------------------------------------------
  */
 
-static bool run_has_token(const void *entry, const void *key)
-{
-    return ((const struct run *)entry)->token == *(const uint64_t *)key;
-}
-
 static bool is_due_before(const struct drv_heap_node *a, const struct drv_heap_node *b)
 {
     const struct run *first = DRV_CONTAINER_OF((struct drv_heap_node *)(uintptr_t)a, struct run,
@@ -58,6 +53,7 @@ static drover_status add_type(struct pool *pool, const struct zygote_reply *repl
     }
     pool->types[pool->type_count++] = (struct pool_type_entry){
         .name = name,
+        .name_len = strlen(name),
         .model = (enum pool_model)reply->model,
         .flags = reply->flags,
         .concurrency = reply->concurrency};
@@ -263,7 +259,7 @@ static void init(struct pool *pool, const struct pool_config *config)
         pool->idle_us = (int64_t)config->idle_ms * 1000;
     }
     drv_rng_init(&pool->rng, drv_clock_now_us() ^ (uint64_t)getpid() << 32);
-    drv_table_init(&pool->runs, 0, run_has_token);
+    drv_slab_init(&pool->run_slab, sizeof(struct run));
     drv_heap_init(&pool->timers, is_due_before);
     drv_buffer_init(&pool->record);
     drv_list_init(&pool->watched);
@@ -346,10 +342,10 @@ static void free_runs(struct pool *pool)
     for (size_t i = 0; i < pool->type_count; i++) {
         pool->types[i].concurrency = 0; /* nobody takes the place of those that go */
     }
-    struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
-    for (struct run *run = drv_table_next(&pool->runs, &cursor); run != NULL;
-         run = drv_table_next(&pool->runs, &cursor)) {
-        pool_run_free(pool, run);
+    for (size_t i = 0; i < pool->runs_capacity; i++) {
+        if (pool->runs[i] != NULL) {
+            pool_run_free(pool, pool->runs[i]);
+        }
     }
 }
 
@@ -376,7 +372,8 @@ void pool_close(struct pool **pool_pointer)
     if (pool->call_fd >= 0) {
         (void)close(pool->call_fd);
     }
-    drv_table_fini(&pool->runs);
+    free(pool->runs);
+    drv_slab_fini(&pool->run_slab);
     drv_heap_fini(&pool->timers);
     drv_buffer_fini(&pool->record);
     free(pool->types);
@@ -405,7 +402,7 @@ int64_t pool_deadline_us(const struct pool *pool)
     if (pool->is_broken) {
         return INT64_MAX;
     }
-    if (pool->has_work) {
+    if (pool->has_work || pool->must_place) {
         return 0;
     }
     int64_t due_us = earlier(pool->retry_at_us, pool->look_at_us);
@@ -490,6 +487,14 @@ static void arm_seats(struct pool *pool)
     }
 }
 
+void pool_commit(struct pool *pool, int64_t now_us)
+{
+    if (pool->must_place && !pool->is_broken) {
+        pool_place(pool, now_us);
+        arm_seats(pool);
+    }
+}
+
 drover_status pool_poll(struct pool *pool, int64_t now_us, pool_event_fn on_event,
                         void *context)
 {
@@ -537,7 +542,7 @@ struct pool_type pool_type_at(const struct pool *pool, size_t position)
 
 size_t pool_attempt_count(const struct pool *pool)
 {
-    return drv_table_count(&pool->runs);
+    return pool->run_count;
 }
 
 size_t pool_waiting_count(const struct pool *pool)

@@ -54,10 +54,11 @@ struct pool;
 
 enum {
     POOL_SLOTS_MAX = 1024,
+    POOL_PLACES_MAX = 1024 * 1024,      /* of attempts, see pool_attempt.token */
     POOL_STDERR_MAX = 8192,             /* bytes of the stderr tail of an error */
     POOL_OUTPUT_MAX = 16 * 1024 * 1024, /* default limit on what a command prints */
     POOL_VALUE_MAX = 64 * 1024 * 1024,  /* bytes of a payload, a shared value, a result */
-    POOL_DEPTH_MAX = 64,                /* attempts placed in one executor at a time */
+    POOL_DEPTH_MAX = 512,               /* attempts placed in one executor at a time */
     POOL_THREADS_MAX = 32,              /* of an executor of model thread */
     POOL_THREADS_DEFAULT = 8,           /* but no more than there are slots */
 };
@@ -191,7 +192,9 @@ struct pool_value {
 };
 
 struct pool_attempt {
-    uint64_t token; /* the caller's name for it; never 0; unique among those in the pool */
+    uint64_t token; /* the caller's name for it; never 0. The low half is the number of a place
+                       in the caller's books, below POOL_PLACES_MAX, unique among those in the
+                       pool; the high half tells apart what has used the same place. */
     drover_id id;
     uint32_t index; /* or DROVER_INDEX_NONE */
     uint32_t attempt;
@@ -206,14 +209,18 @@ struct pool_attempt {
 };
 
 /*
- * Takes an attempt: placed at once when an executor is idle; behind a running one when what
- * runs there is known to be short (up to POOL_DEPTH_MAX, taken back when it turns out not to
- * be); else pending. The pool takes any number; how many is the caller's policy. Returns OK,
- * UNKNOWN (no such type), CONFLICT (token in use), INVALID, TOO_BIG, CLOSED (the
+ * Takes an attempt, which is placed by pool_commit or the next pool_poll: at once when an
+ * executor is idle; behind a running one when what runs there is known to be short (up to
+ * POOL_DEPTH_MAX, taken back when it turns out not to be); else it is pending. The pool takes
+ * any number; how many is the caller's policy. Returns OK,
+ * UNKNOWN (no such type), CONFLICT (place in use), INVALID, TOO_BIG, CLOSED (the
  * zygote is gone), NOMEM.
  */
 DROVER_MUST_USE drover_status pool_submit(struct pool *pool, const struct pool_attempt *attempt,
                                           int64_t now_us);
+
+/* After some of pool_submit, pool_recall, pool_abort: places what is to be placed. */
+void pool_commit(struct pool *pool, int64_t now_us);
 
 /*
  * Takes an attempt back that has not started.

@@ -301,6 +301,9 @@ void pool_output_settle(struct pool *pool, struct seat *seat, const struct run *
     }
     for (size_t i = 0; i < LANE_PIPES; i++) {
         struct output_pipe *pipe = &proc->output.pipes[i];
+        if (printed[i] == pipe->read && pipe->line.len == 0) {
+            continue; /* nothing new, as ever */
+        }
         uint64_t position = printed[i] == LANE_PRINTED_UNKNOWN ? pipe->mark : printed[i];
         uint64_t most = pipe->read + POOL_OUTPUT_LAST;
         read_to(pool, proc, i, position < most ? position : most, sink, now_us);

@@ -3,6 +3,8 @@
  */
 #include "pool_private.h"
 
+enum { PLACE_CALL = 32 }; /* an executor is called after so many, and after the last */
+
 /* ---- which seat -----------------------------------------------------------------------------
  */
 
@@ -101,13 +103,13 @@ static drover_status send_task(struct seat *seat, const struct run *run)
     return lane_send(&seat->lane, &record);
 }
 
-static uint32_t free_claim(const struct seat *seat)
+/* In turn: what was given long ago is free. */
+static uint32_t free_claim(struct seat *seat)
 {
-    uint32_t claim = 0;
-    while (seat->claims[claim] != NULL) { /* placed_count < POOL_DEPTH_MAX */
-        claim++;
+    while (seat->claims[seat->next_claim] != NULL) { /* placed_count < POOL_DEPTH_MAX */
+        seat->next_claim = (seat->next_claim + 1) % POOL_DEPTH_MAX;
     }
-    return claim;
+    return seat->next_claim;
 }
 
 static drover_status send_run(struct pool *pool, struct seat *seat, struct run *run)
@@ -121,10 +123,19 @@ static drover_status send_run(struct pool *pool, struct seat *seat, struct run *
     }
     if (status) {
         (void)lane_claim(&seat->lane, run->claim, run->serial, LANE_REVOKED);
-    } else if (ring_writer_must_wake(&seat->lane.out)) {
-        lane_signal(seat->lane.wake_fd);
+    } else {
+        seat->owes_call = true;
     }
     return status;
+}
+
+/* Tells the executor that there is something in its ring. */
+static void pay_call(struct seat *seat)
+{
+    seat->owes_call = false;
+    if (ring_writer_must_wake(&seat->lane.out)) {
+        lane_signal(seat->lane.wake_fd);
+    }
 }
 
 void pool_watch(struct pool *pool, struct seat *seat, int64_t now_us)
@@ -143,6 +154,7 @@ static void sit_down(struct pool *pool, struct seat *seat, struct run *run, int6
     run->expected_us = expected_us(pool, run);
     run->started_us = now_us;
     seat->claims[run->claim] = run;
+    seat->next_claim = (run->claim + 1) % POOL_DEPTH_MAX;
     seat->backlog_us += run->expected_us;
     drv_list_push_back(&seat->placed, &run->link);
     proc->given++;
@@ -154,7 +166,9 @@ static void sit_down(struct pool *pool, struct seat *seat, struct run *run, int6
     } else if (!proc_is_open(proc)) { /* that was the last one it takes */
         pool_proc_settle(pool, proc, now_us);
     }
-    pool_arm(pool, seat);
+    if (seat->placed_count % PLACE_CALL == 1) { /* it may begin while others follow */
+        pay_call(seat);
+    }
 }
 
 /* One step for the first pending run of a crew; false when it has to wait. */
@@ -190,10 +204,16 @@ static bool place_first(struct pool *pool, struct crew *crew, int64_t now_us)
 
 void pool_place(struct pool *pool, int64_t now_us)
 {
+    pool->must_place = false;
     /* In turn, so that no crew that always has work takes every slot that becomes free. */
     size_t first = pool->next_crew++;
     for (size_t i = 0; i < POOL_MODELS; i++) {
         while (place_first(pool, &pool->crews[(first + i) % POOL_MODELS], now_us)) {
+        }
+    }
+    for (size_t i = 0; i < pool->seat_count; i++) {
+        if (pool->seats[i].owes_call) {
+            pay_call(&pool->seats[i]);
         }
     }
     pool_start_procs(pool, now_us);

@@ -29,7 +29,7 @@
 #include "log.h"
 #include "model/model.h"
 #include "pool.h"
-#include "table.h"
+#include "slab.h"
 #include "zygote.h"
 
 enum {
@@ -37,7 +37,7 @@ enum {
     POOL_BACKLOG_US = 2000,   /* expected run time that may be placed in one seat */
     POOL_RETRY_US = 1000,     /* until something that could not be sent is tried again */
     POOL_LOOK_US = 200000,    /* progress and logs do not always call; they are looked for */
-    POOL_RECORDS_MAX = 256,   /* records read from one seat in one poll */
+    POOL_RECORDS_MAX = 1024,  /* records read from one seat in one poll */
     POOL_LOOKS_MAX = 8,       /* busy seats that are asked whether they take one more */
     POOL_LINE_MAX = 1024,     /* bytes of a line of output in the log */
     POOL_OUTPUT_TURN = 65536, /* bytes read from one pipe in one poll */
@@ -106,7 +106,9 @@ struct seat {
     struct lane lane;
     struct drv_list placed; /* runs, in the order of the ring */
     size_t placed_count;
+    bool owes_call; /* something was put into the ring since it was called */
     struct run *claims[POOL_DEPTH_MAX]; /* by claim; NULL: free */
+    uint32_t next_claim;                /* to be tried first */
     uint64_t backlog_us;
     struct drv_list idle;  /* in crew.idle */
     struct drv_list watch; /* in pool.watched */
@@ -170,6 +172,7 @@ struct crew {
 
 struct pool_type_entry {
     char *name; /* owned */
+    size_t name_len;
     enum pool_model model;
     unsigned flags;
     uint32_t concurrency; /* 0: no limit */
@@ -199,13 +202,17 @@ struct pool {
     int64_t idle_us;         /* a proc beyond the minimum is kept for; INT64_MAX: for ever */
     struct drv_list watched; /* seats, by watch_at_us */
 
-    struct drv_table runs;   /* by token */
+    struct run **runs; /* owned; by the low half of the token; NULL: free */
+    size_t runs_capacity, run_count;
+    struct drv_slab run_slab;
+    uint32_t last_type;      /* what pool_submit has found last */
     struct drv_list dropped; /* aborted before they started; reported by the next poll */
     struct drv_heap timers;
     uint64_t serial;
 
     int epoll_fd, call_fd;
     bool has_work;       /* poll again at once */
+    bool must_place;     /* pool_commit has something to do */
     int64_t retry_at_us; /* INT64_MAX: nothing to be sent again */
     int64_t start_at_us; /* INT64_MAX: no start waits for its time */
     int64_t look_at_us;  /* INT64_MAX: nothing runs */

@@ -250,6 +250,16 @@ static void retire(struct pool *pool, struct proc *proc, int64_t now_us)
     pool_proc_settle(pool, proc, now_us);
 }
 
+static bool runs_anything(const struct proc *proc)
+{
+    for (size_t i = 0; i < proc->crew->threads; i++) {
+        if (pool_running(&proc->seats[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool on_finished(struct pool *pool, struct seat *seat, struct drv_view rest,
                         const struct pool_sink *sink, int64_t now_us)
 {
@@ -278,7 +288,7 @@ static bool on_finished(struct pool *pool, struct seat *seat, struct drv_view re
     }
     pool_run_free(pool, run);
     sink->on_event(sink->context, &event);
-    if (seat->proc->crew->threads == 1) { /* else it may be another's */
+    if (!runs_anything(seat->proc)) { /* else it may be another's */
         drv_buffer_clear(&seat->proc->output.tail);
     }
     drv_data_unref(&finished.data);

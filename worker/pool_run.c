@@ -17,18 +17,30 @@ static uint64_t clamped_us(uint64_t ms)
 /* ---- making and forgetting ------------------------------------------------------------------
  */
 
-static const uint32_t *find_type(const struct pool *pool, struct drv_view name)
+static bool has_name(const struct pool_type_entry *type, struct drv_view name)
 {
+    return name.len == type->name_len && name.len > 0 &&
+           memcmp(name.bytes, type->name, name.len) == 0;
+}
+
+/* Its number in *out_type; often it is the one of the last time. */
+static bool find_type(struct pool *pool, struct drv_view name, uint32_t *out_type)
+{
+    *out_type = pool->last_type;
+    if (pool->last_type < pool->type_count && has_name(&pool->types[*out_type], name)) {
+        return true;
+    }
     size_t low = 0;
     size_t high = pool->type_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const char *other = pool->types[pool->sorted[middle]].name;
-        size_t other_len = strlen(other);
+        size_t other_len = pool->types[pool->sorted[middle]].name_len;
         size_t len = name.len < other_len ? name.len : other_len;
         int order = len == 0 ? 0 : memcmp(name.bytes, other, len);
         if (order == 0 && name.len == other_len) {
-            return &pool->sorted[middle];
+            *out_type = pool->last_type = pool->sorted[middle];
+            return true;
         }
         if (order < 0 || (order == 0 && name.len < other_len)) {
             high = middle;
@@ -36,17 +48,40 @@ static const uint32_t *find_type(const struct pool *pool, struct drv_view name)
             low = middle + 1;
         }
     }
-    return NULL;
+    return false;
 }
 
-static uint64_t token_hash(const struct pool *pool, uint64_t token)
+/* What has its place in the books; it may be another's. */
+static struct run *run_in_place(const struct pool *pool, uint64_t token)
 {
-    return drv_table_hash(&pool->runs, &token, sizeof(token));
+    uint32_t place = (uint32_t)token;
+    return place < pool->runs_capacity ? pool->runs[place] : NULL;
 }
 
 static struct run *find_run(const struct pool *pool, uint64_t token)
 {
-    return drv_table_find(&pool->runs, token_hash(pool, token), &token);
+    struct run *run = run_in_place(pool, token);
+    return run != NULL && run->token == token ? run : NULL;
+}
+
+static drover_status reserve_place(struct pool *pool, uint64_t token)
+{
+    size_t place = (uint32_t)token;
+    size_t capacity = pool->runs_capacity == 0 ? 64 : pool->runs_capacity;
+    if (place < pool->runs_capacity) {
+        return DROVER_OK;
+    }
+    while (capacity <= place) {
+        capacity *= 2;
+    }
+    struct run **runs = realloc(pool->runs, capacity * sizeof(*runs));
+    if (runs == NULL) {
+        return DROVER_NOMEM;
+    }
+    memset(runs + pool->runs_capacity, 0, (capacity - pool->runs_capacity) * sizeof(*runs));
+    pool->runs = runs;
+    pool->runs_capacity = capacity;
+    return DROVER_OK;
 }
 
 static void take_value(struct pool_value *target, const struct pool_value *source,
@@ -73,13 +108,13 @@ static drover_status check_value(const struct pool_value *value)
 
 static drover_status check_attempt(const struct pool *pool, const struct pool_attempt *attempt)
 {
-    if (attempt->token == 0) {
+    if (attempt->token == 0 || (uint32_t)attempt->token >= POOL_PLACES_MAX) {
         return DROVER_INVALID;
     }
     if (attempt->meta.len > META_MAX) {
         return DROVER_TOO_BIG;
     }
-    if (find_run(pool, attempt->token) != NULL) {
+    if (run_in_place(pool, attempt->token) != NULL) {
         return DROVER_CONFLICT;
     }
     drover_status status = check_value(&attempt->payload);
@@ -138,12 +173,13 @@ void pool_run_leave(struct pool *pool, struct run *run)
 void pool_run_free(struct pool *pool, struct run *run)
 {
     admit_next(pool, run);
-    drv_table_remove_entry(&pool->runs, token_hash(pool, run->token), run);
+    pool->runs[(uint32_t)run->token] = NULL;
+    pool->run_count--;
     drv_heap_remove(&pool->timers, &run->timer);
     drv_data_unref(&run->meta);
     drv_data_unref(&run->payload.data);
     drv_data_unref(&run->shared.data);
-    free(run);
+    drv_slab_free(&pool->run_slab, run);
 }
 
 /* What must run alone has no neighbours in its process. */
@@ -158,7 +194,7 @@ static struct crew *crew_of(struct pool *pool, const struct pool_attempt *attemp
 static drover_status new_run(struct pool *pool, const struct pool_attempt *attempt,
                              uint32_t handler, struct run **out_run)
 {
-    struct run *run = calloc(1, sizeof(*run));
+    struct run *run = drv_slab_alloc(&pool->run_slab);
     if (run == NULL) {
         return DROVER_NOMEM;
     }
@@ -170,16 +206,18 @@ static drover_status new_run(struct pool *pool, const struct pool_attempt *attem
         status = drv_data_copy(attempt->meta.bytes, attempt->meta.len, &run->meta);
     }
     if (!status) { /* so that setting a timer cannot fail later */
-        status = drv_heap_reserve(&pool->timers, drv_table_count(&pool->runs) + 1);
+        status = drv_heap_reserve(&pool->timers, pool->run_count + 1);
     }
     if (!status) {
-        status = drv_table_insert(&pool->runs, token_hash(pool, run->token), run);
+        status = reserve_place(pool, run->token);
     }
     if (status) {
         drv_data_unref(&run->meta);
-        free(run);
+        drv_slab_free(&pool->run_slab, run);
         return status;
     }
+    pool->runs[(uint32_t)run->token] = run;
+    pool->run_count++;
     run->id = attempt->id;
     run->index = attempt->index;
     run->attempt = attempt->attempt;
@@ -262,19 +300,20 @@ static drover_status submit(struct pool *pool, const struct pool_attempt *attemp
                             int64_t now_us)
 {
     drover_status status = check_attempt(pool, attempt);
-    const uint32_t *handler = find_type(pool, attempt->type);
+    uint32_t handler;
     struct run *run = NULL;
-    if (!status && handler == NULL) {
+    if (!status && !find_type(pool, attempt->type, &handler)) {
         status = DROVER_UNKNOWN;
     }
     if (!status) {
-        status = new_run(pool, attempt, *handler, &run);
+        status = new_run(pool, attempt, handler, &run);
     }
     if (status) {
         return status;
     }
     admit(pool, run);
-    pool_place(pool, now_us);
+    pool->must_place = true;
+    (void)now_us;
     return DROVER_OK;
 }
 
@@ -301,7 +340,7 @@ drover_status pool_recall(struct pool *pool, uint64_t token, int64_t now_us)
         return DROVER_BUSY;
     }
     pool_run_free(pool, run);
-    pool_place(pool, now_us);
+    pool->must_place = true;
     return DROVER_OK;
 }
 
@@ -317,7 +356,7 @@ drover_status pool_abort(struct pool *pool, uint64_t token, uint64_t term_ms, ui
     }
     if (reclaim(pool, run, now_us)) {
         drop(pool, run);
-        pool_place(pool, now_us);
+        pool->must_place = true;
     } else {
         start_stop(pool, run, STOP_CANCEL, term_ms, kill_ms, now_us);
     }

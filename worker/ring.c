@@ -86,8 +86,9 @@ static void copy_in(struct ring_writer *writer, uint64_t position, const void *b
 {
     size_t offset = (size_t)position & (writer->capacity - 1);
     size_t first = writer->capacity - offset;
-    if (first > len) {
-        first = len;
+    if (first >= len) {
+        memcpy(writer->shared->bytes + offset, bytes, len);
+        return;
     }
     memcpy(writer->shared->bytes + offset, bytes, first);
     memcpy(writer->shared->bytes, (const uint8_t *)bytes + first, len - first);
@@ -160,8 +161,9 @@ static void copy_out(const struct ring_reader *reader, uint64_t position, void *
 {
     size_t offset = (size_t)position & (reader->capacity - 1);
     size_t first = reader->capacity - offset;
-    if (first > len) {
-        first = len;
+    if (first >= len) {
+        memcpy(out, reader->shared->bytes + offset, len);
+        return;
     }
     memcpy(out, reader->shared->bytes + offset, first);
     memcpy((uint8_t *)out + first, reader->shared->bytes, len - first);

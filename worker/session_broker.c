@@ -299,8 +299,8 @@ static void abort_stale(struct worker_session *session, const struct drv_ref *re
         return;
     }
     session->stale_total++;
-    worker_questions_forget(&session->questions, lease->key);
     if (lease->state != WORKER_LEASE_GIVEN && lease->state != WORKER_LEASE_RUNNING) {
+        worker_questions_forget(&session->questions, lease->key);
         worker_book_remove(&session->book, &lease);
         return;
     }

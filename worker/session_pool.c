@@ -112,7 +112,7 @@ static bool may_start(const struct worker_session *session, int64_t now_us)
 
 static void give(struct worker_session *session, struct worker_lease *lease)
 {
-    struct worker_task *task = worker_effects_alloc(&session->effects, 1, sizeof *task);
+    struct worker_task *task = worker_effects_take(&session->effects, 1, sizeof *task);
     if (task == NULL) {
         return;
     }
@@ -346,7 +346,7 @@ void worker_session_task_kv(struct worker_session *session, uint64_t key, uint64
 {
     struct worker_lease *lease = find_in_pool(session, key);
     struct worker_question *question = NULL;
-    if (lease == NULL || lease->is_void) {
+    if (lease == NULL) { /* what is void is for the broker to refuse, which counts it */
         refuse(session, key, call, DROVER_STALE);
         return;
     }

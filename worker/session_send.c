@@ -198,10 +198,10 @@ static bool draft_open(struct worker_session *session, struct draft *draft, int6
     size_t results = batch(session->book.counts[WORKER_LEASE_FINISHED]);
     size_t returned = batch(session->returned.count);
     *draft = (struct draft){
-        .started = worker_effects_alloc(effects, notices, sizeof *draft->started),
-        .results = worker_effects_alloc(effects, results, sizeof *draft->results),
-        .returned = worker_effects_alloc(effects, returned, sizeof *draft->returned),
-        .progress = worker_effects_alloc(effects, notices, sizeof *draft->progress),
+        .started = worker_effects_take(effects, notices, sizeof *draft->started),
+        .results = worker_effects_take(effects, results, sizeof *draft->results),
+        .returned = worker_effects_take(effects, returned, sizeof *draft->returned),
+        .progress = worker_effects_take(effects, notices, sizeof *draft->progress),
         .now_us = now_us,
     };
     drv_meter_reset(&draft->meter);

@@ -45,8 +45,9 @@ static const struct drv_option serving_options[] = {
     {.name = "model",
      .kind = DRV_OPTION_CHOICE,
      .argument = "MODEL",
-     .help = "how functions of modules run: prefork, a pool of processes; thread, processes "
-             "with several threads; fork, a process for every task",
+     .help =
+         "how functions of modules run: in a pool of processes, in threads of processes, or "
+         "each in a process of its own",
      .fallback = "prefork",
      .choices = models},
     {.name = "threads",
@@ -127,9 +128,9 @@ static const struct drv_option serving_options[] = {
      .max = 3600000},
     {.name = "task-output",
      .kind = DRV_OPTION_CHOICE,
-     .argument = "log|drop",
-     .help = "whether what tasks print and log goes to this log too; it can be followed with "
-             "drover logs either way",
+     .argument = "WHERE",
+     .help = "where goes what tasks print and say besides to who follows them with drover "
+             "logs",
      .fallback = "log",
      .choices = outputs},
     {.name = "log-level",

@@ -10,6 +10,7 @@
 struct admission {  /* of one message */
     bool is_busy;   /* something was refused as busy: so is all behind it */
     uint32_t flags; /* DRV_SPEC_* of the group at hand */
+    bool any_level; /* the group at hand asks for no durability of its own */
 };
 
 /* Whether one more task with this payload may come. OK, BUSY or DRAINING with a static text. */

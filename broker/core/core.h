@@ -245,6 +245,10 @@ void core_set_epoch(struct core *core, uint64_t epoch);
 /* The store is full: new work is refused as busy, what ends work goes on. */
 void core_set_full(struct core *core, bool is_full);
 
+/* The broker itself did not run for longer than it ever waits (stopped, suspended, starved):
+ * the silence of workers meanwhile costs none of them its leases. */
+void core_stood_still(struct core *core, int64_t now_us);
+
 /* How the wall clock stands now; before core_restore, and with every turn. */
 void core_set_wall(struct core *core, int64_t now_us, int64_t wall_us);
 
@@ -288,7 +292,7 @@ struct core_counters { /* cumulative but for waiting..running; see DESIGN.md */
     uint64_t submitted, waiting, delayed, queued, running, succeeded, failed, cancelled,
         expired, lost_at_restart;
     uint64_t retried, stale_results, duplicate_results, unknown_results, malformed, refused,
-        charged, requeued_free;
+        charged, requeued_free, stale_writes;
 };
 void core_counters_get(const struct core *core, struct core_counters *out_counters);
 void core_count_malformed(struct core *core); /* the shell dropped bytes that were no message */

@@ -75,6 +75,7 @@ static void put_counters(struct document *document)
         {"refused", c->refused},
         {"charged", c->charged},
         {"requeued_free", c->requeued_free},
+        {"stale_writes", c->stale_writes},
     };
     document_map(document, "tasks");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

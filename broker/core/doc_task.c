@@ -2,6 +2,7 @@
 #include "document.h"
 
 #include "broker.h"
+#include "utf8.h"
 #include "why.h"
 
 static const char *outcome_name(uint8_t outcome)
@@ -46,6 +47,21 @@ static void put_attempts(struct document *document, const struct more *more)
     document_end(document);
 }
 
+/* As text where that is what it is; the cut at its front may have gone through a character. */
+static void put_last_words(struct document *document, struct drv_str printed)
+{
+    const uint8_t *bytes = (const uint8_t *)printed.ptr;
+    size_t cut = 0;
+    while (cut < DRV_UTF8_LEN_MAX && cut < printed.len && (bytes[cut] & 0xc0) == 0x80) {
+        cut++;
+    }
+    if (drv_utf8_is_valid(bytes + cut, printed.len - cut)) {
+        document_str(document, "stderr", str_of(printed.ptr + cut, printed.len - cut));
+    } else {
+        document_bin(document, "stderr_bytes", printed);
+    }
+}
+
 static void put_error(struct document *document, const struct failure *failure)
 {
     struct drv_error error = failure_view(failure);
@@ -66,7 +82,7 @@ static void put_error(struct document *document, const struct failure *failure)
         document_bool(document, "permanent", true);
     }
     if (error.stderr_tail.len > 0) {
-        document_bin(document, "stderr", error.stderr_tail);
+        put_last_words(document, error.stderr_tail);
     }
     document_end(document);
 }

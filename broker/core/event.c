@@ -188,6 +188,8 @@ static void put_queue_event(struct document *document, const struct event *event
         document_uint(document, "weight", queue->weight);
         document_uint(document, "max_count", queue->max_count);
         document_uint(document, "max_bytes", queue->max_bytes);
+        document_text(document, "durability",
+                      drover_durability_name((enum drover_durability)queue->level));
     }
 }
 

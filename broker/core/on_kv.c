@@ -135,6 +135,7 @@ void on_kv(struct core *core, struct peer *peer, const struct drv_message *messa
     } else if (kv->val.len > DRV_KV_VALUE_MAX) {
         status = DROVER_TOO_BIG;
     } else if (is_fenced_off(core, peer, kv)) {
+        core->counters.stale_writes++;
         status = DROVER_STALE;
     } else {
         call.entry = kv_find(core, kv->key);

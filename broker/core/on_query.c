@@ -73,7 +73,7 @@ static drover_status put_task(struct page *page, struct document *document)
     return status;
 }
 
-enum { OFFERED_MAX = 16 };
+enum { OFFERED_MAX = 64 };
 
 static int by_name(const void *a, const void *b)
 {

@@ -11,7 +11,7 @@
 
 static bool queue_is_special(const struct core *core, const struct queue *queue)
 {
-    return queue->is_paused || queue->weight != 1 ||
+    return queue->is_paused || queue->weight != 1 || queue->level != 0 ||
            queue->max_count != core->config.queue_count_max ||
            queue->max_bytes != core->config.queue_bytes_max;
 }
@@ -23,8 +23,8 @@ static void apply_limit(int64_t asked, uint64_t *limit)
     }
 }
 
-static drover_status queue_set(struct queue *queue, const struct drv_queue_settings *settings,
-                               const char **out_text)
+static drover_status queue_set(const struct core *core, struct queue *queue,
+                               const struct drv_queue_settings *settings, const char **out_text)
 {
     if (settings->rate > 0 || settings->concurrency > 0 || settings->per_key > 0) {
         *out_text = "rate and concurrency limits are not served";
@@ -33,6 +33,17 @@ static drover_status queue_set(struct queue *queue, const struct drv_queue_setti
     if (settings->weight > 1000000) {
         *out_text = "the weight is too large";
         return DROVER_INVALID;
+    }
+    if (settings->durability > DROVER_DURABILITY_SYNCED) {
+        *out_text = "no such durability";
+        return DROVER_INVALID;
+    }
+    if (settings->durability > (int64_t)core->config.durability_max) {
+        *out_text = "the store cannot give this durability";
+        return DROVER_REFUSED;
+    }
+    if (settings->durability >= 0) {
+        queue->level = (uint32_t)settings->durability;
     }
     if (settings->weight >= 0) {
         queue->weight = settings->weight == 0 ? 1 : (uint32_t)settings->weight;
@@ -63,7 +74,7 @@ static void queue_apply(struct core *core, struct reply *reply, struct queue *qu
                     queue, 0);
         break;
     case DRV_QUEUE_SET:
-        status = request->has_settings ? queue_set(queue, &request->settings, &text)
+        status = request->has_settings ? queue_set(core, queue, &request->settings, &text)
                                        : DROVER_INVALID;
         if (status == DROVER_OK) {
             event_queue(core, DRV_EVENT_QUEUE_SET, queue, 0);

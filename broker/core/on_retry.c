@@ -171,8 +171,12 @@ static drover_status retry_target(struct core *core, struct reply *reply, size_t
         return DROVER_UNKNOWN;
     }
     drover_status status = retry_verdict(core, &item, &target->new_id, &is_done, out_text);
-    if (status || is_done) {
+    if (status) {
         return status;
+    }
+    reply_reaches(reply, item.task->spec->numbers.level);
+    if (is_done) {
+        return DROVER_OK;
     }
     status = retry_admit(core, reply->session, &item, out_text);
     if (status) {

@@ -74,13 +74,14 @@ void submit_watch_again(struct core *core, struct reply *reply, const struct drv
 /* The same task again: the submitter joins those who wait for it. */
 static drover_status submit_again(struct core *core, struct session *session, struct task *task,
                                   const struct drv_entry *entry, const struct spec *spec,
-                                  uint32_t flags)
+                                  const struct admission *admission)
 {
-    if (task_is_array(task) || task->spec != spec ||
-        !task_payload_equals(core, task, &entry->val)) {
+    bool is_same = task->spec == spec ||
+                   (admission->any_level && spec_differs_in_level_only(task->spec, spec));
+    if (task_is_array(task) || !is_same || !task_payload_equals(core, task, &entry->val)) {
         return DROVER_CONFLICT;
     }
-    return submit_watch(core, session, task, flags);
+    return submit_watch(core, session, task, admission->flags);
 }
 
 static void submit_entry(struct core *core, struct reply *reply, size_t position,
@@ -96,7 +97,7 @@ static void submit_entry(struct core *core, struct reply *reply, size_t position
         status = DROVER_INVALID;
         text = "the task has no id";
     } else if (task != NULL && !admission->is_busy) {
-        status = submit_again(core, session, task, entry, spec, flags);
+        status = submit_again(core, session, task, entry, spec, admission);
         text = status == DROVER_CONFLICT ? "there is another task with this id" : NULL;
     } else {
         status = admit(core, admission, session, spec->line, entry->val.len, &text);
@@ -144,11 +145,12 @@ static void submit_group(struct core *core, struct reply *reply, size_t first,
     if (status) {
         return;
     }
-    reply->number = spec->numbers.level;
+    reply_reaches(reply, spec->numbers.level);
     if (reply->level < spec->numbers.level) {
         reply->level = spec->numbers.level;
     }
     admission->flags = group->spec.flags;
+    admission->any_level = group->spec.durability == DROVER_DURABILITY_DEFAULT;
     for (size_t i = 0; i < group->entry_count; i++) {
         submit_entry(core, reply, first + i, &group->entries[i], spec, admission);
     }
@@ -162,7 +164,7 @@ void on_submit(struct core *core, struct peer *peer, const struct drv_message *m
     const struct drv_submit *submit = &message->submit;
     struct admission admission = {0};
     size_t position = 0;
-    reply->number = core->config.durability_max;
+    reply_reaches(reply, core->config.durability_max);
     reply->level = DROVER_DURABILITY_MEMORY; /* or what the tasks ask for */
     for (size_t i = 0; i < submit->group_count; i++) {
         submit_group(core, reply, position, &submit->groups[i], &admission);

@@ -40,6 +40,8 @@ struct queue {
     bool is_paused;
     uint32_t weight;
     uint64_t max_count, max_bytes; /* limits in force, UINT64_MAX: none */
+    uint32_t level; /* of tasks that ask for none, enum drover_durability; DEFAULT:
+                       the broker's */
     uint64_t delayed, queued, running;
     uint64_t bytes;         /* payloads of tasks that have not ended */
     struct drv_list lines;  /* struct line.in_queue */
@@ -73,7 +75,7 @@ struct line {
     struct drv_heap returned; /* places that came back, by arrival */
     uint64_t hash;
     uint32_t require_len;
-    char require[]; /* wanted worker labels, canonical: name=value\0... sorted */
+    char require[]; /* wanted worker labels, canonical: name\0value\0... sorted */
 };
 
 struct line_key {

@@ -69,6 +69,13 @@ void reply_free(struct core *core, struct reply *reply)
     core_free(core, reply, sizeof *reply);
 }
 
+void reply_reaches(struct reply *reply, uint32_t level)
+{
+    if (reply->number == 0 || (int64_t)level < reply->number) {
+        reply->number = level;
+    }
+}
+
 void reply_note(struct reply *reply, size_t position, drover_status code, const char *text,
                 uint64_t retry_after_ms)
 {

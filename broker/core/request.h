@@ -63,6 +63,8 @@ struct reply *request_begin(struct core *core, struct peer *peer,
 struct reply *request_ask(struct core *core, struct peer *peer, uint64_t req);
 
 /* Remark on an entry; dropped when out of memory after marking the whole reply `nomem`. */
+/* Its number becomes the lowest level that was told. */
+void reply_reaches(struct reply *reply, uint32_t level);
 void reply_note(struct reply *reply, size_t position, drover_status code, const char *text,
                 uint64_t retry_after_ms);
 

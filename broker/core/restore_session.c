@@ -288,6 +288,11 @@ bool restore_queue(struct restore *restore, const struct core_saved *saved,
     queue->weight = weight;
     queue->max_count = limit_of(reader, core->config.queue_count_max);
     queue->max_bytes = limit_of(reader, core->config.queue_bytes_max);
+    queue->level = record_u32(reader);
+    if (queue->level > DROVER_DURABILITY_SYNCED) {
+        queue_release(core, queue);
+        return restore_wrong(restore, "a queue with a durability that is none");
+    }
     queue->mark = restore->mark;
     queue_keep(core, queue, has_settings);
     queue_release(core, queue);

@@ -140,6 +140,7 @@ void save_queue(struct core *core, struct queue *queue)
     record_put_uint(&writer, queue->weight);
     put_limit(&writer, queue->max_count, core->config.queue_count_max);
     put_limit(&writer, queue->max_bytes, core->config.queue_bytes_max);
+    record_put_uint(&writer, queue->level);
     save_end(core, &writer, NULL);
     queue->mark = save_mark(core);
 }

@@ -175,6 +175,19 @@ static struct spec *spec_new(struct core *core, const struct spec_key *key, uint
     return spec;
 }
 
+/* What is asked, else what the queue prescribes, else the best. A level that the store of an
+ * earlier life could give and this one cannot does not count. */
+static uint32_t spec_level(const struct core *core, const struct drv_spec *wanted,
+                           struct drv_str name)
+{
+    if (wanted->durability != DROVER_DURABILITY_DEFAULT) {
+        return wanted->durability;
+    }
+    const struct queue *queue = queue_find(core, name);
+    uint32_t most = (uint32_t)core->config.durability_max;
+    return queue == NULL || queue->level == 0 || queue->level > most ? most : queue->level;
+}
+
 drover_status spec_ensure(struct core *core, const struct drv_spec *wanted,
                           struct spec **out_spec)
 {
@@ -187,12 +200,10 @@ drover_status spec_ensure(struct core *core, const struct drv_spec *wanted,
         .keep_us = wanted->keep_ms < 0 ? -1 : us_of_ms((uint64_t)wanted->keep_ms),
         .retries = wanted->retries,
         .loss_budget = wanted->loss_budget,
-        .level = wanted->durability == DROVER_DURABILITY_DEFAULT
-                     ? (uint32_t)core->config.durability_max
-                     : wanted->durability,
         .priority = wanted->priority,
     };
     struct drv_str queue = wanted->queue.ptr == NULL ? drv_str_of("default") : wanted->queue;
+    numbers.level = spec_level(core, wanted, queue);
     drv_buffer_clear(&core->scratch);
     if (spec_tail(&core->scratch, wanted, queue, &numbers)) {
         return DROVER_NOMEM;
@@ -213,6 +224,15 @@ drover_status spec_intern(struct core *core, const struct spec_numbers *numbers,
     }
     *out_spec = spec;
     return DROVER_OK;
+}
+
+bool spec_differs_in_level_only(const struct spec *left, const struct spec *right)
+{
+    struct spec_numbers numbers = left->numbers;
+    numbers.level = right->numbers.level;
+    return left->tail_len == right->tail_len &&
+           memcmp(&numbers, &right->numbers, sizeof numbers) == 0 &&
+           memcmp(left->tail, right->tail, left->tail_len) == 0;
 }
 
 struct spec *spec_ref(struct spec *spec)

@@ -50,6 +50,8 @@ DROVER_MUST_USE drover_status spec_ensure(struct core *core, const struct drv_sp
 DROVER_MUST_USE drover_status spec_intern(struct core *core, const struct spec_numbers *numbers,
                                           const void *tail, size_t tail_len,
                                           struct spec **out_spec);
+/* The same but for what a queue prescribed at the time. */
+bool spec_differs_in_level_only(const struct spec *left, const struct spec *right);
 struct spec *spec_ref(struct spec *spec);
 void spec_release(struct core *core, struct spec **spec);
 

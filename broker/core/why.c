@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #define STR_ARGS(text) (int)(text).len, (text).ptr
 
@@ -124,18 +125,73 @@ static unsigned count_ahead(const struct item *item)
     return ahead;
 }
 
-static uint64_t count_slots(const struct line *line)
+static uint64_t count_workers(const struct line *line)
 {
-    uint64_t slots = 0;
+    uint64_t workers = 0;
     DRV_LIST_EACH(link, &line->fits)
     {
         const struct class *class = DRV_LIST_ITEM(link, struct fit, in_line)->share->class;
-        slots += class->references;
+        workers += class->references;
     }
-    return slots;
+    return workers;
 }
 
-static void why_queued(const struct item *item, struct why *why)
+static bool is_fit(const struct line *line, const struct class *class)
+{
+    DRV_LIST_EACH(link, &line->fits)
+    {
+        if (DRV_LIST_ITEM(link, struct fit, in_line)->share->class == class) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether all workers that fit take no new work. O(workers): for who asks why. */
+static bool is_drained(const struct core *core, const struct line *line)
+{
+    DRV_LIST_EACH(link, &core->workers)
+    {
+        const struct worker *worker = DRV_LIST_ITEM(link, struct worker, link);
+        if (!worker->is_draining && is_fit(line, worker->class)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What a worker would have to serve and to have. */
+static void why_no_worker(const struct line *line, struct why *why)
+{
+    struct drv_str type = type_name(line->type);
+    struct drv_str queue = queue_name(line->queue);
+    char wanted[WHY_TEXT_MAX] = "";
+    size_t len = 0;
+    for (uint32_t at = 0; at < line->require_len && len < sizeof(wanted);) {
+        const char *name = line->require + at;
+        const char *value = name + strlen(name) + 1;
+        len += (size_t)snprintf(wanted + len, sizeof(wanted) - len, "%s%s=%s",
+                                at == 0 ? " and has " : ", ", name, value);
+        at += (uint32_t)(strlen(name) + strlen(value)) + 2;
+    }
+    say(why, "no_worker", "workers offer type %.*s, but none of them serves queue %.*s%s",
+        STR_ARGS(type), STR_ARGS(queue), wanted);
+}
+
+static void why_no_slot(const struct core *core, const struct item *item,
+                        const struct line *line, struct why *why)
+{
+    struct drv_str type = type_name(line->type);
+    struct drv_str queue = queue_name(line->queue);
+    uint64_t workers = count_workers(line);
+    bool drained = is_drained(core, line);
+    say(why, drained ? "draining" : "no_slot",
+        "%s queue %.*s: the %" PRIu64 " worker(s) for type %.*s %s",
+        item->index == DROVER_INDEX_NONE ? "next in" : "in", STR_ARGS(queue), workers,
+        STR_ARGS(type), drained ? "take nothing new (draining)" : "are busy");
+}
+
+static void why_queued(const struct core *core, const struct item *item, struct why *why)
 {
     const struct line *line = item->task->spec->line;
     struct drv_str type = type_name(line->type);
@@ -144,19 +200,14 @@ static void why_queued(const struct item *item, struct why *why)
     if (drv_list_is_empty(&line->type->offers)) {
         say(why, "no_type", "no worker offers type %.*s", STR_ARGS(type));
     } else if (!is_fitted(line)) {
-        say(why, "no_worker",
-            "workers offer type %.*s, but none of them serves queue %.*s with the labels asked "
-            "for",
-            STR_ARGS(type), STR_ARGS(queue));
+        why_no_worker(line, why);
     } else if (line->queue->is_paused) {
         say(why, "paused", "queue %.*s is paused", STR_ARGS(queue));
     } else if (ahead > 0) {
         say(why, "ahead", "%s%u ahead of it in queue %.*s",
             ahead >= WHY_AHEAD_MAX ? "more than " : "", ahead, STR_ARGS(queue));
     } else {
-        say(why, "no_slot",
-            "next in queue %.*s: the %" PRIu64 " worker(s) for type %.*s are busy",
-            STR_ARGS(queue), count_slots(line), STR_ARGS(type));
+        why_no_slot(core, item, line, why);
     }
 }
 
@@ -173,7 +224,7 @@ static void why_array(const struct core *core, const struct item *item, struct w
             "%" PRIu32 " running, %" PRIu32 " queued, %" PRIu32 " of %" PRIu32 " ended",
             running, queued, array->ended, array->count);
     } else if (queued > 0) {
-        why_queued(item, why);
+        why_queued(core, item, why);
     } else if (array->states[DROVER_STATE_DELAYED] > 0) {
         say(why, "delayed", "%" PRIu32 " elements wait for their delay or back-off",
             array->states[DROVER_STATE_DELAYED]);
@@ -197,7 +248,7 @@ void why_item(const struct core *core, const struct item *item, struct why *out_
     } else if (item->unit->state == DROVER_STATE_DELAYED) {
         why_delayed(core, item, out_why);
     } else if (item->unit->state == DROVER_STATE_QUEUED) {
-        why_queued(item, out_why);
+        why_queued(core, item, out_why);
     } else {
         say(out_why, "open", "%s", drover_state_name((enum drover_state)item->unit->state));
     }

@@ -8,12 +8,15 @@
 #include "handle.h"
 #include "human.h"
 #include "json_out.h"
+#include "tmpdir.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define TASKS_DEFAULT 100000
@@ -74,6 +77,10 @@ static const struct drv_option options[] = {
      .help = "of the private worker (2)",
      .min = 1,
      .max = 1024},
+    {.name = "data",
+     .kind = DRV_OPTION_STRING,
+     .argument = "DIR",
+     .help = "where durable tasks of the private broker are kept (.)"},
 };
 
 struct plan {
@@ -83,6 +90,7 @@ struct plan {
     const char *model; /* NULL: the broker is not ours */
     int64_t slots;
     uint64_t depth;
+    char data[DRV_TMPDIR_PATH_MAX]; /* of the private broker; "": in memory */
 };
 
 static int64_t number_or(const struct cli *cli, const char *name, int64_t fallback)
@@ -133,9 +141,10 @@ static int read_plan(const struct cli *cli, struct plan *plan)
     if (is_private(cli)) {
         plan->model = text_or(cli, "model", "prefork");
     } else if (drv_options_is_set(cli->options, "model") ||
-               drv_options_is_set(cli->options, "slots")) {
+               drv_options_is_set(cli->options, "slots") ||
+               drv_options_is_set(cli->options, "data")) {
         return cli_say(CLI_USAGE,
-                       "bench: --model and --slots are for the private fleet that is "
+                       "bench: --model, --slots and --data are for the private fleet that is "
                        "used when no broker is named");
     }
     if (plan->load.rate_per_s > 0 && !drv_options_is_set(cli->options, "window")) {
@@ -174,10 +183,28 @@ static int find_module(char *out_path, size_t size)
                    self);
 }
 
-static int connect_private(struct cli *cli, const struct plan *plan)
+/* A directory for the journal, if there is to be one. */
+static int make_data(const struct cli *cli, struct plan *plan)
+{
+    const char *parent = text_or(cli, "data", ".");
+    char path[PATH_MAX];
+    if (plan->submit.durability == DROVER_DURABILITY_MEMORY) {
+        return CLI_OK;
+    }
+    if (realpath(parent, path) == NULL ||
+        drv_tmpdir_new(path, "drover-bench-", plan->data) != DROVER_OK) {
+        plan->data[0] = '\0';
+        return cli_say(CLI_IO, "bench: cannot make a directory in %s: %s", parent,
+                       strerror(errno));
+    }
+    return CLI_OK;
+}
+
+static int connect_private(struct cli *cli, struct plan *plan)
 {
     char module[PATH_MAX + 64];
     int code = find_module(module, sizeof module);
+    code = code == CLI_OK ? make_data(cli, plan) : code;
     if (code != CLI_OK) {
         return code;
     }
@@ -187,6 +214,9 @@ static int connect_private(struct cli *cli, const struct plan *plan)
         &endpoint, "local://%" PRId64 "?transport=tcp&model=%s", plan->slots, plan->model);
     if (status == DROVER_OK) {
         status = endpoint_add_key(&endpoint, "load", module);
+    }
+    if (status == DROVER_OK && plan->data[0] != '\0') {
+        status = endpoint_add_key(&endpoint, "data", plan->data);
     }
     cli->endpoint = (const char *)endpoint.bytes;
     code = status == DROVER_OK ? cli_connect(cli) : cli_no_memory();
@@ -206,6 +236,7 @@ struct report {
     int64_t rss_bytes;    /* of the broker */
     char store[DOC_TEXT_MAX];
     char machine[256];
+    char disk[64]; /* file system of the journal; "": none of ours */
 };
 
 static void name_machine(char *out_text, size_t size)
@@ -223,6 +254,33 @@ static void name_machine(char *out_text, size_t size)
     (void)uname(&system);
     (void)snprintf(out_text, size, "%ld x %s, %s %s", sysconf(_SC_NPROCESSORS_ONLN),
                    model[0] != '\0' ? model : system.machine, system.sysname, system.release);
+}
+
+/* The file systems that people measure on, by the magic numbers of statfs(2). */
+static const char *file_system_name(unsigned long magic)
+{
+    static const struct {
+        unsigned long magic;
+        const char *name;
+    } known[] = {
+        {0xef53, "ext4"},      {0x58465342, "xfs"},     {0x9123683e, "btrfs"},
+        {0x01021994, "tmpfs"}, {0x794c7630, "overlay"}, {0x6969, "nfs"},
+        {0x2fc12fc1, "zfs"},   {0xf2f52010, "f2fs"},    {0x858458f6, "ramfs"},
+    };
+    for (size_t i = 0; i < DRV_ARRAY_LEN(known); i++) {
+        if (known[i].magic == magic) {
+            return known[i].name;
+        }
+    }
+    return "another file system";
+}
+
+static void name_disk(const struct plan *plan, char *out_text, size_t size)
+{
+    struct statfs info;
+    if (plan->data[0] != '\0' && statfs(plan->data, &info) == 0) {
+        (void)snprintf(out_text, size, "%s", file_system_name((unsigned long)info.f_type));
+    }
 }
 
 static double per_task(const struct report *report, uint64_t us)
@@ -254,6 +312,7 @@ static void put_machine(struct json_out *json, const struct report *report)
     json_key_int(json, "broker_rss_bytes", report->rss_bytes);
     json_key_text(json, "store", report->store);
     json_key_text(json, "machine", report->machine);
+    json_key_text(json, "disk", report->disk);
 }
 
 static int print_run_json(const struct report *report)
@@ -344,6 +403,9 @@ static void print_machine(const struct report *report)
     (void)printf("broker             store %s, memory %s\n", report->store,
                  human_bytes(report->rss_bytes, rss));
     (void)printf("machine            %s\n", report->machine);
+    if (report->disk[0] != '\0') {
+        (void)printf("journal            on %s\n", report->disk);
+    }
 }
 
 static int print_run(const struct report *report)
@@ -424,6 +486,7 @@ static int measure(struct cli *cli, struct report *report)
     report->cpu.worker_us -= before.worker_us;
     report->cpu.client_us -= before.client_us;
     name_machine(report->machine, sizeof report->machine);
+    name_disk(plan, report->disk, sizeof report->disk);
     return cli_worse(code, ask_broker(cli, report));
 }
 
@@ -435,14 +498,23 @@ static int print_report(const struct cli *cli, const struct report *report)
     return cli->json ? print_run_json(report) : print_run(report);
 }
 
-static int run(struct cli *cli)
+/* The private broker ends first: its journal is there as long as it runs. */
+static int remove_data(struct cli *cli, const struct plan *plan)
 {
-    struct plan plan;
-    struct report report = {.plan = &plan};
-    int code = read_plan(cli, &plan);
-    if (code == CLI_OK) {
-        code = plan.model != NULL ? connect_private(cli, &plan) : cli_connect(cli);
+    if (plan->data[0] == '\0') {
+        return CLI_OK;
     }
+    drover_client_close(&cli->client);
+    if (drv_tmpdir_remove(plan->data) != DROVER_OK) {
+        return cli_say(CLI_IO, "bench: cannot remove %s", plan->data);
+    }
+    return CLI_OK;
+}
+
+static int run_plan(struct cli *cli, struct plan *plan)
+{
+    struct report report = {.plan = plan};
+    int code = plan->model != NULL ? connect_private(cli, plan) : cli_connect(cli);
     if (code != CLI_OK) {
         return code;
     }
@@ -451,13 +523,24 @@ static int run(struct cli *cli)
         return cli_no_memory();
     }
     code = measure(cli, &report);
-    if (plan.depth > 0 ? code == CLI_OK : report.outcome->done > 0) {
+    if (plan->depth > 0 ? code == CLI_OK : report.outcome->done > 0) {
         code = cli_worse(code, print_report(cli, &report));
     }
     if (code == CLI_OK && report.outcome->failed > 0) {
         code = CLI_FAILED;
     }
     free(report.outcome);
+    return code;
+}
+
+static int run(struct cli *cli)
+{
+    struct plan plan;
+    int code = read_plan(cli, &plan);
+    if (code == CLI_OK) {
+        code = run_plan(cli, &plan);
+        code = cli_worse(code, remove_data(cli, &plan));
+    }
     return code;
 }
 

@@ -318,8 +318,8 @@ const struct cli_command cmd_ps = {
     .name = "ps",
     .summary = "the processes of the fleet, executors with what they run",
     .usage = "[WORKER] [--all] [--sort KEY] " WATCH_USAGE,
-    .about = "Of every host the busiest processes and all executors of its workers. How many "
-             "processes a worker\ntells of is up to its --stats.",
+    .about = "Of every host the busiest processes and all executors of its workers. How many\n"
+             "processes a worker tells of is up to its --stats.",
     .options = options,
     .option_count = DRV_ARRAY_LEN(options),
     .operand_max = 2,

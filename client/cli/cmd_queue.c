@@ -218,6 +218,9 @@ const struct cli_command cmd_queue_purge = {
 
 /* ---- set --------------------------------------------------------------------------------- */
 
+/* In the order of enum drover_durability. */
+static const char *const durability_names[] = {"default", "memory", "written", "synced", NULL};
+
 static const struct drv_option set_options[] = {
     {.name = "weight",
      .kind = DRV_OPTION_INT,
@@ -251,6 +254,11 @@ static const struct drv_option set_options[] = {
      .help = "the same per fairness key; 0: no limit",
      .min = 0,
      .max = INT64_MAX},
+    {.name = "durability",
+     .kind = DRV_OPTION_CHOICE,
+     .argument = "LEVEL",
+     .help = "of tasks that ask for none: memory, written, synced; default: the broker's",
+     .choices = durability_names},
 };
 
 static int64_t setting(const struct cli *cli, const char *option)
@@ -267,6 +275,9 @@ static int read_settings(const struct cli *cli, drover_queue_settings *out)
     out->max_bytes = setting(cli, "max-bytes");
     out->concurrency = setting(cli, "concurrency");
     out->per_key = setting(cli, "per-key");
+    if (drv_options_is_set(cli->options, "durability")) {
+        out->durability = drv_options_choice(cli->options, "durability");
+    }
     if (rate != NULL && !rate_parse(rate, &out->rate)) {
         return cli_say(CLI_USAGE, "--rate: '%s' is no rate, such as 10/s, 30/m or 0", rate);
     }
@@ -300,7 +311,7 @@ static int set(struct cli *cli)
 const struct cli_command cmd_queue_set = {
     .group = "queue",
     .name = "set",
-    .summary = "weight and limits of a queue",
+    .summary = "weight, limits and durability of a queue",
     .usage = "QUEUE [--weight N] [--max-count N] [--max-bytes SIZE] [--rate RATE] ...",
     .options = set_options,
     .option_count = DRV_ARRAY_LEN(set_options),

@@ -3,6 +3,7 @@
 
 #include "check.h"
 #include "doc.h"
+#include "escape.h"
 #include "grid.h"
 #include "human.h"
 #include "print.h"
@@ -122,6 +123,25 @@ static void print_progress(const drover_value *document)
     drover_value_destroy(&progress);
 }
 
+/* Line by line; of a line that is longer than a terminal is wide by far, its beginning. */
+static void print_last_words(const drover_value *error, const char *key)
+{
+    char line[1024];
+    drover_value *printed = doc_get(error, key);
+    struct drv_view left = doc_bytes(printed);
+    const char *name = "stderr";
+    while (left.len > 0) {
+        const uint8_t *end = memchr(left.bytes, '\n', left.len);
+        size_t len = end == NULL ? left.len : (size_t)(end - left.bytes);
+        (void)drv_escape(drv_view_of(left.bytes, len), line, sizeof(line));
+        (void)printf("%-14s %s\n", name, line);
+        name = "";
+        len += end == NULL ? 0 : 1;
+        left = drv_view_of(left.bytes + len, left.len - len);
+    }
+    drover_value_destroy(&printed);
+}
+
 static void print_error(const drover_value *document)
 {
     char kind[DOC_TEXT_MAX];
@@ -136,7 +156,8 @@ static void print_error(const drover_value *document)
                      code, code[0] != '\0' ? ")" : "");
         print_text(error, "exit_code");
         print_text(error, "signal");
-        print_text(error, "stderr");
+        print_last_words(error, "stderr");
+        print_last_words(error, "stderr_bytes");
     }
     drover_value_destroy(&error);
 }

@@ -34,12 +34,19 @@ static void print_tasks(const drover_value *tasks)
         const char *name;
         bool always;
     } counts[] = {
-        {"submitted", "submitted", true}, {"waiting", "waiting", false},
-        {"delayed", "delayed", false},    {"queued", "queued", true},
-        {"running", "running", true},     {"succeeded", "succeeded", true},
-        {"failed", "failed", true},       {"cancelled", "cancelled", false},
-        {"expired", "expired", false},    {"lost_at_restart", "lost at restart", false},
-        {"retried", "retried", false},    {"stale_results", "stale results", false},
+        {"submitted", "submitted", true},
+        {"waiting", "waiting", false},
+        {"delayed", "delayed", false},
+        {"queued", "queued", true},
+        {"running", "running", true},
+        {"succeeded", "succeeded", true},
+        {"failed", "failed", true},
+        {"cancelled", "cancelled", false},
+        {"expired", "expired", false},
+        {"lost_at_restart", "lost at restart", false},
+        {"retried", "retried", false},
+        {"stale_results", "stale results", false},
+        {"stale_writes", "stale writes", false},
     };
     (void)printf("tasks ");
     for (size_t i = 0; i < DRV_ARRAY_LEN(counts); i++) {

@@ -78,6 +78,21 @@ static void scalar(const drover_value *item, char *out_text, size_t size)
     }
 }
 
+struct drv_view doc_bytes(const drover_value *value)
+{
+    const char *text = NULL;
+    const void *bytes = NULL;
+    size_t len = 0;
+    if (value == NULL) {
+        return drv_view_of(NULL, 0);
+    }
+    if (drover_value_get_string(value, &text, &len) == DROVER_OK) {
+        return drv_view_of(text, len);
+    }
+    return drover_value_get_binary(value, &bytes, &len) == DROVER_OK ? drv_view_of(bytes, len)
+                                                                     : drv_view_of(NULL, 0);
+}
+
 char *doc_text(const drover_value *map, const char *key, char *out_text, size_t size)
 {
     drover_value *item = doc_get(map, key);

@@ -9,6 +9,8 @@
 
 #include "cli.h"
 
+#include "data.h"
+
 /* The item under key as a new value, or NULL. */
 drover_value *doc_get(const drover_value *map, const char *key);
 
@@ -19,6 +21,9 @@ double doc_double(const drover_value *map, const char *key);
 bool doc_bool(const drover_value *map, const char *key);
 
 #define DOC_TEXT_MAX 256
+
+/* The bytes of a string or binary, which the value keeps; none of NULL and of others. */
+struct drv_view doc_bytes(const drover_value *value);
 
 /* The text under key, or a scalar as text, escaped and cut to size; returns out_text. */
 char *doc_text(const drover_value *map, const char *key, char *out_text, size_t size);

@@ -91,6 +91,9 @@ static drover_status make_directory(struct pool *pool)
 static void start_broker(struct pool *pool)
 {
     char memory[] = "--memory";
+    char data_option[] = "--data";
+    char *data = pool->arguments[KEEPER_DATA];
+    bool is_kept = data[0] != '\0';
     char name[] = "drover-broker";
     bool is_tcp = strcmp(pool->arguments[KEEPER_TRANSPORT], "tcp") == 0;
     (void)snprintf(pool->bind, sizeof(pool->bind), "--bind=%s%s%s", is_tcp ? TCP : IPC,
@@ -98,7 +101,12 @@ static void start_broker(struct pool *pool)
     (void)snprintf(pool->bind_workers, sizeof(pool->bind_workers), "--bind-workers=%s%s%s",
                    is_tcp ? TCP : IPC, is_tcp ? "" : pool->directory,
                    is_tcp ? "" : "/" WORKERS);
-    char *const arguments[] = {name, memory, pool->bind, pool->bind_workers, pool->log_level,
+    char *const arguments[] = {name,
+                               pool->bind,
+                               pool->bind_workers,
+                               pool->log_level,
+                               is_kept ? data_option : memory,
+                               is_kept ? data : NULL,
                                NULL};
     report(pool, KEEPER_STAGE, DROVER_OK, "the broker");
     if (child_start(&pool->broker, pool->arguments[KEEPER_BROKER], arguments, NULL) !=

@@ -13,6 +13,7 @@ struct drover_completions {
     struct drv_list outstanding; /* of struct drover_future, by owner_link */
     struct drv_list ready;       /* the same, in the order of completion */
     size_t count;                /* in both */
+    size_t taken;                /* by the user since the last submit */
 };
 
 static void on_done(struct drover_future *future)
@@ -20,6 +21,15 @@ static void on_done(struct drover_future *future)
     struct drover_completions *completions = future->owner;
     drv_list_remove(&future->owner_link);
     drv_list_push_back(&completions->ready, &future->owner_link);
+}
+
+/* Who takes several results before the next submit goes round in a loop: there will be more
+ * submits, and then a wait. */
+static bool will_go_on(struct drover_completions *completions)
+{
+    bool is_loop = completions->taken > 1;
+    completions->taken = 0;
+    return is_loop;
 }
 
 static void adopt(struct drover_completions *completions, struct drover_future *future)
@@ -67,7 +77,7 @@ drover_status drover_completions_add(drover_completions *completions, const drov
     status = drv_future_watch(client, id, index, completions->wants_values, &future);
     if (status == DROVER_OK) {
         adopt(completions, future);
-        drv_client_nudge(client);
+        drv_client_offer(client, 0, false);
     }
     return drv_client_leave(client, status);
 }
@@ -96,7 +106,8 @@ drover_status drover_completions_submit(drover_completions *completions, const c
     }
     if (status == DROVER_OK) {
         adopt(completions, future);
-        drv_client_nudge(client);
+        drv_client_offer(client, drv_payload_len(&future->submission.payload),
+                         will_go_on(completions));
         if (out_id != NULL) {
             *out_id = draft.id;
         }
@@ -144,6 +155,7 @@ drover_status drover_completions_next(drover_completions *completions, int64_t t
         status = outcome_of(future, out_outcome);
         if (status == DROVER_OK) {
             completions->count--;
+            completions->taken++;
             drv_future_drop(&future);
         }
     }

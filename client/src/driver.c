@@ -5,7 +5,13 @@
  *
  *     up to TURN_MAX times: receive what is there; tick; make or drop the connection; send
  *
- * and between turns poll(2) on the socket, its monitor and the eventfd, without the lock.
+ * and between turns poll(2) on the socket, its monitor and the eventfd, without the lock. While
+ * it polls, whoever has new work makes a turn as its guest and leaves it asleep, unless it has
+ * to wake up earlier now or the connection is another one.
+ *
+ * A submit that nobody waits for yet leaves at once when no answer is outstanding. Else it
+ * gathers with those that follow, until an answer comes, a caller waits, there is a message's
+ * worth of them, or GATHER_US have passed.
  */
 #include "future.h"
 
@@ -24,9 +30,12 @@
 /* So many messages left that the session may have held some back for want of room. */
 #define FLUSH_FULL 64
 #define POLL_MAX_MS 60000
-/* How long nobody must have driven before the library's thread takes over what is not urgent.
- */
+/* How long no caller must have driven before the library's thread takes over. */
 #define QUIET_US 2000
+/* How much gathers, and how long. */
+#define GATHER_ITEMS 256
+#define GATHER_BYTES ((size_t)64 * 1024)
+#define GATHER_US 1000
 
 struct waiter {
     struct drv_list link;
@@ -112,6 +121,7 @@ static bool reconcile(drover_client *client, int64_t now_us)
     if (client->socket.number == wanted) {
         return true;
     }
+    DRV_ASSERT(!client->polling);
     drv_socket_disconnect(&client->socket, 0);
     notice_end_of_pool(client);
     wanted = drv_session_connection(client->session);
@@ -165,22 +175,33 @@ static void look(drover_client *client, int64_t now_us)
     }
 }
 
+static bool is_current(const drover_client *client)
+{
+    return client->socket.number == drv_session_connection(client->session);
+}
+
 /* Returns when the session wants the next turn. */
 static int64_t turn(drover_client *client)
 {
+    client->gathered = 0;
+    client->gathered_bytes = 0;
+    client->gathered_at_us = INT64_MAX;
     for (int i = 0; i < TURN_MAX; i++) {
         int64_t now_us = drv_now_us();
         look(client, now_us);
         int64_t deadline_us = drv_session_tick(client->session, now_us);
+        if (client->polling && !is_current(client)) {
+            return 0; /* for the one who polls the old one */
+        }
         bool made = reconcile(client, now_us);
         size_t tried = drv_driver_flush(client, now_us);
-        bool current = client->socket.number == drv_session_connection(client->session);
         bool has_room = false;
         if (tried > 0) { /* each try may have swallowed the signal that something has come */
             client->may_read = client->may_read || drv_socket_is_readable(&client->socket);
             has_room = client->is_full && drv_socket_is_writable(&client->socket);
         }
-        if (!client->may_read && !has_room && made && current && tried < FLUSH_FULL) {
+        if (!client->may_read && !has_room && made && is_current(client) &&
+            tried < FLUSH_FULL) {
             return deadline_us;
         }
     }
@@ -200,15 +221,23 @@ static int poll_timeout_ms(int64_t deadline_us, int64_t now_us)
 
 static void poll_unlocked(drover_client *client, int64_t deadline_us)
 {
+    int64_t now_us = drv_now_us();
+    if (client->is_gathering && now_us + GATHER_US < deadline_us) {
+        deadline_us = now_us + GATHER_US;
+    }
+    client->is_gathering = false;
     struct pollfd fds[] = {
         {.fd = client->wake_fd, .events = POLLIN},
         {.fd = client->socket.fd, .events = POLLIN},
         {.fd = client->socket.monitor_fd, .events = POLLIN},
     };
-    int timeout_ms = poll_timeout_ms(deadline_us, drv_now_us());
+    int timeout_ms = poll_timeout_ms(deadline_us, now_us);
+    client->polling = true;
+    client->poll_until_us = deadline_us;
     (void)pthread_mutex_unlock(&client->lock);
     int ready = poll(fds, DRV_ARRAY_LEN(fds), timeout_ms);
     (void)pthread_mutex_lock(&client->lock);
+    client->polling = false;
     client->may_read = client->may_read || (ready > 0 && fds[1].revents != 0);
     client->may_have_lost = client->may_have_lost || (ready > 0 && fds[2].revents != 0);
     if (ready > 0 && fds[0].revents != 0) {
@@ -250,6 +279,15 @@ static int64_t turn_and_tell(drover_client *client)
     return deadline_us;
 }
 
+/* A turn by who does not drive; whoever polls may have to do so otherwise now. */
+static void turn_as_guest(drover_client *client)
+{
+    int64_t deadline_us = turn_and_tell(client);
+    if (client->polling && deadline_us < client->poll_until_us) {
+        wake_driver(client);
+    }
+}
+
 static bool needs_driving(const drover_client *client)
 {
     return drv_session_is_awaiting(client->session) || drv_session_owes(client->session);
@@ -287,8 +325,12 @@ static void drive(drover_client *client, const struct waiter *self, int64_t dead
 
 static drover_status wait_as(drover_client *client, struct waiter *self, int64_t deadline_us)
 {
-    if (client->driving) {
+    if (client->driving && client->thread_drives) {
         wake_driver(client);
+    } else if (client->driving) {
+        turn_as_guest(client);
+    } else {
+        /* drives itself */
     }
     while (!self->done(self->context)) {
         drover_status fatal = drv_session_fatal(client->session);
@@ -323,13 +365,30 @@ drover_status drv_client_wait(drover_client *client, drv_done_fn done, void *con
 
 void drv_client_nudge(drover_client *client)
 {
-    if (client->driving) {
+    turn_as_guest(client);
+}
+
+/* Remembers that something waits, and sees that it does not wait for long. */
+static void gather(drover_client *client)
+{
+    client->is_gathering = true;
+    if (client->gathered_at_us == INT64_MAX) {
+        client->gathered_at_us = drv_now_us();
+    }
+    if (client->polling && client->poll_until_us > client->gathered_at_us + GATHER_US) {
         wake_driver(client);
-    } else if (!client->thread_started || drv_session_submissions(client->session) <= 1) {
-        (void)turn_and_tell(client);
+    }
+}
+
+void drv_client_offer(drover_client *client, size_t bytes, bool more_follows)
+{
+    client->gathered++;
+    client->gathered_bytes += bytes;
+    if (client->gathered >= GATHER_ITEMS || client->gathered_bytes >= GATHER_BYTES ||
+        (!more_follows && !drv_session_is_expecting(client->session))) {
+        turn_as_guest(client);
     } else {
-        client->thread_urgent = true;
-        (void)pthread_cond_signal(&client->thread_cond);
+        gather(client);
     }
 }
 
@@ -338,13 +397,14 @@ void drv_client_nudge(drover_client *client)
 static void drive_for_nobody(drover_client *client)
 {
     client->driving = true;
-    client->thread_urgent = false;
+    client->thread_drives = true;
     int64_t next_us = turn_and_tell(client);
     if (!client->closing && drv_list_is_empty(&client->callbacks) &&
         drv_list_is_empty(&client->waiters)) {
         poll_unlocked(client, next_us);
     }
     client->driving = false;
+    client->thread_drives = false;
     if (!drv_list_is_empty(&client->waiters)) {
         drv_driver_hand_over(client);
     }
@@ -355,6 +415,16 @@ static void rest(drover_client *client, int64_t until_us)
     client->thread_idle = until_us == INT64_MAX;
     cond_wait_until(&client->thread_cond, &client->lock, until_us);
     client->thread_idle = false;
+}
+
+/* While callers come and go: sends what has gathered for too long. */
+static void keep_in_reserve(drover_client *client, int64_t now_us, int64_t quiet_at_us)
+{
+    if (client->gathered_at_us <= now_us - GATHER_US) {
+        (void)turn_and_tell(client);
+        return;
+    }
+    rest(client, quiet_at_us < now_us + GATHER_US ? quiet_at_us : now_us + GATHER_US);
 }
 
 /* One step of the thread: a callback, a turn, or a rest. */
@@ -370,11 +440,12 @@ static void thread_step(drover_client *client)
         return;
     }
     int64_t quiet_at_us = client->driven_at_us + QUIET_US;
-    if (!client->thread_urgent && drv_now_us() < quiet_at_us) {
-        rest(client, quiet_at_us);
-        return;
+    int64_t now_us = drv_now_us();
+    if (now_us < quiet_at_us) {
+        keep_in_reserve(client, now_us, quiet_at_us);
+    } else {
+        drive_for_nobody(client);
     }
-    drive_for_nobody(client);
 }
 
 static void *thread_main(void *argument)
@@ -417,6 +488,7 @@ drover_status drv_driver_init(drover_client *client)
 {
     drv_list_init(&client->waiters);
     drv_list_init(&client->callbacks);
+    client->gathered_at_us = INT64_MAX;
     cond_init(&client->thread_cond);
     cond_init(&client->changed);
     (void)pthread_mutex_init(&client->lock, NULL);

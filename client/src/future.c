@@ -8,13 +8,22 @@
 
 #define FUTURE_SUBMISSIONS_MAX 65536
 #define FUTURE_BYTES_MAX (64u * 1024 * 1024)
+#define FUTURE_SPARES_MAX 4096 /* whose memory is kept for the next ones */
 
 /* ---- life -------------------------------------------------------------------------------- */
 
 static struct drover_future *future_new(drover_client *client, const drover_id *id,
                                         uint32_t index)
 {
-    struct drover_future *future = calloc(1, sizeof(*future));
+    struct drv_list *spare = drv_list_pop_front(&client->spare_futures);
+    struct drover_future *future = NULL;
+    if (spare != NULL) {
+        future = DRV_LIST_ITEM(spare, struct drover_future, callback);
+        client->spare_future_count--;
+        memset(future, 0, sizeof(*future));
+    } else {
+        future = calloc(1, sizeof(*future));
+    }
     if (future == NULL) {
         return NULL;
     }
@@ -29,16 +38,40 @@ static struct drover_future *future_new(drover_client *client, const drover_id *
     return future;
 }
 
+/* What was to be sent is not needed any more. */
+static void submission_fini(struct drover_future *future)
+{
+    future->is_submission = false;
+    drv_payload_fini(&future->submission.payload);
+    drv_task_spec_unref(&future->submission.spec);
+}
+
 static void unref(struct drover_future *future)
 {
     if (--future->references > 0) {
         return;
     }
-    drv_payload_fini(&future->submission.payload);
-    drv_task_spec_unref(&future->submission.spec);
+    if (future->is_submission) {
+        submission_fini(future);
+    }
     drover_outcome_destroy(&future->outcome);
     free(future->text);
-    free(future);
+    drover_client *client = future->client;
+    if (client->spare_future_count == FUTURE_SPARES_MAX) {
+        free(future);
+        return;
+    }
+    client->spare_future_count++;
+    drv_list_push_front(&client->spare_futures, &future->callback);
+}
+
+void drv_future_spares_drop(drover_client *client)
+{
+    struct drv_list *link;
+    while ((link = drv_list_pop_front(&client->spare_futures)) != NULL) {
+        free(DRV_LIST_ITEM(link, struct drover_future, callback));
+    }
+    client->spare_future_count = 0;
 }
 
 void drv_future_mark_read(struct drover_future *future)
@@ -91,7 +124,7 @@ static void on_taken(struct drv_submission *submission, drover_status status,
 {
     struct drover_future *future = DRV_CONTAINER_OF(submission, struct drover_future,
                                                     submission);
-    drv_payload_fini(&submission->payload);
+    submission_fini(future);
     future->level = level;
     if (status != DROVER_OK) {
         future->text = text.len > 0 ? strndup(text.ptr, text.len) : NULL;
@@ -112,7 +145,7 @@ drover_status drv_draft_init(drover_client *client, struct drv_draft *draft,
                              const drover_value *in, const drover_submit_options *options)
 {
     const char *reason = NULL;
-    memset(draft, 0, sizeof(*draft));
+    draft->payload = DRV_PAYLOAD_NONE;
     drover_status status = drv_options_resolve(options, &draft->options, &reason);
     if (status == DROVER_OK) {
         status = drv_payload_init(&draft->payload, in);
@@ -181,6 +214,7 @@ drover_status drv_future_submit(drover_client *client, const char *type,
         return DROVER_NOMEM;
     }
     struct drv_submission *submission = &future->submission;
+    future->is_submission = true;
     drover_status status = ensure_spec(client, type, &draft->options, flags, &submission->spec);
     if (status != DROVER_OK) {
         goto out;
@@ -198,10 +232,10 @@ drover_status drv_future_submit(drover_client *client, const char *type,
         }
         submission->watcher = &future->watcher;
     }
-    submission->payload = draft->payload;
-    draft->payload = (struct drv_payload){NULL, NULL};
+    drv_payload_move(&submission->payload, &draft->payload);
     future->references++;
-    drv_session_submit(client->session, submission, drv_now_us());
+    int64_t now_us = drv_session_is_busy(client->session) ? drv_now_us() : 0;
+    drv_session_submit(client->session, submission, now_us);
     *out_future = future;
     return DROVER_OK;
 out:
@@ -289,8 +323,8 @@ drover_status drv_outcome_explain(drover_client *client, const drover_outcome *o
 {
     if (outcome->status != DROVER_OK) {
         drv_client_words(client, "%s%s%s%s%s", drover_error_kind_name(outcome->kind),
-                         outcome->code[0] != '\0' ? " " : "", outcome->code,
-                         outcome->text[0] != '\0' ? ": " : "", outcome->text);
+                         outcome->error->code[0] != '\0' ? " " : "", outcome->error->code,
+                         outcome->error->text[0] != '\0' ? ": " : "", outcome->error->text);
     }
     return outcome->status;
 }
@@ -390,7 +424,7 @@ drover_status drover_submit_future(drover_client *client, const char *type,
     }
     if (status == DROVER_OK) {
         future->is_kept = true;
-        drv_client_nudge(client);
+        drv_client_offer(client, drv_payload_len(&future->submission.payload), false);
         *out_future = future;
     }
     drv_draft_fini(&draft);
@@ -429,7 +463,7 @@ drover_status drover_submit_callback(drover_client *client, const char *type,
         future->done = done;
         future->context = context;
         future->is_unattended = true;
-        drv_client_nudge(client);
+        drv_client_offer(client, drv_payload_len(&future->submission.payload), false);
         if (out_id != NULL) {
             *out_id = id;
         }
@@ -452,7 +486,7 @@ drover_status drover_future_of(drover_client *client, const drover_id *id, uint3
     }
     if (status == DROVER_OK) {
         future->is_kept = true;
-        drv_client_nudge(client);
+        drv_client_offer(client, 0, false);
         *out_future = future;
     }
     return drv_client_leave(client, status);

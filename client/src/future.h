@@ -11,31 +11,34 @@
 
 enum drv_callback_state { DRV_CALLBACK_NONE, DRV_CALLBACK_QUEUED, DRV_CALLBACK_RUNNING };
 
+/* In the order in which it is used, so that the end of a task touches two lines of the cache.
+ */
 struct drover_future {
-    struct drv_list callback; /* in client->callbacks */
+    struct drv_list owner_link; /* in the owner's lists */
+    struct drv_list callback;   /* in client->callbacks */
     drover_client *client;
-    unsigned references;
-    struct drv_submission submission;
+    drover_outcome *outcome;                       /* owned; NULL unless OK and wants_end */
+    void (*on_done)(struct drover_future *future); /* the library's own; the lock is held */
+    void *owner;
     struct drv_watcher watcher;
-    drover_id id;
-    uint32_t index;
+    unsigned references;
     bool wants_end; /* false: done when the submit was answered */
     bool is_done;
-    bool is_kept;         /* somebody will take the outcome: it counts as unread */
-    bool is_counted;      /* it does */
-    bool cancel_wanted;   /* as soon as the submit was taken */
-    drover_status status; /* when done: OK, or why there is no task */
-    drover_durability level;
-    drover_outcome *outcome; /* owned; NULL unless OK and wants_end */
-    char *text;              /* owned; the refusal in words, or NULL */
+    bool is_kept;       /* somebody will take the outcome: it counts as unread */
+    bool is_counted;    /* it does */
+    bool is_submission; /* its submit is not answered */
+    bool cancel_wanted; /* as soon as the submit was taken */
     bool has_callback;
     bool is_unattended; /* nobody holds it but its callback */
     enum drv_callback_state callback_state;
+    char *text; /* owned; the refusal in words, or NULL */
+    drover_id id;
+    uint32_t index;
+    drover_status status; /* when done: OK, or why there is no task */
+    drover_durability level;
     drover_done_fn done;
     void *context;
-    void (*on_done)(struct drover_future *future); /* the library's own; the lock is held */
-    void *owner;
-    struct drv_list owner_link; /* in the owner's lists */
+    struct drv_submission submission;
 };
 
 enum drv_submit_how {

@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "clock.h"
+#include "generation.h"
 #include "local_spec.h"
 #include "name.h"
 #include "problem.h"
@@ -43,7 +44,7 @@ int64_t drv_answer_deadline_us(int64_t timeout_ms)
 
 bool drv_client_is_foreign(const drover_client *client)
 {
-    return getpid() != client->owner;
+    return drv_generation() != client->generation;
 }
 
 /* ---- words ------------------------------------------------------------------------------- */
@@ -51,9 +52,9 @@ bool drv_client_is_foreign(const drover_client *client)
 static struct drv_words *find_words(const drover_client *client)
 {
     pthread_t self = pthread_self();
-    for (size_t i = 0; i < CLIENT_WORDS_MAX; i++) {
+    for (size_t i = 0; i < client->words_count; i++) {
         const struct drv_words *words = &client->words[i];
-        if (words->is_used && pthread_equal(words->thread, self)) {
+        if (pthread_equal(words->thread, self)) {
             return (struct drv_words *)(uintptr_t)words;
         }
     }
@@ -66,7 +67,7 @@ static struct drv_words *ensure_words(drover_client *client)
     if (words == NULL) {
         words = &client->words[client->next_words];
         client->next_words = (client->next_words + 1) % CLIENT_WORDS_MAX;
-        words->is_used = true;
+        client->words_count += client->words_count < CLIENT_WORDS_MAX;
         words->thread = pthread_self();
     }
     return words;
@@ -246,7 +247,7 @@ static drover_status new_session(drover_client *client, const char *endpoint,
                                  const drover_client_options *options)
 {
     char name[64];
-    (void)snprintf(name, sizeof(name), "client-%ld", (long)client->owner);
+    (void)snprintf(name, sizeof(name), "client-%ld", (long)getpid());
     struct drv_session_config config = {
         .endpoint = endpoint,
         .name = options->name != NULL ? options->name : name,
@@ -308,6 +309,7 @@ static void client_free(drover_client *client)
     drv_session_destroy(&client->session);
     drv_driver_fini(client);
     drv_task_spec_unref(&client->last_spec);
+    drv_future_spares_drop(client);
     drv_local_close(&client->local);
     free(client);
 }
@@ -319,7 +321,8 @@ static drover_status new_client(const char *endpoint, const drover_client_option
     if (client == NULL) {
         return refuse(options, DROVER_NOMEM, "out of memory");
     }
-    client->owner = getpid();
+    drv_list_init(&client->spare_futures);
+    client->generation = drv_generation();
     drover_status status = drv_driver_init(client);
     if (status == DROVER_OK) {
         status = drv_socket_init(&client->socket);

@@ -6,8 +6,9 @@
  *      library's thread:  runs callbacks; drives while something is outstanding and nobody
  *                         waits; yields to callers
  *
- * Invariants: everything below is guarded by `lock`. The socket is touched only by who set
- * `driving`, or under the lock while nobody has. The lock is released in poll(2), in
+ * Invariants: everything below is guarded by `lock`, the socket too; who drives waits for its
+ * descriptors without the lock, so that it is exchanged only by them, or while nobody does. The
+ * lock is released in poll(2), in
  * condition waits, and while a callback runs, nowhere else.
  */
 #ifndef DRV_CLIENT_HANDLE_H
@@ -29,15 +30,14 @@
 
 struct drv_words { /* what went wrong in the last failed call of a thread */
     pthread_t thread;
-    bool is_used;
     bool is_fresh; /* said in the call that runs */
     char text[512];
 };
 
 struct drover_client {
     pthread_mutex_t lock;
-    pid_t owner;       /* immutable */
-    atomic_uint calls; /* threads inside a call */
+    uint64_t generation; /* of the process it belongs to; immutable */
+    atomic_uint calls;   /* threads inside a call */
     bool closing;
     struct drv_local *local; /* owned; its private pool; NULL: none */
     struct drv_session *session;
@@ -49,21 +49,30 @@ struct drover_client {
     bool is_full;       /* the socket refused the last frame */
 
     bool driving;
+    bool polling;            /* who drives is in poll(2), and has released the lock */
+    int64_t poll_until_us;   /* while polling */
     struct drv_list waiters; /* of struct waiter, driver.c */
-    uint64_t progress;       /* grows when something awaited may have happened */
-    int64_t driven_at_us;    /* when a caller drove last */
+    size_t gathered;         /* submits and the like that wait for company */
+    size_t gathered_bytes;
+    int64_t gathered_at_us; /* the first of them; INT64_MAX: none */
+    bool is_gathering;      /* some have come since the last poll */
+    uint64_t progress;      /* grows when something awaited may have happened */
+    int64_t driven_at_us;   /* when a caller drove last */
 
     pthread_t thread;
     bool thread_started;
     bool thread_idle;   /* waits for as long as nobody signals */
-    bool thread_urgent; /* something is to be sent at once */
+    bool thread_drives; /* it is who drives */
     pthread_cond_t thread_cond;
     struct drv_list callbacks;     /* of struct drover_future */
     struct drover_future *running; /* its callback runs */
     pthread_cond_t changed;        /* a callback has returned, or the last call has left */
 
+    struct drv_list spare_futures; /* memory for the next ones, by callback */
+    size_t spare_future_count;
     struct drv_task_spec *last_spec; /* owned; of the last submit */
     struct drv_words words[CLIENT_WORDS_MAX];
+    size_t words_count; /* in use, from the first */
     size_t next_words;
 };
 
@@ -112,8 +121,12 @@ typedef bool (*drv_done_fn)(void *context);
 DROVER_MUST_USE drover_status drv_client_wait(drover_client *client, drv_done_fn done,
                                               void *context, int64_t deadline_us);
 
-/* New work that nobody waits for: sends it or gets it sent. */
+/* New work that nobody waits for: sends it. The lock is held. */
 void drv_client_nudge(drover_client *client);
+
+/* The same, with so many bytes of payload; it may wait for company, as driver.c says.
+ * more_follows: the caller is about to offer more, or to wait. */
+void drv_client_offer(drover_client *client, size_t bytes, bool more_follows);
 
 /* Makes sure that the library's thread runs. OK or LIMIT. */
 DROVER_MUST_USE drover_status drv_client_ensure_thread(drover_client *client);
@@ -132,5 +145,6 @@ void drv_driver_hand_over(drover_client *client);
 /* future.c: runs one callback, the lock released meanwhile. */
 void drv_future_run_callback(drover_client *client, struct drover_future *future);
 void drv_future_discard_callbacks(drover_client *client);
+void drv_future_spares_drop(drover_client *client);
 
 #endif

@@ -33,6 +33,7 @@ enum keeper_argument {
     KEEPER_OWN,       /* "own": the worker is the caller's program; "worker": drover-worker */
     KEEPER_LOG_LEVEL, /* of the broker */
     KEEPER_TRANSPORT, /* "ipc", "tcp" (loopback) */
+    KEEPER_DATA,      /* directory of the broker's journal; "": it keeps all in memory */
     KEEPER_BROKER,    /* path of the program */
     KEEPER_WORKER,    /* the same */
     KEEPER_OPTIONS,   /* of the worker, from here on */

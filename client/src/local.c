@@ -196,6 +196,7 @@ static drover_status start_keeper(const struct plan *plan, int link, int caller)
         [KEEPER_OWN] = plan->is_own ? "own" : "worker",
         [KEEPER_LOG_LEVEL] = plan->spec.log_level,
         [KEEPER_TRANSPORT] = plan->spec.is_tcp ? "tcp" : "ipc",
+        [KEEPER_DATA] = plan->spec.data != NULL ? plan->spec.data : "",
         [KEEPER_BROKER] = plan->broker,
         [KEEPER_WORKER] = plan->worker,
     };

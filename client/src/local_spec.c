@@ -12,10 +12,10 @@
 #define LOG_LEVEL "warn" /* a library that is asked for nothing says nothing on stderr */
 
 static const char *const keys[] = {
-    "allow-exec", "config",     "exec-dir",  "idle-timeout",  "label",          "load",
-    "log-level",  "max-memory", "max-tasks", "min-executors", "model",          "name",
-    "prefetch",   "queue",      "resource",  "stats",         "stats-interval", "task-output",
-    "threads",    "transport",  "type",
+    "allow-exec",  "config",    "data",       "exec-dir",  "idle-timeout",  "label",
+    "load",        "log-level", "max-memory", "max-tasks", "min-executors", "model",
+    "name",        "prefetch",  "queue",      "resource",  "stats",         "stats-interval",
+    "task-output", "threads",   "transport",  "type",
 };
 
 bool local_spec_is_meant(const char *endpoint)
@@ -29,6 +29,7 @@ void local_spec_fini(struct local_spec *spec)
         free(spec->arguments[i]);
     }
     free(spec->arguments);
+    free(spec->data);
     *spec = (struct local_spec){0};
 }
 
@@ -151,6 +152,11 @@ static drover_status read_pair(struct local_spec *spec, char *pair, struct drv_p
     }
     if (strcmp(pair, "transport") == 0) {
         return read_transport(spec, value, problem);
+    }
+    if (strcmp(pair, "data") == 0) {
+        free(spec->data);
+        spec->data = strdup(value);
+        return spec->data != NULL ? DROVER_OK : no_memory(problem);
     }
     spec->has_load = spec->has_load || strcmp(pair, "load") == 0;
     spec->has_commands = spec->has_commands || strcmp(pair, "allow-exec") == 0 ||

@@ -3,8 +3,9 @@
  * drover-worker. Pure.
  *
  * Values may hold any byte as %XX. Every key is an option of drover-worker under its own name;
- * which ones may be said is a table here, what they may say is the worker's to judge. But
- * "transport", which is the pool's own: "ipc", or "tcp" to measure what crosses hosts.
+ * which ones may be said is a table here, what they may say is the worker's to judge. But two
+ * are the pool's own: "transport" is "ipc", or "tcp" to measure what crosses hosts; "data" is
+ * the directory of the broker's journal.
  */
 #ifndef DRV_CLIENT_LOCAL_SPEC_H
 #define DRV_CLIENT_LOCAL_SPEC_H
@@ -27,6 +28,7 @@ struct local_spec {
     bool has_load;      /* handlers from modules */
     bool has_commands;  /* handlers from allow-exec or a configuration file */
     bool is_tcp;        /* loopback TCP instead of unix sockets */
+    char *data;         /* owned; NULL: all is kept in memory */
     char log_level[16]; /* for all programs of the pool */
 };
 

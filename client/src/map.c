@@ -81,7 +81,7 @@ static void on_array_end(struct drv_watcher *watcher, drover_status status,
     const char *text = "the array ended without this element";
     if (outcome != NULL) {
         status = outcome->status;
-        text = outcome->text[0] != '\0' ? outcome->text : text;
+        text = outcome->error->text[0] != '\0' ? outcome->error->text : text;
     }
     map->array_ended = true;
     map->input_ended = true;
@@ -257,7 +257,7 @@ drover_status drover_map_open(drover_client *client, const char *type,
         return DROVER_NOMEM;
     }
     map->id = draft.id;
-    map->with = draft.payload;
+    drv_payload_move(&map->with, &draft.payload);
     map->source = source;
     map->context = context;
     map->batch = resolved.batch;

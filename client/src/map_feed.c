@@ -74,11 +74,11 @@ static struct map_feed *feed_new(struct drover_map *map, uint32_t first, size_t 
 
 static void feed_add(struct map_feed *feed, struct drv_payload *payload)
 {
-    feed->payloads[feed->count] = *payload;
-    feed->vals[feed->count] = drv_payload_val(payload);
-    feed->bytes += drv_payload_len(payload);
+    struct drv_payload *own = &feed->payloads[feed->count];
+    drv_payload_move(own, payload);
+    feed->vals[feed->count] = drv_payload_val(own);
+    feed->bytes += drv_payload_len(own);
     feed->count++;
-    *payload = (struct drv_payload){NULL, NULL};
 }
 
 static void feed_insert(struct drover_map *map, struct map_feed *feed)
@@ -243,8 +243,7 @@ bool map_may_pull(const struct drover_map *map, int64_t now_us)
 static drover_status pull_one(struct drover_map *map, struct drv_payload *out_payload)
 {
     if (map->has_carry) {
-        *out_payload = map->carry;
-        map->carry = (struct drv_payload){NULL, NULL};
+        drv_payload_move(out_payload, &map->carry);
         map->has_carry = false;
         return DROVER_OK;
     }
@@ -271,7 +270,7 @@ static drover_status pull_some(struct drover_map *map, struct map_feed *feed, si
         }
         struct drv_val val = drv_payload_val(&payload);
         if (!drv_meter_fits(&meter, ITEM_HEAD_BYTES, &val)) {
-            map->carry = payload;
+            drv_payload_move(&map->carry, &payload);
             map->has_carry = true;
             return DROVER_OK;
         }

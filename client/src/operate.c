@@ -331,6 +331,7 @@ drover_status drover_queue_set(drover_client *client, const char *queue,
         .rate = settings->rate,
         .concurrency = settings->concurrency,
         .per_key = settings->per_key,
+        .durability = settings->durability,
     };
     return queue_call(client, DRV_QUEUE_SET, queue, &wanted, timeout_ms, NULL);
 }

@@ -1,11 +1,18 @@
 #include "outcome.h"
 
 #include "check.h"
+#include "reader.h"
+#include "value_place.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define OUTCOME_RAW_TYPE "application/octet-stream"
+/* Longer values have memory of their own, so that they can be taken out without a copy. */
+#define OUTCOME_PLACED_MAX 1024
+/* Outcomes of up to this size come out of the pool, which keeps so many. */
+#define OUTCOME_POOLED_SIZE 256
+#define OUTCOME_SPARES_MAX 4096
 
 drover_status drv_state_status(drover_state state)
 {
@@ -58,35 +65,142 @@ drover_status drv_value_from_val(const struct drv_val *val, drover_value **out_v
     return value_from_raw(val, out_value);
 }
 
-static char *put(char **at, const char *bytes, size_t len)
+static const struct drv_outcome_error NO_ERROR = {
+    .code = "", .text = "", .stderr_tail = "", .exit_code = -1};
+
+static const char *put(char **at, struct drv_str str)
 {
     char *start = *at;
-    if (len > 0) {
-        memcpy(start, bytes, len);
+    if (str.len > 0) {
+        memcpy(start, str.ptr, str.len);
     }
-    start[len] = '\0';
-    *at = start + len + 1;
+    start[str.len] = '\0';
+    *at = start + str.len + 1;
     return start;
 }
 
-static drover_outcome *outcome_alloc(const struct drv_error *error)
+static bool says_nothing(const struct drv_error *error)
 {
-    size_t len = error->code.len + error->text.len + error->stderr_tail.len + 3;
-    drover_outcome *outcome = malloc(sizeof(*outcome) + len);
+    return error->code.len == 0 && error->text.len == 0 && error->stderr_tail.len == 0 &&
+           error->exit_code == -1 && error->signal == 0 && error->flags == 0;
+}
+
+static size_t error_size(const struct drv_error *error)
+{
+    return says_nothing(error) ? 0
+                               : sizeof(struct drv_outcome_error) + error->code.len +
+                                     error->text.len + error->stderr_tail.len + 3;
+}
+
+static const struct drv_outcome_error *put_error(char *memory, const struct drv_error *error)
+{
+    if (says_nothing(error)) {
+        return &NO_ERROR;
+    }
+    struct drv_outcome_error *own = (struct drv_outcome_error *)(void *)memory;
+    char *at = memory + sizeof(*own);
+    own->code = put(&at, error->code);
+    own->text = put(&at, error->text);
+    own->stderr_tail = put(&at, error->stderr_tail);
+    own->stderr_len = error->stderr_tail.len;
+    own->exit_code = error->exit_code;
+    own->signal = error->signal;
+    own->flags = error->flags;
+    return own;
+}
+
+/* ---- memory ------------------------------------------------------------------------------ */
+
+drover_status drv_outcome_pool_new(struct drv_outcome_pool **out_pool)
+{
+    struct drv_outcome_pool *pool = malloc(sizeof(*pool));
+    if (pool == NULL) {
+        return DROVER_NOMEM;
+    }
+    atomic_init(&pool->references, 1);
+    atomic_init(&pool->spares, NULL);
+    atomic_init(&pool->spare_count, 0);
+    pool->taken = NULL;
+    *out_pool = pool;
+    return DROVER_OK;
+}
+
+static void free_stack(drover_outcome *top)
+{
+    while (top != NULL) {
+        drover_outcome *next = top->next_spare;
+        free(top);
+        top = next;
+    }
+}
+
+void drv_outcome_pool_release(struct drv_outcome_pool **pool)
+{
+    struct drv_outcome_pool *p = *pool;
+    *pool = NULL;
+    if (p != NULL && atomic_fetch_sub_explicit(&p->references, 1, memory_order_acq_rel) == 1) {
+        free_stack(atomic_load_explicit(&p->spares, memory_order_relaxed));
+        free_stack(p->taken);
+        free(p);
+    }
+}
+
+/* Memory out of the pool. All spares are taken at once: popping one would need its successor,
+ * which may be another one by then. */
+static drover_outcome *pool_take(struct drv_outcome_pool *pool)
+{
+    if (pool->taken == NULL) {
+        pool->taken = atomic_exchange_explicit(&pool->spares, NULL, memory_order_acquire);
+        atomic_store_explicit(&pool->spare_count, 0, memory_order_relaxed);
+    }
+    drover_outcome *outcome = pool->taken;
+    if (outcome != NULL) {
+        pool->taken = outcome->next_spare;
+    } else {
+        outcome = malloc(OUTCOME_POOLED_SIZE);
+    }
+    if (outcome != NULL) {
+        (void)atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
+    }
+    return outcome;
+}
+
+static void outcome_free(drover_outcome *outcome)
+{
+    struct drv_outcome_pool *pool = outcome->pool;
+    if (pool == NULL) {
+        free(outcome);
+        return;
+    }
+    if (atomic_load_explicit(&pool->spare_count, memory_order_relaxed) >= OUTCOME_SPARES_MAX) {
+        free(outcome);
+    } else {
+        (void)atomic_fetch_add_explicit(&pool->spare_count, 1, memory_order_relaxed);
+        outcome->next_spare = atomic_load_explicit(&pool->spares, memory_order_relaxed);
+        while (!atomic_compare_exchange_weak_explicit(&pool->spares, &outcome->next_spare,
+                                                      outcome, memory_order_release,
+                                                      memory_order_relaxed)) {
+        }
+    }
+    drv_outcome_pool_release(&pool);
+}
+
+/* With `room` bytes right behind it, and the error behind these. */
+static drover_outcome *outcome_alloc(struct drv_outcome_pool *pool,
+                                     const struct drv_error *error, size_t room)
+{
+    size_t rounded = (room + sizeof(void *) - 1) / sizeof(void *) * sizeof(void *);
+    size_t size = sizeof(drover_outcome) + rounded + error_size(error);
+    bool is_pooled = pool != NULL && size <= OUTCOME_POOLED_SIZE;
+    drover_outcome *outcome = is_pooled ? pool_take(pool) : malloc(size);
     if (outcome == NULL) {
         return NULL;
     }
     memset(outcome, 0, sizeof(*outcome));
     atomic_init(&outcome->references, 1);
-    char *at = outcome->bytes;
-    outcome->code = put(&at, error->code.ptr, error->code.len);
-    outcome->text = put(&at, error->text.ptr, error->text.len);
-    outcome->stderr_tail = put(&at, error->stderr_tail.ptr, error->stderr_tail.len);
-    outcome->stderr_len = error->stderr_tail.len;
-    outcome->exit_code = error->exit_code;
-    outcome->signal = error->signal;
-    outcome->flags = error->flags;
-    outcome->cost = sizeof(*outcome) + len;
+    outcome->pool = is_pooled ? pool : NULL;
+    outcome->error = put_error((char *)(outcome + 1) + rounded, error);
+    outcome->cost = (uint32_t)size;
     return outcome;
 }
 
@@ -115,7 +229,15 @@ static drover_error_kind kind_of(const struct drv_outcome *entry)
     return DROVER_ERROR_NONE;
 }
 
-drover_status drv_outcome_new(const struct drv_outcome *entry, drover_outcome **out_outcome)
+/* Whether the value is msgpack, and short enough to lie in the outcome. */
+static bool is_placeable(const struct drv_val *val)
+{
+    return !val->is_nil && val->content_type.ptr == NULL && val->len <= OUTCOME_PLACED_MAX &&
+           drv_validate(val->bytes, val->len, &DRV_VALIDATE_VALUE) == DROVER_OK;
+}
+
+drover_status drv_outcome_new(struct drv_outcome_pool *pool, const struct drv_outcome *entry,
+                              drover_outcome **out_outcome)
 {
     struct drv_error error = entry->error;
     if (error.kind == 0) {
@@ -124,7 +246,9 @@ drover_status drv_outcome_new(const struct drv_outcome *entry, drover_outcome **
             error.text = drv_str_of("the broker restarted and had not kept this task");
         }
     }
-    drover_outcome *outcome = outcome_alloc(&error);
+    bool is_placed = is_placeable(&entry->val);
+    drover_outcome *outcome = outcome_alloc(
+        pool, &error, is_placed ? drv_value_place_size(entry->val.len) : 0);
     if (outcome == NULL) {
         return DROVER_NOMEM;
     }
@@ -134,13 +258,18 @@ drover_status drv_outcome_new(const struct drv_outcome *entry, drover_outcome **
     outcome->attempt = entry->attempt;
     outcome->status = drv_state_status(outcome->state);
     outcome->kind = kind_of(entry);
-    if (outcome->status == DROVER_OK || !entry->val.is_nil) {
+    if (is_placed) {
+        outcome->has_placed_value = true;
+        outcome->value = drv_value_place(outcome + 1, entry->val.bytes, entry->val.len);
+    } else if (outcome->status == DROVER_OK || !entry->val.is_nil) {
         drover_status status = drv_value_from_val(&entry->val, &outcome->value);
         if (status != DROVER_OK) {
             drover_outcome_destroy(&outcome);
             return status;
         }
-        outcome->cost += entry->val.len;
+        outcome->cost += (uint32_t)entry->val.len;
+    } else {
+        /* it has none */
     }
     *out_outcome = outcome;
     return DROVER_OK;
@@ -150,7 +279,7 @@ drover_status drv_outcome_new_refused(const drover_id *id, uint32_t index, drove
                                       const char *text, drover_outcome **out_outcome)
 {
     struct drv_error error = {.exit_code = -1, .text = drv_str_of(text)};
-    drover_outcome *outcome = outcome_alloc(&error);
+    drover_outcome *outcome = outcome_alloc(NULL, &error, 0);
     if (outcome == NULL) {
         return DROVER_NOMEM;
     }
@@ -176,6 +305,11 @@ drover_outcome *drv_outcome_ref(drover_outcome *outcome)
     return outcome;
 }
 
+static bool is_alone(const drover_outcome *outcome)
+{
+    return atomic_load_explicit(&outcome->references, memory_order_acquire) == 1;
+}
+
 void drover_outcome_destroy(drover_outcome **outcome)
 {
     if (outcome == NULL || *outcome == NULL) {
@@ -183,10 +317,24 @@ void drover_outcome_destroy(drover_outcome **outcome)
     }
     drover_outcome *last = *outcome;
     *outcome = NULL;
-    if (atomic_fetch_sub_explicit(&last->references, 1, memory_order_acq_rel) == 1) {
-        drover_value_destroy(&last->value);
-        free(last);
+    /* Who holds the only reference need not count: nobody else can make another one. */
+    if (is_alone(last) ||
+        atomic_fetch_sub_explicit(&last->references, 1, memory_order_acq_rel) == 1) {
+        if (!last->has_placed_value) {
+            drover_value_destroy(&last->value);
+        }
+        outcome_free(last);
     }
+}
+
+drover_status drv_outcome_take_value(drover_outcome *outcome, drover_value **out_value)
+{
+    if (outcome->value != NULL && (outcome->has_placed_value || !is_alone(outcome))) {
+        return drover_value_copy(outcome->value, out_value);
+    }
+    *out_value = outcome->value;
+    outcome->value = NULL;
+    return DROVER_OK;
 }
 
 drover_id drover_outcome_id(const drover_outcome *outcome)
@@ -226,37 +374,37 @@ drover_error_kind drover_outcome_error_kind(const drover_outcome *outcome)
 
 const char *drover_outcome_error_code(const drover_outcome *outcome)
 {
-    return outcome->code;
+    return outcome->error->code;
 }
 
 const char *drover_outcome_error_text(const drover_outcome *outcome)
 {
-    return outcome->text;
+    return outcome->error->text;
 }
 
 int drover_outcome_exit_code(const drover_outcome *outcome)
 {
-    return outcome->exit_code;
+    return outcome->error->exit_code;
 }
 
 int drover_outcome_signal(const drover_outcome *outcome)
 {
-    return (int)outcome->signal;
+    return (int)outcome->error->signal;
 }
 
 bool drover_outcome_is_permanent(const drover_outcome *outcome)
 {
-    return (outcome->flags & DRV_ERROR_PERMANENT) != 0;
+    return (outcome->error->flags & DRV_ERROR_PERMANENT) != 0;
 }
 
 bool drover_outcome_is_unconfirmed(const drover_outcome *outcome)
 {
-    return (outcome->flags & DRV_ERROR_UNCONFIRMED) != 0;
+    return (outcome->error->flags & DRV_ERROR_UNCONFIRMED) != 0;
 }
 
 void drover_outcome_stderr(const drover_outcome *outcome, const void **out_bytes,
                            size_t *out_len)
 {
-    *out_bytes = outcome->stderr_tail;
-    *out_len = outcome->stderr_len;
+    *out_bytes = outcome->error->stderr_tail;
+    *out_len = outcome->error->stderr_len;
 }

@@ -31,8 +31,9 @@ uint64_t session_ms_left(int64_t deadline_us, int64_t now_us)
 static bool watch_equal(const void *entry, const void *key)
 {
     const struct drv_watch *watch = entry;
-    const struct drv_watch *wanted = key;
-    return watch->index == wanted->index && drover_id_equal(&watch->id, &wanted->id);
+    const struct drv_watch_key *wanted = key;
+    return watch->key.index == wanted->index &&
+           memcmp(&watch->key.id, &wanted->id, sizeof(wanted->id)) == 0;
 }
 
 drover_status drv_session_new(const struct drv_session_config *config,
@@ -48,6 +49,9 @@ drover_status drv_session_new(const struct drv_session_config *config,
     memcpy(session->endpoint, config->endpoint, strlen(config->endpoint) + 1);
     memcpy(session->name, config->name, strlen(config->name) + 1);
     drover_status status = config->random_id(&session->id);
+    if (status == DROVER_OK) {
+        status = drv_outcome_pool_new(&session->outcomes);
+    }
     if (status != DROVER_OK) {
         free(session);
         return status;
@@ -55,11 +59,13 @@ drover_status drv_session_new(const struct drv_session_config *config,
     drv_rng_init(&session->rng, config->seed);
     drv_arena_init(&session->arena, SESSION_ARENA_KEEP);
     drv_table_init(&session->watches, config->seed, watch_equal);
+    drv_table_set_floor(&session->watches, SESSION_WATCH_BITS);
     drv_list_init(&session->unsent);
     drv_list_init(&session->sent);
     drv_list_init(&session->waiting);
     drv_list_init(&session->dirty);
     drv_list_init(&session->unwatched);
+    drv_list_init(&session->spare_watches);
     drv_list_init(&session->subscriptions);
     session->give_up_us = INT64_MAX;
     session->next_req = 1;
@@ -90,6 +96,8 @@ void drv_session_destroy(struct drv_session **session)
     forget_capabilities(s);
     drv_link_destroy(&s->link);
     drv_table_fini(&s->watches);
+    session_spare_watches_drop(s);
+    drv_outcome_pool_release(&s->outcomes);
     drv_arena_fini(&s->arena);
     free(s);
 }
@@ -141,6 +149,11 @@ bool drv_session_is_awaiting(const struct drv_session *session)
     return !drv_list_is_empty(&session->unsent) || !drv_list_is_empty(&session->sent) ||
            !drv_list_is_empty(&session->waiting) || drv_table_count(&session->watches) > 0 ||
            !drv_list_is_empty(&session->subscriptions);
+}
+
+bool drv_session_is_expecting(const struct drv_session *session)
+{
+    return session->state != SESSION_UP || !drv_list_is_empty(&session->sent);
 }
 
 bool drv_session_owes(const struct drv_session *session)

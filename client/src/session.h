@@ -98,6 +98,10 @@ const char *drv_session_problem(const struct drv_session *session);
 /* Whether anything is outstanding that needs the connection to be looked after. */
 bool drv_session_is_awaiting(const struct drv_session *session);
 
+/* Whether an answer is outstanding, or there is no connection yet that could bring one: what is
+ * new may wait for it. */
+bool drv_session_is_expecting(const struct drv_session *session);
+
 /* Whether there is something to be sent, an acknowledgement perhaps. */
 bool drv_session_owes(const struct drv_session *session);
 
@@ -159,6 +163,9 @@ DROVER_MUST_USE drover_status drv_session_watch(struct drv_session *session,
                                                 struct drv_watcher *watcher,
                                                 const drover_id *id, uint32_t index,
                                                 bool release);
+
+/* Asks for what was watched so far before anything that is asked from now on. */
+void drv_session_watch_first(struct drv_session *session);
 
 /* The same for a task or array whose submit carries the watch flag: nothing is asked until
  * drv_session_watch_taken tells that it exists. */

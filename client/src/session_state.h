@@ -27,6 +27,8 @@
 #define SESSION_SUBMITS_MAX 64 /* SUBMIT messages unanswered at once */
 #define SESSION_BUSY_MS 100    /* pause when the broker names none */
 #define SESSION_BUSY_MAX_MS 10000
+#define SESSION_SPARE_WATCHES 4096 /* whose memory is kept */
+#define SESSION_WATCH_BITS 13      /* of a table that has room for so many */
 
 enum session_state {
     SESSION_DOWN,
@@ -36,9 +38,13 @@ enum session_state {
     SESSION_ENDED
 };
 
-struct drv_watch {
+struct drv_watch_key {
     drover_id id;
     uint32_t index;
+};
+
+struct drv_watch {
+    struct drv_watch_key key;
     uint64_t epoch; /* under which the submit was acknowledged; 0 unknown */
     uint32_t level;
     bool is_new; /* the submit is not answered yet: there is nothing to ask */
@@ -102,15 +108,19 @@ struct drv_session {
     int64_t give_up_us;   /* a submission that waits is refused then; INT64_MAX none */
 
     /* watches */
-    struct drv_table watches;  /* by (id, index) */
-    struct drv_list dirty;     /* to be asked */
-    struct drv_list unwatched; /* to be told; not in the table any more */
+    struct drv_table watches;      /* by (id, index) */
+    uint64_t watches_ended;        /* how many have left it */
+    struct drv_list dirty;         /* to be asked */
+    struct drv_list unwatched;     /* to be told; not in the table any more */
+    struct drv_list spare_watches; /* memory for the next ones, by dirty */
+    size_t spare_watch_count;
 
     /* streams */
     struct drv_list subscriptions; /* of struct drv_subscription */
     uint64_t next_subscription;
 
     /* results */
+    struct drv_outcome_pool *outcomes; /* owned */
     uint64_t unread_bytes;
     int readers;
 };
@@ -142,6 +152,7 @@ int64_t session_submissions_deadline(const struct drv_session *session);
 void session_flush_watches(struct drv_session *session);
 void session_watches_rewind(struct drv_session *session); /* a fresh session: ask again */
 void session_unwatched_drop(struct drv_session *session);
+void session_spare_watches_drop(struct drv_session *session);
 void session_watches_end(struct drv_session *session, drover_status status);
 void session_on_results(struct drv_session *session, const struct drv_results *results);
 

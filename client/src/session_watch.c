@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define AHEAD 8 /* results whose watches are fetched before they are looked at */
+
 struct watch_ask { /* one WATCH or UNWATCH message */
     struct drv_pending pending;
     struct drv_session *session;
@@ -26,20 +28,68 @@ void drv_watcher_init(struct drv_watcher *watcher)
     drv_list_init(&watcher->link);
 }
 
+__extension__ typedef unsigned __int128 product;
+
+/* Both halves of the product of two numbers, folded: wyhash,
+ * https://github.com/wangyi-fudan/wyhash */
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+    product whole = (product)a * b;
+    return (uint64_t)whole ^ (uint64_t)(whole >> 64);
+}
+
+/* Keyed by the session's random seed, since others may have chosen the ids. */
 static uint64_t hash_of(const struct drv_session *session, const drover_id *id, uint32_t index)
 {
-    uint8_t key[sizeof(*id) + sizeof(index)];
-    memcpy(key, id, sizeof(*id));
-    memcpy(key + sizeof(*id), &index, sizeof(index));
-    return drv_table_hash(&session->watches, key, sizeof(key));
+    uint64_t half[2];
+    memcpy(half, id->bytes, sizeof(half));
+    uint64_t seed = session->config.seed;
+    uint64_t mixed = fold(half[0] ^ seed, half[1] ^ UINT64_C(0xa0761d6478bd642f));
+    return fold(mixed ^ seed ^ index, UINT64_C(0xe7037ed1a0b428db));
 }
 
 static struct drv_watch *find(const struct drv_session *session, const drover_id *id,
                               uint32_t index)
 {
-    struct drv_watch key = {.id = *id, .index = index};
+    struct drv_watch_key key = {.id = *id, .index = index};
     return drv_table_find(&session->watches, hash_of(session, id, index), &key);
 }
+
+/* ---- memory ------------------------------------------------------------------------------ */
+
+/* A fresh one; there was one of before mostly. NULL: out of memory. */
+static struct drv_watch *watch_new(struct drv_session *session)
+{
+    struct drv_list *link = drv_list_pop_front(&session->spare_watches);
+    if (link == NULL) {
+        return calloc(1, sizeof(struct drv_watch));
+    }
+    session->spare_watch_count--;
+    struct drv_watch *watch = DRV_LIST_ITEM(link, struct drv_watch, dirty);
+    memset(watch, 0, sizeof(*watch));
+    return watch;
+}
+
+static void watch_free(struct drv_session *session, struct drv_watch *watch)
+{
+    if (session->spare_watch_count == SESSION_SPARE_WATCHES) {
+        free(watch);
+        return;
+    }
+    session->spare_watch_count++;
+    drv_list_push_front(&session->spare_watches, &watch->dirty);
+}
+
+void session_spare_watches_drop(struct drv_session *session)
+{
+    struct drv_list *link;
+    while ((link = drv_list_pop_front(&session->spare_watches)) != NULL) {
+        free(DRV_LIST_ITEM(link, struct drv_watch, dirty));
+    }
+    session->spare_watch_count = 0;
+}
+
+/* ---- who watches what -------------------------------------------------------------------- */
 
 static void mark_dirty(struct drv_session *session, struct drv_watch *watch)
 {
@@ -57,19 +107,19 @@ static drover_status ensure(struct drv_session *session, const drover_id *id, ui
         *out_watch = watch;
         return DROVER_OK;
     }
-    watch = calloc(1, sizeof(*watch));
+    watch = watch_new(session);
     if (watch == NULL) {
         return DROVER_NOMEM;
     }
-    watch->id = *id;
-    watch->index = index;
+    watch->key.id = *id;
+    watch->key.index = index;
     watch->release = true;
     watch->hash = hash_of(session, id, index);
     drv_list_init(&watch->dirty);
     drv_list_init(&watch->watchers);
     drover_status status = drv_table_insert(&session->watches, watch->hash, watch);
     if (status != DROVER_OK) {
-        free(watch);
+        watch_free(session, watch);
         return status;
     }
     *out_watch = watch;
@@ -132,6 +182,7 @@ void drv_session_watch_taken(struct drv_session *session, struct drv_watcher *wa
 static void drop(struct drv_session *session, struct drv_watch *watch)
 {
     drv_list_remove(&watch->dirty);
+    session->watches_ended++;
     drv_table_remove_entry(&session->watches, watch->hash, watch);
 }
 
@@ -145,7 +196,7 @@ void drv_session_watch_refused(struct drv_session *session, struct drv_watcher *
     watcher->watch = NULL;
     if (drv_list_is_empty(&watch->watchers)) {
         drop(session, watch);
-        free(watch);
+        watch_free(session, watch);
     } else {
         watch->is_new = false;
         mark_dirty(session, watch);
@@ -167,7 +218,7 @@ void drv_session_unwatch(struct drv_session *session, struct drv_watcher *watche
     if (watch->is_asked && !watch->is_new && session->state == SESSION_UP) {
         drv_list_push_back(&session->unwatched, &watch->dirty);
     } else {
-        free(watch);
+        watch_free(session, watch);
     }
 }
 
@@ -183,7 +234,7 @@ static void end(struct drv_session *session, struct drv_watch *watch, drover_sta
     {
         DRV_LIST_ITEM(link, struct drv_watcher, link)->watch = NULL;
     }
-    free(watch);
+    watch_free(session, watch);
     struct drv_list *link;
     while ((link = drv_list_pop_front(&watchers)) != NULL) {
         struct drv_watcher *watcher = DRV_LIST_ITEM(link, struct drv_watcher, link);
@@ -262,12 +313,14 @@ static struct drv_watch *watch_of(struct drv_list *link)
 static void put_target(struct watch_ask *ask, struct drv_watch *watch)
 {
     struct drv_targets *targets = &ask->pending.message.targets;
-    ask->targets[targets->target_count++] = (struct drv_target){
-        .id = watch->id, .index = watch->index, .epoch = watch->epoch, .level = watch->level};
+    ask->targets[targets->target_count++] = (struct drv_target){.id = watch->key.id,
+                                                                .index = watch->key.index,
+                                                                .epoch = watch->epoch,
+                                                                .level = watch->level};
     drv_list_remove(&watch->dirty);
     watch->is_asked = true;
     if (ask->pending.message.kind == DRV_UNWATCH) {
-        free(watch);
+        watch_free(ask->session, watch);
     }
 }
 
@@ -323,11 +376,18 @@ void session_flush_watches(struct drv_session *session)
     }
 }
 
+void drv_session_watch_first(struct drv_session *session)
+{
+    if (session->state == SESSION_UP) {
+        session_flush_watches(session);
+    }
+}
+
 void session_unwatched_drop(struct drv_session *session)
 {
     DRV_LIST_EACH_SAFE(link, &session->unwatched)
     {
-        free(watch_of(link));
+        watch_free(session, watch_of(link));
     }
     drv_list_init(&session->unwatched);
 }
@@ -375,9 +435,9 @@ static void give_element(struct drv_watch *array, drover_outcome *outcome)
     }
 }
 
-static void take(struct drv_session *session, const struct drv_outcome *entry)
+static void take(struct drv_session *session, struct drv_watch *watch,
+                 const struct drv_outcome *entry)
 {
-    struct drv_watch *watch = find(session, &entry->id, entry->index);
     struct drv_watch *array = entry->index == DROVER_INDEX_NONE
                                   ? NULL
                                   : find(session, &entry->id, DROVER_INDEX_NONE);
@@ -390,7 +450,7 @@ static void take(struct drv_session *session, const struct drv_outcome *entry)
         return;
     }
     drover_outcome *outcome = NULL;
-    drover_status status = drv_outcome_new(entry, &outcome);
+    drover_status status = drv_outcome_new(session->outcomes, entry, &outcome);
     if (array != NULL && status == DROVER_OK) {
         give_element(array, outcome);
     } else if (array != NULL) {
@@ -404,11 +464,66 @@ static void take(struct drv_session *session, const struct drv_outcome *entry)
     drover_outcome_destroy(&outcome);
 }
 
+/*
+ * Results are looked up some at a time, so that the processor waits for all these watches, and
+ * for who watches, at once. What was found counts as long as no watch has ended meanwhile but
+ * by the results before it.
+ */
+struct lookup {
+    struct drv_watch *watches[AHEAD];
+    uint64_t ended; /* watches that had ended then */
+};
+
+static void look_up(const struct drv_session *session, const struct drv_outcome *entries,
+                    size_t count, struct lookup *out_lookup)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct drv_watch *watch = find(session, &entries[i].id, entries[i].index);
+        out_lookup->watches[i] = watch;
+        if (watch != NULL) {
+            const char *watcher = (const char *)watch->watchers.next;
+            __builtin_prefetch(watcher);
+            __builtin_prefetch(watcher - 64);
+        }
+    }
+    out_lookup->ended = session->watches_ended;
+}
+
+/* Whether the watch at this position is the same as one before it, which has ended. */
+static bool is_twice(const struct lookup *lookup, size_t position)
+{
+    for (size_t i = 0; i < position; i++) {
+        if (lookup->watches[i] == lookup->watches[position]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void take_some(struct drv_session *session, const struct drv_outcome *entries,
+                      size_t count)
+{
+    struct lookup lookup;
+    look_up(session, entries, count, &lookup);
+    for (size_t i = 0; i < count; i++) {
+        struct drv_watch *watch = lookup.watches[i];
+        if (session->watches_ended != lookup.ended || is_twice(&lookup, i)) {
+            watch = find(session, &entries[i].id, entries[i].index);
+        }
+        uint64_t before = session->watches_ended;
+        if (drover_state_is_terminal((drover_state)entries[i].state)) {
+            take(session, watch, &entries[i]);
+        }
+        if (session->watches_ended == before + 1) {
+            lookup.ended++; /* its own */
+        }
+    }
+}
+
 void session_on_results(struct drv_session *session, const struct drv_results *results)
 {
-    for (size_t i = 0; i < results->entry_count; i++) {
-        if (drover_state_is_terminal((drover_state)results->entries[i].state)) {
-            take(session, &results->entries[i]);
-        }
+    for (size_t i = 0; i < results->entry_count; i += AHEAD) {
+        size_t left = results->entry_count - i;
+        take_some(session, &results->entries[i], left < AHEAD ? left : AHEAD);
     }
 }

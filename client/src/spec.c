@@ -77,16 +77,20 @@ static const char *find_invalid(const drover_submit_options *o)
 drover_status drv_options_resolve(const drover_submit_options *options,
                                   drover_submit_options *out_options, const char **out_reason)
 {
-    *out_options = DEFAULTS;
     if (options == NULL) {
+        *out_options = DEFAULTS;
         return DROVER_OK;
     }
     if (options->size < sizeof(options->size) || options->size > SPEC_OPTIONS_MAX) {
         *out_reason = "submit options without DROVER_SUBMIT_OPTIONS_INIT";
         return DROVER_INVALID;
     }
-    size_t size = options->size < sizeof(DEFAULTS) ? options->size : sizeof(DEFAULTS);
-    memcpy(out_options, options, size);
+    if (options->size >= sizeof(DEFAULTS)) {
+        memcpy(out_options, options, sizeof(DEFAULTS));
+    } else {
+        *out_options = DEFAULTS;
+        memcpy(out_options, options, options->size);
+    }
     if (out_options->tag_count > DRV_LABELS_MAX || out_options->need_count > DRV_LABELS_MAX ||
         out_options->require_count > DRV_LABELS_MAX ||
         out_options->after_count > SPEC_AFTER_MAX) {
@@ -232,10 +236,31 @@ static bool copy_lists(struct drv_task_spec *spec, const drover_submit_options *
            copy_after(spec, o->after, o->after_count, &s->after);
 }
 
+static bool text_equal(struct drv_str known, const char *text)
+{
+    return known.ptr == NULL || text == NULL
+               ? known.ptr == text
+               : strncmp(known.ptr, text, known.len) == 0 && text[known.len] == '\0';
+}
+
+/* Whether the very same is asked for once more, as it mostly is. */
+static bool is_repeated(const struct drv_task_spec *last, const char *type,
+                        const drover_submit_options *options, uint32_t flags)
+{
+    return last != NULL && type != NULL && last->is_plain && last->flags == flags &&
+           memcmp(&last->given, options, sizeof(*options)) == 0 &&
+           text_equal(last->spec.type, type) && text_equal(last->spec.queue, options->queue) &&
+           options->key == NULL && options->group == NULL && options->fairness == NULL;
+}
+
 drover_status drv_task_spec_ensure(struct drv_task_spec *last, const char *type,
                                    const drover_submit_options *options, uint32_t flags,
                                    struct drv_task_spec **out_spec)
 {
+    if (is_repeated(last, type, options, flags)) {
+        *out_spec = drv_task_spec_ref(last);
+        return DROVER_OK;
+    }
     if (!drover_name_is_valid(type)) {
         return DROVER_INVALID;
     }
@@ -256,6 +281,8 @@ drover_status drv_task_spec_ensure(struct drv_task_spec *last, const char *type,
     spec->head_bytes = 160; /* the fixed positions */
     spec->is_plain = plain;
     spec->wait_ms = options->wait_ms;
+    memcpy(&spec->given, options, sizeof(*options)); /* padding too: it is compared */
+    spec->flags = flags;
     struct drv_spec *s = &spec->spec;
     if (!copy_str(spec, &s->type) || !copy_str(spec, &s->queue) || !copy_str(spec, &s->key) ||
         !copy_str(spec, &s->group) || !copy_str(spec, &s->fairness) ||
@@ -286,7 +313,7 @@ void drv_task_spec_unref(struct drv_task_spec **spec)
 
 drover_status drv_payload_init(struct drv_payload *payload, const drover_value *value)
 {
-    *payload = (struct drv_payload){NULL, NULL};
+    *payload = DRV_PAYLOAD_NONE;
     if (value == NULL) {
         return DROVER_OK;
     }
@@ -296,7 +323,13 @@ drover_status drv_payload_init(struct drv_payload *payload, const drover_value *
     if (len > DRV_PAYLOAD_MAX) {
         return DROVER_TOO_BIG;
     }
-    drover_status status = drv_data_copy(bytes, len, &payload->data);
+    drover_status status = DROVER_OK;
+    if (len > 0 && len <= DRV_PAYLOAD_SMALL) {
+        payload->small_len = (uint8_t)len;
+        memcpy(payload->small, bytes, len);
+    } else {
+        status = drv_data_copy(bytes, len, &payload->data);
+    }
     const char *type = drover_value_content_type(value);
     if (status == DROVER_OK && type[0] != '\0') {
         payload->content_type = strdup(type);
@@ -313,12 +346,29 @@ void drv_payload_fini(struct drv_payload *payload)
     drv_data_unref(&payload->data);
     free(payload->content_type);
     payload->content_type = NULL;
+    payload->small_len = 0;
+}
+
+void drv_payload_move(struct drv_payload *to, struct drv_payload *from)
+{
+    to->data = from->data;
+    to->content_type = from->content_type;
+    to->small_len = from->small_len;
+    memcpy(to->small, from->small, sizeof(to->small));
+    from->data = NULL;
+    from->content_type = NULL;
+    from->small_len = 0;
 }
 
 struct drv_val drv_payload_val(const struct drv_payload *payload)
 {
-    if (payload->data == NULL) {
+    if (payload->data == NULL && payload->small_len == 0) {
         return (struct drv_val){.is_nil = true};
+    }
+    if (payload->data == NULL) {
+        return (struct drv_val){.bytes = payload->small,
+                                .len = payload->small_len,
+                                .content_type = drv_str_of(payload->content_type)};
     }
     return (struct drv_val){
         .bytes = payload->data->bytes,

@@ -195,8 +195,7 @@ drover_status drover_call(drover_client *client, const char *type, const drover_
         status = drv_client_leave(client, status);
     }
     if (status == DROVER_OK && out_result != NULL) {
-        *out_result = outcome->value; /* nobody else holds the outcome */
-        outcome->value = NULL;
+        status = drv_outcome_take_value(outcome, out_result);
     }
     drover_outcome_destroy(&outcome);
     drv_draft_fini(&draft);
@@ -368,13 +367,15 @@ static drover_status run_on_target(struct drv_ask *ask, const struct drv_target 
     return drv_ask_run(ask, deadline_us);
 }
 
+/* out_ended: how many had already ended. The lock is held. */
 static drover_status cancel(drover_client *client, const drover_id *id, uint32_t index,
-                            const char *reason, int64_t deadline_us)
+                            const char *reason, int64_t deadline_us, int64_t *out_ended)
 {
     struct drv_ask ask;
     struct drv_target target = {.id = *id, .index = index};
     drv_ask_init(&ask, client, DRV_CANCEL);
     drover_status status = run_on_target(&ask, &target, reason, deadline_us);
+    *out_ended = ask.number;
     drv_ask_fini(&ask);
     return status;
 }
@@ -386,31 +387,64 @@ drover_status drover_cancel_request(drover_client *client, const drover_id *id, 
     if (status != DROVER_OK) {
         return status;
     }
-    status = cancel(client, id, index, reason, drv_answer_deadline_us(timeout_ms));
+    int64_t ended;
+    status = cancel(client, id, index, reason, drv_answer_deadline_us(timeout_ms), &ended);
     return drv_client_leave(client, status);
 }
 
-static int64_t ms_left(int64_t deadline_us)
+/*
+ * Waits for the end of what was cancelled. Forgotten before its end could be seen: the cancel
+ * was taken while it had not ended, so that is how it ended. The lock is held.
+ */
+static drover_status await_cancelled(struct drover_future *future, bool had_ended,
+                                     int64_t deadline_us, drover_state *out_state)
 {
-    if (deadline_us == INT64_MAX) {
-        return DROVER_FOREVER;
+    drover_status status = drv_future_await(future, deadline_us);
+    if (status != DROVER_OK) {
+        return status;
     }
-    int64_t left_us = deadline_us - drv_now_us();
-    return left_us > 0 ? left_us / 1000 : 0;
+    if (future->status == DROVER_UNKNOWN && !had_ended) {
+        *out_state = DROVER_STATE_CANCELLED;
+        return DROVER_OK;
+    }
+    status = drv_future_explain(future);
+    if (status == DROVER_OK) {
+        *out_state = future->outcome->state;
+    }
+    return status;
+}
+
+/* Watched before it is cancelled: whoever submitted it may have it forgotten as soon as it has
+ * ended. The lock is held. */
+static drover_status watch_and_cancel(drover_client *client, const drover_id *id,
+                                      uint32_t index, const char *reason, int64_t deadline_us,
+                                      drover_state *out_state)
+{
+    struct drover_future *future = NULL;
+    int64_t ended = 0;
+    drover_status status = drv_future_watch(client, id, index, false, &future);
+    if (status != DROVER_OK) {
+        return status;
+    }
+    drv_session_watch_first(client->session);
+    status = cancel(client, id, index, reason, deadline_us, &ended);
+    if (status == DROVER_OK) {
+        status = await_cancelled(future, ended > 0, deadline_us, out_state);
+    }
+    drv_future_drop(&future);
+    return status;
 }
 
 drover_status drover_cancel(drover_client *client, const drover_id *id, uint32_t index,
                             const char *reason, int64_t timeout_ms, drover_state *out_state)
 {
+    drover_state state;
     drover_status status = drv_client_enter(client);
     if (status != DROVER_OK) {
         return status;
     }
-    int64_t deadline_us = drv_answer_deadline_us(timeout_ms);
-    status = cancel(client, id, index, reason, deadline_us);
-    if (status == DROVER_OK) {
-        status = await_state(client, id, index, ms_left(deadline_us), out_state);
-    }
+    status = watch_and_cancel(client, id, index, reason, drv_answer_deadline_us(timeout_ms),
+                              out_state == NULL ? &state : out_state);
     return drv_client_leave(client, status);
 }
 

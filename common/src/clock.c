@@ -27,3 +27,8 @@ uint64_t drv_clock_wall_ms(void)
 {
     return read_clock(CLOCK_REALTIME, 1000);
 }
+
+uint64_t drv_clock_wall_tick_ms(void)
+{
+    return read_clock(CLOCK_REALTIME_COARSE, 1000);
+}

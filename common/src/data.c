@@ -40,8 +40,10 @@ void drv_data_unref(struct drv_data **data)
     if (data == NULL || *data == NULL) {
         return;
     }
-    /* Release: our reads happen before the free; acquire: theirs do too. */
-    if (atomic_fetch_sub_explicit(&(*data)->references, 1, memory_order_acq_rel) == 1) {
+    /* Release: our reads happen before the free; acquire: theirs do too. The only reference
+     * need not be counted: nobody else can make another one. */
+    if (atomic_load_explicit(&(*data)->references, memory_order_acquire) == 1 ||
+        atomic_fetch_sub_explicit(&(*data)->references, 1, memory_order_acq_rel) == 1) {
         free(*data);
     }
     *data = NULL;

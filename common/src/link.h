@@ -35,6 +35,18 @@ struct drv_link_config {
     size_t queue_bytes_max; /* the same in bytes; into an empty queue any message goes */
 };
 
+/*
+ * How the kernel finds a peer that is gone without a word. ZMQ_HEARTBEAT_IVL is not used: when a
+ * peer leaves whose queue is full, the next ping of libzmq 4.3.4 ends the whole process
+ * (zeromq/libzmq issue 4364).
+ */
+enum {
+    DRV_KEEPALIVE_IDLE_S = 10,
+    DRV_KEEPALIVE_INTERVAL_S = 5,
+    DRV_KEEPALIVE_COUNT = 4,
+    DRV_UNSENT_MAX_MS = 30 * 1000, /* so long may something sent go unacknowledged */
+};
+
 /* How many frame pairs may be put back at a time. */
 #define DRV_LINK_UNSEND_MAX 16
 

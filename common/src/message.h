@@ -343,7 +343,7 @@ struct drv_kv {
 };
 enum drv_queue_op { DRV_QUEUE_PAUSE = 1, DRV_QUEUE_RESUME, DRV_QUEUE_PURGE, DRV_QUEUE_SET };
 struct drv_queue_settings {
-    int64_t weight, max_count, max_bytes, rate, concurrency, per_key;
+    int64_t weight, max_count, max_bytes, rate, concurrency, per_key, durability;
 }; /* -1 leave, 0 lift */
 struct drv_queue_request {
     uint32_t op;

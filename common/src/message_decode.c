@@ -449,6 +449,16 @@ const struct drv_str *drv_get_texts(struct drv_decode *decode, size_t max, size_
     return texts;
 }
 
+/* A NUL ends it where it is kept. */
+static struct drv_str get_label_value(struct drv_decode *decode)
+{
+    struct drv_str value = drv_get_text(decode, DRV_LABEL_VALUE_MAX);
+    if (value.len > 0 && memchr(value.ptr, '\0', value.len) != NULL) {
+        drv_decode_fail(decode, DROVER_MALFORMED, "a label or tag with a NUL");
+    }
+    return value;
+}
+
 const struct drv_pair *drv_get_pairs(struct drv_decode *decode, size_t *out_count)
 {
     struct drv_items items;
@@ -456,7 +466,7 @@ const struct drv_pair *drv_get_pairs(struct drv_decode *decode, size_t *out_coun
     for (size_t i = 0; i < items.count; i++) {
         uint32_t outer = drv_get_open(decode);
         pairs[i].name = drv_get_name(decode);
-        pairs[i].value = drv_get_text(decode, DRV_LABEL_VALUE_MAX);
+        pairs[i].value = get_label_value(decode);
         drv_get_close(decode, outer);
     }
     drv_get_close(decode, items.outer);

@@ -250,7 +250,7 @@ void drv_decode_queue(struct drv_decode *decode, struct drv_message *out_message
     uint32_t outer;
     queue->op = drv_get_u32(decode);
     queue->queue = drv_get_name(decode);
-    *settings = (struct drv_queue_settings){-1, -1, -1, -1, -1, -1};
+    *settings = (struct drv_queue_settings){-1, -1, -1, -1, -1, -1, -1};
     queue->has_settings = drv_get_open_optional(decode, &outer);
     if (queue->has_settings) {
         settings->weight = get_setting(decode);
@@ -259,6 +259,7 @@ void drv_decode_queue(struct drv_decode *decode, struct drv_message *out_message
         settings->rate = get_setting(decode);
         settings->concurrency = get_setting(decode);
         settings->per_key = get_setting(decode);
+        settings->durability = get_setting(decode);
         drv_get_close(decode, outer);
     }
 }
@@ -273,13 +274,16 @@ void drv_encode_queue(struct drv_encode *encode, const struct drv_message *messa
         drv_put_nil(encode);
         return;
     }
-    drv_put_array(encode, 6);
+    drv_put_array(encode, settings->durability < 0 ? 6 : 7);
     drv_put_int_range(encode, settings->weight, -1, INT64_MAX);
     drv_put_int_range(encode, settings->max_count, -1, INT64_MAX);
     drv_put_int_range(encode, settings->max_bytes, -1, INT64_MAX);
     drv_put_int_range(encode, settings->rate, -1, INT64_MAX);
     drv_put_int_range(encode, settings->concurrency, -1, INT64_MAX);
     drv_put_int_range(encode, settings->per_key, -1, INT64_MAX);
+    if (settings->durability >= 0) {
+        drv_put_int_range(encode, settings->durability, 0, DROVER_DURABILITY_SYNCED);
+    }
 }
 
 void drv_decode_worker(struct drv_decode *decode, struct drv_message *out_message)

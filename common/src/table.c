@@ -24,6 +24,10 @@
 /* A pointer that no entry has. */
 static char tombstone;
 
+/* A table that has grown to so many slots once keeps them: moving to and fro costs more. */
+enum { KEPT_BITS = 12 };
+_Static_assert(1 << KEPT_BITS == DRV_TABLE_KEPT_SLOTS, "as the header says");
+
 struct candidate {
     uint64_t hash;
     void *entry; /* NULL: none */
@@ -31,7 +35,12 @@ struct candidate {
 
 void drv_table_init(struct drv_table *table, uint64_t seed, drv_table_equal_fn equal)
 {
-    *table = (struct drv_table){.seed = seed, .equal = equal};
+    *table = (struct drv_table){.floor_bits = KEPT_BITS, .seed = seed, .equal = equal};
+}
+
+void drv_table_set_floor(struct drv_table *table, unsigned bits)
+{
+    table->floor_bits = bits > KEPT_BITS ? bits : KEPT_BITS;
 }
 
 void drv_table_fini(struct drv_table *table)
@@ -149,7 +158,7 @@ static drover_status make_room(struct drv_table *table)
 
 static void maybe_shrink(struct drv_table *table)
 {
-    if (table->from.slots == NULL && array_size(&table->now) > DRV_TABLE_KEPT_SLOTS &&
+    if (table->from.slots == NULL && table->now.bits > table->floor_bits &&
         table->now.used < array_size(&table->now) / 8) {
         (void)resize(table, table->now.bits - 1); /* no memory: it stays large */
     }

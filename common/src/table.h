@@ -47,6 +47,7 @@ struct drv_table {
     struct drv_table_array now;  /* receives all inserts */
     struct drv_table_array from; /* being moved to now; no slots when nothing is moving */
     size_t moved;                /* slots of from below this are empty by definition */
+    unsigned floor_bits;         /* it never shrinks to less than 1 << floor_bits slots */
     uint64_t seed;
     drv_table_equal_fn equal;
 };
@@ -61,6 +62,9 @@ struct drv_table_cursor {
 
 /* An empty table; allocates nothing. seed: random and secret when keys come from peers. */
 void drv_table_init(struct drv_table *table, uint64_t seed, drv_table_equal_fn equal);
+
+/* Once it has grown to 1 << bits slots it keeps that many: for what fills and empties often. */
+void drv_table_set_floor(struct drv_table *table, unsigned bits);
 
 /* Frees the slots; the entries are the caller's. */
 void drv_table_fini(struct drv_table *table);

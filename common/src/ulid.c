@@ -8,12 +8,12 @@
 #include <drover/task.h>
 
 #include "clock.h"
+#include "generation.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #define TIME_BYTES 6
 #define RANDOM_BYTES 10
@@ -21,7 +21,7 @@
 
 static struct {
     pthread_mutex_t mutex;
-    pid_t pid; /* who made `last`; 0: nobody yet */
+    uint64_t generation; /* of who made `last`; 0: nobody yet */
     drover_id last;
 } generator = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
@@ -71,10 +71,10 @@ static void id_increment(drover_id *id)
 drover_status drover_id_new(drover_id *out_id)
 {
     drover_status status = DROVER_OK;
-    pid_t pid = getpid();
-    uint64_t now_ms = drv_clock_wall_ms() & TIME_MAX;
+    uint64_t generation = drv_generation();
+    uint64_t now_ms = drv_clock_wall_tick_ms() & TIME_MAX;
     pthread_mutex_lock(&generator.mutex);
-    if (generator.pid == pid && id_time(&generator.last) >= now_ms) {
+    if (generator.generation == generation && id_time(&generator.last) >= now_ms) {
         id_increment(&generator.last);
     } else {
         drover_id id;
@@ -84,7 +84,7 @@ drover_status drover_id_new(drover_id *out_id)
             goto out;
         }
         generator.last = id;
-        generator.pid = pid;
+        generator.generation = generation;
     }
     *out_id = generator.last;
 out:

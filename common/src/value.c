@@ -5,15 +5,20 @@
  * nothing. They begin at `start`, never before HEADROOM, and the header of an array or map
  * lies right before its body: when the count grows, a longer header fits in front and the body
  * stays where it is.
+ *
+ * A value of known length is one piece of memory; it moves into a buffer of its own when it
+ * grows.
  */
 #include <drover/value.h>
 
 #include "buffer.h"
 #include "json.h"
 #include "pack.h"
+#include "pack_bytes.h"
 #include "problem.h"
 #include "reader.h"
 #include "utf8.h"
+#include "value_place.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,11 +26,17 @@
 
 /* The longest header has five bytes, the shortest one. */
 #define HEADROOM 4
+#define HEADER_LEN 5
+#define NUMBER_LEN 9
+/* The NUL, and what the packer wants free whatever it writes. */
+#define SLACK (1 + DRV_PACK_HEAD_MAX)
 
 struct drover_value {
-    struct drv_buffer buffer; /* HEADROOM unused bytes, the encoded value, a NUL */
+    struct drv_buffer buffer; /* HEADROOM unused bytes, the encoded value, a NUL; owned, or in
+                                 `room` */
     size_t start;             /* of the encoded value in it */
     char *content_type;       /* owned; NULL: msgpack */
+    uint8_t room[];           /* what was known when it was made; nothing ever grows here */
 };
 
 static struct drv_view value_view(const drover_value *value)
@@ -48,22 +59,67 @@ static bool is_raw(const drover_value *value)
 
 /* ---- making ------------------------------------------------------------------------------ */
 
-/* A value without bytes yet, to be filled through *out_pack and finished by value_finish. */
-static drover_status value_begin(drover_value **out_value, struct drv_pack *out_pack)
+/* An empty value in `memory`, with room for `len` encoded bytes. */
+static drover_value *value_lay_out(void *memory, size_t len)
 {
-    static const uint8_t headroom[HEADROOM];
-    drover_value *value = calloc(1, sizeof *value);
-    if (value == NULL) {
-        return DROVER_NOMEM;
-    }
+    drover_value *value = memory;
     value->start = HEADROOM;
-    if (drv_buffer_append(&value->buffer, headroom, HEADROOM) != DROVER_OK) {
-        drover_value_destroy(&value);
+    value->content_type = NULL;
+    value->buffer = (struct drv_buffer){
+        .bytes = value->room, .len = HEADROOM, .capacity = HEADROOM + len + SLACK};
+    memset(value->room, 0, HEADROOM);
+    return value;
+}
+
+size_t drv_value_place_size(size_t len)
+{
+    return sizeof(drover_value) + HEADROOM + len + SLACK;
+}
+
+drover_value *drv_value_place(void *memory, const void *bytes, size_t len)
+{
+    drover_value *value = value_lay_out(memory, len);
+    uint8_t *at = value->buffer.bytes + HEADROOM;
+    if (len > 0) {
+        memcpy(at, bytes, len);
+    }
+    at[len] = '\0';
+    value->buffer.len += len;
+    return value;
+}
+
+/* A value without bytes yet, to be filled through *out_pack with no more than `len` bytes, and
+ * finished by value_finish. */
+static drover_status value_begin(size_t len, drover_value **out_value,
+                                 struct drv_pack *out_pack)
+{
+    void *memory = malloc(drv_value_place_size(len));
+    if (memory == NULL) {
         return DROVER_NOMEM;
     }
-    drv_pack_init(out_pack, &value->buffer);
-    *out_value = value;
+    *out_value = value_lay_out(memory, len);
+    drv_pack_init(out_pack, &(*out_value)->buffer);
     return DROVER_OK;
+}
+
+static bool is_in_room(const drover_value *value)
+{
+    return value->buffer.bytes == value->room;
+}
+
+/* Moves the bytes to where they can grow. OK or NOMEM. */
+static drover_status value_open(drover_value *value)
+{
+    if (!is_in_room(value)) {
+        return DROVER_OK;
+    }
+    struct drv_buffer grown;
+    drv_buffer_init(&grown);
+    drover_status status = drv_buffer_append(&grown, value->buffer.bytes, value->buffer.len);
+    if (status == DROVER_OK) {
+        value->buffer = grown;
+    }
+    return status;
 }
 
 /* Hands *value over, or destroys it when it could not be filled or is too big. */
@@ -89,14 +145,12 @@ static drover_status value_new_encoded(const void *bytes, size_t len, drover_val
     if (len > DROVER_VALUE_BYTES_MAX) {
         return DROVER_TOO_BIG;
     }
-    drover_value *value;
-    struct drv_pack pack;
-    drover_status status = value_begin(&value, &pack);
-    if (status) {
-        return status;
+    void *memory = malloc(drv_value_place_size(len));
+    if (memory == NULL) {
+        return DROVER_NOMEM;
     }
-    drv_pack_raw(&pack, bytes, len);
-    return value_finish(&value, &pack, out_value);
+    *out_value = drv_value_place(memory, bytes, len);
+    return DROVER_OK;
 }
 
 drover_status drover_value_new_nil(drover_value **out_value)
@@ -113,7 +167,7 @@ drover_status drover_value_new_int(int64_t number, drover_value **out_value)
 {
     drover_value *value;
     struct drv_pack pack;
-    drover_status status = value_begin(&value, &pack);
+    drover_status status = value_begin(NUMBER_LEN, &value, &pack);
     if (status) {
         return status;
     }
@@ -125,7 +179,7 @@ drover_status drover_value_new_uint(uint64_t number, drover_value **out_value)
 {
     drover_value *value;
     struct drv_pack pack;
-    drover_status status = value_begin(&value, &pack);
+    drover_status status = value_begin(NUMBER_LEN, &value, &pack);
     if (status) {
         return status;
     }
@@ -137,7 +191,7 @@ drover_status drover_value_new_double(double number, drover_value **out_value)
 {
     drover_value *value;
     struct drv_pack pack;
-    drover_status status = value_begin(&value, &pack);
+    drover_status status = value_begin(NUMBER_LEN, &value, &pack);
     if (status) {
         return status;
     }
@@ -155,7 +209,7 @@ drover_status drover_value_new_string(const char *text, size_t len, drover_value
     }
     drover_value *value;
     struct drv_pack pack;
-    drover_status status = value_begin(&value, &pack);
+    drover_status status = value_begin(HEADER_LEN + len, &value, &pack);
     if (status) {
         return status;
     }
@@ -175,7 +229,7 @@ drover_status drover_value_new_binary(const void *bytes, size_t len, drover_valu
     }
     drover_value *value;
     struct drv_pack pack;
-    drover_status status = value_begin(&value, &pack);
+    drover_status status = value_begin(HEADER_LEN + len, &value, &pack);
     if (status) {
         return status;
     }
@@ -235,7 +289,10 @@ drover_status drover_value_from_json(const char *text, size_t len, drover_value 
                                  DROVER_VALUE_BYTES_MAX);
         goto out;
     }
-    status = value_begin(&value, &pack);
+    status = value_begin(0, &value, &pack);
+    if (status == DROVER_OK) {
+        status = value_open(value);
+    }
     if (status) {
         goto out;
     }
@@ -267,7 +324,9 @@ void drover_value_destroy(drover_value **value)
     if (value == NULL || *value == NULL) {
         return;
     }
-    drv_buffer_fini(&(*value)->buffer);
+    if (!is_in_room(*value)) {
+        drv_buffer_fini(&(*value)->buffer);
+    }
     free((*value)->content_type);
     free(*value);
     *value = NULL;
@@ -339,6 +398,10 @@ drover_status drover_value_array_append(drover_value *array, drover_value **item
         status = DROVER_TOO_BIG;
         goto out;
     }
+    status = value_open(array);
+    if (status) {
+        goto out;
+    }
     struct drv_cursor cursor = value_cursor(array);
     size_t count = drv_cursor_array(&cursor);
     size_t body_start = position_of(array, &cursor);
@@ -405,6 +468,10 @@ drover_status drover_value_map_set(drover_value *map, const char *key, drover_va
     if (bytes.len > DROVER_VALUE_BYTES_MAX || name.len > DROVER_VALUE_BYTES_MAX ||
         bytes.len + name.len + value_view(map).len + 2 * HEADROOM > DROVER_VALUE_BYTES_MAX) {
         status = DROVER_TOO_BIG;
+        goto out;
+    }
+    status = value_open(map);
+    if (status) {
         goto out;
     }
     struct drv_cursor cursor = value_cursor(map);

@@ -18,6 +18,8 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
 
 BIN = os.environ["DROVER_BIN_DIR"]
 RELAY = os.path.join(os.path.dirname(BIN), "tests", "bench", "relay")
@@ -91,6 +93,60 @@ def round_trip(runs, scale):
               f"{median(ours, key) / median(plain, key):>6.2f} {wanted:>7.1f}", flush=True)
 
 
+def flush_us(folder, count=200):
+    """What the disk takes to make an append durable: median of so many."""
+    times = []
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        for _ in range(count):
+            os.write(file.fileno(), bytes(512))
+            before = time.perf_counter()
+            os.fdatasync(file.fileno())
+            times.append((time.perf_counter() - before) * 1e6)
+    return statistics.median(times)
+
+
+def durable(runs, scale, folder):
+    """Acknowledged, and results delivered, when they are on the disk."""
+    print("\nsynced against memory, thousands of tasks per second (min/median/max)")
+    print(f"{'window':>8} {'memory':>17} {'synced':>17} {'ratio':>6} {'wanted':>14}"
+          f" {'broker cpu us':>14}")
+    tasks = int(400000 * scale)
+    synced = ("--durability", "synced", "--data", folder)
+    for window, wanted in ((1024, "300 k"), (16384, "700 k, 0.50")):
+        plain, ours = alternate(runs, lambda: drover(window, 32, tasks),
+                                lambda: drover(window, 32, tasks, *synced))
+        ratio = median(ours, "tasks_per_s") / median(plain, "tasks_per_s")
+        print(f"{window:>8} {spread([r['tasks_per_s'] for r in plain], 1e-3):>17} "
+              f"{spread([r['tasks_per_s'] for r in ours], 1e-3):>17} {ratio:>6.2f} {wanted:>14}"
+              f" {median(ours, 'broker_cpu_us_per_task'):>14.2f}", flush=True)
+    count = int(2000 * scale)
+    plain, ours = alternate(runs, lambda: drover(1, 32, count),
+                            lambda: drover(1, 32, count, *synced))
+    flush = flush_us(folder)
+    more = median(ours, "p50_us") - median(plain, "p50_us")
+    print(f"one in flight: p50 {median(plain, 'p50_us'):.0f} us in memory, "
+          f"{median(ours, 'p50_us'):.0f} us synced: {more / flush:.1f} flushes of {flush:.0f} us more"
+          f" (wanted: at most 3); journal on {ours[0]['disk']}", flush=True)
+
+
+def processes(runs, scale):
+    """A process for every task, against nothing but starting processes."""
+    print("\na process a task, tasks per second (min/median/max)")
+    count = max(int(3000 * scale), 50)
+
+    def spawn():
+        before = time.perf_counter()
+        for _ in range(count):
+            os.waitpid(os.posix_spawn("/bin/true", ["true"], os.environ), 0)
+        return {"tasks_per_s": count / (time.perf_counter() - before)}
+
+    plain, ours = alternate(runs, spawn, lambda: drover(64, 32, count, "--model", "fork"))
+    ratio = median(plain, "tasks_per_s") / median(ours, "tasks_per_s")
+    print(f"posix_spawn alone {spread([r['tasks_per_s'] for r in plain])}  model fork "
+          f"{spread([r['tasks_per_s'] for r in ours])}  spawn/fork {ratio:.2f} (wanted: at most 1.3)",
+          flush=True)
+
+
 def depth(scale):
     print("\ndepth: submit to a paused queue, then drain (flat is wanted; at most 128 bytes a task)")
     print(f"{'tasks':>10} {'submit/s':>10} {'drain/s':>10} {'bytes/task':>11} {'MiB before':>11} "
@@ -122,6 +178,8 @@ def main():
     parser.add_argument("--runs", type=int, default=5, help="alternating runs of each row (5)")
     parser.add_argument("--quick", action="store_true", help="a tenth of the tasks, one run")
     parser.add_argument("--scale", type=float, help="how much of the tasks of each row (1)")
+    parser.add_argument("--data", default=os.getcwd(),
+                        help="directory on the disk to measure (the working directory)")
     options = parser.parse_args()
     runs, scale = (1, 0.1) if options.quick else (options.runs, 1.0)
     scale = options.scale if options.scale is not None else scale
@@ -130,6 +188,8 @@ def main():
           + ("  (busy: only ratios mean something, and little)" if load > 0.5 else ""))
     throughput(runs, scale)
     round_trip(runs, scale)
+    durable(runs, scale, options.data)
+    processes(runs, scale)
     depth(scale)
     large(runs, scale)
 

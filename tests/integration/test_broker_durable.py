@@ -70,6 +70,29 @@ class Durable(unittest.TestCase):
         self.assertNotEqual(self.fleet.drover("show", weak, check=False).returncode, 0)
         self.done()
 
+    def test_queue_prescribes_the_level_of_its_tasks(self):
+        broker = self.broker().wait_ready()
+        self.fleet.drover("queue", "set", "weak", "--durability", "memory")
+        self.fleet.drover("queue", "set", "half", "--durability", "written")
+        levels = {}
+        for queue, asked in (("weak", ()), ("half", ()), ("default", ()),
+                             ("weak", ("--durability", "synced"))):
+            task = self.fleet.submit("nobody.offers.this", "1", "--queue", queue, *asked)
+            levels[task] = self.fleet.show(task)["level"]
+        self.assertEqual(list(levels.values()), ["memory", "written", "synced", "synced"])
+        broker.kill()
+        broker = self.broker().wait_ready()
+        for task, level in levels.items():
+            done = self.fleet.drover("show", task, check=False)
+            self.assertEqual(done.returncode == 0, level != "memory")
+        queues = {row["name"]: row["durability"]
+                  for row in self.fleet.json("queue", "ls")["queues"]}
+        self.assertEqual((queues["weak"], queues["half"]), ("memory", "written"))
+        self.fleet.drover("queue", "set", "weak", "--durability", "default")
+        task = self.fleet.submit("nobody.offers.this", "1", "--queue", "weak")
+        self.assertEqual(self.fleet.show(task)["level"], "synced")
+        self.done()
+
     def test_dump_names_what_is_in_the_journal(self):
         broker = self.broker().wait_ready()
         self.fleet.submit("square", "12")

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import unittest
 
 from fleet import BIN, DEADLINE, SCALE, Fleet, until
@@ -14,7 +15,7 @@ DEPTH_KEYS = {"tasks", "seconds", "submit_per_s", "drain_per_s", "payload_bytes"
               "broker_rss_before_bytes", "broker_rss_full_bytes", "broker_rss_after_bytes",
               "broker_bytes_per_task"}
 MACHINE_KEYS = {"broker_cpu_us_per_task", "worker_cpu_us_per_task", "client_cpu_us_per_task",
-                "broker_rss_bytes", "store", "machine"}
+                "broker_rss_bytes", "store", "machine", "disk"}
 
 
 def alone(*arguments, json_wanted=True):
@@ -84,10 +85,17 @@ class Private(unittest.TestCase):
             self.assertEqual(len(done.stderr.splitlines()), 1)
             self.assertIn(text, done.stderr)
 
-    def test_durability_that_the_store_cannot_give_is_refused(self):
-        done = alone("--durability", "synced", "--tasks", "10")
-        self.assertNotEqual(done.returncode, 0)
-        self.assertIn("durab", done.stderr + done.stdout)
+    def test_durable_tasks_get_a_journal_that_is_gone_afterwards(self):
+        with tempfile.TemporaryDirectory() as folder:
+            told = self.document("--durability", "synced", "--tasks", "300", "--data", folder)
+            self.assertEqual((told["failed"], told["store"]), (0, "journal"))
+            self.assertNotEqual(told["disk"], "")
+            self.assertEqual(os.listdir(folder), [])
+
+    def test_a_journal_needs_a_place(self):
+        done = alone("--durability", "written", "--tasks", "10", "--data", "/nowhere/at/all")
+        self.assertEqual(done.returncode, 74)
+        self.assertIn("/nowhere/at/all", done.stderr)
 
 
 class Named(unittest.TestCase):

@@ -47,7 +47,7 @@ class Progress(unittest.TestCase):
         self.worker()
         process, master = self.on_a_terminal("submit", "halfway", "--wait")
         self.until_drawn(master, "45.0 %  nearly half")
-        self.fleet.drover("cancel", "--no-wait", self.active()[0])
+        self.fleet.drover("cancel", self.active()[0])
         self.assertEqual(process.wait(DEADLINE * SCALE), 1)
 
     def test_wait_says_what_a_task_waits_for_and_how_far_it_is(self):
@@ -56,7 +56,7 @@ class Progress(unittest.TestCase):
         self.until_drawn(master, "no worker offers type halfway")
         self.worker()
         self.until_drawn(master, "45.0 %  nearly half")
-        self.fleet.drover("cancel", "--no-wait", task)
+        self.fleet.drover("cancel", task)
         self.assertEqual(process.wait(DEADLINE * SCALE), 1)
         self.assertEqual(process.stdout.read().decode(), f"{task} cancelled\n")
 
@@ -65,7 +65,7 @@ class Progress(unittest.TestCase):
         tasks = [self.fleet.submit("square", "1"), self.fleet.submit("halfway")]
         _, master = self.on_a_terminal("wait", *tasks)
         self.until_drawn(master, "1 of 2")
-        self.fleet.drover("cancel", "--no-wait", tasks[1])
+        self.fleet.drover("cancel", tasks[1])
 
     def test_off_a_terminal_nothing_is_drawn(self):
         self.worker()

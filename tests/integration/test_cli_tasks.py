@@ -1,12 +1,13 @@
 """Tasks on the command line, from submit to forget, against a broker and a worker."""
 
+import base64
 import json
 import os
 import signal
 import subprocess
 import unittest
 
-from fleet import BIN, SCALE, Fleet, until
+from fleet import BIN, SCALE, Fleet, test_module, until
 
 NOBODY = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
@@ -183,6 +184,7 @@ class Tasks(unittest.TestCase):
         document = self.fleet.show(task)
         for key in ("id", "state", "type", "queue", "attempts", "error", "why", "level"):
             self.assertIn(key, document)
+        self.assertIn("about to crash", document["error"]["stderr"])
 
     def test_why_is_one_line(self):
         self.drover("queue", "pause", "why")
@@ -255,6 +257,27 @@ class Tasks(unittest.TestCase):
         rows = self.fleet.json("task", "ls", "--type", "sleep", "--state", "running")["tasks"]
         self.drover("cancel", *[row["id"] for row in rows])
         self.assertIn(task, {row["id"] for row in rows})
+
+
+class LastWords(unittest.TestCase):
+    def test_show_tells_the_last_words_line_by_line(self):
+        fleet = self.enterContext(Fleet())
+        fleet.broker()
+        fleet.worker("--load", test_module("rough"))
+        task = fleet.submit("rant", "700")
+        fleet.drover("wait", task, check=False)
+        said = fleet.drover("show", task).stdout.splitlines()
+        words = [line.strip() for line in said if line.startswith(" " * 15 + "line ")]
+        self.assertEqual(words[-1], "line 700")
+        self.assertGreater(len(words), 300)
+        self.assertTrue(any(line.startswith("stderr ") for line in said), said)
+        self.assertEqual(fleet.show(task)["error"]["stderr"].splitlines()[-1], "line 700")
+        task = fleet.submit("rant", "0")
+        fleet.drover("wait", task, check=False)
+        self.assertIn("\\xff", fleet.drover("show", task).stdout)
+        error = fleet.show(task)["error"]
+        self.assertNotIn("stderr", error)
+        self.assertEqual(base64.b64decode(error["stderr_bytes"]), b"no text: \xff\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What `drover` says without a broker: mistakes, help, completion."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -124,6 +125,26 @@ class Help(unittest.TestCase):
         for line in listed.splitlines():
             name = line[2:18].split()
             self.assertIn("drover " + " ".join(name), self.assert_help(*name, "--help"))
+
+    def test_help_names_every_choice_once_and_fits_a_terminal(self):
+        helps = [self.assert_help(*line[2:18].split(), "--help") for line in
+                 self.assert_help("--help").split("Commands:\n")[1].split("\n\n")[0].splitlines()]
+        for program in ("drover-broker", "drover-worker"):
+            helps.append(subprocess.run([os.path.join(BIN, program), "--help"], text=True,
+                                        capture_output=True, check=True).stdout)
+        options = set()
+        for text in helps:
+            for line in text.splitlines()[1:]:
+                self.assertLessEqual(len(line), 96, line)
+            for option in re.findall(r"^  .{4}--.*(?:\n {30}.*)*", text, re.MULTILINE):
+                options.add(re.sub(r"\s+", " ", option.strip()))
+        with_choices = [found for found in (re.fullmatch(
+            r"(.*): (\w+(?:, \w+)+)(?: \(default: .*\))?", option) for option in options) if found]
+        self.assertGreaterEqual(len(with_choices), 5)
+        for found in with_choices:
+            for choice in found[2].split(", "):
+                self.assertNotIn(choice, re.findall(r"\w+", re.sub(r"--\S+|\(.*?\)", "", found[1])),
+                                 found[0])
 
     def test_version_is_told(self):
         self.assertRegex(drover("--version").stdout, r"^drover \d+\.\d+\.\d+\n$")

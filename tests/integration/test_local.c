@@ -396,15 +396,12 @@ static void expect_refusal(const char *endpoint, drover_status status, const cha
 /* What makes no sense is told in words, by whoever knows, and leaves nothing behind. */
 static void test_local_mistakes_are_told(void **state)
 {
-    char text[1024];
     expect_refusal("local://2?lod=x.so", DROVER_INVALID, "unknown key 'lod'");
     expect_refusal("local://two", DROVER_INVALID, "'two' is no number of slots");
     expect_refusal("local://2", DROVER_INVALID, "nothing to run");
     expect_refusal("local://2?load=/nonexistent.so", DROVER_INVALID, "/nonexistent.so");
-    (void)snprintf(text, sizeof(text), "%s&model=odd", demo("local://2?load="));
-    expect_refusal(text, DROVER_INVALID, "'odd'");
-    (void)snprintf(text, sizeof(text), "%s&queue=a%%20b", demo("local://2?load="));
-    expect_refusal(text, DROVER_INVALID, "a b");
+    expect_refusal(demo("local://2?model=odd&load="), DROVER_INVALID, "'odd'");
+    expect_refusal(demo("local://2?queue=a%20b&load="), DROVER_INVALID, "a b");
 }
 
 /* Where the programs are; to be released. */

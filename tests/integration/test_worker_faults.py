@@ -1,12 +1,14 @@
 """What becomes of work when workers or the broker are killed, stopped or told to end."""
 
 import filecmp
+import json
 import os
 import signal
 import subprocess
 import unittest
 
-from fleet import BIN, DEADLINE, SCALE, Fleet, descendants, is_alive, name_of, until
+from fleet import (BIN, DEADLINE, SCALE, Fleet, descendants, is_alive, name_of, test_module,
+                   until)
 
 QUICK = ("--heartbeat", "100ms", "--lease", "600ms", "--reconnect-grace", "300ms", "--reattach",
          "600ms")
@@ -21,10 +23,11 @@ class Faults(unittest.TestCase):
         # The logs of the programs are shown for tests that did not come to their last line.
         self.fleet.__exit__(AssertionError if self.failed else None, None, None)
 
-    def start(self, *names, slots=1):
-        """A broker with short times, and workers of these names."""
+    def start(self, *names, slots=1, load=()):
+        """A broker with short times, and workers of these names, with these test modules."""
         self.broker = self.fleet.broker(*QUICK)
-        self.workers = {name: self.fleet.worker("--name", name, "--slots", str(slots))
+        loads = [word for name in load for word in ("--load", test_module(name))]
+        self.workers = {name: self.fleet.worker("--name", name, "--slots", str(slots), *loads)
                         for name in names}
 
     def until_running(self, task):
@@ -86,6 +89,24 @@ class Faults(unittest.TestCase):
         self.assertEqual(self.until_running(second), first)
         self.done()
 
+    def test_superseded_handler_s_write_is_refused_counted_and_shown(self):
+        self.start("a", "b", load=("rough",))
+        path = self.fleet.path("go")
+        task = self.fleet.submit("supersede", json.dumps(path))
+        first = self.until_running(task)
+        self.workers[first].signal(signal.SIGSTOP)
+        self.workers[first].until_stopped()
+        until(lambda: self.fleet.drover("kv", "get", "writer", check=False).stdout == "2\n",
+              "the second attempt has written")
+        self.fleet.write("go", "")
+        until(lambda: os.path.exists(path + ".asked"), "the first attempt writes, too")
+        self.workers[first].signal(signal.SIGCONT)
+        until(lambda: self.fleet.status()["tasks"]["stale_writes"] == 1, "its write was refused")
+        self.assertIn("1 stale writes", self.fleet.drover("status").stdout)
+        self.assertEqual(self.fleet.drover("kv", "get", "writer").stdout, "2\n")
+        self.assertEqual(self.fleet.show(task)["attempt"], 2)
+        self.done()
+
     # ---- payloads that fill every queue on their way ----
 
     def large(self, name, mebibytes):
@@ -103,7 +124,8 @@ class Faults(unittest.TestCase):
 
     def test_large_payloads_travel_while_heartbeats_go_on(self):
         """Each is more than a connection's queue holds beside it, and two are under way at once."""
-        self.broker = self.fleet.broker("--heartbeat", "100ms")
+        # Instrumented, each byte costs so much that everybody is late; then the lease is longer.
+        self.broker = self.fleet.broker("--heartbeat", "100ms", "--lease", f"{15 * SCALE}s")
         for name in "ab":
             self.fleet.worker("--name", name, "--slots", "1")
         paths = [self.large(f"large{n}", 17 + n) for n in range(3 if SCALE == 1 else 2)]

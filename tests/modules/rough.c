@@ -3,6 +3,8 @@
  */
 #include <drover/worker.h>
 
+#include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -340,6 +342,59 @@ static drover_status gate(drover_job *job, const drover_value *in, drover_value 
     return status;
 }
 
+/* Says so many lines, or what is no text, and crashes. */
+static drover_status rant(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    int64_t lines;
+    (void)out_result;
+    if (drover_value_get_int(in, &lines)) {
+        return drover_job_fail(job, "bad-arg", "number wanted");
+    }
+    for (int64_t i = 1; i <= lines; i++) {
+        (void)fprintf(stderr, "line %" PRId64 "\n", i);
+    }
+    if (lines == 0) {
+        (void)fputs("no text: \xff\n", stderr);
+    }
+    abort();
+}
+
+/*
+ * Says by progress that it runs. The first attempt waits for the file PATH, makes PATH.asked,
+ * and writes into "writer"; the next one writes first, and stays.
+ */
+static drover_status supersede(drover_job *job, const drover_value *in,
+                               drover_value **out_result)
+{
+    char asked[512];
+    const char *path;
+    size_t len;
+    drover_value *number = NULL;
+    (void)out_result;
+    if (drover_value_get_string(in, &path, &len)) {
+        return drover_job_fail(job, "bad-arg", "path wanted");
+    }
+    (void)snprintf(asked, sizeof(asked), "%s.asked", path);
+    bool is_first = drover_job_attempt(job) == 1;
+    drover_job_progress(job, 1, "runs");
+    while (is_first && access(path, F_OK) != 0) {
+        (void)poll(NULL, 0, 1);
+    }
+    drover_status status = drover_value_new_int(drover_job_attempt(job), &number);
+    if (is_first) {
+        FILE *file = fopen(asked, "w");
+        status = file == NULL || fclose(file) != 0 ? DROVER_IO : status;
+    }
+    if (!status) {
+        status = drover_job_kv_set(job, "writer", number, 0, 60000, NULL);
+    }
+    drover_value_destroy(&number);
+    if (!status) {
+        wait_for_ever();
+    }
+    return status;
+}
+
 /* Takes that many bytes and keeps them; gives them back when the number is negative. */
 static drover_status keep(drover_job *job, const drover_value *in, drover_value **out_result)
 {
@@ -400,4 +455,5 @@ DROVER_MODULE("rough", "1", {"deaf", deaf, 0}, {"stubborn", stubborn, 0}, {"tree
               {"spout", spout, 0}, {"hold", hold, DROVER_THREAD_SAFE},
               {"numb", numb, DROVER_THREAD_SAFE}, {"tally", tally, DROVER_THREAD_SAFE},
               {"keep", keep, DROVER_THREAD_SAFE}, {"perish", perish, DROVER_THREAD_SAFE},
-              {"gate", gate, DROVER_THREAD_SAFE});
+              {"gate", gate, DROVER_THREAD_SAFE}, {"supersede", supersede, 0},
+              {"rant", rant, 0});

@@ -198,7 +198,8 @@ static void build_queue(const struct sim_request *request, struct drv_message *m
                      .max_bytes = -1,
                      .rate = -1,
                      .concurrency = -1,
-                     .per_key = -1},
+                     .per_key = -1,
+                     .durability = -1},
     };
 }
 

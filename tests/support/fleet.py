@@ -99,7 +99,7 @@ class Program:
         self.ready = {}
         self._text = b""
         self.log = tempfile.NamedTemporaryFile(
-            prefix=name + "-", suffix=".log", dir=folder, delete=False)
+            prefix=os.path.basename(name) + "-", suffix=".log", dir=folder, delete=False)
         self.process = subprocess.Popen(
             [*inside, os.path.join(BIN, name), *self.arguments], stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=self.log, cwd=folder, env=environment,

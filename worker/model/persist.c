@@ -163,6 +163,13 @@ static bool has_ended(const struct program *program)
            info.si_pid != 0;
 }
 
+/* Has said something since its last answer: that would be taken for the next one. */
+static bool has_spoken(const struct program *program)
+{
+    struct pollfd fd = {.fd = program->out, .events = POLLIN};
+    return poll(&fd, 1, 0) != 0;
+}
+
 /* The running program of a command: found, or started in a place that is or is made free. */
 static drover_status ensure(struct persist_table *table, struct executor *executor,
                             const struct pool_command *command, struct program **out_program,
@@ -180,7 +187,8 @@ static drover_status ensure(struct persist_table *table, struct executor *execut
             place = program;
         }
     }
-    if (place->command != NULL && (place->command != command || has_ended(place))) {
+    if (place->command != NULL &&
+        (place->command != command || has_ended(place) || has_spoken(place))) {
         (void)finish(place, executor);
     }
     if (place->command == NULL) {
@@ -492,14 +500,21 @@ static bool is_over_memory(const struct program *program, const struct executor 
     return memory_max != 0 && executor_resident_bytes(program->pid) > memory_max;
 }
 
+/* Whether what was asked and answered ends here: nothing of it can be taken for what comes
+ * next. */
+static bool is_settled(const struct talk *talk)
+{
+    return talk->request.len == 0 && talk->program->received.len == 0;
+}
+
 static void conclude(struct talk *talk, enum talk_end end)
 {
     struct executor *executor = talk->job->executor;
     switch (end) {
     case TALK_GOES_ON:
     case TALK_ANSWERED:
-        /* The answer counts, but it has been told to go, or is too big to stay. */
-        if (talk->was_stopped || is_over_memory(talk->program, executor)) {
+        /* The answer counts, but it has been told to go, or must not stay. */
+        if (talk->was_stopped || !is_settled(talk) || is_over_memory(talk->program, executor)) {
             (void)finish(talk->program, executor);
         }
         break;

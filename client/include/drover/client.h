@@ -94,7 +94,7 @@ typedef struct drover_client_options {
  * "local://[N][?KEY=VALUE[&KEY=VALUE]...]" starts a broker and a worker with N slots (none, or
  * 0: as many as there are usable processors) that live for this client: a process pool in one
  * line. They talk over unix sockets in a fresh directory of this user's, keep everything in
- * memory, and end with the client: when it is closed, when the process exits, is killed in
+ * memory (or see data=), and end with the client: when it is closed, when the process exits, is killed in
  * whatever way or becomes another program. Nothing is left then: no process, no socket, no
  * directory. Closing waits for that. What a forked child holds does not keep them alive.
  *
@@ -102,6 +102,8 @@ typedef struct drover_client_options {
  *   allow-exec=CMD       lets tasks run a command; several
  *   transport=tcp        loopback TCP, which every user of the host can reach, instead of unix
  *                        sockets: to measure
+ *   data=DIR             keeps what is submitted in a journal there, which the next pool with
+ *                        the same directory goes on with
  *   config=FILE          a configuration file of drover-worker, for commands as handlers
  *   log-level=LEVEL      what the two say on this program's stderr; "warn"
  *   model=thread         how handlers run: prefork, thread or fork

@@ -174,10 +174,11 @@ typedef struct drover_queue_settings {
     int64_t rate;        /* starts per 1000 s */
     int64_t concurrency; /* tasks running at once */
     int64_t per_key;     /* the same per fairness key */
+    int64_t durability;  /* a drover_durability for tasks that ask for none of their own */
 } drover_queue_settings;
-#define DROVER_QUEUE_SETTINGS_INIT                             \
-    {                                                          \
-        sizeof(drover_queue_settings), -1, -1, -1, -1, -1, -1, \
+#define DROVER_QUEUE_SETTINGS_INIT                                 \
+    {                                                              \
+        sizeof(drover_queue_settings), -1, -1, -1, -1, -1, -1, -1, \
     }
 
 DROVER_API DROVER_MUST_USE drover_status drover_queue_set(drover_client *client,

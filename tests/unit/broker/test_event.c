@@ -106,7 +106,8 @@ static void queue_request(struct bench *bench, uint32_t op, bool has_settings)
                                                             .max_bytes = -1,
                                                             .rate = -1,
                                                             .concurrency = -1,
-                                                            .per_key = -1}};
+                                                            .per_key = -1,
+                                                            .durability = -1}};
     speak(bench, 1, &message);
     bench_turn(bench);
 }

@@ -115,7 +115,8 @@ static void test_time_to_live(void **state)
     assert_ok(get(bench, "b")->code);
 }
 
-/* A write with a fence counts while its attempt holds the lease. */
+/* A write with a fence counts while its attempt holds the lease; others are refused and
+ * counted. */
 static void test_fenced_write(void **state)
 {
     struct bench *bench = *state;
@@ -138,6 +139,7 @@ static void test_fenced_write(void **state)
     kv.fence.attempt = ref.attempt;
     report_done(bench, 2, ref, "");
     assert_int_equal(ask(bench, 2, &kv)->code, DROVER_STALE);
+    assert_int_equal(counters(bench).stale_writes, 2);
 }
 
 /* Number and bytes are bounded. */

@@ -141,6 +141,55 @@ static void test_why_tells_that_the_worker_is_away(void **state)
     answer_free(&answer);
 }
 
+static void expect_why_text(struct bench *bench, uint32_t task, const char *words)
+{
+    struct drv_query query = about(DRV_TOPIC_WHY, task);
+    struct answer answer = ask(bench, &query);
+    const msgpack_object *found = at(&answer.unpacked.data, "text");
+    char told[640];
+    (void)snprintf(told, sizeof told, "%.*s", (int)found->via.str.size, found->via.str.ptr);
+    if (strstr(told, words) == NULL) {
+        fail_msg("'%s' does not say '%s'", told, words);
+    }
+    answer_free(&answer);
+}
+
+/* The labels that no worker has are named. */
+static void test_why_names_the_labels_that_are_missing(void **state)
+{
+    struct bench *bench = *state;
+    const struct drv_pair wanted[] = {{text("gpu"), text("2")}, {text("zone"), text("eu")}};
+    struct drv_spec spec = spec_of("work");
+    spec.require = wanted;
+    spec.require_count = 2;
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+    submit(bench, 1, &spec, 100);
+    expect_why(bench, 100, "no_worker");
+    expect_why_text(bench, 100, "none of them serves queue default and has gpu=2, zone=eu");
+}
+
+/* Workers that take nothing new are not called busy; one that is there is. */
+static void test_why_tells_that_all_workers_are_draining(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+    struct drv_message message = request(bench, 1, DRV_WORKER);
+    message.worker = (struct drv_worker_request){DRV_WORKER_DRAIN, text("worker")};
+    speak(bench, 1, &message);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+    submit_plain(bench, 100);
+    expect_why(bench, 100, "draining");
+    worker(bench, 3, "work", 1);
+    bench_turn(bench);
+    submit_plain(bench, 101);
+    bench_turn(bench);
+    expect_why(bench, 101, "no_slot");
+    expect_why_text(bench, 101, "the 2 worker(s) for type work are busy");
+}
+
 /* The types that are offered come in the order of their names. */
 static void test_why_sorts_what_is_offered(void **state)
 {
@@ -253,10 +302,10 @@ static void test_status_has_its_keys(void **state)
                                   "rss_bytes", "store",   "durability", "cpu_percent",
                                   "sessions",  "clients", "endpoint",   "worker_endpoint",
                                   NULL};
-    const char *const tasks[] = {"submitted", "waiting",   "delayed",         "queued",
-                                 "running",   "succeeded", "failed",          "cancelled",
-                                 "expired",   "retried",   "lost_at_restart", "stale_results",
-                                 NULL};
+    const char *const tasks[] = {
+        "submitted",       "waiting",       "delayed",      "queued",  "running",
+        "succeeded",       "failed",        "cancelled",    "expired", "retried",
+        "lost_at_restart", "stale_results", "stale_writes", NULL};
     const char *const queue[] = {"name",          "depth",  "running", "delayed",
                                  "oldest_age_ms", "paused", NULL};
     const char *const workers[] = {"id",
@@ -536,6 +585,8 @@ int main(void)
         BENCH_TEST(test_why_gives_every_reason),
         BENCH_TEST(test_why_tells_that_the_worker_is_away),
         BENCH_TEST(test_why_sorts_what_is_offered),
+        BENCH_TEST(test_why_names_the_labels_that_are_missing),
+        BENCH_TEST(test_why_tells_that_all_workers_are_draining),
         BENCH_TEST(test_why_recalling_and_open),
         BENCH_TEST(test_status_has_its_keys),
         BENCH_TEST(test_task_has_its_certificate),

@@ -261,6 +261,87 @@ static void test_full_store_refuses_new_work_only(void **state)
     expect_ok(bench, 1);
 }
 
+static void submit_two(struct bench *bench, uint32_t number,
+                       const enum drover_durability *levels)
+{
+    struct drv_entry entries[2];
+    struct drv_submit_group groups[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        entries[i] = (struct drv_entry){.id = id_of(number + i), .val = val_of("payload")};
+        groups[i] = (struct drv_submit_group){
+            .spec = spec_of("work"), .entries = &entries[i], .entry_count = 1};
+        groups[i].spec.durability = levels[i];
+    }
+    struct drv_message message = request(bench, 1, DRV_SUBMIT);
+    message.submit.groups = groups;
+    message.submit.group_count = 2;
+    speak(bench, 1, &message);
+    bench_turn(bench);
+}
+
+/* The acknowledgement of tasks of different levels names the lowest, in whatever order they
+ * come; that of a retry names the level of the task. */
+static void test_acknowledgement_names_the_lowest_level(void **state)
+{
+    static const enum drover_durability pairs[][2] = {
+        {DROVER_DURABILITY_MEMORY, DROVER_DURABILITY_SYNCED},
+        {DROVER_DURABILITY_SYNCED, DROVER_DURABILITY_WRITTEN},
+        {DROVER_DURABILITY_DEFAULT, DROVER_DURABILITY_SYNCED}};
+    static const enum drover_durability expected[] = {
+        DROVER_DURABILITY_MEMORY, DROVER_DURABILITY_WRITTEN, DROVER_DURABILITY_SYNCED};
+    struct stage *stage = *state;
+    struct bench *bench = stage->bench;
+    client(bench, 1);
+    for (uint32_t i = 0; i < 3; i++) {
+        submit_two(bench, 1 + 2 * i, pairs[i]);
+        assert_int_equal(reply(bench, 1)->number, expected[i]);
+    }
+    cancel(bench, 1, 4);
+    bench_turn(bench);
+    drop_all(bench, 1);
+    struct drv_message message = request(bench, 1, DRV_RETRY);
+    struct drv_target target = {
+        .id = id_of(4), .index = DROVER_INDEX_NONE, .new_id = id_of(100)};
+    message.targets.targets = &target;
+    message.targets.target_count = 1;
+    speak(bench, 1, &message);
+    bench_turn(bench);
+    assert_int_equal(reply(bench, 1)->number, DROVER_DURABILITY_WRITTEN);
+}
+
+/* What a queue prescribes holds for tasks that ask for nothing, also in the next life of the
+ * broker; a task that comes again after it has changed is still the same task. */
+static void test_queue_prescribes_a_level(void **state)
+{
+    struct stage *stage = *state;
+    struct bench *bench = stage->bench;
+    struct drv_message message;
+    struct drv_spec spec = spec_of("work");
+    client(bench, 1);
+    submit(bench, 1, &spec, 1);
+    bench_turn(bench);
+    assert_int_equal(reply(bench, 1)->number, DROVER_DURABILITY_SYNCED);
+    message = request(bench, 1, DRV_QUEUE);
+    message.queue = (struct drv_queue_request){
+        .op = DRV_QUEUE_SET,
+        .queue = text("default"),
+        .has_settings = true,
+        .settings = {-1, -1, -1, -1, -1, -1, DROVER_DURABILITY_WRITTEN}};
+    speak(bench, 1, &message);
+    bench_turn(bench);
+    drop_all(bench, 1);
+    submit(bench, 1, &spec, 1);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+    submit(bench, 1, &spec, 2);
+    bench_turn(bench);
+    assert_int_equal(reply(bench, 1)->number, DROVER_DURABILITY_WRITTEN);
+    spec.durability = DROVER_DURABILITY_SYNCED;
+    submit(bench, 1, &spec, 2);
+    bench_turn(bench);
+    expect_note(bench, 1, 0, DROVER_CONFLICT);
+}
+
 /* A submit of a client that has received all replies before. */
 static void submit_received(struct bench *bench, const struct drv_spec *spec, uint32_t number)
 {
@@ -331,6 +412,8 @@ int main(void)
         BOTH(test_levels_follow_each_other),
         BOTH(test_levels_beyond_the_store_are_refused),
         BOTH(test_full_store_refuses_new_work_only),
+        JOURNAL_TEST(test_acknowledgement_names_the_lowest_level),
+        JOURNAL_TEST(test_queue_prescribes_a_level),
         JOURNAL_TEST(test_journal_gives_back_what_was_synced),
         JOURNAL_TEST(test_journal_error_ends_the_store),
         JOURNAL_TEST(test_journal_keeps_what_stays_while_much_passes),

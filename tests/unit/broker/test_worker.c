@@ -120,6 +120,31 @@ static void test_gone_worker_is_lost_after_grace(void **state)
     assert_int_equal(counters(bench).requeued_free, 1);
 }
 
+/* Nobody is lost for silence while the broker itself stood still, neither who is connected nor
+ * who came to be away; whoever stays silent afterwards is. */
+static void test_silence_while_the_broker_stood_still_costs_nothing(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+    report_started(bench, 2, begin(bench, 2, 100));
+    worker(bench, 3, "work", 1);
+    report_started(bench, 3, begin(bench, 3, 101));
+    gone(bench, 3);
+    bench_turn(bench);
+    bench->now += 60 * SECOND;
+    core_stood_still(bench->core, bench->now);
+    bench_pass(bench, 2900 * MS);
+    assert_int_equal(counters(bench).running, 2);
+    bench_pass(bench, 200 * MS);
+    assert_int_equal(counters(bench).running, 1);
+    bench_pass(bench, 6800 * MS);
+    assert_int_equal(counters(bench).running, 1);
+    bench_pass(bench, 200 * MS);
+    assert_int_equal(counters(bench).running, 0);
+    assert_int_equal(counters(bench).charged, 2);
+}
+
 /* A task that came back from a lost worker asks before it runs, until one attempt has ended. */
 static void test_suspect_asks_before_it_runs(void **state)
 {
@@ -519,6 +544,7 @@ int main(void)
         BENCH_TEST(test_silent_worker_is_lost),
         BENCH_TEST(test_heartbeats_keep_a_worker),
         BENCH_TEST(test_gone_worker_is_lost_after_grace),
+        BENCH_TEST(test_silence_while_the_broker_stood_still_costs_nothing),
         BENCH_TEST(test_suspect_asks_before_it_runs),
         BENCH_TEST(test_suspect_may_be_returned_or_ask_again),
         BENCH_TEST(test_suspect_cancelled_before_go_never_runs),

@@ -66,6 +66,17 @@ static void test_local_spec_values_are_decoded(void **state)
     local_spec_fini(&spec);
 }
 
+/* Where the journal is concerns the broker, not the worker. */
+static void test_local_spec_data_is_the_brokers(void **state)
+{
+    struct local_spec spec = parse("local://2?data=%2Fvar%2Fa&load=x.so&data=b%20c");
+    assert_string_equal(spec.data, "b c");
+    assert_int_equal(spec.count, 2);
+    assert_string_equal(spec.arguments[1], "--load=x.so");
+    local_spec_fini(&spec);
+    assert_null(spec.data);
+}
+
 /* What makes no sense is refused with words about it. */
 static void test_local_spec_mistakes_are_told(void **state)
 {
@@ -162,6 +173,7 @@ int main(void)
         cmocka_unit_test(test_local_spec_keys_are_options),
         cmocka_unit_test(test_local_spec_slots_may_be_left_out),
         cmocka_unit_test(test_local_spec_values_are_decoded),
+        cmocka_unit_test(test_local_spec_data_is_the_brokers),
         cmocka_unit_test(test_local_spec_mistakes_are_told),
         cmocka_unit_test(test_local_spec_is_bounded),
         cmocka_unit_test(test_local_spec_others_are_not_meant),

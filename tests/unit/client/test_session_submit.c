@@ -36,6 +36,34 @@ static void test_submit_ready_ones_travel_together(void **state)
     rig_close(&rig);
 }
 
+/* Tasks that ask for different levels travel apart: an answer names one level for all. */
+static void test_submit_levels_travel_apart(void **state)
+{
+    static const drover_durability LEVELS[] = {DROVER_DURABILITY_DEFAULT,
+                                               DROVER_DURABILITY_MEMORY};
+    struct rig rig;
+    struct rig_task tasks[2];
+    rig_up(&rig);
+    for (unsigned i = 0; i < 2; i++) {
+        drover_submit_options options = DROVER_SUBMIT_OPTIONS_INIT;
+        struct drv_task_spec *spec = NULL;
+        options.durability = LEVELS[i];
+        assert_ok(drv_task_spec_ensure(NULL, "square", &options, 0, &spec));
+        rig_submit(&rig, &tasks[i], i + 1, spec);
+        drv_task_spec_unref(&spec);
+    }
+    rig_step(&rig, 0);
+    assert_int_equal(rig_count(&rig, DRV_SUBMIT), 2);
+    rig_reply_notes(&rig, 1, DROVER_OK, DROVER_DURABILITY_SYNCED, NULL, 0);
+    rig_reply_notes(&rig, 2, DROVER_OK, DROVER_DURABILITY_MEMORY, NULL, 0);
+    assert_int_equal(tasks[0].level, DROVER_DURABILITY_SYNCED);
+    assert_int_equal(tasks[1].level, DROVER_DURABILITY_MEMORY);
+    for (unsigned i = 0; i < 2; i++) {
+        rig_task_fini(&tasks[i]);
+    }
+    rig_close(&rig);
+}
+
 /* A message holds at most a batch. */
 static void test_submit_many_fill_several_messages(void **state)
 {
@@ -387,6 +415,7 @@ static void test_submit_bad_options_are_refused(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_submit_ready_ones_travel_together),
+    cmocka_unit_test(test_submit_levels_travel_apart),
     cmocka_unit_test(test_submit_many_fill_several_messages),
     cmocka_unit_test(test_submit_note_refuses_one),
     cmocka_unit_test(test_submit_busy_is_tried_again_in_order),

@@ -27,7 +27,10 @@ enum trick { /* what is done to the first question or submit of a connection, on
              TRICK_MOVED,        /* go to the other one */
              TRICK_NO_WELCOME,   /* HELLO stays unanswered, once */
              TRICK_EXPIRED,      /* from now on the session is unknown */
+             TRICK_RESTART,      /* begins anew when it has answered a cancel */
 };
+
+static const uint8_t NOISE[] = {0xdc, 0xff, 0xff, 0x01, 0xc1}; /* no message */
 
 struct fake {
     void *context;
@@ -39,6 +42,7 @@ struct fake {
     atomic_int trick; /* enum trick; TRICK_NONE once it was played */
     atomic_int hellos;
     atomic_int submits;
+    atomic_bool is_cancelled; /* and forgotten by who waited for it */
 
     /* the thread's own */
     struct drv_link *link;
@@ -48,6 +52,7 @@ struct fake {
     uint64_t epoch;
     bool is_mute;
     bool expires;
+    bool is_watched;
 };
 
 static void send_raw(struct fake *fake, const void *head, size_t len, int frames)
@@ -135,10 +140,58 @@ static void take_submit(struct fake *fake, const struct drv_message *submit)
     (void)atomic_fetch_add(&fake->submits, 1);
 }
 
+/* One note, for the only target: UNKNOWN, or none with OK. */
+static void say_reply(struct fake *fake, uint64_t req, drover_status status)
+{
+    struct drv_note note = {.code = (uint32_t)status};
+    struct drv_reply reply = {.req = req,
+                              .val = {.is_nil = true},
+                              .notes = &note,
+                              .note_count = status == DROVER_OK ? 0 : 1};
+    struct drv_message message = {.kind = DRV_REPLY};
+    message.reply = (struct drv_replies){&reply, 1};
+    say(fake, &message);
+}
+
+/* The task is forgotten as soon as it is cancelled, unless somebody watches it by then. */
+static void take_cancel(struct fake *fake, const struct drv_message *message)
+{
+    atomic_store(&fake->is_cancelled, true);
+    say_reply(fake, message->request.req, DROVER_OK);
+    if (atomic_load(&fake->trick) == TRICK_RESTART) {
+        atomic_store(&fake->trick, TRICK_NONE);
+        fake->epoch++;
+        flush(fake, false);
+        send_raw(fake, NOISE, sizeof(NOISE), 2);
+    } else if (fake->is_watched) {
+        struct drv_outcome entry = {.id = message->targets.targets[0].id,
+                                    .index = DROVER_INDEX_NONE,
+                                    .state = DROVER_STATE_CANCELLED,
+                                    .val = {.is_nil = true}};
+        entry.error.exit_code = -1;
+        struct drv_message results = {.kind = DRV_RESULTS};
+        results.results = (struct drv_results){&entry, 1};
+        say(fake, &results);
+    } else {
+        /* nobody is told */
+    }
+}
+
+static void take_watch(struct fake *fake, const struct drv_message *message)
+{
+    bool is_known = !atomic_load(&fake->is_cancelled);
+    fake->is_watched = is_known;
+    say_reply(fake, message->request.req, is_known ? DROVER_OK : DROVER_UNKNOWN);
+}
+
 static void answer(struct fake *fake, const struct drv_message *message)
 {
     struct drv_message reply = {.kind = DRV_HEARTBEAT};
-    if (message->kind == DRV_SUBMIT) {
+    if (message->kind == DRV_CANCEL) {
+        take_cancel(fake, message);
+    } else if (message->kind == DRV_WATCH) {
+        take_watch(fake, message);
+    } else if (message->kind == DRV_SUBMIT) {
         take_submit(fake, message);
     } else if (message->kind == DRV_QUERY) {
         reply.kind = DRV_DOCUMENT;
@@ -156,7 +209,6 @@ static void answer(struct fake *fake, const struct drv_message *message)
  */
 static bool play(struct fake *fake)
 {
-    static const uint8_t NOISE[] = {0xdc, 0xff, 0xff, 0x01, 0xc1};
     struct drv_message message = {.kind = DRV_MOVED};
     struct drv_str there;
     switch ((enum trick)atomic_exchange(&fake->trick, TRICK_NONE)) {
@@ -185,6 +237,7 @@ static bool play(struct fake *fake)
         fake->is_mute = true;
         return true;
     case TRICK_NO_WELCOME:
+    case TRICK_RESTART:
     case TRICK_NONE:
         break;
     }
@@ -402,6 +455,38 @@ static void test_client_lost_session_is_outcome_unknown(void **state)
     fake_stop(&fake);
 }
 
+/* A task that is forgotten in the moment it is cancelled was cancelled, not unknown. */
+static void test_client_cancel_sees_the_end_before_it_is_forgotten(void **state)
+{
+    struct fake fake;
+    drover_id id = {{1}};
+    drover_state ended = DROVER_STATE_QUEUED;
+    fake_start(&fake);
+    drover_client *client = open_client(&fake);
+    assert_ok(drover_cancel(client, &id, DROVER_INDEX_NONE, NULL, SOON, &ended));
+    assert_int_equal(ended, DROVER_STATE_CANCELLED);
+    assert_int_equal(drover_wait(client, &id, DROVER_INDEX_NONE, SOON, NULL), DROVER_UNKNOWN);
+    drover_client_close(&client);
+    fake_stop(&fake);
+}
+
+/* So it is when the broker begins anew between its answer and the end, and the task is
+ * forgotten before the client is back. */
+static void test_client_cancel_that_was_answered_survives_a_restart(void **state)
+{
+    struct fake fake;
+    drover_id id = {{1}};
+    drover_state ended = DROVER_STATE_QUEUED;
+    fake_start(&fake);
+    drover_client *client = open_client(&fake);
+    atomic_store(&fake.trick, TRICK_RESTART);
+    assert_ok(drover_cancel(client, &id, DROVER_INDEX_NONE, NULL, SOON, &ended));
+    assert_int_equal(ended, DROVER_STATE_CANCELLED);
+    assert_int_equal(atomic_load(&fake.hellos), 2);
+    drover_client_close(&client);
+    fake_stop(&fake);
+}
+
 /* A deadline holds while the broker says nothing, and the handle stays good. */
 static void test_client_deadline_holds_in_silence(void **state)
 {
@@ -444,6 +529,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_client_repeats_its_greeting),
     cmocka_unit_test(test_client_follows_a_move),
     cmocka_unit_test(test_client_lost_session_is_outcome_unknown),
+    cmocka_unit_test(test_client_cancel_sees_the_end_before_it_is_forgotten),
+    cmocka_unit_test(test_client_cancel_that_was_answered_survives_a_restart),
     cmocka_unit_test(test_client_deadline_holds_in_silence),
     cmocka_unit_test(test_client_words_are_of_the_last_failure),
 };

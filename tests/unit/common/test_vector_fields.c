@@ -336,6 +336,11 @@ static void test_fields_of_other_requests(void **state)
     assert_int_equal(coded.message.queue.settings.rate, -1);
     assert_int_equal(coded.message.queue.settings.concurrency, 0);
     assert_int_equal(coded.message.queue.settings.per_key, -1);
+    assert_int_equal(coded.message.queue.settings.durability, -1);
+    coded_fini(&coded);
+    vector_must_decode(vector_find(*state, "queue-set-durability"), &coded);
+    assert_int_equal(coded.message.queue.settings.per_key, -1);
+    assert_int_equal(coded.message.queue.settings.durability, DROVER_DURABILITY_WRITTEN);
     coded_fini(&coded);
     vector_must_decode(vector_find(*state, "worker-drain"), &coded);
     assert_int_equal(coded.message.worker.op, DRV_WORKER_DRAIN);

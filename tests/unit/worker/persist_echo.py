@@ -1,6 +1,7 @@
 """A persistent command for the tests: answers frames until told otherwise.
 
-Payloads: {"do": "echo", "value": v}, "pid", "error", "progress", "exit", "garbage", "hang".
+Payloads: {"do": "echo", "value": v}, "pid", "error", "progress", "exit", "garbage", "hang", "twice", "aside", "later".
+One that is longer than 1,100,000 bytes is answered before it was read.
 """
 
 import os
@@ -16,12 +17,14 @@ def read_frame():
     if len(head) < 4:
         return None
     (length,) = struct.unpack(">I", head)
+    if length > 1100000:
+        return {"payload": {"do": "echo", "value": "hasty"}}
     return msgpack.unpackb(sys.stdin.buffer.read(length))
 
 
-def write_frame(message):
-    body = msgpack.packb(message)
-    sys.stdout.buffer.write(struct.pack(">I", len(body)) + body)
+def write_frame(*messages):
+    for body in map(msgpack.packb, messages):
+        sys.stdout.buffer.write(struct.pack(">I", len(body)) + body)
     sys.stdout.buffer.flush()
 
 
@@ -34,6 +37,17 @@ def answer(request):
         return {"result": payload["value"]}
     if what == "pid":
         return {"result": [os.getpid(), request["id"], request["index"], request["attempt"], request["type"]]}
+    if what == "twice":
+        write_frame({"result": "said"}, {"result": "again"})
+        return None
+    if what == "aside":
+        write_frame({"result": "said"}, {"log": "not asked for"})
+        return None
+    if what == "later":
+        write_frame({"result": "said"})
+        write_frame({"result": "again"})
+        with open(payload["path"], "w", encoding="utf-8"):
+            return None
     if what == "error":
         return {"error": {"code": "sorry", "text": "as asked", "permanent": True}}
     if what == "progress":
@@ -59,4 +73,5 @@ def answer(request):
 
 
 while (frame := read_frame()) is not None:
-    write_frame(answer(frame))
+    if (message := answer(frame)) is not None:
+        write_frame(message)

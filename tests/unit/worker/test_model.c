@@ -106,6 +106,17 @@ static void test_thread_crash_is_charged_to_one(void **state)
     }
 }
 
+/* What had been printed before anything of it ran is nobody's last words. */
+static void test_thread_last_words_are_of_those_that_run(void **state)
+{
+    struct fixture *fixture = open_threads(3);
+    fixture_submit(fixture, 1, "print", "\"long ago\"");
+    (void)fixture_finish(fixture, 1);
+    fixture_submit(fixture, 2, "perish", "\"segv\"");
+    assert_string_equal(fixture_finish(fixture, 2)->stderr_tail, "perishing\n");
+    fixture_free(fixture);
+}
+
 /* When a process with several threads is killed, nobody is charged; run alone, whoever it was
  * is. */
 static void test_thread_unexplained_end_is_charged_alone(void **state)
@@ -263,6 +274,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_thread_attempts_share_a_process),
     cmocka_unit_test(test_thread_unsafe_handler_runs_in_a_process),
     cmocka_unit_test(test_thread_crash_is_charged_to_one),
+    cmocka_unit_test(test_thread_last_words_are_of_those_that_run),
     cmocka_unit_test(test_thread_unexplained_end_is_charged_alone),
     cmocka_unit_test(test_thread_deaf_handler_ends_the_process),
     cmocka_unit_test(test_thread_cancelled_neighbour_of_a_crash_is_cancelled),

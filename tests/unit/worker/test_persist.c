@@ -120,6 +120,62 @@ static void test_persist_bad_frames_fail(void **state)
     fixture_free(fixture);
 }
 
+/* Waits until the program has made this file (NULL: none), or is gone. */
+static void until_said(struct fixture *fixture, const char *path, pid_t pid)
+{
+    int64_t until_us = fixture_now_us() + test_deadline_ms(FIXTURE_WAIT_MS) * 1000;
+    while (path != NULL && access(path, F_OK) != 0 && kill(pid, 0) == 0) {
+        assert_true(fixture_now_us() < until_us);
+        assert_ok(fixture_turn(fixture, fixture_now_us() + 5000));
+    }
+}
+
+/* What a program says beyond its answer answers nothing that is asked later: it is started
+ * anew. */
+static void expect_surplus_is_dropped(struct fixture *fixture, uint64_t token, const char *json,
+                                      const char *path)
+{
+    int64_t pid = ask_pid(fixture, token);
+    fixture_assert_json(run(fixture, token + 1, json)->value, "\"said\"");
+    until_said(fixture, path, (pid_t)pid);
+    fixture_assert_json(run(fixture, token + 2, "{\"do\":\"echo\",\"value\":7}")->value, "7");
+    assert_int_not_equal(ask_pid(fixture, token + 3), pid);
+}
+
+static void test_persist_surplus_frames_answer_nothing(void **state)
+{
+    char directory[] = "/tmp/drover-test-XXXXXX";
+    char path[64];
+    char later[128];
+    struct fixture *fixture = open_slots(1);
+    assert_non_null(mkdtemp(directory));
+    (void)snprintf(path, sizeof(path), "%s/said", directory);
+    (void)snprintf(later, sizeof(later), "{\"do\":\"later\",\"path\":\"%s\"}", path);
+    expect_surplus_is_dropped(fixture, 1, "{\"do\":\"twice\"}", NULL);
+    expect_surplus_is_dropped(fixture, 5, "{\"do\":\"aside\"}", NULL);
+    expect_surplus_is_dropped(fixture, 9, later, path);
+    fixture_free(fixture);
+    (void)unlink(path);
+    assert_int_equal(rmdir(directory), 0);
+}
+
+/* A program that answers before it has read the whole question would take the rest of it for
+ * the next one. */
+static void test_persist_hasty_answer_does_not_shift_the_next(void **state)
+{
+    enum { LONG = 1200000 };
+    struct fixture *fixture = open_slots(1);
+    char *json = malloc(LONG + 3);
+    assert_non_null(json);
+    memset(json, 'x', LONG + 2);
+    json[0] = json[LONG + 1] = '"';
+    json[LONG + 2] = '\0';
+    fixture_assert_json(run(fixture, 1, json)->value, "\"hasty\"");
+    fixture_assert_json(run(fixture, 2, "{\"do\":\"echo\",\"value\":7}")->value, "7");
+    free(json);
+    fixture_free(fixture);
+}
+
 /* Cancel and timeout end the program, by force if need be. */
 static void test_persist_cancel_ends_the_program(void **state)
 {
@@ -148,6 +204,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_persist_raw_payload),
     cmocka_unit_test(test_persist_end_of_program_is_a_crash),
     cmocka_unit_test(test_persist_bad_frames_fail),
+    cmocka_unit_test(test_persist_surplus_frames_answer_nothing),
+    cmocka_unit_test(test_persist_hasty_answer_does_not_shift_the_next),
     cmocka_unit_test(test_persist_cancel_ends_the_program),
 };
 

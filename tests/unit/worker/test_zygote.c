@@ -23,8 +23,9 @@ static struct fixture *open_busy(const char *tmp_dir, char *text, size_t size)
     fixture_submit(fixture, 1, "tree", NULL);
     fixture_submit(fixture, 2, "loop", path);
     FIXTURE_UNTIL(fixture, fixture->seen[1].progress_count && fixture->seen[2].started);
-    (void)snprintf(text, size, "%ld %s", (long)pool_zygote_pid(fixture->pool),
-                   fixture->seen[1].progress);
+    int written = snprintf(text, size, "%ld %s", (long)pool_zygote_pid(fixture->pool),
+                           fixture->seen[1].progress);
+    assert_in_range(written, 1, size - 1);
     for (size_t i = 0; i < pool_executor_count(fixture->pool); i++) {
         struct pool_executor_info info;
         pool_executor_at(fixture->pool, i, &info);

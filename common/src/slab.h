@@ -1,0 +1,34 @@
+/*
+ * slab.h: many objects of one size.
+ *
+ * Objects live in aligned pages; empty pages beyond a few are given back, so that
+ * memory follows the load down again. Under the address sanitizer every object is a block of
+ * its own, so that a use after free is seen.
+ */
+#ifndef DRV_SLAB_H
+#define DRV_SLAB_H
+
+#include "list.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct drv_slab {
+    size_t size;             /* bytes of an object, rounded up */
+    size_t per_page;         /* objects in a page */
+    struct drv_list partial; /* pages with room */
+    struct drv_list full;
+    size_t spare_count; /* empty pages among the partial ones */
+};
+
+void drv_slab_init(struct drv_slab *slab, size_t size);
+
+/* All objects must have been freed. */
+void drv_slab_fini(struct drv_slab *slab);
+
+/* A zeroed object, or NULL when out of memory. */
+void *drv_slab_alloc(struct drv_slab *slab);
+
+void drv_slab_free(struct drv_slab *slab, void *object);
+
+#endif
