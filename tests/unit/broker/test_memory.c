@@ -8,7 +8,8 @@
  */
 #include "core.h"
 #include "rng.h"
-#include "slab.h"
+
+struct slab; /* of the core; common has one of that name, too */
 
 static bool is_failing;
 static struct drv_rng luck;
