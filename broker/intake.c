@@ -129,21 +129,14 @@ static void refuse(struct server *server, struct connection *peer, drover_status
 static void handle(struct server *server, struct connection *peer, struct packet *packet,
                    int64_t now_us)
 {
-    struct drv_data *blob = NULL;
     struct drv_message message;
     const char *reason = NULL;
-    memset(&message, 0, sizeof(message));
-    size_t blob_len = zmq_msg_size(&packet->parts[PART_BLOB]);
-    if (blob_len > 0 &&
-        drv_data_copy(zmq_msg_data(&packet->parts[PART_BLOB]), blob_len, &blob) != DROVER_OK) {
-        refuse(server, peer, DROVER_NOMEM, NULL, &message);
-        return;
-    }
+    memset(&message, 0, offsetof(struct drv_message, hello));
     drv_arena_reset(&server->arena);
-    drover_status status = drv_link_receive(peer->link, zmq_msg_data(&packet->parts[PART_HEAD]),
-                                            zmq_msg_size(&packet->parts[PART_HEAD]), blob,
-                                            blob_len, now_us, &server->arena, &message,
-                                            &reason);
+    drover_status status = drv_link_receive_bytes(
+        peer->link, zmq_msg_data(&packet->parts[PART_HEAD]),
+        zmq_msg_size(&packet->parts[PART_HEAD]), zmq_msg_data(&packet->parts[PART_BLOB]),
+        zmq_msg_size(&packet->parts[PART_BLOB]), now_us, &server->arena, &message, &reason);
     step_settled(server, peer, now_us);
     if (status != DROVER_OK && status != DROVER_UNSUPPORTED) {
         refuse(server, peer, status, reason, &message);
@@ -153,16 +146,17 @@ static void handle(struct server *server, struct connection *peer, struct packet
     connection_mark_acking(&server->peers, peer);
     connection_mark_dirty(&server->peers,
                           peer); /* its acknowledgements may have opened the window */
-    drv_data_unref(&blob);
 }
 
 bool intake_drain(struct server *server, enum core_port port, int64_t now_us)
 {
-    for (int i = 0; i < SERVER_BURST; i++) {
+    size_t head_bytes = 0;
+    for (int i = 0; i < SERVER_BURST && head_bytes < SERVER_BURST_BYTES; i++) {
         struct packet packet;
         if (!packet_receive(server->sockets[port], &packet)) {
             return false;
         }
+        head_bytes += zmq_msg_size(&packet.parts[PART_HEAD]);
         struct connection *peer = ensure_peer(server, port, &packet.parts[PART_ROUTING_ID],
                                               now_us);
         if (peer == NULL || peer->closing) {

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,7 +95,9 @@ static drover_status bind_port(struct server *server, enum core_port port, const
                                zmq_strerror(errno));
     }
     size_t len = ENDPOINT_MAX;
-    if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, server->endpoints[port], &len) != 0) {
+    size_t fd_len = sizeof(server->socket_fds[port]);
+    if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, server->endpoints[port], &len) != 0 ||
+        zmq_getsockopt(socket, ZMQ_FD, &server->socket_fds[port], &fd_len) != 0) {
         return drv_problem_set(problem, DROVER_INTERNAL, "endpoint: %s", zmq_strerror(errno));
     }
     server->endpoint_list[port] = server->endpoints[port];
@@ -376,27 +379,43 @@ static int64_t turn(struct server *server)
     return more ? now : next;
 }
 
+/* Whether the socket has something to be read; asking takes in what its thread has sent. */
+static bool has_input(void *socket)
+{
+    int events = 0;
+    size_t len = sizeof(events);
+    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &len) == 0 && (events & ZMQ_POLLIN) != 0;
+}
+
+/*
+ * Waits with poll itself: zmq_poll asks every socket twice as often as is needed here. The
+ * descriptor of a socket says that its thread has sent something since it was asked last, so it
+ * is asked before every wait that may take long. While the store has no room, nothing is read:
+ * peers wait.
+ */
 static drover_status wait_for_input(struct server *server, int64_t next)
 {
     int64_t now = now_us();
     int64_t wait_ms = next <= now ? 0 : (next - now + 999) / 1000;
     wait_ms = wait_ms > SERVER_WAIT_MAX_MS ? SERVER_WAIT_MAX_MS : wait_ms;
     server->turn_due_us = now + wait_ms * 1000;
-    /* While the store has no room, nothing is read: peers wait. */
-    short read = store_has_room(server->store) ? ZMQ_POLLIN : 0;
-    int store = store_fd(server->store);
-    zmq_pollitem_t items[] = {
-        {.socket = server->sockets[CORE_PORT_WORKER], .events = read},
-        {.socket = server->sockets[CORE_PORT_CLIENT], .events = read},
-        {.fd = server->signal_fd, .events = ZMQ_POLLIN},
-        {.fd = store, .events = ZMQ_POLLIN},
+    bool may_read = store_has_room(server->store);
+    if (wait_ms > 0 && may_read &&
+        (has_input(server->sockets[CORE_PORT_WORKER]) ||
+         has_input(server->sockets[CORE_PORT_CLIENT]))) {
+        wait_ms = 0;
+    }
+    struct pollfd items[] = {
+        {.fd = server->signal_fd, .events = POLLIN},
+        {.fd = store_fd(server->store), .events = POLLIN}, /* negative: passed over */
+        {.fd = may_read ? server->socket_fds[CORE_PORT_WORKER] : -1, .events = POLLIN},
+        {.fd = may_read ? server->socket_fds[CORE_PORT_CLIENT] : -1, .events = POLLIN},
     };
-    int count = (int)DRV_ARRAY_LEN(items) - (store < 0 ? 1 : 0);
-    if (zmq_poll(items, count, (long)wait_ms) < 0 && errno != EINTR) {
-        drv_log_error(server->log, "poll failed", drv_log_str("why", zmq_strerror(errno)));
+    if (poll(items, DRV_ARRAY_LEN(items), (int)wait_ms) < 0 && errno != EINTR) {
+        drv_log_error(server->log, "poll failed", drv_log_str("why", strerror(errno)));
         return DROVER_IO;
     }
-    if ((items[2].revents & ZMQ_POLLIN) != 0) {
+    if ((items[0].revents & POLLIN) != 0) {
         on_signals(server, now_us());
     }
     return DROVER_OK;

@@ -33,7 +33,8 @@
 #include <stdint.h>
 
 enum {
-    SERVER_BURST = 64, /* messages of a port in one turn */
+    SERVER_BURST = 64,              /* messages of a port in one turn */
+    SERVER_BURST_BYTES = 128 << 10, /* and of their heads, about a microsecond for 50 of them */
     SERVER_QUEUE_MAX =
         1024, /* messages waiting for one peer; beyond it the connection is dropped */
     SERVER_QUEUE_BYTES_MAX =
@@ -61,6 +62,7 @@ struct server {
     struct drv_arena arena;                             /* the message being decoded */
     void *context;                                      /* owned, ZeroMQ */
     void *sockets[CORE_PORT_WORKER + 1];                /* owned, by port */
+    int socket_fds[CORE_PORT_WORKER + 1];               /* they become readable */
     char endpoints[CORE_PORT_WORKER + 1][ENDPOINT_MAX]; /* as bound */
     const char *endpoint_list[CORE_PORT_WORKER + 1];
     int signal_fd; /* owned */

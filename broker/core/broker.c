@@ -50,10 +50,11 @@ void core_config_init(struct core_config *config)
 static void core_init_lists(struct core *core)
 {
     struct drv_list *lists[] = {
-        &core->sweeps,        &core->classes,    &core->workers,       &core->tombs_by_age,
-        &core->dirty_classes, &core->loaded,     &core->kept,          &core->dirty_workers,
-        &core->dirty_clients, &core->dead_peers, &core->sessions.away, &core->event_readers,
-        &core->kv_readers,    &core->tails,
+        &core->sweeps,       &core->classes,       &core->workers,
+        &core->tombs_by_age, &core->dirty_classes, &core->loaded,
+        &core->kept,         &core->dirty_workers, &core->dirty_clients,
+        &core->dead_peers,   &core->sessions.away, &core->event_readers,
+        &core->kv_readers,   &core->tails,         &core->touched_workers,
     };
     for (size_t i = 0; i < DRV_ARRAY_LEN(lists); i++) {
         drv_list_init(lists[i]);
@@ -383,9 +384,8 @@ static void step_blocked(struct core *core, struct peer *peer)
     }
 }
 
-void core_step(struct core *core, const struct core_event *event, int64_t now_us)
+static void step(struct core *core, const struct core_event *event)
 {
-    core->now_us = now_us > core->now_us ? now_us : core->now_us;
     if (event->kind == CORE_EVENT_MESSAGE) {
         step_message(core, event);
         return;
@@ -417,6 +417,13 @@ void core_step(struct core *core, const struct core_event *event, int64_t now_us
     }
 }
 
+void core_step(struct core *core, const struct core_event *event, int64_t now_us)
+{
+    core->now_us = now_us > core->now_us ? now_us : core->now_us;
+    step(core, event);
+    workers_settle(core);
+}
+
 /* How long to wait before memory is asked for again. */
 #define STARVED_US ((int64_t)10 * 1000)
 
@@ -427,6 +434,7 @@ int64_t core_tick(struct core *core, int64_t now_us)
     core->now_us = now_us > core->now_us ? now_us : core->now_us;
     core->wants_tick = timers_run(core);
     core->wants_tick |= sweeps_run(core);
+    workers_settle(core);
     sched_dispatch(core);
     int64_t recall_at_us = sched_recall(core);
     retention_enforce(core);

@@ -77,6 +77,7 @@ struct core {
     uint64_t arrival; /* last arrival number given */
     uint64_t turn;    /* of workers that got work */
     struct drv_list dirty_classes;
+    struct drv_list touched_workers; /* struct worker.touched */
     bool is_starved; /* a lease could not be made for lack of memory: again soon */
     struct drv_list loaded;
 

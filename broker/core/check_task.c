@@ -92,7 +92,7 @@ static bool check_will_end(const struct core *core, const struct task *task)
     bool is_failed = task->unit.state == DROVER_STATE_FAILED;
     const struct shelf *shelf = &core->shelves[is_failed ? SHELF_FAILED : SHELF_ENDED];
     return more != NULL && drv_list_is_linked(&more->kept) && timer_is_armed(&shelf->timer) &&
-           shelf->timer.at_us <= more->ended_us + shelf->keep_us;
+           timer_at_us(core, &shelf->timer) <= more->ended_us + shelf->keep_us;
 }
 
 static void check_ended(struct check *check, const struct subject *subject)

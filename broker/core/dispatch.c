@@ -5,8 +5,9 @@
 
 #include <stdlib.h>
 
-/* Leases made in one tick; the rest follows in the next, after the effects have gone out. */
-enum { LEASES_PER_TICK = 16384 };
+/* Leases made in one tick, a few milliseconds of work; the rest follows in the next, after the
+ * effects have gone out and what came in was looked at. */
+enum { LEASES_PER_TICK = 2048 };
 /* Loaded workers looked at for one class in one tick. */
 enum { RECALL_WORKERS = 16 };
 

@@ -217,7 +217,7 @@ void lease_take(struct core *core, struct lease *lease)
     lease->notices = 0;
     output_taken(core, lease);
     waiters_release(core, &lease->waiters);
-    worker_update(core, worker);
+    worker_touch(core, worker);
 }
 
 /* --- what happens to it ------------------------------------------------------------------ */

@@ -45,13 +45,13 @@ struct lease {
     uint32_t index; /* DROVER_INDEX_NONE: the task itself */
     uint8_t flags;
     uint8_t notices;
+    struct timer timer;        /* elements: back-off, expiry */
     uint32_t attached;         /* round of ATTACH that listed it */
     struct worker *worker;     /* NULL: not held */
     struct drv_list in_worker; /* by age */
     struct drv_list link;      /* in worker->fresh or worker->notices */
     struct drv_list waiters;   /* cancels that wait for the worker's answer */
     struct place place;        /* elements: while they wait in line again */
-    struct timer timer;        /* elements: back-off, expiry */
     int64_t since_us;          /* leased */
     int64_t started_us;        /* 0: not started */
     struct follow *follow;     /* owned: its worker sends output; NULL: nobody reads it */

@@ -115,11 +115,11 @@ static struct lease *adopted_lease(struct core *core, const struct item *item,
 static void adopted_place(struct core *core, const struct item *item, struct lease *lease)
 {
     if (item->index == DROVER_INDEX_NONE) {
-        item->task->place.arrival = ++core->arrival;
+        place_arrive(&item->task->place, ++core->arrival);
         return;
     }
     struct array *array = item->task->array;
-    lease->place.arrival = ++core->arrival;
+    place_arrive(&lease->place, ++core->arrival);
     element_mark_taken(core, array, array_element(array, item->index));
 }
 

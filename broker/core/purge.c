@@ -21,25 +21,28 @@ struct purge {
 /* --- what is purged ---------------------------------------------------------------------- */
 
 /* Whether it was there when the purge began. What has no arrival number yet has a timer. */
-static bool is_older(const struct purge *purge, int64_t since_us, const struct place *place,
-                     const struct timer *timer)
+static bool is_older(const struct core *core, const struct purge *purge, int64_t since_us,
+                     const struct place *place, const struct timer *timer)
 {
     if (since_us != purge->since_us) {
         return since_us < purge->since_us;
     }
-    return place->arrival > 0 ? place->arrival <= purge->arrival
-                              : timer->order >> 8 <= purge->armed;
+    if (place->arrival > 0) {
+        return place->arrival <= purge->arrival;
+    }
+    return !timer_is_armed(timer) || timer_sequence(core, timer) <= purge->armed;
 }
 
-static bool item_is_older(const struct purge *purge, const struct item *item)
+static bool item_is_older(const struct core *core, const struct purge *purge,
+                          const struct item *item)
 {
     const struct task *task = item->task;
     if (item->index == DROVER_INDEX_NONE) {
-        return is_older(purge, task->submitted_us, &task->place, &task->timer);
+        return is_older(core, purge, task->submitted_us, &task->place, &task->timer);
     }
     const struct array *array = task->array;
     const struct run *run = array->runs[array_element(array, item->index)->run];
-    return is_older(purge, run->arrived_us, &run->place, &run->timer);
+    return is_older(core, purge, run->arrived_us, &run->place, &run->timer);
 }
 
 static bool item_waits(const struct item *item)
@@ -65,7 +68,7 @@ static bool wait_for_answer(struct core *core, const struct purge *purge, struct
 /* False: out of memory, to be tried again. */
 static bool purge_item(struct core *core, struct purge *purge, const struct item *item)
 {
-    if (!item_waits(item) || !item_is_older(purge, item)) {
+    if (!item_waits(item) || !item_is_older(core, purge, item)) {
         return true;
     }
     struct lease *lease = item->unit->lease;

@@ -271,14 +271,14 @@ void place_init(struct place *place, enum place_kind kind)
 {
     drv_list_init(&place->link);
     place->arrival = 0;
-    place->kind = (uint8_t)kind;
+    place->kind = (uint64_t)kind & 0xfU;
     place->where = PLACE_OUT;
 }
 
 void line_push(struct core *core, struct line *line, struct place *place)
 {
     DRV_ASSERT(place->where == PLACE_OUT);
-    place->arrival = ++core->arrival;
+    place_arrive(place, ++core->arrival);
     place->where = PLACE_FIFO;
     if (core->config.defects.lifo) {
         drv_list_push_front(&line->fifo, &place->link); /* defect: the last comes first */

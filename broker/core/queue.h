@@ -27,10 +27,11 @@ struct place {
         struct drv_list link;      /* in line->fifo */
         struct drv_heap_node node; /* in line->returned */
     };
-    uint64_t arrival; /* grows with every arrival, 0: none yet */
-    uint8_t kind;     /* enum place_kind */
-    uint8_t where;    /* enum place_where */
+    uint64_t arrival : 56; /* grows with every arrival, 0: none yet */
+    uint64_t kind : 4;     /* enum place_kind */
+    uint64_t where : 4;    /* enum place_where */
 };
+#define PLACE_ARRIVAL_MAX ((UINT64_C(1) << 56) - 1)
 
 struct queue {
     struct corpse corpse;
@@ -119,6 +120,10 @@ void place_init(struct place *place, enum place_kind kind);
 static inline bool place_is_in(const struct place *place)
 {
     return place->where != PLACE_OUT;
+}
+static inline void place_arrive(struct place *place, uint64_t arrival)
+{
+    place->arrival = arrival & PLACE_ARRIVAL_MAX;
 }
 /* At the end, with a new arrival number. */
 void line_push(struct core *core, struct line *line, struct place *place);

@@ -154,7 +154,7 @@ static void run_set(struct restore *restore, struct run *run, const struct run_h
 {
     struct core *core = restore->core;
     run->is_delayed = head->is_delayed;
-    run->place.arrival = head->arrival;
+    place_arrive(&run->place, head->arrival);
     run->arrived_us = head->arrived_us;
     run->mark = restore->mark;
     if (head->arrival > 0 && core->arrival < head->arrival + head->count) {
@@ -209,7 +209,7 @@ bool restore_run(struct restore *restore, const struct core_saved *saved,
     struct run_head head = {.first = saved->index};
     head.is_delayed = record_u8(reader) & RUN_DELAYED;
     head.count = (uint32_t)record_uint_max(reader, DRV_BATCH_MAX);
-    head.arrival = record_uint_max(reader, INT64_MAX);
+    head.arrival = record_uint_max(reader, PLACE_ARRIVAL_MAX);
     head.arrived_us = restore_instant(restore, record_fixed(reader));
     if (head.count == 0 || head.first >= DRV_ARRAY_MAX ||
         head.count > DRV_ARRAY_MAX - head.first) {
@@ -236,7 +236,7 @@ bool restore_run_due(struct restore *restore, const struct core_saved *saved,
     struct task *task = task_find(restore->core, &saved->id);
     struct run *run = task == NULL || !task_is_array(task) ? NULL
                                                            : run_of(task->array, saved->index);
-    uint64_t arrival = record_uint_max(reader, INT64_MAX);
+    uint64_t arrival = record_uint_max(reader, PLACE_ARRIVAL_MAX);
     if (run == NULL || run->first != saved->index) {
         return true; /* a younger copy follows, or it is forgotten */
     }

@@ -243,8 +243,8 @@ static bool read_place(struct restore *restore, struct record_reader *reader, ui
         return restore_wrong(restore, "a place in line for nothing");
     }
     if (parts & PART_ARRIVAL) {
-        uint64_t arrival = record_uint_max(reader, INT64_MAX);
-        *(is_task ? &item->task->place.arrival : &lease->place.arrival) = arrival;
+        uint64_t arrival = record_uint_max(reader, PLACE_ARRIVAL_MAX);
+        place_arrive(is_task ? &item->task->place : &lease->place, arrival);
         core->arrival = arrival > core->arrival ? arrival : core->arrival;
     }
     if (parts & PART_TIMER) {

@@ -131,7 +131,7 @@ static struct worker *worker_new(struct core *core, struct session *session)
     drv_heap_node_init(&worker->node);
     struct drv_list *lists[] = {&worker->link,    &worker->leases, &worker->fresh,
                                 &worker->notices, &worker->loaded, &worker->shared,
-                                &worker->parked};
+                                &worker->parked,  &worker->touched};
     for (size_t i = 0; i < DRV_ARRAY_LEN(lists); i++) {
         drv_list_init(lists[i]);
     }
@@ -158,6 +158,7 @@ static void worker_free(struct core *core, struct worker *worker)
     worker_set_details(core, worker, str_of(NULL, 0));
     core_free(core, worker->stale, worker->stale_capacity * sizeof *worker->stale);
     timer_fini(core, &worker->timer);
+    drv_list_remove(&worker->touched);
     drv_list_remove(&worker->link);
     worker->session->worker = NULL;
     core_free(core, worker, sizeof *worker);
@@ -389,7 +390,7 @@ static void worker_rank(struct core *core, struct worker *worker)
         drover_status status = drv_heap_insert(&class->workers, &worker->node);
         DRV_ASSERT(status == DROVER_OK); /* reserved by class_ensure */
         has_more = true;
-    } else {
+    } else if (drv_heap_count(&class->workers) > 1) {
         drv_heap_update(&class->workers, &worker->node);
     }
     class->has_room = class->has_room || has_more;
@@ -416,6 +417,21 @@ void worker_update(struct core *core, struct worker *worker)
         drv_list_push_back(&core->loaded, &worker->loaded);
     } else if (!is_loaded) {
         drv_list_remove(&worker->loaded);
+    }
+}
+
+void worker_touch(struct core *core, struct worker *worker)
+{
+    if (!drv_list_is_linked(&worker->touched)) {
+        drv_list_push_back(&core->touched_workers, &worker->touched);
+    }
+}
+
+void workers_settle(struct core *core)
+{
+    struct drv_list *link;
+    while ((link = drv_list_pop_front(&core->touched_workers)) != NULL) {
+        worker_update(core, DRV_LIST_ITEM(link, struct worker, touched));
     }
 }
 

@@ -41,6 +41,7 @@ struct worker {
     uint64_t fresh_bytes;      /* their payloads */
     struct drv_list notices;   /* leases with something to be told */
     struct drv_list loaded;    /* in core->loaded while it holds more than its slots */
+    struct drv_list touched;   /* in core->touched_workers: to be updated */
     struct drv_list shared;    /* struct shared: values of arrays that it has */
     uint32_t shared_count;
     struct drv_list parked;        /* struct parked */
@@ -118,6 +119,9 @@ void worker_set_details(struct core *core, struct worker *worker, struct drv_str
 
 /* Capacity may have changed: where it stands in its class. */
 void worker_update(struct core *core, struct worker *worker);
+/* The same, once for all that happens in a step. */
+void worker_touch(struct core *core, struct worker *worker);
+void workers_settle(struct core *core);
 /* Free slots; negative: holds more than it has slots. */
 int32_t worker_free_slots(const struct core *core, const struct worker *worker);
 bool worker_may_work(const struct core *core, const struct worker *worker);

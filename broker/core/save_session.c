@@ -97,11 +97,13 @@ void save_kv(struct core *core, struct kv_entry *entry)
     drover_id id = kv_saved_id(core, entry);
     struct drv_val val = body_val(entry->val);
     struct record_writer writer = save_begin(core, CORE_SAVE_KV, &id, 0);
-    int64_t left_us = timer_is_armed(&entry->timer) ? entry->timer.at_us - core->now_us : -1;
+    bool is_armed = timer_is_armed(&entry->timer);
+    int64_t at_us = is_armed ? timer_at_us(core, &entry->timer) : 0;
+    int64_t left_us = is_armed ? at_us - core->now_us : -1;
     record_put_str(&writer, str_of(entry->key, entry->key_len));
     record_put_uint(&writer, entry->version);
     record_put_uint(&writer, (uint64_t)(left_us < 0 ? 0 : left_us + 1));
-    record_put_fixed(&writer, left_us < 0 ? 0 : save_wall(core, entry->timer.at_us));
+    record_put_fixed(&writer, left_us < 0 ? 0 : save_wall(core, at_us));
     record_put_val_head(&writer, &val);
     save_end(core, &writer, &val);
     entry->mark = save_mark(core);

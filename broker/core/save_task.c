@@ -150,9 +150,9 @@ static void put_array(struct record_writer *writer, const struct array *array)
 static void put_timer(struct core *core, struct record_writer *writer,
                       const struct timer *timer)
 {
-    record_put_fixed(writer, save_wall(core, timer->at_us));
-    record_put_uint(writer,
-                    timer->at_us > core->now_us ? (uint64_t)(timer->at_us - core->now_us) : 0);
+    int64_t at_us = timer_at_us(core, timer);
+    record_put_fixed(writer, save_wall(core, at_us));
+    record_put_uint(writer, at_us > core->now_us ? (uint64_t)(at_us - core->now_us) : 0);
 }
 
 static const struct place *place_of(const struct item *item)

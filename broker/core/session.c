@@ -156,7 +156,7 @@ bool sessions_make_room(struct core *core)
         return false;
     }
     struct session *session = DRV_LIST_ITEM(link, struct session, away);
-    int64_t since_us = session->timer.at_us - core->config.session_us;
+    int64_t since_us = timer_at_us(core, &session->timer) - core->config.session_us;
     if (since_us + core->config.lease_us > core->now_us) {
         return false;
     }

@@ -65,11 +65,11 @@ struct task {
         struct body *payload; /* referenced */
         struct array *array;  /* owned */
     };
-    struct unit unit;   /* of an array: state as a whole */
-    struct place place; /* ended: link in the owner's ready list */
-    struct timer timer;
+    struct unit unit;    /* of an array: state as a whole */
+    struct place place;  /* ended: link in the owner's ready list */
     struct handle owner; /* session that submitted it */
     int64_t submitted_us;
+    struct timer timer;
     uint32_t payload_len;
     uint32_t payload_hash; /* once it is no longer kept */
     uint32_t dirty_at;     /* while the unit is dirty: its place among the changed */

@@ -3,47 +3,58 @@
 #include "broker.h"
 #include "check.h"
 
+#include <stdlib.h>
+
 /* Work done by the timers of one tick: a million tasks that are due in the same second must not
  * stall the loop. */
 enum { TIMERS_PER_TICK = 4096 };
 
-static bool timer_before(const struct drv_heap_node *a, const struct drv_heap_node *b)
+enum { CHILDREN = 4 };
+
+static bool entry_before(const struct timer_entry *a, const struct timer_entry *b)
 {
-    const struct timer *left = DRV_CONTAINER_OF((struct drv_heap_node *)a, struct timer, node);
-    const struct timer *right = DRV_CONTAINER_OF((struct drv_heap_node *)b, struct timer, node);
-    if (left->at_us != right->at_us) {
-        return left->at_us < right->at_us;
-    }
-    return left->order < right->order;
+    return a->at_us != b->at_us ? a->at_us < b->at_us : a->sequence < b->sequence;
 }
 
 void timers_init(struct timers *timers)
 {
-    drv_heap_init(&timers->heap, timer_before);
-    timers->reserved = 0;
-    timers->sequence = 0;
-    timers->extra = 0;
+    *timers = (struct timers){.entries = NULL};
 }
 
 void timers_fini(struct timers *timers)
 {
-    DRV_ASSERT(timers->reserved == 0);
-    drv_heap_fini(&timers->heap);
+    DRV_ASSERT(timers->reserved == 0 && timers->count == 0);
+    free(timers->entries);
+    timers_init(timers);
+}
+
+static bool timers_reserve(struct timers *timers, size_t count)
+{
+    if (count <= timers->capacity) {
+        return true;
+    }
+    size_t capacity = timers->capacity < 32 ? 64 : timers->capacity * 2;
+    if (count > TIMER_OUT) {
+        return false;
+    }
+    struct timer_entry *entries = realloc(timers->entries, capacity * sizeof *entries);
+    if (entries == NULL) {
+        return false;
+    }
+    timers->entries = entries;
+    timers->capacity = capacity;
+    return true;
 }
 
 bool timer_init(struct core *core, struct timer *timer, enum timer_kind kind)
 {
     struct timers *timers = &core->timers;
-    if (timers->reserved + 1 > timers->heap.capacity) {
-        size_t room = timers->heap.capacity < 64 ? 64 : timers->heap.capacity * 2;
-        if (drv_heap_reserve(&timers->heap, room)) {
-            return false;
-        }
+    if (!timers_reserve(timers, timers->reserved + 1)) {
+        return false;
     }
     timers->reserved++;
-    drv_heap_node_init(&timer->node);
-    timer->at_us = 0;
-    timer->order = (uint64_t)kind;
+    timer->position = TIMER_OUT;
+    timer->kind = (uint32_t)kind & 0xfU;
     return true;
 }
 
@@ -54,37 +65,113 @@ void timer_fini(struct core *core, struct timer *timer)
     core->timers.reserved--;
 }
 
+int64_t timer_at_us(const struct core *core, const struct timer *timer)
+{
+    DRV_ASSERT(timer_is_armed(timer));
+    return core->timers.entries[timer->position].at_us;
+}
+
+uint64_t timer_sequence(const struct core *core, const struct timer *timer)
+{
+    DRV_ASSERT(timer_is_armed(timer));
+    return core->timers.entries[timer->position].sequence;
+}
+
+static void entry_put(struct timers *timers, size_t position, const struct timer_entry *entry)
+{
+    timers->entries[position] = *entry;
+    entry->timer->position = (uint32_t)position & TIMER_OUT;
+}
+
+/* Moves an entry from the hole at position to where it belongs. */
+static void sift_up(struct timers *timers, size_t position, const struct timer_entry *entry)
+{
+    while (position > 0) {
+        size_t parent = (position - 1) / CHILDREN;
+        if (!entry_before(entry, &timers->entries[parent])) {
+            break;
+        }
+        entry_put(timers, position, &timers->entries[parent]);
+        position = parent;
+    }
+    entry_put(timers, position, entry);
+}
+
+static size_t first_child(const struct timers *timers, size_t position)
+{
+    size_t first = position * CHILDREN + 1;
+    size_t end = first + CHILDREN < timers->count ? first + CHILDREN : timers->count;
+    size_t best = first;
+    for (size_t child = first + 1; child < end; child++) {
+        if (entry_before(&timers->entries[child], &timers->entries[best])) {
+            best = child;
+        }
+    }
+    return best;
+}
+
+static void sift_down(struct timers *timers, size_t position, const struct timer_entry *entry)
+{
+    for (;;) {
+        size_t child = first_child(timers, position);
+        if (child >= timers->count || !entry_before(&timers->entries[child], entry)) {
+            break;
+        }
+        entry_put(timers, position, &timers->entries[child]);
+        position = child;
+    }
+    entry_put(timers, position, entry);
+}
+
+static void sift(struct timers *timers, size_t position, const struct timer_entry *entry)
+{
+    bool is_earlier = position > 0 &&
+                      entry_before(entry, &timers->entries[(position - 1) / CHILDREN]);
+    if (is_earlier) {
+        sift_up(timers, position, entry);
+    } else {
+        sift_down(timers, position, entry);
+    }
+}
+
 void timer_arm(struct core *core, struct timer *timer, int64_t at_us)
 {
     struct timers *timers = &core->timers;
-    timer->at_us = at_us;
-    timer->order = ++timers->sequence << 8 | (timer->order & 0xff);
+    const struct timer_entry entry = {
+        .at_us = at_us, .sequence = ++timers->sequence, .timer = timer};
     if (timer_is_armed(timer)) {
-        drv_heap_update(&timers->heap, &timer->node);
+        sift(timers, timer->position, &entry);
         return;
     }
-    drover_status status = drv_heap_insert(&timers->heap, &timer->node);
-    DRV_ASSERT(status == DROVER_OK); /* the place was reserved */
+    DRV_ASSERT(timers->count < timers->capacity); /* the place was reserved */
+    sift_up(timers, timers->count++, &entry);
 }
 
 void timer_disarm(struct core *core, struct timer *timer)
 {
-    drv_heap_remove(&core->timers.heap, &timer->node);
+    struct timers *timers = &core->timers;
+    if (!timer_is_armed(timer)) {
+        return;
+    }
+    size_t position = timer->position;
+    DRV_ASSERT(position < timers->count && timers->entries[position].timer == timer);
+    timer->position = TIMER_OUT;
+    struct timer_entry last = timers->entries[--timers->count];
+    if (last.timer != timer) {
+        sift(timers, position, &last);
+    }
 }
 
 bool timers_run(struct core *core)
 {
-    for (uint32_t done = 0; done < TIMERS_PER_TICK; done += 1 + core->timers.extra) {
-        struct drv_heap_node *node = drv_heap_min(&core->timers.heap);
-        if (node == NULL) {
+    struct timers *timers = &core->timers;
+    for (uint32_t done = 0; done < TIMERS_PER_TICK; done += 1 + timers->extra) {
+        if (timers_deadline_us(core) > core->now_us || timers->count == 0) {
             return false;
         }
-        struct timer *timer = DRV_CONTAINER_OF(node, struct timer, node);
-        if (timer->at_us > core->now_us) {
-            return false;
-        }
-        drv_heap_remove(&core->timers.heap, node);
-        core->timers.extra = 0;
+        struct timer *timer = timers->entries[0].timer;
+        timer_disarm(core, timer);
+        timers->extra = 0;
         timer_fire(core, timer);
     }
     return timers_deadline_us(core) <= core->now_us;
@@ -92,6 +179,6 @@ bool timers_run(struct core *core)
 
 int64_t timers_deadline_us(const struct core *core)
 {
-    struct drv_heap_node *node = drv_heap_min(&core->timers.heap);
-    return node == NULL ? INT64_MAX : DRV_CONTAINER_OF(node, struct timer, node)->at_us;
+    const struct timers *timers = &core->timers;
+    return timers->count == 0 ? INT64_MAX : timers->entries[0].at_us;
 }

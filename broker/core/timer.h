@@ -7,9 +7,8 @@
 #ifndef CORE_TIMER_H
 #define CORE_TIMER_H
 
-#include "heap.h"
-
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct core;
@@ -27,14 +26,23 @@ enum timer_kind {
     TIMER_KINDS
 };
 
+enum { TIMER_OUT = (1 << 28) - 1 };
+
 struct timer {
-    struct drv_heap_node node;
+    uint32_t position : 28; /* in the heap; TIMER_OUT: not armed */
+    uint32_t kind : 4;      /* enum timer_kind */
+};
+
+/* What is compared lies in the heap itself, so that sifting touches no owner. */
+struct timer_entry {
     int64_t at_us;
-    uint64_t order; /* sequence << 8 | kind */
+    uint64_t sequence; /* of arming */
+    struct timer *timer;
 };
 
 struct timers {
-    struct drv_heap heap;
+    struct timer_entry *entries; /* owned: a heap of four children each, the earliest first */
+    size_t count, capacity;
     size_t reserved;   /* owners that exist */
     uint64_t sequence; /* of arming */
     uint32_t extra;    /* what fired did so much beyond one piece of work */
@@ -53,13 +61,18 @@ void timer_disarm(struct core *core, struct timer *timer);
 
 static inline bool timer_is_armed(const struct timer *timer)
 {
-    return drv_heap_node_is_in(&timer->node);
+    return timer->position != TIMER_OUT;
 }
 
 static inline enum timer_kind timer_kind_of(const struct timer *timer)
 {
-    return (enum timer_kind)(timer->order & 0xff);
+    return (enum timer_kind)timer->kind;
 }
+
+/* When an armed timer is due. */
+int64_t timer_at_us(const struct core *core, const struct timer *timer);
+/* When it was armed, in the order of all arming. */
+uint64_t timer_sequence(const struct core *core, const struct timer *timer);
 
 /* Fires what is due, at most a bounded number; true when more is due. */
 bool timers_run(struct core *core);

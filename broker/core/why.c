@@ -46,7 +46,7 @@ static void why_away(const struct core *core, const struct item *item,
         "leased to worker %.*s, attempt %" PRIu32
         ", which is away: last heard of %.1f s ago, lost in %.1f s unless it comes back",
         STR_ARGS(name), item->unit->attempt, seconds(core->now_us - worker->heard_us),
-        seconds(worker->timer.at_us - core->now_us));
+        seconds(timer_at_us(core, &worker->timer) - core->now_us));
 }
 
 static void why_held(const struct core *core, const struct item *item,
@@ -81,19 +81,19 @@ static void why_held(const struct core *core, const struct item *item,
         heard);
 }
 
-static int64_t due_us(const struct item *item)
+static int64_t due_us(const struct core *core, const struct item *item)
 {
     const struct lease *lease = unit_lease(item->unit);
     const struct timer *timer = lease != NULL && item->index != DROVER_INDEX_NONE
                                     ? &lease->timer
                                     : &item->task->timer;
-    return timer_is_armed(timer) ? timer->at_us : 0;
+    return timer_is_armed(timer) ? timer_at_us(core, timer) : 0;
 }
 
 static void why_delayed(const struct core *core, const struct item *item, struct why *why)
 {
     const struct unit *unit = item->unit;
-    int64_t due = due_us(item);
+    int64_t due = due_us(core, item);
     double left = seconds(due - core->now_us);
     if (unit->failures > 0) {
         say(why, "retry", "retry %u of %" PRIu32 " in %.1f s", (unsigned)unit->failures,

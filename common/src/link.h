@@ -122,6 +122,15 @@ DROVER_MUST_USE drover_status drv_link_receive(struct drv_link *link, const uint
                                                struct drv_message *out_message,
                                                const char **out_reason);
 
+/* The same for a blob whose bytes are borrowed for the lifetime of the message: nothing is kept
+ * by reference, chunks are copied once to where their value is put together. */
+DROVER_MUST_USE drover_status drv_link_receive_bytes(struct drv_link *link, const uint8_t *head,
+                                                     size_t head_len, const uint8_t *blob,
+                                                     size_t blob_len, int64_t now_us,
+                                                     struct drv_arena *arena,
+                                                     struct drv_message *out_message,
+                                                     const char **out_reason);
+
 /* Whether what drv_link_receive was given last was a new message of the other side: contact.
  * One that repeats a number is none: it may come from a side that begins anew. */
 bool drv_link_is_fresh(const struct drv_link *link);

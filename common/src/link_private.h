@@ -149,10 +149,16 @@ DROVER_MUST_USE drover_status link_queue_ack(struct drv_link *link);
 bool link_can_send(const struct drv_link *link);
 void link_outgoing_destroy(struct link_outgoing **outgoing);
 
+struct link_blob {
+    const uint8_t *bytes; /* borrowed */
+    size_t len;
+    struct drv_data *data; /* borrowed: may be kept by reference; NULL: may not */
+};
+
 /* Takes one piece. OK, PROTOCOL, TOO_BIG, NOMEM. */
 DROVER_MUST_USE drover_status link_take_chunk(struct drv_link *link,
                                               const struct drv_chunk *chunk,
-                                              struct drv_data *blob, size_t len,
+                                              const struct link_blob *blob,
                                               const char **out_reason);
 /* drv_transfers.take */
 drover_status link_take_transfer(void *context, uint64_t transfer, uint64_t total,

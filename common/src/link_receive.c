@@ -50,7 +50,7 @@ static void book(struct drv_link *link, const struct drv_message *message, uint6
 /* Reads the fields and sees to what is the link's own business; tells in *out_auto whether
  * there is nothing left to be dealt with. */
 static drover_status take(struct drv_link *link, struct drv_decode *decode,
-                          struct drv_data *blob, size_t blob_len, struct drv_arena *arena,
+                          const struct link_blob *blob, struct drv_arena *arena,
                           struct drv_message *message, bool *out_auto, const char **out_reason)
 {
     const struct drv_transfers transfers = {.take = link_take_transfer, .context = link};
@@ -61,7 +61,7 @@ static drover_status take(struct drv_link *link, struct drv_decode *decode,
     }
     if (message->kind == DRV_CHUNK) {
         *out_auto = true;
-        return link_take_chunk(link, &message->chunk, blob, blob_len, out_reason);
+        return link_take_chunk(link, &message->chunk, blob, out_reason);
     }
     if (message->kind == DRV_CREDIT) {
         link->config.window_out = message->credit.bytes;
@@ -125,18 +125,17 @@ static bool is_last_word(struct drv_link *link, struct drv_decode *decode,
     return true;
 }
 
-drover_status drv_link_receive(struct drv_link *link, const uint8_t *head, size_t head_len,
-                               struct drv_data *blob, size_t blob_len, int64_t now_us,
-                               struct drv_arena *arena, struct drv_message *out_message,
-                               const char **out_reason)
+static drover_status receive(struct drv_link *link, const uint8_t *head, size_t head_len,
+                             const struct link_blob *blob, int64_t now_us,
+                             struct drv_arena *arena, struct drv_message *out_message,
+                             const char **out_reason)
 {
     struct drv_decode decode;
     bool is_duplicate = false;
     bool is_auto = false;
     link_release_taken(link);
     link->is_fresh = false;
-    drover_status status = drv_decode_head(&decode, head, head_len,
-                                           blob == NULL ? NULL : blob->bytes, blob_len,
+    drover_status status = drv_decode_head(&decode, head, head_len, blob->bytes, blob->len,
                                            out_message, out_reason);
     if (status) {
         return status;
@@ -156,7 +155,7 @@ drover_status drv_link_receive(struct drv_link *link, const uint8_t *head, size_
         out_message->kind = (enum drv_kind)0;
         return DROVER_OK;
     }
-    uint64_t charge = drv_kind_is_charged(out_message->kind) ? blob_len : 0;
+    uint64_t charge = drv_kind_is_charged(out_message->kind) ? blob->len : 0;
     if (is_over_window(link, charge)) {
         return refuse(DROVER_PROTOCOL, "far beyond the byte window", out_reason);
     }
@@ -164,7 +163,7 @@ drover_status drv_link_receive(struct drv_link *link, const uint8_t *head, size_
     if (status) {
         return refuse(status, "out of memory", out_reason);
     }
-    status = take(link, &decode, blob, blob_len, arena, out_message, &is_auto, out_reason);
+    status = take(link, &decode, blob, arena, out_message, &is_auto, out_reason);
     if (status && status != DROVER_UNSUPPORTED) {
         return status;
     }
@@ -174,4 +173,23 @@ drover_status drv_link_receive(struct drv_link *link, const uint8_t *head, size_
         out_message->kind = (enum drv_kind)0;
     }
     return status;
+}
+
+drover_status drv_link_receive(struct drv_link *link, const uint8_t *head, size_t head_len,
+                               struct drv_data *blob, size_t blob_len, int64_t now_us,
+                               struct drv_arena *arena, struct drv_message *out_message,
+                               const char **out_reason)
+{
+    const struct link_blob whole = {
+        .bytes = blob == NULL ? NULL : blob->bytes, .len = blob_len, .data = blob};
+    return receive(link, head, head_len, &whole, now_us, arena, out_message, out_reason);
+}
+
+drover_status drv_link_receive_bytes(struct drv_link *link, const uint8_t *head,
+                                     size_t head_len, const uint8_t *blob, size_t blob_len,
+                                     int64_t now_us, struct drv_arena *arena,
+                                     struct drv_message *out_message, const char **out_reason)
+{
+    const struct link_blob borrowed = {.bytes = blob, .len = blob_len};
+    return receive(link, head, head_len, &borrowed, now_us, arena, out_message, out_reason);
 }

@@ -6,6 +6,8 @@
  */
 #include "link_private.h"
 
+#include <stdlib.h>
+
 static drover_status refuse(drover_status status, const char *reason, const char **out_reason)
 {
     if (out_reason != NULL) {
@@ -43,7 +45,8 @@ static struct link_incoming *begin(struct drv_link *link, const struct drv_chunk
     return slot;
 }
 
-/* Makes room for len more bytes. */
+/* Makes room for len more bytes. Nobody else has a reference, and the system moves the pages of
+ * large blocks, not their bytes. */
 static drover_status grow(struct link_incoming *slot, size_t len)
 {
     uint64_t need = slot->received + len;
@@ -51,37 +54,37 @@ static drover_status grow(struct link_incoming *slot, size_t len)
         return DROVER_OK;
     }
     uint64_t capacity = need > slot->total / 2 ? slot->total : need * 2;
-    struct drv_data *data = NULL;
-    drover_status status = drv_data_new((size_t)capacity, &data);
-    if (status) {
-        return status;
+    if (slot->data == NULL) {
+        return drv_data_new((size_t)capacity, &slot->data);
     }
-    if (slot->data != NULL) {
-        memcpy(data->bytes, slot->data->bytes, (size_t)slot->received);
+    struct drv_data *data = realloc(slot->data, sizeof *data + (size_t)capacity);
+    if (data == NULL) {
+        return DROVER_NOMEM;
     }
-    drv_data_unref(&slot->data);
+    data->len = (size_t)capacity;
     slot->data = data;
     return DROVER_OK;
 }
 
-static drover_status append(struct link_incoming *slot, struct drv_data *blob, size_t len)
+static drover_status append(struct link_incoming *slot, const struct link_blob *blob)
 {
-    if (len == slot->total && blob->len == len) {
-        slot->data = drv_data_ref(blob); /* the whole value: no copy */
+    if (blob->data != NULL && blob->len == slot->total && blob->data->len == blob->len) {
+        slot->data = drv_data_ref(blob->data); /* the whole value: no copy */
     } else {
-        drover_status status = grow(slot, len);
+        drover_status status = grow(slot, blob->len);
         if (status) {
             return status;
         }
-        memcpy(slot->data->bytes + slot->received, blob->bytes, len);
+        memcpy(slot->data->bytes + slot->received, blob->bytes, blob->len);
     }
-    slot->received += len;
+    slot->received += blob->len;
     return DROVER_OK;
 }
 
 drover_status link_take_chunk(struct drv_link *link, const struct drv_chunk *chunk,
-                              struct drv_data *blob, size_t len, const char **out_reason)
+                              const struct link_blob *blob, const char **out_reason)
 {
+    size_t len = blob->len;
     if (chunk->total > DRV_PAYLOAD_MAX) {
         return refuse(DROVER_TOO_BIG, "transfer longer than payload_max", out_reason);
     }
@@ -99,7 +102,7 @@ drover_status link_take_chunk(struct drv_link *link, const struct drv_chunk *chu
         len > slot->total - slot->received) {
         return refuse(DROVER_PROTOCOL, "chunk does not continue its transfer", out_reason);
     }
-    drover_status status = append(slot, blob, len);
+    drover_status status = append(slot, blob);
     return status ? refuse(status, "out of memory", out_reason) : DROVER_OK;
 }
 

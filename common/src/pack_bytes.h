@@ -31,13 +31,31 @@ static inline void drv_pack_took(struct drv_pack *pack, size_t len)
     buffer->bytes[buffer->len] = '\0';
 }
 
-/* A type and a big-endian number of so many bytes behind it. */
+/* A type and a big-endian number of so many bytes behind it; written out, so that compilers
+ * make one store of each. */
 static inline size_t drv_put_head_bytes(uint8_t *at, uint8_t type, uint64_t number,
                                         unsigned width)
 {
     at[0] = type;
-    for (unsigned i = 0; i < width; i++) {
-        at[width - i] = (uint8_t)(number >> (8 * i));
+    if (width == 1) {
+        at[1] = (uint8_t)number;
+    } else if (width == 2) {
+        at[1] = (uint8_t)(number >> 8);
+        at[2] = (uint8_t)number;
+    } else if (width == 4) {
+        at[1] = (uint8_t)(number >> 24);
+        at[2] = (uint8_t)(number >> 16);
+        at[3] = (uint8_t)(number >> 8);
+        at[4] = (uint8_t)number;
+    } else {
+        at[1] = (uint8_t)(number >> 56);
+        at[2] = (uint8_t)(number >> 48);
+        at[3] = (uint8_t)(number >> 40);
+        at[4] = (uint8_t)(number >> 32);
+        at[5] = (uint8_t)(number >> 24);
+        at[6] = (uint8_t)(number >> 16);
+        at[7] = (uint8_t)(number >> 8);
+        at[8] = (uint8_t)number;
     }
     return 1 + width;
 }

@@ -46,13 +46,38 @@ static const struct form forms[32] = {
     {DRV_TYPE_MAP, 2, 0},  {DRV_TYPE_MAP, 4, 0},
 };
 
-static inline uint64_t big_endian(const uint8_t *bytes, unsigned width)
+/* Written out, so that compilers make one load of each. */
+static inline uint64_t big_endian_2(const uint8_t *at)
 {
-    uint64_t number = 0;
-    for (unsigned i = 0; i < width; i++) {
-        number = number << 8 | bytes[i];
+    return (uint64_t)at[0] << 8 | at[1];
+}
+
+static inline uint64_t big_endian_4(const uint8_t *at)
+{
+    return (uint64_t)at[0] << 24 | (uint64_t)at[1] << 16 | (uint64_t)at[2] << 8 | at[3];
+}
+
+static inline uint64_t big_endian_8(const uint8_t *at)
+{
+    return (uint64_t)at[0] << 56 | (uint64_t)at[1] << 48 | (uint64_t)at[2] << 40 |
+           (uint64_t)at[3] << 32 | (uint64_t)at[4] << 24 | (uint64_t)at[5] << 16 |
+           (uint64_t)at[6] << 8 | at[7];
+}
+
+static inline uint64_t big_endian(const uint8_t *at, unsigned width)
+{
+    switch (width) {
+    case 1:
+        return at[0];
+    case 2:
+        return big_endian_2(at);
+    case 4:
+        return big_endian_4(at);
+    case 8:
+        return big_endian_8(at);
+    default:
+        return 0;
     }
-    return number;
 }
 
 /* The one-byte heads: small integers, short strings, arrays and maps. */
@@ -156,132 +181,85 @@ static const uint8_t plain_sizes[256] = {
 #undef ZEROS_16
 };
 
-/* The size of the value at `at` (not the end) if that is easily told; short bins are, too. */
-static inline size_t plain_size(const uint8_t *at, const uint8_t *end)
+/* The size of the value that begins with this byte, if that is easily told; 0 otherwise. */
+static inline size_t plain_size(const uint8_t *at, size_t room)
 {
     size_t size = plain_sizes[*at];
-    if (size == 0 && *at == 0xc4 && end - at > 1) {
-        size = 2 + (size_t)at[1];
+    if (size == 0 && *at == 0xc4 && room > 1) {
+        size = 2 + (size_t)at[1]; /* a short bin */
     }
     return size;
 }
 
-/* What is left to be seen: values at each level, and nodes in all. */
-struct validation {
-    const uint8_t *at;
-    const uint8_t *end;
-    uint32_t nodes; /* that may still come */
-    uint32_t depth;
-    uint64_t left[DRV_VALIDATE_DEPTH_MAX + 1];
-};
-
-/* Values of one level one after the other, up to one that needs a look. */
-static inline drover_status validate_plain(struct validation *validation)
+/* What begins with a head that needs a look: its size but for what it holds, and how many
+ * values that is. */
+static drover_status validate_token(const uint8_t *at, const uint8_t *end, size_t *out_size,
+                                    uint64_t *out_children, bool *out_is_outer)
 {
-    const uint8_t *at = validation->at;
-    const uint8_t *end = validation->end;
-    uint64_t left = validation->left[validation->depth];
-    uint32_t nodes = validation->nodes;
-    drover_status status = DROVER_OK;
-    while (left > 0) {
-        size_t size = at == end ? SIZE_MAX : plain_size(at, end);
-        if (size > (size_t)(end - at)) {
-            status = DROVER_MALFORMED;
-            break;
-        }
-        if (size == 0) {
-            break;
-        }
-        if (nodes-- == 0) {
-            status = DROVER_LIMIT;
-            break;
-        }
-        at += size;
-        left--;
+    struct token token;
+    const uint8_t *next = at;
+    if (!token_read(&next, end, &token)) {
+        return DROVER_MALFORMED;
     }
-    validation->at = at;
-    validation->nodes = nodes;
-    validation->left[validation->depth] = left;
-    return status;
-}
-
-/* Goes into an array or map: so many values follow. */
-static inline drover_status validate_enter(struct validation *validation, uint64_t children,
-                                           uint32_t depth_max)
-{
-    if (children > (uint64_t)(validation->end - validation->at)) {
-        return DROVER_MALFORMED; /* each takes a byte at least */
+    if (token.type == DRV_TYPE_STR && !drv_utf8_is_valid(token.body, (size_t)token.number)) {
+        return DROVER_MALFORMED;
     }
-    if (validation->depth == depth_max) {
-        return DROVER_LIMIT;
-    }
-    validation->left[++validation->depth] = children;
+    *out_size = (size_t)(next - at);
+    *out_children = token_children(&token);
+    *out_is_outer = token.type == DRV_TYPE_ARRAY || token.type == DRV_TYPE_MAP;
     return DROVER_OK;
 }
 
-/* One value that needs a look: a text, or something with values inside. */
-static drover_status validate_token(struct validation *validation, uint32_t depth_max)
-{
-    struct token token;
-    const uint8_t *at = validation->at;
-    if (!token_read(&at, validation->end, &token)) {
-        return DROVER_MALFORMED;
-    }
-    if (validation->nodes-- == 0) {
-        return DROVER_LIMIT;
-    }
-    validation->at = at;
-    validation->left[validation->depth]--;
-    if (token.type == DRV_TYPE_STR) {
-        bool is_valid = drv_utf8_is_valid(token.body, (size_t)token.number);
-        return is_valid ? DROVER_OK : DROVER_MALFORMED;
-    }
-    if (token.type != DRV_TYPE_ARRAY && token.type != DRV_TYPE_MAP) {
-        return DROVER_OK;
-    }
-    return validate_enter(validation, token_children(&token), depth_max);
-}
-
-/* The same; short arrays, which most such values are, quickly. */
-static inline drover_status validate_one(struct validation *validation, uint32_t depth_max)
-{
-    uint8_t lead = *validation->at;
-    if ((lead & 0xf0) != 0x90) {
-        return validate_token(validation, depth_max);
-    }
-    if (validation->nodes-- == 0) {
-        return DROVER_LIMIT;
-    }
-    validation->at++;
-    validation->left[validation->depth]--;
-    return validate_enter(validation, lead & 0x0fU, depth_max);
-}
-
+/* One loop, so that all of its state is in registers: every message goes through it. */
 drover_status drv_validate(const uint8_t *bytes, size_t len,
                            const struct drv_validate_limits *limits)
 {
     DRV_ASSERT(limits->depth <= DRV_VALIDATE_DEPTH_MAX);
-    struct validation validation;
-    validation.at = bytes;
-    validation.end = len == 0 ? bytes : bytes + len;
-    validation.nodes = limits->nodes;
-    validation.depth = 0;
-    validation.left[0] = 1;
-    for (;;) {
-        drover_status status = validate_plain(&validation);
-        if (status) {
-            return status;
+    const uint8_t *at = bytes;
+    size_t room = len;
+    uint32_t nodes = limits->nodes;
+    uint32_t depth = 0;
+    uint64_t outer[DRV_VALIDATE_DEPTH_MAX + 1]; /* values to come at the levels around */
+    uint64_t left = 1;                          /* and at this one */
+    for (;; left--) {
+        while (left == 0) {
+            if (depth == 0) {
+                return room == 0 ? DROVER_OK : DROVER_MALFORMED;
+            }
+            left = outer[--depth];
         }
-        if (validation.left[validation.depth] > 0) {
-            status = validate_one(&validation, limits->depth);
+        size_t size = room == 0 ? SIZE_MAX : plain_size(at, room);
+        if (size > room) {
+            return DROVER_MALFORMED;
+        }
+        uint64_t children = 0;
+        bool is_outer = false;
+        if (size == 0 && (*at & 0xf0) == 0x90) {
+            size = 1;
+            is_outer = true;
+            children = *at & 0x0fU;
+        } else if (size == 0) {
+            drover_status status = validate_token(at, at + room, &size, &children, &is_outer);
             if (status) {
                 return status;
             }
-        } else if (validation.depth == 0) {
-            return validation.at == validation.end ? DROVER_OK : DROVER_MALFORMED;
-        } else {
-            validation.depth--;
         }
+        if (nodes-- == 0) {
+            return DROVER_LIMIT;
+        }
+        at += size;
+        room -= size;
+        if (!is_outer) {
+            continue;
+        }
+        if (children > room) {
+            return DROVER_MALFORMED; /* each takes a byte at least */
+        }
+        if (depth == limits->depth) {
+            return DROVER_LIMIT;
+        }
+        outer[depth++] = left - 1;
+        left = children + 1;
     }
 }
 
@@ -331,10 +309,7 @@ uint64_t drv_cursor_uint_slow(struct drv_cursor *cursor)
         ptrdiff_t width = (ptrdiff_t)1 << (*at & 3);
         if (cursor->end - at > width) {
             cursor->at += 1 + width;
-            return width == 1   ? at[1]
-                   : width == 2 ? big_endian(at + 1, 2)
-                   : width == 4 ? big_endian(at + 1, 4)
-                                : big_endian(at + 1, 8);
+            return big_endian(at + 1, (unsigned)width);
         }
     }
     struct token token;
