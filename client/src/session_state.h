@@ -110,6 +110,9 @@ struct drv_session {
     /* watches */
     struct drv_table watches;      /* by (id, index) */
     uint64_t watches_ended;        /* how many have left it */
+    size_t element_watches;        /* of elements, among them */
+    struct drv_watch *array;       /* whose element came last; NULL: none, or not known */
+    uint64_t array_at;             /* it is known while watches_ended is this */
     struct drv_list dirty;         /* to be asked */
     struct drv_list unwatched;     /* to be told; not in the table any more */
     struct drv_list spare_watches; /* memory for the next ones, by dirty */

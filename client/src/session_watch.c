@@ -122,6 +122,7 @@ static drover_status ensure(struct drv_session *session, const drover_id *id, ui
         watch_free(session, watch);
         return status;
     }
+    session->element_watches += index != DROVER_INDEX_NONE;
     *out_watch = watch;
     return DROVER_OK;
 }
@@ -183,6 +184,7 @@ static void drop(struct drv_session *session, struct drv_watch *watch)
 {
     drv_list_remove(&watch->dirty);
     session->watches_ended++;
+    session->element_watches -= watch->key.index != DROVER_INDEX_NONE;
     drv_table_remove_entry(&session->watches, watch->hash, watch);
 }
 
@@ -435,12 +437,35 @@ static void give_element(struct drv_watch *array, drover_outcome *outcome)
     }
 }
 
+/* Who watches this very task or element; elements of a map are watched by their array. */
+static struct drv_watch *watch_for(const struct drv_session *session,
+                                   const struct drv_outcome *entry)
+{
+    bool is_element = entry->index != DROVER_INDEX_NONE;
+    return is_element && session->element_watches == 0
+               ? NULL
+               : find(session, &entry->id, entry->index);
+}
+
+/* Who watches the array of this element: mostly the one of the element before. */
+static struct drv_watch *array_for(struct drv_session *session, const struct drv_outcome *entry)
+{
+    const struct drv_watch *last = session->array;
+    if (entry->index == DROVER_INDEX_NONE) {
+        return NULL;
+    }
+    if (last == NULL || session->array_at != session->watches_ended ||
+        !drover_id_equal(&last->key.id, &entry->id)) {
+        session->array = find(session, &entry->id, DROVER_INDEX_NONE);
+        session->array_at = session->watches_ended;
+    }
+    return session->array;
+}
+
 static void take(struct drv_session *session, struct drv_watch *watch,
                  const struct drv_outcome *entry)
 {
-    struct drv_watch *array = entry->index == DROVER_INDEX_NONE
-                                  ? NULL
-                                  : find(session, &entry->id, DROVER_INDEX_NONE);
+    struct drv_watch *array = array_for(session, entry);
     if (watch != NULL && must_ask_again(watch, entry)) {
         watch->was_states = false;
         mark_dirty(session, watch);
@@ -478,7 +503,7 @@ static void look_up(const struct drv_session *session, const struct drv_outcome 
                     size_t count, struct lookup *out_lookup)
 {
     for (size_t i = 0; i < count; i++) {
-        struct drv_watch *watch = find(session, &entries[i].id, entries[i].index);
+        struct drv_watch *watch = watch_for(session, &entries[i]);
         out_lookup->watches[i] = watch;
         if (watch != NULL) {
             const char *watcher = (const char *)watch->watchers.next;
@@ -507,8 +532,8 @@ static void take_some(struct drv_session *session, const struct drv_outcome *ent
     look_up(session, entries, count, &lookup);
     for (size_t i = 0; i < count; i++) {
         struct drv_watch *watch = lookup.watches[i];
-        if (session->watches_ended != lookup.ended || is_twice(&lookup, i)) {
-            watch = find(session, &entries[i].id, entries[i].index);
+        if (session->watches_ended != lookup.ended || (watch != NULL && is_twice(&lookup, i))) {
+            watch = watch_for(session, &entries[i]);
         }
         uint64_t before = session->watches_ended;
         if (drover_state_is_terminal((drover_state)entries[i].state)) {
