@@ -58,6 +58,14 @@ DROVER_MUST_USE drover_status drv_draft_init(drover_client *client, struct drv_d
                                              const drover_submit_options *options);
 void drv_draft_fini(struct drv_draft *draft);
 
+/* It is done, unless it was before: with the outcome (borrowed), or why there is none. The lock
+ * is held, as in what follows. */
+void drv_future_complete(struct drover_future *future, drover_status status,
+                         drover_outcome *outcome);
+
+/* Has its callback run. */
+void drv_future_queue_callback(struct drover_future *future);
+
 /* Submits a draft (its payload is taken). The lock is held. OK, INVALID (type), NOMEM. */
 DROVER_MUST_USE drover_status drv_future_submit(drover_client *client, const char *type,
                                                 struct drv_draft *draft,

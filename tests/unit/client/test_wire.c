@@ -13,7 +13,9 @@
 #include <drover/client.h>
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <zmq.h>
 
 #define SOON 20000
@@ -43,6 +45,8 @@ struct fake {
     atomic_int hellos;
     atomic_int submits;
     atomic_bool is_cancelled; /* and forgotten by who waited for it */
+    atomic_bool withholds; /* submits are taken and never answered */
+    sem_t taken;           /* posted for every task that came then */
 
     /* the thread's own */
     struct drv_link *link;
@@ -184,10 +188,21 @@ static void take_watch(struct fake *fake, const struct drv_message *message)
     say_reply(fake, message->request.req, is_known ? DROVER_OK : DROVER_UNKNOWN);
 }
 
+static void keep_submit(struct fake *fake, const struct drv_submit *submit)
+{
+    for (size_t i = 0; i < submit->group_count; i++) {
+        for (size_t k = 0; k < submit->groups[i].entry_count; k++) {
+            (void)sem_post(&fake->taken);
+        }
+    }
+}
+
 static void answer(struct fake *fake, const struct drv_message *message)
 {
     struct drv_message reply = {.kind = DRV_HEARTBEAT};
-    if (message->kind == DRV_CANCEL) {
+    if (message->kind == DRV_SUBMIT && atomic_load(&fake->withholds)) {
+        keep_submit(fake, &message->submit);
+    } else if (message->kind == DRV_CANCEL) {
         take_cancel(fake, message);
     } else if (message->kind == DRV_WATCH) {
         take_watch(fake, message);
@@ -323,6 +338,7 @@ static void fake_start(struct fake *fake)
     int linger = 0;
     memset(fake, 0, sizeof(*fake));
     fake->epoch = 7;
+    assert_int_equal(sem_init(&fake->taken, 0, 0), 0);
     drv_arena_init(&fake->arena, 4096);
     fake->context = zmq_ctx_new();
     fake->router = zmq_socket(fake->context, ZMQ_ROUTER);
@@ -337,6 +353,7 @@ static void fake_stop(struct fake *fake)
     atomic_store(&fake->stop, true);
     (void)pthread_join(fake->thread, NULL);
     drv_link_destroy(&fake->link);
+    (void)sem_destroy(&fake->taken);
     drv_arena_fini(&fake->arena);
     (void)zmq_close(fake->router);
     (void)zmq_ctx_term(fake->context);
@@ -523,6 +540,99 @@ static void test_client_words_are_of_the_last_failure(void **state)
     fake_stop(&fake);
 }
 
+/* Waits until the broker has so many more tasks. */
+static void expect_taken(struct fake *fake, int count)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += SOON / 1000;
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(sem_timedwait(&fake->taken, &until), 0);
+    }
+}
+
+/* What gathers behind an unanswered submit leaves though nobody waits, answers or submits. */
+static void test_client_submits_leave_while_nobody_waits(void **state)
+{
+    struct fake fake;
+    drover_future *futures[5];
+    fake_start(&fake);
+    drover_client *client = open_client(&fake);
+    atomic_store(&fake.withholds, true);
+    assert_ok(drover_submit_future(client, "echo", NULL, NULL, &futures[0]));
+    expect_taken(&fake, 1); /* at once, as there was nothing to wait for */
+    for (size_t i = 1; i < 5; i++) {
+        assert_ok(drover_submit_future(client, "echo", NULL, NULL, &futures[i]));
+    }
+    expect_taken(&fake, 4);
+    for (size_t i = 0; i < 5; i++) {
+        assert_false(drover_future_is_done(futures[i]));
+        drover_future_destroy(&futures[i]);
+    }
+    drover_client_close(&client);
+    fake_stop(&fake);
+}
+
+struct waiter {
+    drover_client *client;
+    drover_future *future;
+    drover_status status;
+};
+
+static void *wait_for_it(void *context)
+{
+    struct waiter *waiter = context;
+    waiter->status = drover_future_wait(waiter->future, SOON);
+    return NULL;
+}
+
+/* So it does while another thread sleeps in a wait of its own. */
+static void test_client_submits_leave_while_another_thread_waits(void **state)
+{
+    struct fake fake;
+    struct waiter waiter = {.status = DROVER_OK};
+    drover_future *futures[5];
+    pthread_t thread;
+    fake_start(&fake);
+    drover_client *client = open_client(&fake);
+    waiter.client = client;
+    atomic_store(&fake.withholds, true);
+    assert_ok(drover_submit_future(client, "echo", NULL, NULL, &waiter.future));
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_it, &waiter), 0);
+    expect_taken(&fake, 1);
+    for (size_t i = 0; i < 5; i++) {
+        assert_ok(drover_submit_future(client, "echo", NULL, NULL, &futures[i]));
+    }
+    expect_taken(&fake, 5);
+    for (size_t i = 0; i < 5; i++) {
+        drover_future_destroy(&futures[i]);
+    }
+    assert_ok(drover_future_cancel(waiter.future));
+    drover_client_close(&client); /* ends the wait */
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(waiter.status, DROVER_CLOSED);
+    fake_stop(&fake);
+}
+
+/* Enough for a message leaves without a wait, at once and together. */
+static void test_client_full_messages_leave_at_once(void **state)
+{
+    enum { COUNT = 1000 };
+    struct fake fake;
+    drover_completions *completions = NULL;
+    fake_start(&fake);
+    drover_client *client = open_client(&fake);
+    atomic_store(&fake.withholds, true);
+    assert_ok(drover_completions_new(client, DROVER_COMPLETIONS_VALUES, &completions));
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_ok(drover_completions_submit(completions, "echo", NULL, NULL, NULL));
+    }
+    expect_taken(&fake, COUNT);
+    drover_completions_destroy(&completions);
+    drover_client_close(&client);
+    fake_stop(&fake);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_client_takes_results_once),
     cmocka_unit_test(test_client_survives_bad_connections),
@@ -533,6 +643,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_client_cancel_that_was_answered_survives_a_restart),
     cmocka_unit_test(test_client_deadline_holds_in_silence),
     cmocka_unit_test(test_client_words_are_of_the_last_failure),
+    cmocka_unit_test(test_client_submits_leave_while_nobody_waits),
+    cmocka_unit_test(test_client_submits_leave_while_another_thread_waits),
+    cmocka_unit_test(test_client_full_messages_leave_at_once),
 };
 
 TEST_MAIN(tests)
