@@ -121,6 +121,38 @@ static drover_status open_signals(struct server *server, struct drv_problem *pro
     return DROVER_OK;
 }
 
+/* Where the last life ended, if a task brought it down. The broker can do without. */
+static void open_hand(struct server *server, const char *directory)
+{
+    struct core_hand crashed = {.is_held = 0};
+    struct drv_problem problem = {""};
+    char text[DROVER_ID_TEXT_LEN + 1];
+    if (hand_open(directory, &server->hand, &crashed, &problem) != DROVER_OK) {
+        drv_log_warn(server->log, "a task that crashes the broker will not be known",
+                     drv_log_str("why", problem.text));
+    } else if (crashed.is_held != 0) {
+        drover_id_format(&crashed.id, text);
+        drv_log_warn(server->log, "the broker ended with this task in hand",
+                     drv_log_str("task", text), drv_log_int("index", (int32_t)crashed.index));
+    }
+}
+
+static void set_aside(struct server *server)
+{
+    for (size_t i = 0; server->hand != NULL && i < HAND_SUSPECTS_MAX; i++) {
+        const struct hand_suspect *suspect = &server->hand->suspects[i];
+        char text[DROVER_ID_TEXT_LEN + 1];
+        if (suspect->crashes >= HAND_CRASHES_MAX) {
+            drover_id_format(&suspect->id, text);
+            drv_log_error(server->log, "task set aside: the broker crashed with it in hand",
+                          drv_log_str("task", text),
+                          drv_log_int("index", (int32_t)suspect->index),
+                          drv_log_uint("times", suspect->crashes));
+            core_set_aside(server->core, &suspect->id, suspect->index, now_us());
+        }
+    }
+}
+
 static drover_status open_store(struct server *server, struct drv_problem *problem)
 {
     const struct settings *settings = &server->settings;
@@ -133,7 +165,11 @@ static drover_status open_store(struct server *server, struct drv_problem *probl
         return status;
     }
     const struct store_journal_config config = {.directory = path};
-    return store_journal_new(&config, &server->store, problem);
+    status = store_journal_new(&config, &server->store, problem);
+    if (status == DROVER_OK) {
+        open_hand(server, path);
+    }
+    return status;
 }
 
 static drover_status make_core(struct server *server, uint64_t seed,
@@ -142,6 +178,7 @@ static drover_status make_core(struct server *server, uint64_t seed,
     struct core_config *config = &server->settings.core;
     config->seed = seed;
     config->salt = store_salt(server->store) != 0 ? store_salt(server->store) : seed;
+    config->hand = server->hand == NULL ? NULL : &server->hand->task;
     config->software = "drover " DROVER_VERSION_STRING;
     config->store_name = store_name(server->store);
     config->durability_max = store_durability_max(server->store);
@@ -171,6 +208,7 @@ static drover_status recover(struct server *server, struct drv_problem *problem)
     uint64_t epoch = store_epoch(server->store);
     server->settings.core.epoch = epoch != 0 ? epoch : drv_clock_wall_ms();
     core_set_epoch(server->core, server->settings.core.epoch);
+    set_aside(server);
     server->recovery_us = now_us() - begin_us;
     return DROVER_OK;
 }
@@ -249,6 +287,7 @@ void server_destroy(struct server **server)
         (void)zmq_ctx_term(s->context);
     }
     core_destroy(&s->core);
+    hand_close(&s->hand, s->stop);
     store_destroy(&s->store);
     drv_arena_fini(&s->arena);
     if (s->signal_fd >= 0) {

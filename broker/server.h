@@ -23,6 +23,7 @@
 #include "connection.h"
 #include "core.h"
 #include "gate.h"
+#include "hand_page.h"
 #include "log.h"
 #include "problem.h"
 #include "self.h"
@@ -53,8 +54,9 @@ enum {
 struct server {
     const struct drv_log *log; /* borrowed */
     struct settings settings;
-    struct core *core;   /* owned */
-    struct store *store; /* owned */
+    struct core *core;      /* owned */
+    struct store *store;    /* owned */
+    struct hand_page *hand; /* mapped; NULL: nothing is kept */
     struct store_recovery recovery;
     int64_t recovery_us; /* how long it took */
     struct gate gate;

@@ -1,4 +1,5 @@
 #include "broker.h"
+#include "hand.h"
 
 #include "check.h"
 #include "handlers.h"
@@ -384,7 +385,7 @@ static void step_blocked(struct core *core, struct peer *peer)
     }
 }
 
-static void step(struct core *core, const struct core_event *event)
+static void step_event(struct core *core, const struct core_event *event)
 {
     if (event->kind == CORE_EVENT_MESSAGE) {
         step_message(core, event);
@@ -420,8 +421,9 @@ static void step(struct core *core, const struct core_event *event)
 void core_step(struct core *core, const struct core_event *event, int64_t now_us)
 {
     core->now_us = now_us > core->now_us ? now_us : core->now_us;
-    step(core, event);
+    step_event(core, event);
     workers_settle(core);
+    hand_put_down(core);
 }
 
 /* How long to wait before memory is asked for again. */
@@ -440,6 +442,7 @@ int64_t core_tick(struct core *core, int64_t now_us)
     retention_enforce(core);
     save_flush(core);
     peers_flush(core);
+    hand_put_down(core);
     if (core->wants_tick) {
         return core->now_us;
     }

@@ -59,7 +59,9 @@ struct core {
     bool is_reattach_open;
     uint32_t awaited; /* workers of an earlier life that have not come back */
     bool is_draining;
-    bool is_full; /* the store is */
+    bool is_full;                    /* the store is */
+    drover_id aside[CORE_ASIDE_MAX]; /* tasks that were set aside (hand.h) */
+    size_t aside_count;
     struct drv_list sweeps;
 
     /* registries */

@@ -360,7 +360,7 @@ static void check_task(struct check *check, const struct task *task)
 {
     tally_of(check, &check->specs, task->spec)->references++;
     check_timer(check, &task->timer, TIMER_TASK);
-    expect(check, task_find(check->core, &task->id) == task, "a task is not found by its id");
+    expect(check, task_peek(check->core, &task->id) == task, "a task is not found by its id");
     if (task_is_array(task)) {
         check_whole_array(check, task);
         return;

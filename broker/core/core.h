@@ -51,6 +51,15 @@ struct core_defects {
     bool forget_reply;        /* promise 4: replies are not kept over a restart */
 };
 
+/* The task that is being handled, told where it can be read after a crash (hand.h). */
+struct core_hand {
+    drover_id id;
+    uint32_t index;
+    uint32_t is_held; /* 0: none is */
+};
+
+enum { CORE_ASIDE_MAX = 16 }; /* tasks set aside; more are not noticed when they come again */
+
 struct core_config {
     uint64_t seed;
     uint64_t salt; /* secret of the store: the same in all its lives */
@@ -89,6 +98,7 @@ struct core_config {
     int64_t
         prefetch_run_us; /* types whose mean run time is longer are never prefetched: 10 ms */
     bool tells_records; /* CORE_RECORD effects are wanted; false: nobody follows them */
+    struct core_hand *hand; /* borrowed for the core's life; NULL: nobody wants to know */
     struct core_defects defects;
 };
 
@@ -244,6 +254,11 @@ void core_set_epoch(struct core *core, uint64_t epoch);
 
 /* The store is full: new work is refused as busy, what ends work goes on. */
 void core_set_full(struct core *core, bool is_full);
+
+/* The broker has crashed more than once with this task in hand: it ends as failed, if it is
+ * there, and is refused when it is submitted again. Before the first step, after
+ * core_restore_end. */
+void core_set_aside(struct core *core, const drover_id *id, uint32_t index, int64_t now_us);
 
 /* The broker itself did not run for longer than it ever waits (stopped, suspended, starved):
  * the silence of workers meanwhile costs none of them its leases. */

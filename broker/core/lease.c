@@ -1,6 +1,7 @@
 #include "lease.h"
 
 #include "broker.h"
+#include "hand.h"
 #include "check.h"
 
 #include <stdlib.h>
@@ -76,6 +77,7 @@ void leases_fini(struct core *core)
 struct lease *lease_new(struct core *core, const struct item *item)
 {
     DRV_ASSERT(item->unit->lease == NULL);
+    hand_take(core, &item->task->id, item->index);
     struct lease *lease = slab_alloc(&core->lease_slab);
     if (lease == NULL) {
         return NULL;

@@ -6,6 +6,7 @@
  */
 #include "admit.h"
 #include "broker.h"
+#include "hand.h"
 #include "handlers.h"
 
 static drover_status submit_new(struct core *core, struct session *session,
@@ -96,6 +97,9 @@ static void submit_entry(struct core *core, struct reply *reply, size_t position
     if (drover_id_is_zero(&entry->id)) {
         status = DROVER_INVALID;
         text = "the task has no id";
+    } else if (task == NULL && hand_is_aside(core, &entry->id)) {
+        status = DROVER_REFUSED;
+        text = "the broker crashed more than once with this task in hand";
     } else if (task != NULL && !admission->is_busy) {
         status = submit_again(core, session, task, entry, spec, admission);
         text = status == DROVER_CONFLICT ? "there is another task with this id" : NULL;

@@ -1,6 +1,7 @@
 #include "restore.h"
 
 #include "broker.h"
+#include "hand.h"
 #include "check.h"
 
 #include <stdlib.h>
@@ -222,6 +223,7 @@ drover_status core_restore_end(struct core *core, int64_t now_us, const char **o
     }
     drover_status status = restore_verdict(core->restore, restore_finish(core->restore),
                                            out_text);
+    hand_put_down(core);
     if (status == DROVER_OK) {
         core->effects.count = 0;
         restore_free(core);

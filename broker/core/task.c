@@ -2,6 +2,7 @@
 
 #include "backoff.h"
 #include "broker.h"
+#include "hand.h"
 #include "check.h"
 
 /* --- finding ----------------------------------------------------------------------------- */
@@ -21,9 +22,15 @@ static uint64_t task_hash(const struct core *core, const drover_id *id)
     return drv_table_hash(&core->tasks, id->bytes, sizeof id->bytes);
 }
 
-struct task *task_find(const struct core *core, const drover_id *id)
+struct task *task_peek(const struct core *core, const drover_id *id)
 {
     return drv_table_find(&core->tasks, task_hash(core, id), id);
+}
+
+struct task *task_find(const struct core *core, const drover_id *id)
+{
+    hand_take(core, id, DROVER_INDEX_NONE);
+    return task_peek(core, id);
 }
 
 struct item item_of_task(struct task *task)
@@ -45,6 +52,7 @@ bool item_find(const struct core *core, const drover_id *id, uint32_t index,
     if (!task_is_array(task) || array_element(task->array, index) == NULL) {
         return false;
     }
+    hand_take(core, id, index);
     *out_item = array_item(task->array, index);
     return true;
 }
@@ -360,6 +368,7 @@ static void item_due(struct core *core, const struct item *item)
 
 void task_due(struct core *core, struct task *task)
 {
+    hand_take(core, &task->id, DROVER_INDEX_NONE);
     if (unit_is_terminal(&task->unit)) {
         task_outlived(core, task);
         return;
@@ -371,5 +380,6 @@ void task_due(struct core *core, struct task *task)
 void lease_due(struct core *core, struct lease *lease)
 {
     struct item item = lease_item(lease);
+    hand_take(core, &item.task->id, item.index);
     item_due(core, &item);
 }

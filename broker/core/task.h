@@ -170,6 +170,8 @@ static inline bool task_is_array(const struct task *task)
 
 /* --- finding --- */
 struct task *task_find(const struct core *core, const drover_id *id);
+/* The same without taking it in hand (hand.h). */
+struct task *task_peek(const struct core *core, const drover_id *id);
 /* False when there is no such task or element. index NONE of an array gives the whole. */
 bool item_find(const struct core *core, const drover_id *id, uint32_t index,
                struct item *out_item);

@@ -2,6 +2,7 @@
 
 import collections
 import os
+import struct
 import subprocess
 import threading
 import time
@@ -113,6 +114,37 @@ class Durable(unittest.TestCase):
             f"ipc://{self.fleet.path('c2')}", "--bind-workers", f"ipc://{self.fleet.path('w2')}")
         self.assertEqual(second.wait(), 74)
         self.assertIn("in use", second.stderr())
+        self.done()
+
+    def in_hand(self, task):
+        """Makes broker.hand say what it says after a crash with this task in hand."""
+        alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+        number = 0
+        for letter in task:
+            number = number * 32 + alphabet.index(letter)
+        with open(os.path.join(self.fleet.path("data"), "broker.hand"), "r+b") as page:
+            self.assertEqual(page.read(8), b"DRVHAND1")
+            page.write(number.to_bytes(16, "big") + struct.pack("=II", 0xffffffff, 1))
+
+    def test_task_in_hand_at_two_crashes_is_set_aside(self):
+        broker = self.broker().wait_ready()
+        poison, other = (self.fleet.submit("square", n) for n in ("12", "13"))
+        broker.kill()
+        self.in_hand(poison)
+        broker = self.broker().wait_ready()
+        self.assertIn(poison, broker.stderr())
+        self.assertEqual(self.fleet.state(poison), "queued")
+        broker.kill()
+        self.in_hand(poison)
+        broker = self.broker().wait_ready()
+        self.fleet.worker()
+        self.assertEqual(self.fleet.until_state(other, "succeeded")["attempt"], 1)
+        document = self.fleet.show(poison)
+        self.assertEqual((document["state"], document["error"]["kind"]), ("failed", "refused"))
+        self.assertIn("set aside", document["error"]["text"])
+        broker.kill()
+        self.broker().wait_ready()
+        self.assertEqual(self.fleet.state(poison), "failed")
         self.done()
 
     def test_damage_is_refused_and_named(self):
