@@ -43,6 +43,8 @@ struct core_defects {
     bool lifo;                /* promise 6 */
     bool result_changes;      /* a terminal state is overwritten by a later result */
     bool charge_unstarted;    /* an unstarted task of a lost worker is charged */
+    bool charge_interrupted;  /* what was interrupted through no fault of its own is charged */
+    bool trust_suspects;      /* a suspect runs without its start being recorded first */
     bool adopt_nothing;       /* reattached leases are requeued although they run */
     bool grow_unbounded;      /* promise 7: ignores queue limits */
     bool stall_ready;         /* a runnable task is not dispatched although a slot is free */

@@ -272,7 +272,7 @@ void item_interrupted(struct core *core, const struct item *item, struct who *wh
     }
     item->unit->flags |= UNIT_SUSPECT;
     core->counters.requeued_free++;
-    record_taken(core, item, false, who);
+    record_taken(core, item, core->config.defects.charge_interrupted, who); /* defect */
     item_queue(core, item, true);
 }
 

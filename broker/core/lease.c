@@ -158,7 +158,7 @@ void lease_give(struct core *core, struct lease *lease, struct worker *worker)
     lease->attached = 0;
     lease->since_us = core->now_us;
     lease->started_us = 0;
-    if (lease->unit->flags & UNIT_SUSPECT) {
+    if (lease->unit->flags & UNIT_SUSPECT && !core->config.defects.trust_suspects) {
         lease->flags |= LEASE_CONFIRM;
     }
     drv_list_push_back(&worker->leases, &lease->in_worker);

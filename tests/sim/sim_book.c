@@ -116,6 +116,25 @@ void sim_book_return_all(struct sim *sim, struct sim_peer *peer, enum drv_return
     }
 }
 
+bool sim_book_break_off(struct sim *sim, struct sim_peer *peer, enum drv_return_reason reason)
+{
+    struct sim_worker *worker = peer->worker;
+    bool any = false;
+    for (uint32_t i = worker->book_count; i-- > 0 && !(any && reason == DRV_RETURN_LOST);) {
+        struct sim_lease *lease = &worker->book[i];
+        if (lease->state == SIM_RUNNING && !lease->aborted) {
+            sim_trace(sim, "fault.executor", peer->number, lease->payload, reason);
+            sim_report_returned(sim, peer, &lease->ref, reason);
+            book_drop(sim, peer, lease);
+            any = true;
+        }
+    }
+    if (any) {
+        sim_book_start(sim, peer);
+    }
+    return any;
+}
+
 /* ---- intake ---------------------------------------------------------------------------------
  */
 
@@ -173,7 +192,7 @@ static void book_add(struct sim *sim, struct sim_peer *peer,
         .kill_ms = group->kill_ms,
         .plan = sim_plan_of(sim->config.seed, payload, type, entry->ref.attempt),
     };
-    sim_checker_on_lease(sim, peer, &entry->ref, payload);
+    sim_checker_on_lease(sim, peer, &entry->ref, payload, lease->confirm);
 }
 
 void sim_book_take(struct sim *sim, struct sim_peer *peer, const struct drv_lease *message)

@@ -19,6 +19,9 @@ void sim_book_go(struct sim *sim, struct sim_peer *peer, const struct drv_leases
 /* Handlers for whatever has a slot. */
 void sim_book_start(struct sim *sim, struct sim_peer *peer);
 void sim_book_finish(struct sim *sim, struct sim_peer *peer, uint64_t serial);
+/* What runs comes back without a result: all of it when it was interrupted, one when what ran
+ * it is lost. Whether anything ran. */
+bool sim_book_break_off(struct sim *sim, struct sim_peer *peer, enum drv_return_reason reason);
 /* Everything unstarted goes back, or (told false) is dropped without a word. */
 void sim_book_return_all(struct sim *sim, struct sim_peer *peer, enum drv_return_reason reason,
                          bool told);

@@ -335,6 +335,7 @@ static void on_retry(struct sim *sim, uint32_t serial)
         accuse(sim, serial, "retried after its cancel was acknowledged");
     }
     sim_count(sim, SIM_RETRIED_SEEN);
+    task->suspect = false;
     /* Back-off at its longest, jitter included. */
     task->due_us = sim->now_us + (int64_t)task->spec.backoff_ms * 8000;
     release_hold(sim, task, SIM_HOLD_FAILED);
@@ -356,10 +357,33 @@ static bool worker_is_lost(struct sim *sim, const struct sim_task *task)
     return over || silent || away || unlisted;
 }
 
+/* Its worker said that it started and cannot be seen through; what came from it is charged
+ * unless it was interrupted. False when that is not what the record tells of. */
+static bool on_broken_off(struct sim *sim, struct sim_task *task, uint32_t serial,
+                          const struct core_record *record)
+{
+    if (task->broken_attempt != record->attempt) {
+        return false;
+    }
+    if (record->charged == task->interrupted) {
+        if (!worker_is_lost(sim, task)) {
+            accuse(sim, serial,
+                   record->charged ? "charged although it was interrupted"
+                                   : "not charged although what ran it was lost");
+        }
+        return false; /* lost with its worker before that was heard of */
+    }
+    sim_count(sim, task->interrupted ? SIM_INTERRUPTED_SEEN : SIM_BROKEN_OFF_SEEN);
+    task->suspect = task->suspect || task->interrupted;
+    return true;
+}
+
 static void on_loss(struct sim *sim, uint32_t serial, const struct core_record *record)
 {
     struct sim_task *task = sim_model_task(&sim->model, serial);
-    if (!worker_is_lost(sim, task)) {
+    if (on_broken_off(sim, task, serial, record)) {
+        /* fine */
+    } else if (!worker_is_lost(sim, task)) {
         accuse(sim, serial, "taken from a worker that is there and holds it");
     } else if (record->charged != task->started) {
         accuse(sim, serial,
@@ -442,7 +466,8 @@ static void check_cancelled(struct sim *sim, uint32_t serial)
         return;
     }
     sim_count(sim, SIM_CANCELLED_RUNNING_SEEN);
-    if (task->reported_attempt != task->attempt && !worker_is_lost(sim, task)) {
+    if (task->reported_attempt != task->attempt && task->broken_attempt != task->attempt &&
+        !worker_is_lost(sim, task)) {
         accuse(sim, serial, "cancelled while its worker may still run it");
     }
 }

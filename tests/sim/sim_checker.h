@@ -99,13 +99,13 @@ void sim_checker_after_turn(struct sim *sim);
 
 /* ---- workers ---- */
 void sim_checker_on_lease(struct sim *sim, struct sim_peer *peer, const struct drv_ref *ref,
-                          uint32_t payload);
+                          uint32_t payload, bool confirm);
 void sim_checker_on_start(struct sim *sim, struct sim_peer *peer,
                           const struct sim_lease *lease);
 void sim_checker_on_told_started(struct sim *sim, struct sim_peer *peer,
                                  const struct drv_ref *ref);
 void sim_checker_on_told_returned(struct sim *sim, struct sim_peer *peer,
-                                  const struct drv_ref *ref);
+                                  const struct drv_returned *returned);
 void sim_checker_on_told_result(struct sim *sim, struct sim_peer *peer,
                                 const struct sim_lease *lease);
 void sim_checker_on_attach(struct sim *sim, struct sim_peer *peer, const struct drv_ref *ref,

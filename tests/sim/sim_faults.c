@@ -4,6 +4,7 @@
 #include "sim_faults.h"
 
 #include "check.h"
+#include "sim_book.h"
 #include "sim_client.h"
 #include "sim_worker.h"
 #include "sim_world.h"
@@ -90,6 +91,18 @@ static void strike_crash(struct sim *sim)
         worker->worker->doomed = true;
     } else {
         sim_worker_crash(sim, worker, sim_once_in(sim, 2));
+    }
+}
+
+/* What runs the handlers ends, the worker does not: one task is lost with it, or all that
+ * shared it are interrupted. */
+static void strike_executor(struct sim *sim)
+{
+    struct sim_peer *worker = random_worker(sim);
+    bool shared = sim_once_in(sim, 2);
+    if (worker->state == SIM_READY && !worker->stopped &&
+        sim_book_break_off(sim, worker, shared ? DRV_RETURN_INTERRUPTED : DRV_RETURN_LOST)) {
+        sim_count(sim, shared ? SIM_FAULT_EXECUTOR_SHARED_SEEN : SIM_FAULT_EXECUTOR_GONE_SEEN);
     }
 }
 
@@ -213,6 +226,9 @@ static void strike(struct sim *sim, enum sim_fault_kind kind)
         break;
     case SIM_FAULT_CRASH:
         strike_crash(sim);
+        break;
+    case SIM_FAULT_EXECUTOR:
+        strike_executor(sim);
         break;
     case SIM_FAULT_WORKER_BYE:
         strike_worker_bye(sim);

@@ -81,7 +81,8 @@ void sim_model_begin(struct sim_task *task, uint64_t epoch)
     task->failures = task->losses = 0;
     task->cancel_acked = task->forgotten = false;
     task->started_attempt = task->reported_attempt = 0;
-    task->returned_attempt = task->told_attempt = 0;
+    task->returned_attempt = task->told_attempt = task->broken_attempt = 0;
+    task->suspect = false;
     task->in_line = task->seal_heard = task->voided = false;
 }
 

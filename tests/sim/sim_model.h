@@ -94,6 +94,7 @@ struct sim_task {
     uint32_t holder;           /* worker */
     uint32_t holder_session;   /* number of its session */
     bool started;              /* recorded for the latest lease */
+    bool suspect;              /* was interrupted, and no attempt has ended since */
     uint32_t failures, losses; /* charges */
     bool cancel_acked;         /* from here on nothing may start */
     bool forgotten;
@@ -106,6 +107,8 @@ struct sim_task {
     uint32_t reported_attempt; /* of the last result that left a worker */
     uint32_t reported_outcome, reported_by;
     bool reported_permanent;
+    uint32_t broken_attempt;   /* highest attempt that came back though it had started */
+    bool interrupted;          /* that one: through no fault of its own */
     uint32_t returned_attempt; /* highest attempt that a worker gave back */
     uint32_t told_attempt;     /* highest attempt that a worker called started */
 };

@@ -22,6 +22,7 @@ enum sim_fault_kind { /* faults that strike from time to time */
                       SIM_FAULT_PAUSE,
                       SIM_FAULT_HANG,
                       SIM_FAULT_CRASH,
+                      SIM_FAULT_EXECUTOR,
                       SIM_FAULT_WORKER_BYE,
                       SIM_FAULT_WORKER_DEAF,
                       SIM_FAULT_CLIENT_DEAF,

@@ -106,7 +106,7 @@ static void draft_sent(struct sim *sim, struct sim_peer *peer, const struct draf
         sim_checker_on_told_started(sim, peer, &worker->started[i]);
     }
     for (uint32_t i = 0; i < worker->returned_count; i++) {
-        sim_checker_on_told_returned(sim, peer, &worker->returned[i].ref);
+        sim_checker_on_told_returned(sim, peer, &worker->returned[i]);
     }
     worker->started_count = 0;
     worker->returned_count = 0;

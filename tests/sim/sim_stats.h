@@ -33,6 +33,8 @@
     X(FAULT_WORKER_CRASH, "worker died")                                 \
     X(FAULT_WORKER_CRASH_STARTED, "worker died with started leases")     \
     X(FAULT_WORKER_CRASH_UNSTARTED, "worker died with unstarted leases") \
+    X(FAULT_EXECUTOR_SHARED, "executor ended under tasks that share it") \
+    X(FAULT_EXECUTOR_GONE, "executor lost with its task")                \
     X(FAULT_WORKER_BYE, "worker ended gracefully")                       \
     X(FAULT_WORKER_HANG, "worker stopped for longer than the lease")     \
     X(FAULT_PEER_PAUSE, "peer stopped for a moment")                     \
@@ -52,6 +54,8 @@
     X(RETURNED, "assigned -> queued: returned")                     \
     X(RELEASED, "assigned -> queued: worker lost, free")            \
     X(CHARGED, "running -> queued: worker lost, charged")           \
+    X(INTERRUPTED, "running -> queued: interrupted, free")          \
+    X(BROKEN_OFF, "running -> queued: executor lost, charged")      \
     X(RETRIED, "running -> delayed: retry")                         \
     X(SUCCEEDED, "running -> succeeded")                            \
     X(FAILED, "running -> failed")                                  \
@@ -98,6 +102,7 @@
     X(ADOPTED, "leases of an earlier broker taken over")          \
     X(RECOVERED, "brokers that went on with what was kept")       \
     X(CONFIRMED, "leases that waited for GO")                     \
+    X(SUSPECT, "leases of suspects")                              \
     X(NO_CONTACT, "workers that gave up for lack of contact")     \
     X(WORKER_DRAINED, "workers drained")                          \
     X(CREDIT_CHANGED, "credit changed")                           \

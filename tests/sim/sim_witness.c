@@ -26,8 +26,13 @@ static struct sim_task *task_of(struct sim *sim, const struct drv_ref *ref,
     return *out_serial == SIM_NO_TASK ? NULL : sim_model_task(&sim->model, *out_serial);
 }
 
+static bool is_own(const struct sim_task *task, const struct sim_peer *peer)
+{
+    return task->holder == peer->number && task->holder_session == peer->session_number;
+}
+
 void sim_checker_on_lease(struct sim *sim, struct sim_peer *peer, const struct drv_ref *ref,
-                          uint32_t payload)
+                          uint32_t payload, bool confirm)
 {
     uint32_t serial;
     const struct sim_task *task = task_of(sim, ref, &serial);
@@ -41,6 +46,13 @@ void sim_checker_on_lease(struct sim *sim, struct sim_peer *peer, const struct d
         accuse(sim, serial, peer, "a lease that was not recorded");
     } else if (sim_checker_held(sim, peer) > peer->worker->credit_high) {
         accuse(sim, serial, peer, "holds more leases than its credit");
+    } else if (task->suspect && ref->attempt == task->attempt && is_own(task, peer)) {
+        sim_count(sim, SIM_SUSPECT_SEEN);
+        if (!confirm) {
+            accuse(sim, serial, peer, "a suspect that need not wait for GO");
+        }
+    } else {
+        /* a lease as it should be */
     }
 }
 
@@ -58,11 +70,6 @@ uint64_t sim_checker_held(struct sim *sim, const struct sim_peer *peer)
                 lease->state != SIM_ZOMBIE && (lease->state != SIM_DONE || lease->token == 0);
     }
     return held;
-}
-
-static bool is_own(const struct sim_task *task, const struct sim_peer *peer)
-{
-    return task->holder == peer->number && task->holder_session == peer->session_number;
 }
 
 void sim_checker_on_start(struct sim *sim, struct sim_peer *peer, const struct sim_lease *lease)
@@ -114,11 +121,19 @@ void sim_checker_on_told_started(struct sim *sim, struct sim_peer *peer,
 }
 
 void sim_checker_on_told_returned(struct sim *sim, struct sim_peer *peer,
-                                  const struct drv_ref *ref)
+                                  const struct drv_returned *returned)
 {
+    const struct drv_ref *ref = &returned->ref;
     struct sim_task *task = task_held(sim, peer, ref);
     sim_trace(sim, "worker.return", peer->number, ref->handle, ref->attempt);
-    if (task != NULL) {
+    if (task == NULL) {
+        return;
+    }
+    if (returned->reason == DRV_RETURN_INTERRUPTED || returned->reason == DRV_RETURN_LOST) {
+        task->broken_attempt = ref->attempt;
+        task->interrupted = returned->reason == DRV_RETURN_INTERRUPTED;
+        task->told_attempt = ref->attempt; /* that it had started */
+    } else {
         task->returned_attempt = ref->attempt;
     }
 }

@@ -38,6 +38,8 @@ static const struct defect defects[] = {
     DEFECT(lifo, "before one that came earlier"),
     DEFECT(result_changes, "ended twice", "outcome changed"),
     DEFECT(charge_unstarted, "charged although"),
+    DEFECT(charge_interrupted, "charged although it was interrupted"),
+    DEFECT(trust_suspects, "need not wait for GO"),
     DEFECT(adopt_nothing, "is there and holds it"),
     DEFECT(grow_unbounded, "beyond its limit", "memory is"),
     DEFECT(stall_ready, "stands still", "one of higher priority", "never told"),
