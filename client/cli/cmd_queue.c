@@ -257,7 +257,7 @@ static const struct drv_option set_options[] = {
     {.name = "durability",
      .kind = DRV_OPTION_CHOICE,
      .argument = "LEVEL",
-     .help = "of tasks that ask for none: memory, written, synced; default: the broker's",
+     .help = "of tasks that do not ask for one",
      .choices = durability_names},
 };
 

@@ -147,7 +147,7 @@ class Meeting(unittest.TestCase):
         peer = self.stage.accept(heartbeat_ms=20)
         lease = peer.lease("sleep", 60000)
         peer.started()
-        while not peer.last_beat[0]:
+        while not peer.last_beat[0] or not peer.last_beat[1][2]: # disks are looked at apart
             peer.until_beat()
         running, host = peer.last_beat[:2]
         self.assertEqual(running[0][:4], lease)
