@@ -67,10 +67,11 @@ static void unref(struct drover_future *future)
 
 void drv_future_spares_drop(drover_client *client)
 {
-    struct drv_list *link;
-    while ((link = drv_list_pop_front(&client->spare_futures)) != NULL) {
+    DRV_LIST_EACH_SAFE(link, &client->spare_futures)
+    {
         free(DRV_LIST_ITEM(link, struct drover_future, callback));
     }
+    drv_list_init(&client->spare_futures);
     client->spare_future_count = 0;
 }
 

@@ -82,10 +82,11 @@ static void watch_free(struct drv_session *session, struct drv_watch *watch)
 
 void session_spare_watches_drop(struct drv_session *session)
 {
-    struct drv_list *link;
-    while ((link = drv_list_pop_front(&session->spare_watches)) != NULL) {
+    DRV_LIST_EACH_SAFE(link, &session->spare_watches)
+    {
         free(DRV_LIST_ITEM(link, struct drv_watch, dirty));
     }
+    drv_list_init(&session->spare_watches);
     session->spare_watch_count = 0;
 }
 

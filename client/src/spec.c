@@ -243,12 +243,18 @@ static bool text_equal(struct drv_str known, const char *text)
                : strncmp(known.ptr, text, known.len) == 0 && text[known.len] == '\0';
 }
 
+/* Padding is compared, too: a difference there costs another look, no more. */
+static bool bytes_equal(const void *a, const void *b, size_t len)
+{
+    return memcmp(a, b, len) == 0;
+}
+
 /* Whether the very same is asked for once more, as it mostly is. */
 static bool is_repeated(const struct drv_task_spec *last, const char *type,
                         const drover_submit_options *options, uint32_t flags)
 {
     return last != NULL && type != NULL && last->is_plain && last->flags == flags &&
-           memcmp(&last->given, options, sizeof(*options)) == 0 &&
+           bytes_equal(&last->given, options, sizeof(*options)) &&
            text_equal(last->spec.type, type) && text_equal(last->spec.queue, options->queue) &&
            options->key == NULL && options->group == NULL && options->fairness == NULL;
 }
