@@ -575,18 +575,17 @@ static void test_client_submits_leave_while_nobody_waits(void **state)
 
 struct waiter {
     drover_client *client;
-    drover_future *future;
     drover_status status;
 };
 
-static void *wait_for_it(void *context)
+static void *call(void *context)
 {
     struct waiter *waiter = context;
-    waiter->status = drover_future_wait(waiter->future, SOON);
+    waiter->status = drover_call(waiter->client, "echo", NULL, DROVER_FOREVER, NULL);
     return NULL;
 }
 
-/* So it does while another thread sleeps in a wait of its own. */
+/* So it does while another thread sleeps in a call of its own. */
 static void test_client_submits_leave_while_another_thread_waits(void **state)
 {
     struct fake fake;
@@ -597,8 +596,7 @@ static void test_client_submits_leave_while_another_thread_waits(void **state)
     drover_client *client = open_client(&fake);
     waiter.client = client;
     atomic_store(&fake.withholds, true);
-    assert_ok(drover_submit_future(client, "echo", NULL, NULL, &waiter.future));
-    assert_int_equal(pthread_create(&thread, NULL, wait_for_it, &waiter), 0);
+    assert_int_equal(pthread_create(&thread, NULL, call, &waiter), 0);
     expect_taken(&fake, 1);
     for (size_t i = 0; i < 5; i++) {
         assert_ok(drover_submit_future(client, "echo", NULL, NULL, &futures[i]));
@@ -607,8 +605,7 @@ static void test_client_submits_leave_while_another_thread_waits(void **state)
     for (size_t i = 0; i < 5; i++) {
         drover_future_destroy(&futures[i]);
     }
-    assert_ok(drover_future_cancel(waiter.future));
-    drover_client_close(&client); /* ends the wait */
+    drover_client_close(&client); /* ends the call */
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(waiter.status, DROVER_CLOSED);
     fake_stop(&fake);
