@@ -66,6 +66,20 @@ struct lease *lease_by_handle(const struct core *core, uint64_t handle)
     return lease != NULL && lease->generation == handle >> 32 ? lease : NULL;
 }
 
+const struct lease *lease_by_slot(const struct core *core, uint64_t handle)
+{
+    uint32_t slot = (uint32_t)handle;
+    return slot < core->leases.used ? core->leases.slots[slot].lease : NULL;
+}
+
+void lease_prefetch_slot(const struct core *core, uint64_t handle)
+{
+    uint32_t slot = (uint32_t)handle;
+    if (slot < core->leases.used) {
+        __builtin_prefetch(&core->leases.slots[slot]);
+    }
+}
+
 void leases_fini(struct core *core)
 {
     DRV_ASSERT(core->leases.count == 0);

@@ -94,6 +94,10 @@ void lease_take(struct core *core, struct lease *lease);
 struct item lease_item(const struct lease *lease);
 struct lease *lease_by_handle(const struct core *core, uint64_t handle);
 
+/* Hints for what is about to be looked up by handle: whoever's lease is in the slot. */
+const struct lease *lease_by_slot(const struct core *core, uint64_t handle);
+void lease_prefetch_slot(const struct core *core, uint64_t handle);
+
 /* The lease that a worker means, whoever holds it; NULL: no such lease. */
 struct lease *lease_find(const struct core *core, const struct drv_ref *ref);
 struct drv_ref lease_ref(const struct lease *lease);

@@ -176,6 +176,29 @@ static bool report_result(struct core *core, struct peer *peer,
     return true;
 }
 
+/* Results name leases all over the memory: what the next ones need is asked for in time, the
+ * slot first, then the lease, then its task. */
+static void fetch_ahead(const struct core *core, const struct drv_report *report, size_t at)
+{
+    enum { SLOT_AHEAD = 12, LEASE_AHEAD = 8, TASK_AHEAD = 4 };
+    if (at + SLOT_AHEAD < report->result_count) {
+        lease_prefetch_slot(core, report->results[at + SLOT_AHEAD].ref.handle);
+    }
+    if (at + LEASE_AHEAD < report->result_count) {
+        const struct lease *lease = lease_by_slot(core,
+                                                  report->results[at + LEASE_AHEAD].ref.handle);
+        __builtin_prefetch(lease);
+        __builtin_prefetch((const char *)lease + 64);
+    }
+    if (at + TASK_AHEAD < report->result_count) {
+        const struct lease *lease = lease_by_slot(core,
+                                                  report->results[at + TASK_AHEAD].ref.handle);
+        const struct task *task = lease == NULL ? NULL : lease->task;
+        __builtin_prefetch(task);
+        __builtin_prefetch((const char *)task + 64);
+    }
+}
+
 void on_report(struct core *core, struct peer *peer, const struct drv_message *message)
 {
     const struct drv_report *report = &message->report;
@@ -186,6 +209,7 @@ void on_report(struct core *core, struct peer *peer, const struct drv_message *m
         report_started(core, peer, &report->started[i]);
     }
     for (size_t i = 0; i < report->result_count; i++) {
+        fetch_ahead(core, report, i);
         if (!report_result(core, peer, message, i)) {
             peer->seq--; /* not settled: it comes again over the next connection */
             peer_refuse(core, peer, DROVER_NOMEM, "out of memory");
