@@ -9,6 +9,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -350,6 +353,21 @@ static void check_drained(struct server *server, int64_t now)
     }
 }
 
+/* What the load has left goes back to the system once most of it is over. */
+static void trim_memory(struct server *server)
+{
+    uint64_t bytes = core_memory_bytes(server->core);
+    server->peak_bytes = bytes > server->peak_bytes ? bytes : server->peak_bytes;
+    if (server->peak_bytes < SERVER_TRIM_BYTES || bytes > server->peak_bytes / 4) {
+        return;
+    }
+    server->peak_bytes = bytes;
+    core_trim(server->core);
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
+}
+
 /* What the store says. False: it has failed. */
 static bool tend_store(struct server *server, int64_t now)
 {
@@ -364,6 +382,7 @@ static bool tend_store(struct server *server, int64_t now)
     if (now >= server->store_at_us) {
         server->store_at_us = now + SERVER_STORE_US;
         store_tick(server->store);
+        trim_memory(server);
     }
     bool is_full = store_is_full(server->store);
     if (is_full != server->was_full) {

@@ -42,6 +42,7 @@ enum {
         (16 << 20) + 4 * DRV_PAYLOAD_MAX, /* the same in bytes; the largest message, twice, and
                                              what need not wait for a window beside it */
     SERVER_WINDOW_IN = 4 << 20,           /* byte window given to every peer */
+    SERVER_TRIM_BYTES = 4 << 20,          /* a load below this leaves nothing worth it */
     SERVER_HWM = 64,                      /* messages inside the socket, per peer */
     SERVER_ACK_DELAY_US = 1000,
     SERVER_RETRY_US = 10 * 1000,       /* sockets that refuse are tried again this often */
@@ -74,6 +75,7 @@ struct server {
     int64_t turn_due_us;    /* when the next turn begins at the latest; 0: none yet */
     bool was_full;          /* the disk: said so */
     int64_t drain_until_us; /* 0: not draining */
+    uint64_t peak_bytes;    /* accounted memory at most since it was given back last */
     bool stop;
 };
 

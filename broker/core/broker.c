@@ -472,3 +472,8 @@ uint64_t core_memory_bytes(const struct core *core)
 {
     return core->memory_bytes;
 }
+
+void core_trim(struct core *core)
+{
+    drv_pages_trim(&core->pages);
+}

@@ -317,6 +317,9 @@ void core_count_malformed(struct core *core); /* the shell dropped bytes that we
 /* Bytes accounted for tasks, payloads, results, shared data, sessions. */
 uint64_t core_memory_bytes(const struct core *core);
 
+/* Memory that is free and kept for what may come goes back to the system. */
+void core_trim(struct core *core);
+
 /* No work left: nothing leased, all replies handed out (for a graceful end). core_drain stops
  * intake: submits are answered DRAINING, leases stop. */
 void core_drain(struct core *core, int64_t now_us);

@@ -122,3 +122,17 @@ void drv_pages_give(struct drv_pages *pages, void *page)
         (void)madvise(page, DRV_PAGE_BYTES, MADV_DONTNEED);
     }
 }
+
+void drv_pages_trim(struct drv_pages *pages)
+{
+    DRV_LIST_EACH(link, &pages->regions)
+    {
+        struct region *region = DRV_LIST_ITEM(link, struct region, link);
+        for (; region->resident != 0; region->resident &= region->resident - 1) {
+            size_t number = (size_t)__builtin_ctzll(region->resident);
+            (void)madvise((uint8_t *)region + number * DRV_PAGE_BYTES, DRV_PAGE_BYTES,
+                          MADV_DONTNEED);
+            pages->resident--;
+        }
+    }
+}

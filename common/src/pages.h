@@ -34,4 +34,7 @@ void *drv_pages_take(struct drv_pages *pages);
 
 void drv_pages_give(struct drv_pages *pages, void *page);
 
+/* Gives the memory of all free pages back to the system. */
+void drv_pages_trim(struct drv_pages *pages);
+
 #endif
