@@ -32,7 +32,7 @@ struct restore {
     struct drv_list arrays;         /* array->open_link */
     struct drv_list orphans;        /* struct tie: of tasks whose session has ended */
     struct drv_buffer pending;      /* records of a turn that is not complete */
-    struct drv_buffer scratch;      /* of the record at hand */
+    struct drv_buffer scratch;      /* of the record at hand; in the end: struct array *, all */
     struct spec *nobody;            /* referenced: of arrays that have not come yet */
     struct who *who;                /* referenced: the last one read */
     uint16_t mark;                  /* of the record at hand (save.h) */

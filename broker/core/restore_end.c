@@ -7,6 +7,7 @@
 #include "restore.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* --- sessions by number ------------------------------------------------------------------ */
 
@@ -309,15 +310,30 @@ static void array_go_on(struct core *core, struct array *array)
     }
 }
 
-static void arrays_go_on(struct core *core)
+/* They were gathered, since to look for them among a million tasks takes as long as the rest.
+ */
+static void arrays_go_on(struct restore *restore)
 {
-    struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
-    struct task *task;
-    while ((task = drv_table_next(&core->tasks, &cursor)) != NULL) {
-        if (task_is_array(task)) {
-            array_go_on(core, task->array);
+    const struct drv_buffer *arrays = &restore->scratch;
+    for (size_t at = 0; at < arrays->len; at += sizeof(struct array *)) {
+        struct array *array;
+        memcpy(&array, arrays->bytes + at, sizeof array);
+        array_go_on(restore->core, array);
+    }
+}
+
+static bool finish_arrays(struct restore *restore)
+{
+    struct drv_list *link;
+    drv_buffer_clear(&restore->scratch);
+    while ((link = drv_list_pop_front(&restore->arrays)) != NULL) {
+        struct array *array = DRV_LIST_ITEM(link, struct array, open_link);
+        if (drv_buffer_append(&restore->scratch, &array, sizeof array) ||
+            !finish_array(restore, array)) {
+            return false;
         }
     }
+    return true;
 }
 
 /* --- all --------------------------------------------------------------------------------- */
@@ -353,21 +369,13 @@ static void count_gone(struct core *core)
 bool restore_finish(struct restore *restore)
 {
     struct core *core = restore->core;
-    struct drv_list *link;
-    if (!number_sessions(restore) || !finish_order(restore)) {
-        return false;
-    }
-    while ((link = drv_list_pop_front(&restore->arrays)) != NULL) {
-        if (!finish_array(restore, DRV_LIST_ITEM(link, struct array, open_link))) {
-            return false;
-        }
-    }
-    if (!finish_sessions(restore)) {
+    if (!number_sessions(restore) || !finish_order(restore) || !finish_arrays(restore) ||
+        !finish_sessions(restore)) {
         return false;
     }
     count_gone(core);
     core->save.is_on = core->config.durability_max > DROVER_DURABILITY_MEMORY;
-    arrays_go_on(core);
+    arrays_go_on(restore);
     ties_cancel(core, &restore->orphans);
     return true;
 }

@@ -19,6 +19,7 @@
 
 #define BITS_MIN 4
 #define BITS_MAX 40
+#define LARGE_PAGE ((size_t)2 * 1024 * 1024)
 #define RELEASE_BYTES ((size_t)256 * 1024) /* a multiple of every page size */
 
 /* A pointer that no entry has. */
@@ -124,6 +125,16 @@ static void move_some(struct drv_table *table, size_t budget)
     }
 }
 
+/* Entries lie anywhere: with small pages each look-up in a large array misses the TLB too. */
+static void want_large_pages(struct drv_table_slot *slots, size_t bytes)
+{
+    uintptr_t start = ((uintptr_t)slots + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+    uintptr_t end = ((uintptr_t)slots + bytes) / LARGE_PAGE * LARGE_PAGE;
+    if (end > start) {
+        (void)madvise((void *)start, end - start, MADV_HUGEPAGE); /* advice */
+    }
+}
+
 /* Starts moving to an array of 1 << bits slots. calloc, since fresh pages need no zeroing. */
 static drover_status resize(struct drv_table *table, unsigned bits)
 {
@@ -135,6 +146,7 @@ static drover_status resize(struct drv_table *table, unsigned bits)
     if (slots == NULL) {
         return DROVER_NOMEM;
     }
+    want_large_pages(slots, sizeof *slots << bits);
     table->from = table->now;
     table->moved = 0;
     table->now = (struct drv_table_array){.slots = slots, .bits = bits};
