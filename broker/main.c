@@ -9,6 +9,7 @@
  *   outlet.c     core effects -> gate -> link -> frames
  *   gate.c       what waits for the store
  *   data_dir.c   where the data is
+ *   hand_page.c  which task a crash had in hand
  *   connection.c who is behind a routing id
  *   self.c       own resource use
  *   notify.c     service manager
