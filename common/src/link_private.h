@@ -99,9 +99,10 @@ struct drv_link {
     size_t queued_bytes;     /* what they hold and has not left */
     size_t held;             /* messages that may not leave yet */
     size_t held_bytes;
-    struct drv_buffer head;    /* scratch */
-    struct drv_buffer blob;    /* scratch */
-    struct link_piece *pieces; /* owned; of the message being encoded */
+    struct drv_buffer head;      /* scratch */
+    struct drv_buffer blob;      /* scratch */
+    size_t head_last, blob_last; /* what the last message took of them */
+    struct link_piece *pieces;   /* owned; of the message being encoded */
     size_t piece_count;
     uint64_t transfer_out;                           /* number given out last */
     struct drv_frames returned[DRV_LINK_UNSEND_MAX]; /* the last one leaves first */

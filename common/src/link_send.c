@@ -74,8 +74,9 @@ static drover_status put_transfer(void *context, const struct drv_val *val,
     return DROVER_OK;
 }
 
-static void trim(struct drv_buffer *scratch)
+static void trim(struct drv_buffer *scratch, size_t *out_last)
 {
+    *out_last = scratch->len;
     if (scratch->capacity > SCRATCH_KEEP) {
         drv_buffer_fini(scratch);
         drv_buffer_init(scratch);
@@ -90,18 +91,26 @@ static void end_encoding(struct drv_link *link)
     free_pieces(link->pieces, link->piece_count);
     link->pieces = NULL;
     link->piece_count = 0;
-    trim(&link->head);
-    trim(&link->blob);
+    trim(&link->head, &link->head_last);
+    trim(&link->blob, &link->blob_last);
+}
+
+/* Large messages come in a row: room for another one like the last, at one go. */
+static drover_status begin_encoding(struct drv_link *link)
+{
+    drover_status status = drv_buffer_reserve(&link->head, link->head_last);
+    return status ? status : drv_buffer_reserve(&link->blob, link->blob_last);
 }
 
 /* What was encoded into the scratch buffers, as something that can wait. */
 static drover_status outgoing_new(struct drv_link *link, const struct drv_message *message,
                                   uint64_t token, struct link_outgoing **out_outgoing)
 {
-    struct link_outgoing *outgoing = calloc(1, sizeof *outgoing + link->head.len);
+    struct link_outgoing *outgoing = malloc(sizeof *outgoing + link->head.len);
     if (outgoing == NULL) {
         return DROVER_NOMEM;
     }
+    memset(outgoing, 0, sizeof *outgoing);
     drv_list_init(&outgoing->link);
     outgoing->kind = message->kind;
     outgoing->row = drv_kind_row(message->kind);
@@ -175,7 +184,10 @@ static drover_status encode_message(struct drv_link *link, const struct drv_mess
 {
     const struct drv_transfers transfers = {.put = put_transfer, .context = link};
     struct link_outgoing *outgoing = NULL;
-    drover_status status = drv_encode_fields(message, &transfers, &link->head, &link->blob);
+    drover_status status = begin_encoding(link);
+    if (status == DROVER_OK) {
+        status = drv_encode_fields(message, &transfers, &link->head, &link->blob);
+    }
     if (status) {
         goto out;
     }
