@@ -30,7 +30,8 @@ static uint64_t ref_hash(const struct worker_book *book, const struct drv_ref *r
 void worker_book_init(struct worker_book *book, uint64_t seed)
 {
     memset(book, 0, sizeof *book);
-    drv_slab_init(&book->slab, sizeof(struct worker_lease));
+    drv_pages_init(&book->pages);
+    drv_slab_init(&book->slab, &book->pages, sizeof(struct worker_lease));
     for (size_t i = 0; i < WORKER_LEASE_STATES; i++) {
         drv_list_init(&book->lists[i]);
     }
@@ -48,6 +49,7 @@ void worker_book_fini(struct worker_book *book)
     }
     free(book->slots);
     drv_slab_fini(&book->slab);
+    drv_pages_fini(&book->pages);
     drv_table_fini(&book->table);
     memset(book, 0, sizeof *book);
 }

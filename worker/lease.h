@@ -95,8 +95,9 @@ struct worker_book {
     struct drv_list lists[WORKER_LEASE_STATES];
     size_t counts[WORKER_LEASE_STATES];
     struct drv_list notices;
-    struct drv_table table;          /* by (id, index, attempt) */
-    struct drv_slab slab;
+    struct drv_table table; /* by (id, index, attempt) */
+    struct drv_pages pages;
+    struct drv_slab slab;            /* of leases */
     struct worker_lease_slot *slots; /* owned */
     size_t slot_count;
     uint32_t free_slot; /* slot number + 1; 0: none */

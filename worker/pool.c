@@ -259,7 +259,8 @@ static void init(struct pool *pool, const struct pool_config *config)
         pool->idle_us = (int64_t)config->idle_ms * 1000;
     }
     drv_rng_init(&pool->rng, drv_clock_now_us() ^ (uint64_t)getpid() << 32);
-    drv_slab_init(&pool->run_slab, sizeof(struct run));
+    drv_pages_init(&pool->pages);
+    drv_slab_init(&pool->run_slab, &pool->pages, sizeof(struct run));
     drv_heap_init(&pool->timers, is_due_before);
     drv_buffer_init(&pool->record);
     drv_list_init(&pool->watched);
@@ -374,6 +375,7 @@ void pool_close(struct pool **pool_pointer)
     }
     free(pool->runs);
     drv_slab_fini(&pool->run_slab);
+    drv_pages_fini(&pool->pages);
     drv_heap_fini(&pool->timers);
     drv_buffer_fini(&pool->record);
     free(pool->types);

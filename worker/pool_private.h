@@ -204,6 +204,7 @@ struct pool {
 
     struct run **runs; /* owned; by the low half of the token; NULL: free */
     size_t runs_capacity, run_count;
+    struct drv_pages pages;
     struct drv_slab run_slab;
     uint32_t last_type;      /* what pool_submit has found last */
     struct drv_list dropped; /* aborted before they started; reported by the next poll */

@@ -30,14 +30,14 @@ static size_t slab_of_size(size_t size)
 void bodies_init(struct core *core)
 {
     for (size_t i = 0; i < BODY_SLABS; i++) {
-        slab_init(&core->body_slabs[i], &core->pages, (i + 1) * 8);
+        drv_slab_init(&core->body_slabs[i], &core->pages, (i + 1) * 8);
     }
 }
 
 void bodies_fini(struct core *core)
 {
     for (size_t i = 0; i < BODY_SLABS; i++) {
-        slab_fini(&core->body_slabs[i]);
+        drv_slab_fini(&core->body_slabs[i]);
     }
 }
 
@@ -47,7 +47,7 @@ static struct body *body_alloc(struct core *core, size_t tail)
     size_t slab = slab_of_size(sizeof(struct body) + tail);
     bool is_block = slab >= BODY_SLABS;
     struct body *body = is_block ? malloc(sizeof *body + tail)
-                                 : slab_take(&core->body_slabs[slab]);
+                                 : drv_slab_take(&core->body_slabs[slab]);
     if (body != NULL) {
         body->references = 1;
         body->type_len = 0;
@@ -181,7 +181,7 @@ void bodies_bury(struct core *core)
         if (dead & DEAD_BLOCK) {
             free(body);
         } else {
-            slab_give(body);
+            drv_slab_give(body);
         }
     }
 }

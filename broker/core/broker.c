@@ -78,10 +78,10 @@ static void core_init_parts(struct core *core)
     kv_table_init(core);
     park_tables_init(core);
     drv_pages_init(&core->pages);
-    slab_init(&core->task_slab, &core->pages, sizeof(struct task));
-    slab_init(&core->more_slab, &core->pages, sizeof(struct more));
-    slab_init(&core->lease_slab, &core->pages, sizeof(struct lease));
-    slab_init(&core->watch_slab, &core->pages, sizeof(struct watch));
+    drv_slab_init(&core->task_slab, &core->pages, sizeof(struct task));
+    drv_slab_init(&core->more_slab, &core->pages, sizeof(struct more));
+    drv_slab_init(&core->lease_slab, &core->pages, sizeof(struct lease));
+    drv_slab_init(&core->watch_slab, &core->pages, sizeof(struct watch));
     bodies_init(core);
 }
 
@@ -156,10 +156,10 @@ void core_destroy(struct core **core_owned)
         DRV_ASSERT(drv_table_count(tables[i]) == 0);
         drv_table_fini(tables[i]);
     }
-    slab_fini(&core->task_slab);
-    slab_fini(&core->more_slab);
-    slab_fini(&core->lease_slab);
-    slab_fini(&core->watch_slab);
+    drv_slab_fini(&core->task_slab);
+    drv_slab_fini(&core->more_slab);
+    drv_slab_fini(&core->lease_slab);
+    drv_slab_fini(&core->watch_slab);
     bodies_fini(core);
     drv_pages_fini(&core->pages);
     drv_buffer_fini(&core->scratch);

@@ -47,7 +47,7 @@ struct core {
     struct corpse *dead;      /* freed when the turn is over */
     struct body *dead_bodies; /* the same */
     struct drv_pages pages;   /* of all slabs */
-    struct slab body_slabs[BODY_SLABS];
+    struct drv_slab body_slabs[BODY_SLABS];
     struct drv_buffer scratch; /* documents and canonical texts are made here */
     uint64_t memory_bytes;     /* accounted */
     struct core_counters counters;
@@ -67,7 +67,7 @@ struct core {
     /* registries */
     struct drv_table tasks, specs, queues, types, lines, sessions_by_id, workers_by_name, kv,
         parked, tombs;
-    struct slab task_slab, more_slab, lease_slab, watch_slab;
+    struct drv_slab task_slab, more_slab, lease_slab, watch_slab;
     struct peers peers;
     struct sessions sessions;
     struct leases leases;

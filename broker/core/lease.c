@@ -1,8 +1,8 @@
 #include "lease.h"
 
 #include "broker.h"
-#include "hand.h"
 #include "check.h"
+#include "hand.h"
 
 #include <stdlib.h>
 
@@ -92,17 +92,17 @@ struct lease *lease_new(struct core *core, const struct item *item)
 {
     DRV_ASSERT(item->unit->lease == NULL);
     hand_take(core, &item->task->id, item->index);
-    struct lease *lease = slab_alloc(&core->lease_slab);
+    struct lease *lease = drv_slab_alloc(&core->lease_slab);
     if (lease == NULL) {
         return NULL;
     }
     if (!timer_init(core, &lease->timer, TIMER_LEASE)) {
-        slab_free(&core->lease_slab, lease);
+        drv_slab_free(&core->lease_slab, lease);
         return NULL;
     }
     if (!lease_enter(&core->leases, lease)) {
         timer_fini(core, &lease->timer);
-        slab_free(&core->lease_slab, lease);
+        drv_slab_free(&core->lease_slab, lease);
         return NULL;
     }
     lease->task = item->task;
@@ -124,7 +124,7 @@ void lease_free(struct core *core, struct lease *lease)
     timer_fini(core, &lease->timer);
     lease_leave(&core->leases, lease);
     lease->unit->lease = NULL;
-    slab_free(&core->lease_slab, lease);
+    drv_slab_free(&core->lease_slab, lease);
     core->memory_bytes -= sizeof *lease;
 }
 

@@ -13,7 +13,7 @@ struct more *unit_more(struct core *core, struct unit *unit)
     if (unit->more != NULL) {
         return unit->more;
     }
-    struct more *more = slab_take(&core->more_slab);
+    struct more *more = drv_slab_take(&core->more_slab);
     if (more == NULL) {
         return NULL;
     }
@@ -56,7 +56,7 @@ void unit_drop_more(struct core *core, struct unit *unit)
     failure_free(core, &more->error);
     progress_free(core, &more->progress);
     tie_free(core, &more->tie);
-    slab_free(&core->more_slab, more);
+    drv_slab_free(&core->more_slab, more);
     core->memory_bytes -= sizeof *more;
 }
 

@@ -2,8 +2,8 @@
 
 #include "backoff.h"
 #include "broker.h"
-#include "hand.h"
 #include "check.h"
+#include "hand.h"
 
 /* --- finding ----------------------------------------------------------------------------- */
 
@@ -265,18 +265,18 @@ void item_unplace(struct core *core, const struct item *item)
 
 struct task *task_new(struct core *core, const drover_id *id, struct spec *spec)
 {
-    struct task *task = slab_alloc(&core->task_slab);
+    struct task *task = drv_slab_alloc(&core->task_slab);
     if (task == NULL) {
         return NULL;
     }
     if (!timer_init(core, &task->timer, TIMER_TASK)) {
-        slab_free(&core->task_slab, task);
+        drv_slab_free(&core->task_slab, task);
         return NULL;
     }
     task->id = *id;
     if (drv_table_insert(&core->tasks, task_hash(core, id), task)) {
         timer_fini(core, &task->timer);
-        slab_free(&core->task_slab, task);
+        drv_slab_free(&core->task_slab, task);
         return NULL;
     }
     task->spec = spec_ref(spec);
@@ -314,7 +314,7 @@ void task_dismantle(struct core *core, struct task *task)
     unit_drop_more(core, &task->unit);
     timer_fini(core, &task->timer);
     spec_release(core, &task->spec);
-    slab_free(&core->task_slab, task);
+    drv_slab_free(&core->task_slab, task);
     core->memory_bytes -= sizeof *task;
 }
 

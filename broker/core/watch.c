@@ -85,7 +85,7 @@ void watch_free(struct core *core, struct watch *watch)
     drv_list_remove(&watch->in_unit);
     drv_list_remove(&watch->all);
     drv_list_remove(&watch->in_session);
-    slab_free(&core->watch_slab, watch);
+    drv_slab_free(&core->watch_slab, watch);
     core->memory_bytes -= sizeof *watch;
 }
 
@@ -143,7 +143,7 @@ drover_status watch_add(struct core *core, struct session *session, const struct
         return DROVER_UNKNOWN; /* an element whose result is not kept any more */
     }
     struct drv_list *list = watch_list(core, item);
-    watch = list == NULL ? NULL : slab_alloc(&core->watch_slab);
+    watch = list == NULL ? NULL : drv_slab_alloc(&core->watch_slab);
     if (watch == NULL) {
         return DROVER_NOMEM;
     }

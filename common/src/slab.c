@@ -16,29 +16,27 @@
 #define SLAB_IS_PLAIN 0
 #endif
 
-enum {
-    SLAB_PAGE_BYTES = 64 * 1024,
-    SLAB_SPARE_MAX = 16, /* empty pages kept, so that a load that swings costs no system calls */
-};
-
 struct slab_free_object {
     struct slab_free_object *next;
 };
 
 struct slab_page {
+    struct drv_slab *slab;         /* borrowed */
     struct drv_list link;          /* in partial or full */
     struct slab_free_object *free; /* objects that were used and given back */
     size_t used;                   /* objects handed out */
     size_t fresh;                  /* objects from here on were never handed out */
 };
 
-/* Objects begin here: aligned for any type. */
-enum { SLAB_HEADER = (sizeof(struct slab_page) + 15) / 16 * 16 };
+/* Objects begin here: aligned for numbers of eight bytes and pointers. */
+#define SLAB_ALIGN sizeof(uint64_t)
+#define SLAB_HEADER ((sizeof(struct slab_page) + SLAB_ALIGN - 1) / SLAB_ALIGN * SLAB_ALIGN)
 
-void drv_slab_init(struct drv_slab *slab, size_t size)
+void drv_slab_init(struct drv_slab *slab, struct drv_pages *pages, size_t size)
 {
-    slab->size = (size + 15) / 16 * 16;
-    slab->per_page = (SLAB_PAGE_BYTES - SLAB_HEADER) / slab->size;
+    slab->pages = pages;
+    slab->size = (size + SLAB_ALIGN - 1) / SLAB_ALIGN * SLAB_ALIGN;
+    slab->per_page = (DRV_PAGE_BYTES - SLAB_HEADER) / slab->size;
     slab->spare_count = 0;
     DRV_ASSERT(slab->per_page > 0);
     drv_list_init(&slab->partial);
@@ -52,13 +50,13 @@ void drv_slab_fini(struct drv_slab *slab)
     {
         struct slab_page *page = DRV_LIST_ITEM(link, struct slab_page, link);
         DRV_ASSERT(page->used == 0);
-        free(page);
+        drv_pages_give(slab->pages, page);
     }
 }
 
 static struct slab_page *slab_page_of(const void *object)
 {
-    uintptr_t at = (uintptr_t)object & ~(uintptr_t)(SLAB_PAGE_BYTES - 1);
+    uintptr_t at = (uintptr_t)object & ~(uintptr_t)(DRV_PAGE_BYTES - 1);
     return (struct slab_page *)at;
 }
 
@@ -67,10 +65,11 @@ static struct slab_page *slab_page_with_room(struct drv_slab *slab)
     if (!drv_list_is_empty(&slab->partial)) {
         return DRV_LIST_ITEM(slab->partial.next, struct slab_page, link);
     }
-    struct slab_page *page = aligned_alloc(SLAB_PAGE_BYTES, SLAB_PAGE_BYTES);
+    struct slab_page *page = drv_pages_take(slab->pages);
     if (page == NULL) {
         return NULL;
     }
+    page->slab = slab;
     page->free = NULL;
     page->used = 0;
     page->fresh = 0;
@@ -79,7 +78,7 @@ static struct slab_page *slab_page_with_room(struct drv_slab *slab)
     return page;
 }
 
-static void *slab_take(struct drv_slab *slab, struct slab_page *page)
+static void *page_take(struct drv_slab *slab, struct slab_page *page)
 {
     void *object;
     if (page->free != NULL) {
@@ -92,16 +91,16 @@ static void *slab_take(struct drv_slab *slab, struct slab_page *page)
     return object;
 }
 
-void *drv_slab_alloc(struct drv_slab *slab)
+void *drv_slab_take(struct drv_slab *slab)
 {
     if (SLAB_IS_PLAIN) {
-        return calloc(1, slab->size);
+        return malloc(slab->size);
     }
     struct slab_page *page = slab_page_with_room(slab);
     if (page == NULL) {
         return NULL;
     }
-    void *object = slab_take(slab, page);
+    void *object = page_take(slab, page);
     if (page->used++ == 0) {
         slab->spare_count--;
     }
@@ -109,7 +108,13 @@ void *drv_slab_alloc(struct drv_slab *slab)
         drv_list_remove(&page->link);
         drv_list_push_front(&slab->full, &page->link);
     }
-    return memset(object, 0, slab->size);
+    return object;
+}
+
+void *drv_slab_alloc(struct drv_slab *slab)
+{
+    void *object = drv_slab_take(slab);
+    return object == NULL ? NULL : memset(object, 0, slab->size);
 }
 
 void drv_slab_free(struct drv_slab *slab, void *object)
@@ -132,12 +137,21 @@ void drv_slab_free(struct drv_slab *slab, void *object)
     if (page->used > 0) {
         return;
     }
-    if (slab->spare_count >= SLAB_SPARE_MAX) {
+    if (slab->spare_count > 0) {
         drv_list_remove(&page->link);
-        free(page);
+        drv_pages_give(slab->pages, page);
         return;
     }
     slab->spare_count++;
     drv_list_remove(&page->link);
     drv_list_push_back(&slab->partial, &page->link);
+}
+
+void drv_slab_give(void *object)
+{
+    if (SLAB_IS_PLAIN) {
+        free(object);
+    } else {
+        drv_slab_free(slab_page_of(object)->slab, object);
+    }
 }

@@ -9,7 +9,7 @@
 #include "core.h"
 #include "rng.h"
 
-struct slab; /* of the core; common has one of that name, too */
+struct drv_slab; /* of the core; common has one of that name, too */
 
 static bool is_failing;
 static struct drv_rng luck;
@@ -23,13 +23,13 @@ static unsigned long failures;
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *block, size_t size);
-void *__real_slab_alloc(struct slab *slab);
-void *__real_slab_take(struct slab *slab);
+void *__real_drv_slab_alloc(struct drv_slab *slab);
+void *__real_drv_slab_take(struct drv_slab *slab);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *block, size_t size);
-void *__wrap_slab_alloc(struct slab *slab);
-void *__wrap_slab_take(struct slab *slab);
+void *__wrap_drv_slab_alloc(struct drv_slab *slab);
+void *__wrap_drv_slab_take(struct drv_slab *slab);
 
 static bool fails(void)
 {
@@ -53,14 +53,14 @@ void *__wrap_realloc(void *block, size_t size)
     return fails() ? NULL : __real_realloc(block, size);
 }
 
-void *__wrap_slab_alloc(struct slab *slab)
+void *__wrap_drv_slab_alloc(struct drv_slab *slab)
 {
-    return fails() ? NULL : __real_slab_alloc(slab);
+    return fails() ? NULL : __real_drv_slab_alloc(slab);
 }
 
-void *__wrap_slab_take(struct slab *slab)
+void *__wrap_drv_slab_take(struct drv_slab *slab)
 {
-    return fails() ? NULL : __real_slab_take(slab);
+    return fails() ? NULL : __real_drv_slab_take(slab);
 }
 
 struct story {
