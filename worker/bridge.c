@@ -94,7 +94,7 @@ static void on_pool_event(void *context, const struct pool_event *event)
         return;
     case POOL_PROGRESS:
         worker_session_task_progress(bridge->session, event->token, event->progress.permille,
-                                     text_of(event->progress.text));
+                                     text_of(event->progress.text), visit->now_us);
         return;
     case POOL_KV:
         on_kv(bridge, event, visit->now_us);

@@ -153,7 +153,7 @@ void worker_session_task_returned(struct worker_session *session, uint64_t key, 
 void worker_session_task_interrupted(struct worker_session *session, uint64_t key, bool is_lost,
                                      int64_t now_us);
 void worker_session_task_progress(struct worker_session *session, uint64_t key,
-                                  uint32_t permille, struct drv_str text);
+                                  uint32_t permille, struct drv_str text, int64_t now_us);
 /* It printed `bytes` to one of its streams, after `missed` that were lost. What is kept of them
  * is bounded (spool.h). */
 void worker_session_task_output(struct worker_session *session, uint64_t key,

@@ -296,8 +296,9 @@ void worker_session_task_interrupted(struct worker_session *session, uint64_t ke
 }
 
 void worker_session_task_progress(struct worker_session *session, uint64_t key,
-                                  uint32_t permille, struct drv_str text)
+                                  uint32_t permille, struct drv_str text, int64_t now_us)
 {
+    worker_session_task_started(session, key, now_us); /* if the pool has not told yet */
     struct worker_lease *lease = find_in_pool(session, key);
     if (lease == NULL || lease->is_void) {
         return;

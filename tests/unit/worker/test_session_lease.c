@@ -143,7 +143,7 @@ static void test_lease_late_word_of_the_pool_is_ignored(void **state)
     fixture_finish(f, key, "again");
     worker_session_task_started(f->session, key, f->now);
     worker_session_task_returned(f->session, key, f->now);
-    worker_session_task_progress(f->session, key, 1, drv_str_of("x"));
+    worker_session_task_progress(f->session, key, 1, drv_str_of("x"), f->now);
     fixture_turn(f);
     assert_int_equal(f->seen.reports, 0);
     fixture_destroy(f);
@@ -212,13 +212,13 @@ static void test_lease_progress_is_thinned(void **state)
 {
     struct fixture *f = fixture_serving();
     uint64_t key = fixture_run(f, 1);
-    worker_session_task_progress(f->session, key, 100, drv_str_of("a"));
-    worker_session_task_progress(f->session, key, 200, drv_str_of("b"));
+    worker_session_task_progress(f->session, key, 100, drv_str_of("a"), f->now);
+    worker_session_task_progress(f->session, key, 200, drv_str_of("b"), f->now);
     fixture_turn(f);
     assert_int_equal(f->seen.progress_count, 1);
     assert_int_equal(f->seen.progress[0].permille, 200);
     assert_string_equal(f->seen.progress_text, "b");
-    worker_session_task_progress(f->session, key, 300, drv_str_of("c"));
+    worker_session_task_progress(f->session, key, 300, drv_str_of("c"), f->now);
     fixture_turn(f);
     assert_int_equal(f->seen.progress_count, 0);
     assert_int_equal(f->next, f->now + 50 * MS);
@@ -226,6 +226,24 @@ static void test_lease_progress_is_thinned(void **state)
     fixture_turn(f);
     assert_int_equal(f->seen.progress_count, 1);
     assert_int_equal(f->seen.progress[0].permille, 300);
+    fixture_destroy(f);
+}
+
+/* What speaks of its progress has started, also when the pool tells that later. */
+static void test_lease_progress_tells_the_start_first(void **state)
+{
+    struct fixture *f = fixture_serving();
+    fixture_lease(f, 1, 0);
+    fixture_turn(f);
+    uint64_t key = f->seen.runs[0].key;
+    worker_session_task_progress(f->session, key, 100, drv_str_of("a"), f->now);
+    fixture_turn(f);
+    assert_int_equal(f->seen.progress_count, 1);
+    assert_int_equal(f->seen.started_count, 1);
+    worker_session_task_started(f->session, key, f->now);
+    f->now += 100 * MS;
+    fixture_turn(f);
+    assert_int_equal(f->seen.started_count, 0);
     fixture_destroy(f);
 }
 
@@ -494,6 +512,7 @@ int main(void)
         cmocka_unit_test(test_lease_started_goes_after_a_millisecond),
         cmocka_unit_test(test_lease_started_rides_on_a_result),
         cmocka_unit_test(test_lease_progress_is_thinned),
+        cmocka_unit_test(test_lease_progress_tells_the_start_first),
         cmocka_unit_test(test_lease_results_go_in_batches),
         cmocka_unit_test(test_lease_large_results_take_turns),
         cmocka_unit_test(test_lease_blocked_link_delays_reports),

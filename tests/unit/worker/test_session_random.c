@@ -230,7 +230,7 @@ static void pool_step(struct model *m, uint32_t lease)
             one->place = NOWHERE; /* a drain gives back what it has cancelled */
         }
     } else if (one->place == RUNS && chance(m, 20)) {
-        worker_session_task_progress(m->session, one->key, 500, drv_str_of("half"));
+        worker_session_task_progress(m->session, one->key, 500, drv_str_of("half"), m->now);
     }
 }
 

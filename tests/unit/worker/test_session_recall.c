@@ -174,7 +174,7 @@ static void test_abort_stale_reports_nothing(void **state)
     assert_int_equal(f->seen.cancelled[0], running);
     assert_int_equal(f->seen.revoke_count, 1);
     assert_int_equal(f->seen.revoked[0], given);
-    worker_session_task_progress(f->session, running, 1, drv_str_of("x"));
+    worker_session_task_progress(f->session, running, 1, drv_str_of("x"), f->now);
     fixture_finish(f, running, "late");
     worker_session_task_returned(f->session, given, f->now);
     fixture_turn(f);
