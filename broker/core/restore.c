@@ -1,8 +1,8 @@
 #include "restore.h"
 
 #include "broker.h"
-#include "hand.h"
 #include "check.h"
+#include "hand.h"
 
 #include <stdlib.h>
 

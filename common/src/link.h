@@ -36,8 +36,8 @@ struct drv_link_config {
 };
 
 /*
- * How the kernel finds a peer that is gone without a word. ZMQ_HEARTBEAT_IVL is not used: when a
- * peer leaves whose queue is full, the next ping of libzmq 4.3.4 ends the whole process
+ * How the kernel finds a peer that is gone without a word. ZMQ_HEARTBEAT_IVL is not used: when
+ * a peer leaves whose queue is full, the next ping of libzmq 4.3.4 ends the whole process
  * (zeromq/libzmq issue 4364).
  */
 enum {
