@@ -2,7 +2,9 @@
  * on_query.c: QUERY, answered with DOCUMENT.
  *
  * A cursor is the hash at which a walk of a table goes on, in eight bytes: what was there
- * during the whole walk is seen once, and nothing about the broker's memory leaves it.
+ * during the whole walk is seen once, and nothing about the broker's memory leaves it. It is
+ * veiled: who knows a key and its hash could look for the seed of the table, and for the salt
+ * of the store.
  */
 #include "handlers.h"
 
@@ -10,7 +12,7 @@
 #include "document.h"
 #include "why.h"
 
-enum { CURSOR_LEN = 8 };
+enum { CURSOR_LEN = 8, VEIL_ROUNDS = 4 };
 
 struct page {
     struct core *core;
@@ -19,6 +21,36 @@ struct page {
     uint32_t rows;
     bool has_more;
 };
+
+static uint32_t veil_half(const struct core *core, unsigned round, uint32_t half)
+{
+    const struct drv_table keyed = {.seed = core->config.seed + round + 1};
+    const uint32_t text[] = {half, round};
+    return (uint32_t)drv_table_hash(&keyed, text, sizeof text);
+}
+
+/* A Feistel network, keyed for the life of the core. */
+static uint64_t veil(const struct core *core, uint64_t hash)
+{
+    uint32_t left = (uint32_t)(hash >> 32U), right = (uint32_t)hash;
+    for (unsigned round = 0; round < VEIL_ROUNDS; round++) {
+        uint32_t next = left ^ veil_half(core, round, right);
+        left = right;
+        right = next;
+    }
+    return (uint64_t)left << 32U | right;
+}
+
+static uint64_t unveil(const struct core *core, uint64_t veiled)
+{
+    uint32_t left = (uint32_t)(veiled >> 32U), right = (uint32_t)veiled;
+    for (unsigned round = VEIL_ROUNDS; round-- > 0;) {
+        uint32_t before = right ^ veil_half(core, round, left);
+        right = left;
+        left = before;
+    }
+    return (uint64_t)left << 32U | right;
+}
 
 static bool read_cursor(struct page *page)
 {
@@ -33,15 +65,17 @@ static bool read_cursor(struct page *page)
     for (size_t i = 0; i < CURSOR_LEN; i++) {
         page->cursor.hash = page->cursor.hash << 8U | (uint8_t)bytes.ptr[i];
     }
+    page->cursor.hash = unveil(page->core, page->cursor.hash);
     page->cursor.after = UINTPTR_MAX;
     return true;
 }
 
 static struct drv_str write_cursor(struct core *core, const struct drv_table_cursor *cursor)
 {
+    uint64_t veiled = veil(core, cursor->hash);
     char *bytes = effects_alloc(core, CURSOR_LEN, 1);
     for (size_t i = 0; bytes != NULL && i < CURSOR_LEN; i++) {
-        bytes[i] = (char)(uint8_t)(cursor->hash >> (8 * (CURSOR_LEN - 1 - i)));
+        bytes[i] = (char)(uint8_t)(veiled >> (8 * (CURSOR_LEN - 1 - i)));
     }
     return str_of(bytes, bytes == NULL ? 0 : CURSOR_LEN);
 }

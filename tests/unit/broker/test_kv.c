@@ -2,6 +2,7 @@
  * Shared data.
  */
 #include "stream_story.h"
+#include "table.h"
 
 static const struct drv_reply *ask(struct bench *bench, uint32_t peer, const struct drv_kv *kv)
 {
@@ -39,6 +40,56 @@ static const struct drv_reply *increment(struct bench *bench, const char *key, i
     struct drv_kv kv = {
         .op = DRV_KV_INCREMENT, .key = text(key), .val = val_nil(), .number = by};
     return ask(bench, 1, &kv);
+}
+
+/* Whether these bytes are the salted hash of one of the keys, in either order. */
+static bool tells_a_hash(const struct bench *bench, struct drv_str bytes,
+                         const char *const *keys, size_t count)
+{
+    const struct drv_table salted = {.seed = bench->config.salt};
+    uint64_t big = 0, little = 0;
+    assert_int_equal(bytes.len, sizeof big);
+    for (size_t i = 0; i < sizeof big; i++) {
+        big = big << 8U | (uint8_t)bytes.ptr[i];
+        little |= (uint64_t)(uint8_t)bytes.ptr[i] << (8 * i);
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint64_t hash = drv_table_hash(&salted, keys[i], strlen(keys[i]));
+        if (hash == big || hash == little) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The hashes of keys are salted with a secret of the store; the cursors of lists, which clients
+ * see, do not tell them, and still lead to every entry once. */
+static void test_cursor_tells_no_salted_hash(void **state)
+{
+    static const char *const keys[] = {"one", "two", "three", "four", "five"};
+    enum { KEYS = sizeof keys / sizeof *keys };
+    struct bench *bench = *state;
+    char cursor[8];
+    size_t pages = 0;
+    client(bench, 1);
+    for (size_t i = 0; i < KEYS; i++) {
+        (void)set(bench, keys[i], "value", 0);
+    }
+    struct drv_message message;
+    for (struct drv_str next = {"", 0}; pages == 0 || next.len > 0; pages++) {
+        struct drv_query query = {.topic = DRV_TOPIC_KV, .limit = 1, .cursor = next};
+        message = request(bench, 1, DRV_QUERY);
+        message.query = query;
+        speak(bench, 1, &message);
+        bench_turn(bench);
+        next = expect(bench, 1, DRV_DOCUMENT)->document.cursor;
+        if (next.len > 0) {
+            assert_false(tells_a_hash(bench, next, keys, KEYS));
+            memcpy(cursor, next.ptr, sizeof cursor);
+            next.ptr = cursor;
+        }
+    }
+    assert_in_range(pages, KEYS, KEYS + 1);
 }
 
 /* What was set is got, with its version. */
@@ -250,6 +301,7 @@ static void test_watch_of_much_with_a_small_window(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        BENCH_TEST(test_cursor_tells_no_salted_hash),
         BENCH_TEST(test_set_and_get),
         BENCH_TEST(test_delete),
         BENCH_TEST(test_compare_and_set),
