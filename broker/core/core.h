@@ -99,7 +99,7 @@ struct core_config {
     uint32_t prefetch_max; /* leases per worker beyond its slots */
     int64_t
         prefetch_run_us; /* types whose mean run time is longer are never prefetched: 10 ms */
-    bool tells_records; /* CORE_RECORD effects are wanted; false: nobody follows them */
+    bool tells_records;  /* CORE_RECORD effects are wanted; false: nobody follows them */
     struct core_hand *hand; /* borrowed for the core's life; NULL: nobody wants to know */
     struct core_defects defects;
 };
@@ -309,7 +309,7 @@ struct core_counters { /* cumulative but for waiting..running; see DESIGN.md */
     uint64_t submitted, waiting, delayed, queued, running, succeeded, failed, cancelled,
         expired, lost_at_restart;
     uint64_t retried, stale_results, duplicate_results, unknown_results, malformed, refused,
-        charged, requeued_free, stale_writes;
+        charged, requeued_free, stale_writes, stale_progress;
 };
 void core_counters_get(const struct core *core, struct core_counters *out_counters);
 void core_count_malformed(struct core *core); /* the shell dropped bytes that were no message */

@@ -76,6 +76,7 @@ static void put_counters(struct document *document)
         {"charged", c->charged},
         {"requeued_free", c->requeued_free},
         {"stale_writes", c->stale_writes},
+        {"stale_progress", c->stale_progress},
     };
     document_map(document, "tasks");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -5,6 +5,7 @@
  * that lease. Everything else changes nothing and is answered with a note.
  */
 #include "broker.h"
+#include "hand.h"
 #include "handlers.h"
 
 /* The lease that this worker holds and means; NULL when it does not hold it. */
@@ -63,6 +64,13 @@ static void report_returned(struct core *core, struct peer *peer,
     }
 }
 
+/* Whether there is a later attempt; of one that has just ended a last word may come. */
+static bool is_superseded(const struct core *core, const struct drv_ref *ref)
+{
+    struct item item;
+    return item_find(core, &ref->id, ref->index, &item) && item.unit->attempt != ref->attempt;
+}
+
 static void report_progress(struct core *core, struct peer *peer,
                             const struct drv_progress *progress)
 {
@@ -71,6 +79,8 @@ static void report_progress(struct core *core, struct peer *peer,
         struct item item = lease_item(lease);
         progress_set(core, lease->unit, progress->permille, progress->text);
         event_item(core, DRV_EVENT_TASK_PROGRESS, &item);
+    } else if (is_superseded(core, &progress->ref)) {
+        core->counters.stale_progress++;
     }
 }
 
@@ -163,6 +173,7 @@ static bool report_result(struct core *core, struct peer *peer,
     struct item item = lease_item(lease);
     struct worker *worker = lease->worker;
     struct who *who = worker->who;
+    hand_take(core, &item.task->id, item.index);
     settle_at(peer, save_level_of(core, item.task));
     lease_start(core, lease);
     type_measure(item.task->spec->line->type, result->run_us);

@@ -229,7 +229,8 @@ static void other_counters(const struct core *core, uint64_t out_others[SAVE_OTH
     const uint64_t others[SAVE_OTHERS] = {
         counters->retried,         counters->stale_results, counters->duplicate_results,
         counters->unknown_results, counters->malformed,     counters->refused,
-        counters->charged,         counters->requeued_free, counters->stale_writes};
+        counters->charged,         counters->requeued_free, counters->stale_writes,
+        counters->stale_progress};
     memcpy(out_others, others, sizeof others);
 }
 

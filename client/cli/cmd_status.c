@@ -47,6 +47,7 @@ static void print_tasks(const drover_value *tasks)
         {"retried", "retried", false},
         {"stale_results", "stale results", false},
         {"stale_writes", "stale writes", false},
+        {"stale_progress", "stale progress", false},
     };
     (void)printf("tasks ");
     for (size_t i = 0; i < DRV_ARRAY_LEN(counts); i++) {

@@ -61,6 +61,37 @@ static void test_result_of_earlier_attempt_is_stale(void **state)
     assert_int_equal(counters(bench).succeeded, 0);
 }
 
+static void report_progress(struct bench *bench, struct drv_ref ref, uint32_t permille)
+{
+    struct drv_progress progress = {.ref = ref, .permille = permille, .text = text("so far")};
+    struct drv_message message = {.kind = DRV_REPORT};
+    message.report.progress = &progress;
+    message.report.progress_count = 1;
+    speak(bench, 2, &message);
+    bench_turn(bench);
+}
+
+/* Progress of an attempt that was given to somebody else is refused and counted; that of an
+ * attempt which has just ended is a last word and no more. */
+static void test_progress_of_earlier_attempt_is_stale(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench);
+    struct drv_spec spec = spec_of("work");
+    struct drv_ref ref = begin(bench, &spec, 100);
+    report_progress(bench, ref, 100);
+    assert_int_equal(counters(bench).stale_progress, 0);
+    report_returned(bench, 2, ref);
+    bench_turn(bench);
+    struct drv_ref again = leased(bench, 2);
+    report_progress(bench, ref, 900);
+    assert_int_equal(counters(bench).stale_progress, 1);
+    report_done(bench, 2, again, "answer");
+    bench_turn(bench);
+    report_progress(bench, again, 1000);
+    assert_int_equal(counters(bench).stale_progress, 1);
+}
+
 /* A result for a lease that another session holds is denied. */
 static void test_result_from_other_session_is_denied(void **state)
 {
@@ -245,6 +276,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BENCH_TEST(test_result_repeated_is_ok),
+        BENCH_TEST(test_progress_of_earlier_attempt_is_stale),
         BENCH_TEST(test_result_of_earlier_attempt_is_stale),
         BENCH_TEST(test_result_from_other_session_is_denied),
         BENCH_TEST(test_result_of_unknown_task_is_unknown),
