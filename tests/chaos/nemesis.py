@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 
-from fleet import SCALE, descendants, name_of
+from fleet import SCALE, descendants, is_alive, name_of, until
 
 Deed = collections.namedtuple("Deed", "at what slot lasts draw")
 
@@ -136,6 +136,7 @@ class Nemesis:
             return False
         over = self.begin("kill", name, pid if victim == "executor" else None)
         send(pid, signal.SIGKILL)
+        until(lambda: not is_alive(pid), f"{name} is dead")
         over()
         return True
 

@@ -123,12 +123,30 @@ class World:
 
     def finish(self):
         """No new work; the clients wait for what they have submitted."""
+        self.mend()
         for slot in self.clients:
             slot.program.signal(15)
         for slot in self.clients:
-            code = slot.program.wait(3 * DEADLINE)
+            try:
+                code = slot.program.process.wait(3 * DEADLINE * SCALE)
+            except subprocess.TimeoutExpired:
+                self.tell_open()
+                raise AssertionError(f"client {slot.name} waits for ever") from None
             if code != 0:
                 raise AssertionError(f"client {slot.name} ended with {code}")
+
+
+    def tell_open(self):
+        """What the clients still wait for, as they and as the broker see it; for people."""
+        events = history.read(path for path in self.logs if os.path.exists(path))
+        ended = {event["unit"] for event in events if event["event"] in ("end", "unknown")}
+        last = {slot.name for slot in self.clients}
+        self.fleet.endpoint = f"ipc://{self.fleet.path('broker/c')}"
+        for name in last:
+            own = history.read([self.log(f"client-{name}")])
+            for unit in sorted({event["unit"] for event in own} - ended)[:STORIES]:
+                print(f"{name} waits for", history.story(events, unit))
+                print(self.fleet.drover("--json", "show", unit, check=False).stdout, flush=True)
 
 
 def verify(world, units):
@@ -154,9 +172,11 @@ class Chaos(unittest.TestCase):
 
     def run_world(self, world):
         nemesis = Nemesis(world, schedule(self.seed, self.seconds), world.log("nemesis"))
-        nemesis.follow()
-        world.finish()
-        nemesis.close()
+        try:
+            nemesis.follow()
+            world.finish()
+        finally:
+            nemesis.close()
         events = history.read(path for path in world.logs if os.path.exists(path))
         verify(world, sorted({event["unit"] for event in events if event["event"] == "sent"}))
         events = history.read(path for path in world.logs if os.path.exists(path))
