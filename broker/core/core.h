@@ -309,7 +309,7 @@ struct core_counters { /* cumulative but for waiting..running; see DESIGN.md */
     uint64_t submitted, waiting, delayed, queued, running, succeeded, failed, cancelled,
         expired, lost_at_restart;
     uint64_t retried, stale_results, duplicate_results, unknown_results, malformed, refused,
-        charged, requeued_free, stale_writes, stale_progress;
+        charged, requeued_free, stale_writes, stale_progress, stale_heartbeats;
 };
 void core_counters_get(const struct core *core, struct core_counters *out_counters);
 void core_count_malformed(struct core *core); /* the shell dropped bytes that were no message */

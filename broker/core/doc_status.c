@@ -77,6 +77,7 @@ static void put_counters(struct document *document)
         {"requeued_free", c->requeued_free},
         {"stale_writes", c->stale_writes},
         {"stale_progress", c->stale_progress},
+        {"stale_heartbeats", c->stale_heartbeats},
     };
     document_map(document, "tasks");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -16,10 +16,25 @@ static void heartbeat_keep(struct core *core, struct worker *worker,
     }
 }
 
+/* What it runs although that was given to somebody else is counted, and it is told to stop. */
+static void heartbeat_check(struct core *core, struct worker *worker,
+                            const struct drv_heartbeat *heartbeat)
+{
+    for (size_t i = 0; i < heartbeat->running_count; i++) {
+        const struct drv_ref *ref = &heartbeat->running[i].ref;
+        const struct lease *lease = lease_find(core, ref);
+        if ((lease == NULL || lease->worker != worker) && item_is_superseded(core, ref)) {
+            core->counters.stale_heartbeats++;
+            worker_add_stale(core, worker, &ref->id, ref->index, ref->attempt);
+        }
+    }
+}
+
 void on_heartbeat(struct core *core, struct peer *peer, const struct drv_message *message)
 {
     if (peer->session->worker != NULL) {
         heartbeat_keep(core, peer->session->worker, &message->heartbeat);
+        heartbeat_check(core, peer->session->worker, &message->heartbeat);
     }
     if (!peer_is_open(peer)) {
         return; /* it does not read */

@@ -64,13 +64,6 @@ static void report_returned(struct core *core, struct peer *peer,
     }
 }
 
-/* Whether there is a later attempt; of one that has just ended a last word may come. */
-static bool is_superseded(const struct core *core, const struct drv_ref *ref)
-{
-    struct item item;
-    return item_find(core, &ref->id, ref->index, &item) && item.unit->attempt != ref->attempt;
-}
-
 static void report_progress(struct core *core, struct peer *peer,
                             const struct drv_progress *progress)
 {
@@ -79,7 +72,7 @@ static void report_progress(struct core *core, struct peer *peer,
         struct item item = lease_item(lease);
         progress_set(core, lease->unit, progress->permille, progress->text);
         event_item(core, DRV_EVENT_TASK_PROGRESS, &item);
-    } else if (is_superseded(core, &progress->ref)) {
+    } else if (item_is_superseded(core, &progress->ref)) {
         core->counters.stale_progress++;
     }
 }

@@ -437,8 +437,7 @@ void workers_settle(struct core *core)
 
 /* --- attaching --------------------------------------------------------------------------- */
 
-/* A lease that the worker must stop, told after WELCOME. */
-static void stale_add(struct core *core, struct worker *worker, const drover_id *id,
+void worker_add_stale(struct core *core, struct worker *worker, const drover_id *id,
                       uint32_t index, uint32_t attempt)
 {
     session_touch(core, worker->session);
@@ -512,7 +511,7 @@ void worker_attach(struct core *core, struct worker *worker, const struct drv_at
     for (size_t i = 0; i < attach->lease_count; i++) {
         const struct drv_attached *attached = &attach->leases[i];
         if (!worker_attach_one(core, worker, attached)) {
-            stale_add(core, worker, &attached->id, attached->index, attached->attempt);
+            worker_add_stale(core, worker, &attached->id, attached->index, attached->attempt);
         }
     }
     worker->attach_left -= attach->lease_count < worker->attach_left
@@ -543,7 +542,7 @@ void worker_abort_parked(struct core *core, struct worker *worker)
     while ((link = drv_list_first(&worker->parked)) != NULL) {
         struct parked *parked = DRV_LIST_ITEM(link, struct parked, in_worker);
         if (worker->session->peer != NULL) {
-            stale_add(core, worker, &parked->id, parked->index, parked->attempt);
+            worker_add_stale(core, worker, &parked->id, parked->index, parked->attempt);
         }
         park_lose(core, parked);
     }

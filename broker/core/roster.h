@@ -113,6 +113,10 @@ void worker_due(struct core *core, struct worker *worker);
 void worker_heard(struct core *core, struct worker *worker);
 void worker_drain(struct core *core, struct worker *worker, bool on);
 
+/* An attempt that the worker holds and must stop, since another one counts: it is told. */
+void worker_add_stale(struct core *core, struct worker *worker, const drover_id *id,
+                      uint32_t index, uint32_t attempt);
+
 /* Replaces its further statistics, as far as details_bytes_max and memory allow; empty: drops
  * them. */
 void worker_set_details(struct core *core, struct worker *worker, struct drv_str details);

@@ -227,10 +227,10 @@ static void other_counters(const struct core *core, uint64_t out_others[SAVE_OTH
 {
     const struct core_counters *counters = &core->counters;
     const uint64_t others[SAVE_OTHERS] = {
-        counters->retried,         counters->stale_results, counters->duplicate_results,
-        counters->unknown_results, counters->malformed,     counters->refused,
-        counters->charged,         counters->requeued_free, counters->stale_writes,
-        counters->stale_progress};
+        counters->retried,         counters->stale_results,   counters->duplicate_results,
+        counters->unknown_results, counters->malformed,       counters->refused,
+        counters->charged,         counters->requeued_free,   counters->stale_writes,
+        counters->stale_progress,  counters->stale_heartbeats};
     memcpy(out_others, others, sizeof others);
 }
 

@@ -57,6 +57,12 @@ bool item_find(const struct core *core, const drover_id *id, uint32_t index,
     return true;
 }
 
+bool item_is_superseded(const struct core *core, const struct drv_ref *ref)
+{
+    struct item item;
+    return item_find(core, &ref->id, ref->index, &item) && item.unit->attempt != ref->attempt;
+}
+
 struct drv_val item_payload(const struct item *item)
 {
     if (!task_is_array(item->task)) {

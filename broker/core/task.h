@@ -175,6 +175,10 @@ struct task *task_peek(const struct core *core, const drover_id *id);
 /* False when there is no such task or element. index NONE of an array gives the whole. */
 bool item_find(const struct core *core, const drover_id *id, uint32_t index,
                struct item *out_item);
+
+/* Whether there is a later attempt of what this names; of one that has just ended a last word
+ * may come. */
+bool item_is_superseded(const struct core *core, const struct drv_ref *ref);
 struct item item_of_task(struct task *task);
 struct drv_val item_payload(const struct item *item);
 uint32_t item_payload_len(const struct item *item);

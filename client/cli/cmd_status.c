@@ -48,6 +48,7 @@ static void print_tasks(const drover_value *tasks)
         {"stale_results", "stale results", false},
         {"stale_writes", "stale writes", false},
         {"stale_progress", "stale progress", false},
+        {"stale_heartbeats", "stale heartbeats", false},
     };
     (void)printf("tasks ");
     for (size_t i = 0; i < DRV_ARRAY_LEN(counts); i++) {

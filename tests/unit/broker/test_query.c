@@ -303,9 +303,10 @@ static void test_status_has_its_keys(void **state)
                                   "sessions",  "clients", "endpoint",   "worker_endpoint",
                                   NULL};
     const char *const tasks[] = {
-        "submitted",       "waiting",       "delayed",      "queued",         "running",
-        "succeeded",       "failed",        "cancelled",    "expired",        "retried",
-        "lost_at_restart", "stale_results", "stale_writes", "stale_progress", NULL};
+        "submitted",    "waiting",        "delayed",          "queued",
+        "running",      "succeeded",      "failed",           "cancelled",
+        "expired",      "retried",        "lost_at_restart",  "stale_results",
+        "stale_writes", "stale_progress", "stale_heartbeats", NULL};
     const char *const queue[] = {"name",          "depth",  "running", "delayed",
                                  "oldest_age_ms", "paused", NULL};
     const char *const workers[] = {"id",

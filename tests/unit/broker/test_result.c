@@ -92,6 +92,34 @@ static void test_progress_of_earlier_attempt_is_stale(void **state)
     assert_int_equal(counters(bench).stale_progress, 1);
 }
 
+/* An attempt that goes on although it was given to somebody else is counted, and told to stop.
+ */
+static void test_heartbeat_of_earlier_attempt_is_stale(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench);
+    struct drv_spec spec = spec_of("work");
+    struct drv_ref ref = begin(bench, &spec, 100);
+    struct drv_running running = {.ref = ref, .elapsed_ms = 1};
+    struct drv_message message = {.kind = DRV_HEARTBEAT};
+    message.heartbeat.running = &running;
+    message.heartbeat.running_count = 1;
+    speak(bench, 2, &message);
+    bench_turn(bench);
+    assert_int_equal(counters(bench).stale_heartbeats, 0);
+    expect_none(bench, 2, DRV_ABORT);
+    report_returned(bench, 2, ref);
+    bench_turn(bench);
+    (void)leased(bench, 2);
+    speak(bench, 2, &message);
+    bench_turn(bench);
+    assert_int_equal(counters(bench).stale_heartbeats, 1);
+    const struct drv_message *told = expect(bench, 2, DRV_ABORT);
+    assert_int_equal(told->abort.lease_count, 1);
+    assert_int_equal(told->abort.leases[0].code, DROVER_STALE);
+    assert_int_equal(told->abort.leases[0].ref.attempt, ref.attempt);
+}
+
 /* A result for a lease that another session holds is denied. */
 static void test_result_from_other_session_is_denied(void **state)
 {
@@ -277,6 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(test_result_repeated_is_ok),
         BENCH_TEST(test_progress_of_earlier_attempt_is_stale),
+        BENCH_TEST(test_heartbeat_of_earlier_attempt_is_stale),
         BENCH_TEST(test_result_of_earlier_attempt_is_stale),
         BENCH_TEST(test_result_from_other_session_is_denied),
         BENCH_TEST(test_result_of_unknown_task_is_unknown),
