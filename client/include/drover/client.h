@@ -94,9 +94,10 @@ typedef struct drover_client_options {
  * "local://[N][?KEY=VALUE[&KEY=VALUE]...]" starts a broker and a worker with N slots (none, or
  * 0: as many as there are usable processors) that live for this client: a process pool in one
  * line. They talk over unix sockets in a fresh directory of this user's, keep everything in
- * memory (or see data=), and end with the client: when it is closed, when the process exits, is killed in
- * whatever way or becomes another program. Nothing is left then: no process, no socket, no
- * directory. Closing waits for that. What a forked child holds does not keep them alive.
+ * memory (or see data=), and end with the client: when it is closed, when the process exits, is
+ * killed in whatever way or becomes another program. Nothing is left then: no process, no
+ * socket, no directory. Closing waits for that. What a forked child holds does not keep them
+ * alive.
  *
  *   load=FILE.so         handlers from a module; several
  *   allow-exec=CMD       lets tasks run a command; several

@@ -45,8 +45,8 @@ struct fake {
     atomic_int hellos;
     atomic_int submits;
     atomic_bool is_cancelled; /* and forgotten by who waited for it */
-    atomic_bool withholds; /* submits are taken and never answered */
-    sem_t taken;           /* posted for every task that came then */
+    atomic_bool withholds;    /* submits are taken and never answered */
+    sem_t taken;              /* posted for every task that came then */
 
     /* the thread's own */
     struct drv_link *link;
