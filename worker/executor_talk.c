@@ -67,9 +67,11 @@ static bool take_payload(struct executor *executor, struct executor_entry *entry
     return true;
 }
 
-void executor_parse_task(struct executor *executor, struct drv_view rest,
-                         struct executor_entry *entry)
+void executor_parse_task(struct executor *executor, struct drv_view record,
+                         struct executor_entry *out_entry)
 {
+    struct executor_entry *entry = out_entry;
+    struct drv_view rest = record;
     *entry = (struct executor_entry){.file = NULL};
     if (!lane_take_head(&rest, &entry->task, sizeof(entry->task)) ||
         !lane_take_bytes(&rest, entry->task.meta_len, &entry->meta) ||

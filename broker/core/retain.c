@@ -57,8 +57,8 @@ static struct more *shelf_first(const struct shelf *shelf)
 static bool shelf_take(struct core *core, struct task *task, struct more *more)
 {
     struct shelf *shelf = shelf_of(core, task);
-    struct drv_list *last = drv_list_last(&shelf->list);
-    if (last != NULL && DRV_LIST_ITEM(last, struct more, kept)->ended_us > more->ended_us) {
+    if (!drv_list_is_empty(&shelf->list) &&
+        DRV_LIST_ITEM(shelf->list.prev, struct more, kept)->ended_us > more->ended_us) {
         return false;
     }
     drv_list_push_back(&shelf->list, &more->kept);

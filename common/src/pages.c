@@ -66,9 +66,8 @@ static void *map_aligned(void)
 
 static struct region *region_with_room(struct drv_pages *pages)
 {
-    struct drv_list *first = drv_list_first(&pages->regions);
-    if (first != NULL) {
-        return DRV_LIST_ITEM(first, struct region, link);
+    if (!drv_list_is_empty(&pages->regions)) {
+        return DRV_LIST_ITEM(pages->regions.next, struct region, link);
     }
     struct region *region = map_aligned();
     if (region == NULL) {

@@ -377,13 +377,14 @@ static void flow(struct rig *rig)
 
 static double rss_bytes(void)
 {
-    long pages = 0, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (file == NULL || fscanf(file, "%ld %ld", &pages, &resident) != 2) {
+    char line[128] = "";
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL || fgets(line, sizeof(line), file) == NULL) {
         must(DROVER_IO, "statm");
     }
     (void)fclose(file);
-    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+    const char *second = strchr(line, ' '); /* SIZE RESIDENT ... in pages */
+    return second == NULL ? 0 : strtod(second, NULL) * (double)sysconf(_SC_PAGESIZE);
 }
 
 /* Everything queues first, then a worker comes. */

@@ -37,8 +37,17 @@ static bool read_plan(const drover_value *in, struct plan *out_plan)
     }
     memcpy(copy, text, len);
     copy[len] = '\0';
-    return sscanf(copy, "%511s %" SCNu64 " %" SCNu32, out_plan->file, &out_plan->ms,
-                  &out_plan->failures) == 3;
+    char *rest = NULL;
+    const char *file = strtok_r(copy, " ", &rest);
+    const char *ms = strtok_r(NULL, " ", &rest);
+    const char *failures = strtok_r(NULL, " ", &rest);
+    if (failures == NULL || strlen(file) >= sizeof(out_plan->file)) {
+        return false;
+    }
+    memcpy(out_plan->file, file, strlen(file) + 1);
+    out_plan->ms = strtoull(ms, NULL, 10);
+    out_plan->failures = (uint32_t)strtoul(failures, NULL, 10);
+    return true;
 }
 
 static void name_unit(const drover_job *job, char out_unit[UNIT_MAX])

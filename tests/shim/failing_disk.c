@@ -19,27 +19,33 @@
 
 enum { WORD_MAX = 64 };
 
-int fdatasync(int fd);
-ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset);
-ssize_t pwrite64(int fd, const void *bytes, size_t len, off_t offset);
+/* What the loader knows by the names of the C library. */
+__attribute__((visibility("default"))) int shim_fdatasync(int fd) __asm__("fdatasync");
+__attribute__((visibility("default"))) ssize_t
+shim_pwrite(int fd, const void *bytes, size_t len, off_t offset) __asm__("pwrite");
+__attribute__((visibility("default"))) ssize_t
+shim_pwrite64(int fd, const void *bytes, size_t len, off_t offset) __asm__("pwrite64");
 
 /* True: the call is to fail, errno says how. */
 static int fails(const char *call)
 {
-    char text[WORD_MAX] = "", name[WORD_MAX] = "";
+    char text[WORD_MAX] = "";
     const char *path = getenv("FAILING_DISK");
-    int error = 0;
-    int ms = 0;
     int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return 0;
     }
     ssize_t len = read(fd, text, sizeof text - 1);
     (void)close(fd);
-    if (len <= 0 || sscanf(text, "%63s %d %d", name, &error, &ms) < 2 ||
-        strcmp(name, call) != 0) {
+    char *rest = NULL;
+    const char *name = len > 0 ? strtok_r(text, " \n", &rest) : NULL;
+    const char *second = name != NULL ? strtok_r(NULL, " \n", &rest) : NULL;
+    const char *third = second != NULL ? strtok_r(NULL, " \n", &rest) : NULL;
+    if (second == NULL || strcmp(name, call) != 0) {
         return 0;
     }
+    int error = (int)strtol(second, NULL, 10);
+    int ms = third != NULL ? (int)strtol(third, NULL, 10) : 0;
     (void)poll(NULL, 0, ms); /* the slow disk itself, not a test that waits */
     errno = error;
     return error != 0;
@@ -52,21 +58,21 @@ static void next(const char *name, void *out_function, size_t size)
     memcpy(out_function, &symbol, size);
 }
 
-int fdatasync(int fd)
+int shim_fdatasync(int fd)
 {
     int (*real)(int) = NULL;
     next("fdatasync", &real, sizeof real);
     return fails("sync") ? -1 : real(fd);
 }
 
-ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
+ssize_t shim_pwrite(int fd, const void *bytes, size_t len, off_t offset)
 {
     ssize_t (*real)(int, const void *, size_t, off_t) = NULL;
     next("pwrite", &real, sizeof real);
     return fails("write") ? -1 : real(fd, bytes, len, offset);
 }
 
-ssize_t pwrite64(int fd, const void *bytes, size_t len, off_t offset)
+ssize_t shim_pwrite64(int fd, const void *bytes, size_t len, off_t offset)
 {
-    return pwrite(fd, bytes, len, offset);
+    return shim_pwrite(fd, bytes, len, offset);
 }
