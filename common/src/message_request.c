@@ -282,7 +282,8 @@ void drv_encode_queue(struct drv_encode *encode, const struct drv_message *messa
     drv_put_int_range(encode, settings->concurrency, -1, INT64_MAX);
     drv_put_int_range(encode, settings->per_key, -1, INT64_MAX);
     if (settings->durability >= 0) {
-        drv_put_int_range(encode, settings->durability, 0, DROVER_DURABILITY_SYNCED);
+        drv_put_int_range(encode, settings->durability, 0,
+                          INT64_MAX); /* judged by the broker */
     }
 }
 
