@@ -277,9 +277,13 @@ static bool finish_array(struct restore *restore, struct array *array)
     struct task *task = array->task;
     struct session *owner = session_by_handle(core, task->owner);
     bool is_over = array->is_sealed && array->ended == array->seal;
+    bool is_beyond = array->is_sealed && array->index_end > array->seal && !array->is_cancelled;
     if (task->unit.state == 0 || !array_is_whole(array) ||
         (array->is_sealed && array->count != array->seal)) {
         return restore_wrong(restore, "an array whose elements are missing");
+    }
+    if (is_beyond) {
+        return restore_wrong(restore, "an array with elements beyond its end");
     }
     if (is_over != unit_is_terminal(&task->unit)) {
         return restore_wrong(restore, "an array and its elements do not end together");
