@@ -308,7 +308,7 @@ void line_return(struct core *core, struct line *line, struct place *place)
 void line_restore(struct core *core, struct line *line, struct place *place)
 {
     struct drv_list *last = drv_list_last(&line->fifo);
-    if (last != NULL && DRV_LIST_ITEM(last, struct place, link)->arrival > place->arrival) {
+    if (last != NULL && DRV_LIST_ITEM(last, struct place, link)->arrival >= place->arrival) {
         line_return(core, line, place);
         return;
     }
