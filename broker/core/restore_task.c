@@ -169,6 +169,9 @@ static bool read_more(struct restore *restore, struct record_reader *reader,
     uint8_t bits = record_u8(reader);
     int64_t base_us = restore_instant(restore, record_fixed(reader));
     more->ended_us = unit_is_terminal(unit) ? base_us : 0;
+    if (bits & MORE_ERROR && !unit_is_terminal(unit)) {
+        return restore_wrong(restore, "the error of a task that has not ended");
+    }
     if (bits & MORE_ERROR && !read_error(restore, reader, more)) {
         return false;
     }
