@@ -107,6 +107,23 @@ class Faults(unittest.TestCase):
         self.assertEqual(self.fleet.show(task)["attempt"], 2)
         self.done()
 
+    # ---- work that turns out to be longer than work like it ----
+
+    def test_short_result_does_not_wait_for_a_long_task_behind_it(self):
+        """Both are placed together, since such tasks were short; the long one looks at nothing."""
+        self.broker = self.fleet.broker()
+        self.fleet.worker("--name", "a", "--slots", "1")
+        self.fleet.drover("map", "spin", stdin="0\n" * 300)
+        self.fleet.drover("queue", "pause", "default")
+        short = self.fleet.submit("spin", "0")
+        long = self.fleet.submit("spin", str(600000 * SCALE))
+        self.fleet.drover("queue", "resume", "default")
+        self.fleet.until_state(short, "succeeded")
+        self.until_running(long)
+        self.fleet.drover("cancel", long)
+        self.assertEqual(self.fleet.state(long), "cancelled")
+        self.done()
+
     # ---- payloads that fill every queue on their way ----
 
     def large(self, name, mebibytes):
