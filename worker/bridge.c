@@ -151,7 +151,7 @@ static struct pool_value value_of(const struct drv_val *val)
     return value;
 }
 
-static void run(struct worker_bridge *bridge, const struct worker_task *task, int64_t now_us)
+static void run(struct worker_bridge *bridge, const struct worker_task *task)
 {
     const struct pool_attempt attempt = {
         .token = task->key,
@@ -168,7 +168,7 @@ static void run(struct worker_bridge *bridge, const struct worker_task *task, in
         .is_alone = task->is_suspect,
     };
     drover_status status = bridge->is_gone ? DROVER_CLOSED
-                                           : pool_submit(bridge->pool, &attempt, now_us);
+                                           : pool_submit(bridge->pool, &attempt);
     if (status != DROVER_OK) {
         echo(bridge, task->key, status);
     }
@@ -199,7 +199,7 @@ void worker_bridge_apply(struct worker_bridge *bridge, const struct worker_effec
                          int64_t now_us)
 {
     if (effect->kind == WORKER_RUN) {
-        run(bridge, effect->task, now_us);
+        run(bridge, effect->task);
     } else if (effect->kind == WORKER_ANSWER) {
         answer(bridge, effect->answer);
     } else if (effect->kind == WORKER_REVOKE) {

@@ -217,7 +217,7 @@ static drover_status submit(struct errand *errand, const char *type,
         attempt.payload = (struct pool_value){.data = data, .view = drv_data_view(data)};
     }
     if (status == DROVER_OK) {
-        status = pool_submit(errand->pool, &attempt, (int64_t)drv_clock_now_us());
+        status = pool_submit(errand->pool, &attempt);
     }
     drv_data_unref(&data);
     return status == DROVER_OK ? DROVER_OK

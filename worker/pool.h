@@ -216,8 +216,8 @@ struct pool_attempt {
  * UNKNOWN (no such type), CONFLICT (place in use), INVALID, TOO_BIG, CLOSED (the
  * zygote is gone), NOMEM.
  */
-DROVER_MUST_USE drover_status pool_submit(struct pool *pool, const struct pool_attempt *attempt,
-                                          int64_t now_us);
+DROVER_MUST_USE drover_status pool_submit(struct pool *pool,
+                                          const struct pool_attempt *attempt);
 
 /* After some of pool_submit, pool_recall, pool_abort: places what is to be placed. */
 void pool_commit(struct pool *pool, int64_t now_us);

@@ -296,10 +296,9 @@ static bool reclaim(struct pool *pool, struct run *run, int64_t now_us)
     return run->seat != NULL && pool_revoke(pool, run, now_us);
 }
 
-static drover_status submit(struct pool *pool, const struct pool_attempt *attempt,
-                            int64_t now_us)
+drover_status pool_submit(struct pool *pool, const struct pool_attempt *attempt)
 {
-    drover_status status = check_attempt(pool, attempt);
+    drover_status status = pool->is_broken ? DROVER_CLOSED : check_attempt(pool, attempt);
     uint32_t handler;
     struct run *run = NULL;
     if (!status && !find_type(pool, attempt->type, &handler)) {
@@ -313,13 +312,7 @@ static drover_status submit(struct pool *pool, const struct pool_attempt *attemp
     }
     admit(pool, run);
     pool->must_place = true;
-    (void)now_us;
     return DROVER_OK;
-}
-
-drover_status pool_submit(struct pool *pool, const struct pool_attempt *attempt, int64_t now_us)
-{
-    return pool->is_broken ? DROVER_CLOSED : submit(pool, attempt, now_us);
 }
 
 drover_status pool_recall(struct pool *pool, uint64_t token, int64_t now_us)

@@ -89,13 +89,8 @@ drover_status drover_completions_submit(drover_completions *completions, const c
     drover_client *client = completions->client;
     struct drv_draft draft;
     struct drover_future *future = NULL;
-    drover_status status = drv_draft_init(client, &draft, in, options);
+    drover_status status = drv_draft_enter(client, &draft, in, options);
     if (status != DROVER_OK) {
-        return status;
-    }
-    status = drv_client_enter(client);
-    if (status != DROVER_OK) {
-        drv_draft_fini(&draft);
         return status;
     }
     status = drv_future_make_room(client, draft.options.wait_ms);

@@ -176,6 +176,20 @@ void drv_draft_fini(struct drv_draft *draft)
     drv_payload_fini(&draft->payload);
 }
 
+drover_status drv_draft_enter(drover_client *client, struct drv_draft *draft,
+                              const drover_value *in, const drover_submit_options *options)
+{
+    drover_status status = drv_draft_init(client, draft, in, options);
+    if (status != DROVER_OK) {
+        return status;
+    }
+    status = drv_client_enter(client);
+    if (status != DROVER_OK) {
+        drv_draft_fini(draft);
+    }
+    return status;
+}
+
 static uint32_t flags_of(const drover_submit_options *options, enum drv_submit_how how)
 {
     if (how == DRV_SUBMIT_ONLY) {

@@ -58,6 +58,11 @@ DROVER_MUST_USE drover_status drv_draft_init(drover_client *client, struct drv_d
                                              const drover_submit_options *options);
 void drv_draft_fini(struct drv_draft *draft);
 
+/* drv_draft_init, then drv_client_enter: OK with both, else with neither. */
+DROVER_MUST_USE drover_status drv_draft_enter(drover_client *client, struct drv_draft *draft,
+                                              const drover_value *in,
+                                              const drover_submit_options *options);
+
 /* It is done, unless it was before: with the outcome (borrowed), or why there is none. The lock
  * is held, as in what follows. */
 void drv_future_complete(struct drover_future *future, drover_status status,

@@ -4,28 +4,31 @@
 #include "ask.h"
 #include "future.h"
 
+/* For somebody who may not wait at all: the library's thread sees to it. */
+static drover_status submit_draft(drover_client *client, const char *type,
+                                  struct drv_draft *draft, struct drover_future **out_future)
+{
+    drover_status status = drv_client_ensure_thread(client);
+    if (status == DROVER_OK) {
+        status = drv_future_make_room(client, draft->options.wait_ms);
+    }
+    if (status == DROVER_OK) {
+        status = drv_future_submit(client, type, draft, DRV_SUBMIT_VALUES, out_future);
+    }
+    return status;
+}
+
 drover_status drover_submit_future(drover_client *client, const char *type,
                                    const drover_value *in, const drover_submit_options *options,
                                    drover_future **out_future)
 {
     struct drv_draft draft;
     struct drover_future *future = NULL;
-    drover_status status = drv_draft_init(client, &draft, in, options);
+    drover_status status = drv_draft_enter(client, &draft, in, options);
     if (status != DROVER_OK) {
         return status;
     }
-    status = drv_client_enter(client);
-    if (status != DROVER_OK) {
-        drv_draft_fini(&draft);
-        return status;
-    }
-    status = drv_client_ensure_thread(client);
-    if (status == DROVER_OK) {
-        status = drv_future_make_room(client, draft.options.wait_ms);
-    }
-    if (status == DROVER_OK) {
-        status = drv_future_submit(client, type, &draft, DRV_SUBMIT_VALUES, &future);
-    }
+    status = submit_draft(client, type, &draft, &future);
     if (status == DROVER_OK) {
         future->is_kept = true;
         drv_client_offer(client, drv_payload_len(&future->submission.payload), false);
@@ -45,23 +48,12 @@ drover_status drover_submit_callback(drover_client *client, const char *type,
     if (done == NULL) {
         return DROVER_INVALID;
     }
-    drover_status status = drv_draft_init(client, &draft, in, options);
+    drover_status status = drv_draft_enter(client, &draft, in, options);
     if (status != DROVER_OK) {
         return status;
     }
     drover_id id = draft.id;
-    status = drv_client_enter(client);
-    if (status != DROVER_OK) {
-        drv_draft_fini(&draft);
-        return status;
-    }
-    status = drv_client_ensure_thread(client);
-    if (status == DROVER_OK) {
-        status = drv_future_make_room(client, draft.options.wait_ms);
-    }
-    if (status == DROVER_OK) {
-        status = drv_future_submit(client, type, &draft, DRV_SUBMIT_VALUES, &future);
-    }
+    status = submit_draft(client, type, &draft, &future);
     if (status == DROVER_OK) {
         future->has_callback = true;
         future->done = done;

@@ -38,13 +38,8 @@ drover_status drover_submit(drover_client *client, const char *type, const drove
 {
     struct drv_draft draft;
     struct drover_future *future = NULL;
-    drover_status status = drv_draft_init(client, &draft, in, options);
+    drover_status status = drv_draft_enter(client, &draft, in, options);
     if (status != DROVER_OK) {
-        return status;
-    }
-    status = drv_client_enter(client);
-    if (status != DROVER_OK) {
-        drv_draft_fini(&draft);
         return status;
     }
     status = drv_future_submit(client, type, &draft, DRV_SUBMIT_ONLY, &future);

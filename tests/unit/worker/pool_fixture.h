@@ -246,7 +246,7 @@ static inline void fixture_submit_as(struct fixture *fixture, struct pool_attemp
         drover_value_destroy(&value);
         attempt->payload = (struct pool_value){.data = data, .view = drv_data_view(data)};
     }
-    assert_ok(pool_submit(fixture->pool, attempt, fixture_now_us()));
+    assert_ok(pool_submit(fixture->pool, attempt));
     drv_data_unref(&data);
 }
 

@@ -411,7 +411,7 @@ static void test_exec_large_input_does_not_block(void **state)
         attempt.payload = (struct pool_value){.data = data,
                                               .view = drv_data_view(data),
                                               .content_type = drv_view_text("text/plain")};
-        assert_ok(pool_submit(stage.fixture->pool, &attempt, fixture_now_us()));
+        assert_ok(pool_submit(stage.fixture->pool, &attempt));
     }
     drv_data_unref(&data);
     assert_int_equal(strlen(text_of(fixture_finish(stage.fixture, 1))), len);

@@ -91,7 +91,7 @@ static void test_persist_raw_payload(void **state)
     attempt.payload = (struct pool_value){.data = data,
                                           .view = drv_data_view(data),
                                           .content_type = drv_view_text("image/x-test")};
-    assert_ok(pool_submit(fixture->pool, &attempt, fixture_now_us()));
+    assert_ok(pool_submit(fixture->pool, &attempt));
     drv_data_unref(&data);
     fixture_assert_json(fixture_finish(fixture, 1)->value, "[\"image/x-test\",1000000]");
     fixture_free(fixture);

@@ -72,10 +72,10 @@ static void test_pool_bad_attempts_are_refused(void **state)
 {
     struct fixture *fixture = open_slots(1);
     struct pool_attempt attempt = fixture_attempt(1, "squar");
-    assert_int_equal(pool_submit(fixture->pool, &attempt, 0), DROVER_UNKNOWN);
+    assert_int_equal(pool_submit(fixture->pool, &attempt), DROVER_UNKNOWN);
     fixture_submit(fixture, 1, "sleep", "100000");
     attempt = fixture_attempt(1, "square");
-    assert_int_equal(pool_submit(fixture->pool, &attempt, 0), DROVER_CONFLICT);
+    assert_int_equal(pool_submit(fixture->pool, &attempt), DROVER_CONFLICT);
     assert_ok(pool_abort(fixture->pool, 1, 1000, 1000, fixture_now_us()));
     (void)fixture_finish(fixture, 1);
 
@@ -83,7 +83,7 @@ static void test_pool_bad_attempts_are_refused(void **state)
     assert_ok(drv_data_copy("\xc1", 1, &data));
     attempt = fixture_attempt(2, "echo");
     attempt.payload = (struct pool_value){.data = data, .view = drv_data_view(data)};
-    assert_ok(pool_submit(fixture->pool, &attempt, fixture_now_us()));
+    assert_ok(pool_submit(fixture->pool, &attempt));
     drv_data_unref(&data);
     assert_string_equal(fixture_finish(fixture, 2)->code, "bad-payload");
     fixture_free(fixture);
@@ -349,7 +349,7 @@ static void test_pool_payload_of_64_mib_comes_back(void **state)
     attempt.payload = (struct pool_value){.data = data,
                                           .view = drv_data_view(data),
                                           .content_type = drv_view_text("application/x-big")};
-    assert_ok(pool_submit(fixture->pool, &attempt, fixture_now_us()));
+    assert_ok(pool_submit(fixture->pool, &attempt));
     struct seen *seen = fixture_finish(fixture, 1);
     const void *bytes;
     size_t got;

@@ -132,7 +132,7 @@ static void test_zygote_death_of_zygote_is_reported(void **state)
                          token == 3 ? POOL_RETURN_UNSTARTED : POOL_RETURN_LOST);
     }
     struct pool_attempt attempt = fixture_attempt(4, "square");
-    assert_int_equal(pool_submit(fixture->pool, &attempt, 0), DROVER_CLOSED);
+    assert_int_equal(pool_submit(fixture->pool, &attempt), DROVER_CLOSED);
     fixture_free(fixture);
     assert_int_equal(count_entries(directory, "drover-worker-"), 0);
     pids_close(&pids);
