@@ -34,10 +34,12 @@ void on_heartbeat(struct core *core, struct peer *peer, const struct drv_message
 {
     if (peer->session->worker != NULL) {
         heartbeat_keep(core, peer->session->worker, &message->heartbeat);
-        heartbeat_check(core, peer->session->worker, &message->heartbeat);
     }
     if (!peer_is_open(peer)) {
-        return; /* it does not read */
+        return; /* it does not read: what it would be told must not gather */
+    }
+    if (peer->session->worker != NULL) {
+        heartbeat_check(core, peer->session->worker, &message->heartbeat);
     }
     effects_send(core, peer, effects_message(core, DRV_HEARTBEAT), 0);
 }

@@ -1,6 +1,7 @@
 /*
  * Results: which count, which do not, and what a failure leads to.
  */
+#include "check.h"
 #include "fixture.h"
 
 static void setup_peers(struct bench *bench)
@@ -118,6 +119,31 @@ static void test_heartbeat_of_earlier_attempt_is_stale(void **state)
     assert_int_equal(told->abort.lease_count, 1);
     assert_int_equal(told->abort.leases[0].code, DROVER_STALE);
     assert_int_equal(told->abort.leases[0].ref.attempt, ref.attempt);
+}
+
+/* One that does not read cannot make the broker gather what it would have to be told. */
+static void test_stale_heartbeats_of_a_blocked_worker_cost_nothing(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench);
+    struct drv_spec spec = spec_of("work");
+    struct drv_running running[64];
+    struct drv_ref ref = begin(bench, &spec, 100);
+    ref.attempt += 7;
+    for (size_t i = 0; i < DRV_ARRAY_LEN(running); i++) {
+        running[i] = (struct drv_running){.ref = ref, .elapsed_ms = 1};
+    }
+    struct drv_message message = {.kind = DRV_HEARTBEAT};
+    message.heartbeat.running = running;
+    message.heartbeat.running_count = DRV_ARRAY_LEN(running);
+    blocked(bench, 2, true);
+    bench_turn(bench);
+    uint64_t before = core_memory_bytes(bench->core);
+    for (int i = 0; i < 20; i++) {
+        speak(bench, 2, &message);
+        bench_turn(bench);
+    }
+    assert_int_equal(core_memory_bytes(bench->core), before);
 }
 
 /* A result for a lease that another session holds is denied. */
@@ -306,6 +332,7 @@ int main(void)
         BENCH_TEST(test_result_repeated_is_ok),
         BENCH_TEST(test_progress_of_earlier_attempt_is_stale),
         BENCH_TEST(test_heartbeat_of_earlier_attempt_is_stale),
+        BENCH_TEST(test_stale_heartbeats_of_a_blocked_worker_cost_nothing),
         BENCH_TEST(test_result_of_earlier_attempt_is_stale),
         BENCH_TEST(test_result_from_other_session_is_denied),
         BENCH_TEST(test_result_of_unknown_task_is_unknown),
