@@ -52,8 +52,9 @@ static void crash(const char *directory, uint32_t number)
         bench->config.hand = &page_of(directory, &crashed)->task;
         bench_start(bench);
         client(bench, 1);
-        (void)freopen("/dev/null", "w", stderr);
-        submit_and_crash(bench, number);
+        if (freopen("/dev/null", "w", stderr) != NULL) {
+            submit_and_crash(bench, number);
+        }
         _exit(EXIT_SUCCESS);
     }
     int status = 0;
