@@ -466,8 +466,8 @@ static bool class_has_label(const struct class *class, struct drv_str name,
 
 bool class_has_labels(const struct class *class, const struct line *line)
 {
-    const char *at = line->require;
-    const char *end = line->require + line->require_len;
+    const char *at = line_require(line).ptr;
+    const char *end = at + line->require_len;
     while (at < end) {
         struct drv_str name, value;
         at = read_text(at, &name);

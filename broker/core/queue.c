@@ -19,18 +19,15 @@ static bool type_is(const void *entry, const void *key)
     return str_equals(type_name(entry), *(const struct drv_str *)key);
 }
 
-static struct drv_str line_require(const struct line *line)
-{
-    return str_of(line->require, line->require_len);
-}
-
 static bool line_is(const void *entry, const void *key)
 {
     const struct line *line = entry;
     const struct line_key *wanted = key;
     return line->queue == wanted->queue && line->type == wanted->type &&
            line->priority == wanted->priority &&
-           str_equals(line_require(line), wanted->require);
+           str_equals(line_require(line), wanted->require) &&
+           str_equals(line_needs(line), wanted->needs) &&
+           str_equals(line_fairness(line), wanted->fairness);
 }
 
 void queue_tables_init(struct core *core)
@@ -198,13 +195,32 @@ static uint64_t line_hash(const struct core *core, const struct line_key *key)
         const struct type *type;
         int64_t priority;
     } fixed = {key->queue, key->type, key->priority};
-    return drv_table_hash(&core->lines, &fixed, sizeof fixed) ^
-           drv_table_hash(&core->lines, key->require.ptr, key->require.len);
+    const struct drv_str texts[] = {key->require, key->needs, key->fairness};
+    uint64_t hash = drv_table_hash(&core->lines, &fixed, sizeof fixed);
+    for (size_t i = 0; i < DRV_ARRAY_LEN(texts); i++) {
+        uint64_t part = drv_table_hash(&core->lines, texts[i].ptr, texts[i].len);
+        hash = (hash << 1 | hash >> 63) ^ part; /* what stands where matters */
+    }
+    return hash;
+}
+
+static size_t line_size(const struct line *line)
+{
+    return sizeof *line + line->require_len + line->needs_len + line->fairness_len;
+}
+
+static char *put_text(char *at, struct drv_str text, uint32_t *out_len)
+{
+    *out_len = (uint32_t)text.len;
+    if (text.len > 0) {
+        memcpy(at, text.ptr, text.len);
+    }
+    return at + text.len;
 }
 
 static struct line *line_new(struct core *core, const struct line_key *key, uint64_t hash)
 {
-    size_t size = sizeof(struct line) + key->require.len;
+    size_t size = sizeof(struct line) + key->require.len + key->needs.len + key->fairness.len;
     struct line *line = core_alloc(core, size);
     if (line == NULL) {
         return NULL;
@@ -213,10 +229,9 @@ static struct line *line_new(struct core *core, const struct line_key *key, uint
     line->type = (struct type *)key->type;
     line->priority = key->priority;
     line->hash = hash;
-    line->require_len = (uint32_t)key->require.len;
-    if (key->require.len > 0) {
-        memcpy(line->require, key->require.ptr, key->require.len);
-    }
+    char *at = put_text(line->text, key->require, &line->require_len);
+    at = put_text(at, key->needs, &line->needs_len);
+    (void)put_text(at, key->fairness, &line->fairness_len);
     drv_list_init(&line->fits);
     drv_list_init(&line->fifo);
     drv_heap_init(&line->returned, place_before);
@@ -262,7 +277,7 @@ void line_release(struct core *core, struct line *line)
     queue_release(core, line->queue);
     type_release(core, line->type);
     drv_heap_fini(&line->returned);
-    core_free(core, line, sizeof *line + line->require_len);
+    core_free(core, line, line_size(line));
 }
 
 /* --- places ------------------------------------------------------------------------------ */

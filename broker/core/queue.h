@@ -74,16 +74,34 @@ struct line {
     struct drv_list fifo;     /* struct place */
     struct drv_heap returned; /* places that came back, by arrival */
     uint64_t hash;
-    uint32_t require_len;
-    char require[]; /* wanted worker labels, canonical: name\0value\0... sorted */
+    uint32_t require_len, needs_len, fairness_len;
+    char text[]; /* require, needs and fairness, as in the spec */
 };
 
 struct line_key {
     const struct queue *queue;
     const struct type *type;
     int32_t priority;
-    struct drv_str require;
+    struct drv_str require;  /* wanted worker labels, canonical: name\0value\0... sorted */
+    struct drv_str needs;    /* canonical (spec.h) */
+    struct drv_str fairness; /* empty: none */
 };
+
+static inline struct drv_str line_require(const struct line *line)
+{
+    return (struct drv_str){.ptr = line->text, .len = line->require_len};
+}
+
+static inline struct drv_str line_needs(const struct line *line)
+{
+    return (struct drv_str){.ptr = line->text + line->require_len, .len = line->needs_len};
+}
+
+static inline struct drv_str line_fairness(const struct line *line)
+{
+    return (struct drv_str){.ptr = line->text + line->require_len + line->needs_len,
+                            .len = line->fairness_len};
+}
 
 static inline struct drv_str queue_name(const struct queue *queue)
 {

@@ -29,12 +29,15 @@ static bool spec_is_fine(const struct spec_numbers *numbers, const char *tail,
 {
     uint32_t require_count;
     const char *require = tail + numbers->type_len + numbers->queue_len;
+    const char *needs = require + numbers->require_len;
+    const char *tags = needs + numbers->needs_len + numbers->fairness_len;
     return numbers->type_len >= 1 && numbers->type_len <= DRV_NAME_MAX &&
            numbers->queue_len >= 1 && numbers->queue_len <= DRV_NAME_MAX &&
            numbers->meta_len <= DRV_META_MAX && numbers->level >= DROVER_DURABILITY_MEMORY &&
            numbers->level <= DROVER_DURABILITY_SYNCED &&
            pairs_are_fine(require, numbers->require_len, &require_count) &&
-           pairs_are_fine(require + numbers->require_len, numbers->tags_len, out_tag_count) &&
+           needs_are_fine(needs, numbers->needs_len) &&
+           pairs_are_fine(tags, numbers->tags_len, out_tag_count) &&
            require_count <= DRV_LABELS_MAX && *out_tag_count <= DRV_LABELS_MAX;
 }
 
@@ -64,6 +67,13 @@ static void read_numbers(struct record_reader *reader, struct spec_numbers *numb
     numbers->require_len = (uint32_t)number_if(reader, mask, SPEC_REQUIRE, UINT32_MAX);
     numbers->tags_len = (uint32_t)number_if(reader, mask, SPEC_TAGS, UINT32_MAX);
     numbers->meta_len = (uint32_t)number_if(reader, mask, SPEC_META, UINT32_MAX);
+    numbers->needs_len = (uint32_t)number_if(reader, mask, SPEC_NEEDS, UINT32_MAX);
+    numbers->fairness_len = (uint32_t)number_if(reader, mask, SPEC_FAIRNESS, DRV_TEXT_MAX);
+    static const unsigned limits[SPEC_LIMITS] = {SPEC_MEMORY, SPEC_CPU, SPEC_OUTPUT,
+                                                 SPEC_PROCESSES, SPEC_FILES};
+    for (size_t i = 0; i < SPEC_LIMITS; i++) {
+        numbers->limits[i] = number_if(reader, mask, limits[i], UINT64_MAX);
+    }
 }
 
 /* With a reference; NULL: wrong, or out of memory. */
@@ -73,7 +83,8 @@ static struct spec *read_spec(struct restore *restore, struct record_reader *rea
     struct spec *spec = NULL;
     read_numbers(reader, &numbers);
     uint64_t tail_len = (uint64_t)numbers.type_len + numbers.queue_len + numbers.require_len +
-                        numbers.tags_len + numbers.meta_len;
+                        numbers.needs_len + numbers.fairness_len + numbers.tags_len +
+                        numbers.meta_len;
     const char *tail = tail_len > record_left(reader)
                            ? NULL
                            : (const char *)record_raw(reader, (size_t)tail_len);

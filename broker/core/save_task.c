@@ -15,7 +15,8 @@ enum {
 static void put_spec(struct record_writer *writer, const struct spec *spec)
 {
     const struct spec_numbers *numbers = &spec->numbers;
-    _Static_assert(sizeof(struct spec_numbers) == 88, "a new option goes into the record, too");
+    _Static_assert(sizeof(struct spec_numbers) == 136,
+                   "a new option goes into the record, too");
     const struct {
         unsigned bit;
         uint64_t number;
@@ -32,6 +33,13 @@ static void put_spec(struct record_writer *writer, const struct spec *spec)
         {SPEC_REQUIRE, numbers->require_len},
         {SPEC_TAGS, numbers->tags_len},
         {SPEC_META, numbers->meta_len},
+        {SPEC_NEEDS, numbers->needs_len},
+        {SPEC_FAIRNESS, numbers->fairness_len},
+        {SPEC_MEMORY, numbers->limits[SPEC_LIMIT_MEMORY]},
+        {SPEC_CPU, numbers->limits[SPEC_LIMIT_CPU]},
+        {SPEC_OUTPUT, numbers->limits[SPEC_LIMIT_OUTPUT]},
+        {SPEC_PROCESSES, numbers->limits[SPEC_LIMIT_PROCESSES]},
+        {SPEC_FILES, numbers->limits[SPEC_LIMIT_FILES]},
     };
     unsigned mask = 0;
     for (size_t i = 0; i < DRV_ARRAY_LEN(parts); i++) {

@@ -3,6 +3,8 @@
 #include "broker.h"
 #include "check.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +39,8 @@ static drover_status spec_check_served(const struct drv_spec *spec, const char *
         {spec->group.ptr != NULL, "groups are not served"},
         {spec->fairness.ptr != NULL, "fairness keys are not served"},
         {spec->need_count > 0, "needs are not served"},
-        {spec->limit_memory_bytes > 0 || spec->limit_cpu_ms > 0 || spec->limit_output_bytes > 0,
+        {spec->limit_memory_bytes > 0 || spec->limit_cpu_ms > 0 ||
+             spec->limit_output_bytes > 0 || spec->limit_processes > 0 || spec->limit_files > 0,
          "limits on resources are not served"},
     };
     for (size_t i = 0; i < DRV_ARRAY_LEN(options); i++) {
@@ -47,6 +50,19 @@ static drover_status spec_check_served(const struct drv_spec *spec, const char *
         }
     }
     return DROVER_OK;
+}
+
+/* Whether something is needed twice, which is more likely a mistake than a sum. */
+static bool needs_repeat(const struct drv_spec *spec)
+{
+    for (size_t i = 1; i < spec->need_count; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (str_equals(spec->needs[i].name, spec->needs[j].name)) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 drover_status spec_check(const struct core *core, const struct drv_spec *spec,
@@ -75,6 +91,10 @@ drover_status spec_check(const struct core *core, const struct drv_spec *spec,
     if (spec->meta.len > DRV_META_MAX) {
         *out_text = "the metadata is too long";
         return DROVER_TOO_BIG;
+    }
+    if (needs_repeat(spec)) {
+        *out_text = "something is needed twice";
+        return DROVER_INVALID;
     }
     return spec_check_served(spec, out_text);
 }
@@ -112,6 +132,80 @@ static uint32_t tail_pairs(struct drv_buffer *buffer, const struct drv_pair *pai
     return (uint32_t)(buffer->len - before);
 }
 
+static int need_compare(const void *left, const void *right)
+{
+    const struct drv_count *a = left, *b = right;
+    return str_compare(a->name, b->name);
+}
+
+/* Appends "name\0decimal\0..." by name and returns the bytes written; to need nothing of
+ * something is not to need it. */
+static uint32_t tail_needs(struct drv_buffer *buffer, const struct drv_spec *spec, bool *failed)
+{
+    struct drv_count sorted[DRV_LABELS_MAX];
+    DRV_ASSERT(spec->need_count <= DRV_LABELS_MAX);
+    if (spec->need_count > 0) {
+        memcpy(sorted, spec->needs, spec->need_count * sizeof *sorted);
+    }
+    qsort(sorted, spec->need_count, sizeof *sorted, need_compare);
+    size_t before = buffer->len;
+    for (size_t i = 0; i < spec->need_count; i++) {
+        char digits[24];
+        int len = snprintf(digits, sizeof digits, "%" PRIu64, sorted[i].count);
+        if (sorted[i].count > 0) {
+            *failed |= drv_buffer_append(buffer, sorted[i].name.ptr, sorted[i].name.len) ||
+                       drv_buffer_append_byte(buffer, 0) ||
+                       drv_buffer_append(buffer, digits, (size_t)len + 1);
+        }
+    }
+    return (uint32_t)(buffer->len - before);
+}
+
+const char *needs_next(const char *at, struct drv_str *out_name, uint64_t *out_count)
+{
+    *out_name = drv_str_of(at);
+    const char *digits = at + out_name->len + 1;
+    *out_count = strtoull(digits, NULL, 10);
+    return digits + strlen(digits) + 1;
+}
+
+/* A number from 1 as it is printed; NULL: something else. */
+static const char *skip_count(const char *at, const char *end)
+{
+    uint64_t count = 0;
+    if (at == end || *at == '0') {
+        return NULL;
+    }
+    for (; at < end && *at != '\0'; at++) {
+        if (*at < '0' || *at > '9' || __builtin_mul_overflow(count, 10, &count) ||
+            __builtin_add_overflow(count, (uint64_t)(*at - '0'), &count)) {
+            return NULL;
+        }
+    }
+    return at < end && count > 0 ? at + 1 : NULL;
+}
+
+bool needs_are_fine(const char *at, size_t len)
+{
+    const char *end = at + len;
+    struct drv_str last = str_of(NULL, 0);
+    size_t count = 0;
+    while (at < end) {
+        const char *zero = memchr(at, 0, (size_t)(end - at));
+        struct drv_str name = str_of(at, zero == NULL ? 0 : (size_t)(zero - at));
+        if (name.len == 0 || name.len > DRV_NAME_MAX || ++count > DRV_LABELS_MAX ||
+            (last.len > 0 && str_compare(last, name) >= 0)) {
+            return false;
+        }
+        last = name;
+        at = skip_count(zero + 1, end);
+        if (at == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static drover_status spec_tail(struct drv_buffer *tail, const struct drv_spec *spec,
                                struct drv_str queue, struct spec_numbers *numbers)
 {
@@ -120,6 +214,11 @@ static drover_status spec_tail(struct drv_buffer *tail, const struct drv_spec *s
     numbers->type_len = (uint32_t)spec->type.len;
     numbers->queue_len = (uint32_t)queue.len;
     numbers->require_len = tail_pairs(tail, spec->require, spec->require_count, true, &failed);
+    numbers->needs_len = tail_needs(tail, spec, &failed);
+    if (spec->fairness.len > 0) {
+        failed |= drv_buffer_append(tail, spec->fairness.ptr, spec->fairness.len) != DROVER_OK;
+    }
+    numbers->fairness_len = (uint32_t)spec->fairness.len;
     numbers->tags_len = tail_pairs(tail, spec->tags, spec->tag_count, false, &failed);
     numbers->tag_count = (uint32_t)spec->tag_count;
     if (spec->meta.len > 0) {
@@ -127,6 +226,16 @@ static drover_status spec_tail(struct drv_buffer *tail, const struct drv_spec *s
     }
     numbers->meta_len = (uint32_t)spec->meta.len;
     return failed ? DROVER_NOMEM : DROVER_OK;
+}
+
+static size_t needs_at(const struct spec_numbers *numbers)
+{
+    return (size_t)numbers->type_len + numbers->queue_len + numbers->require_len;
+}
+
+static size_t fairness_at(const struct spec_numbers *numbers)
+{
+    return needs_at(numbers) + numbers->needs_len;
 }
 
 static struct line *spec_line(struct core *core, const struct spec_numbers *numbers,
@@ -139,6 +248,8 @@ static struct line *spec_line(struct core *core, const struct spec_numbers *numb
         .type = type_ensure(core, type_text),
         .priority = numbers->priority,
         .require = str_of(tail + numbers->type_len + numbers->queue_len, numbers->require_len),
+        .needs = str_of(tail + needs_at(numbers), numbers->needs_len),
+        .fairness = str_of(tail + fairness_at(numbers), numbers->fairness_len),
     };
     struct line *line = NULL;
     if (key.queue != NULL && key.type != NULL) {
@@ -201,6 +312,8 @@ drover_status spec_ensure(struct core *core, const struct drv_spec *wanted,
         .retries = wanted->retries,
         .loss_budget = wanted->loss_budget,
         .priority = wanted->priority,
+        .limits = {wanted->limit_memory_bytes, wanted->limit_cpu_ms, wanted->limit_output_bytes,
+                   wanted->limit_processes, wanted->limit_files},
     };
     struct drv_str queue = wanted->queue.ptr == NULL ? drv_str_of("default") : wanted->queue;
     numbers.level = spec_level(core, wanted, queue);
@@ -262,8 +375,18 @@ static const char *spec_part(const struct spec *spec, size_t offset)
 struct drv_str spec_tags(const struct spec *spec)
 {
     const struct spec_numbers *numbers = &spec->numbers;
-    size_t offset = (size_t)numbers->type_len + numbers->queue_len + numbers->require_len;
+    size_t offset = fairness_at(numbers) + numbers->fairness_len;
     return str_of(spec_part(spec, offset), numbers->tags_len);
+}
+
+struct drv_str spec_needs(const struct spec *spec)
+{
+    return str_of(spec_part(spec, needs_at(&spec->numbers)), spec->numbers.needs_len);
+}
+
+struct drv_str spec_fairness(const struct spec *spec)
+{
+    return str_of(spec_part(spec, fairness_at(&spec->numbers)), spec->numbers.fairness_len);
 }
 
 struct drv_str spec_meta(const struct spec *spec)

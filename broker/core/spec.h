@@ -13,6 +13,16 @@
 
 struct line;
 
+/* What an attempt may use; the order of PROTOCOL.md. */
+enum spec_limit {
+    SPEC_LIMIT_MEMORY,
+    SPEC_LIMIT_CPU,
+    SPEC_LIMIT_OUTPUT,
+    SPEC_LIMIT_PROCESSES,
+    SPEC_LIMIT_FILES,
+    SPEC_LIMITS
+};
+
 struct spec_numbers { /* no padding: compared as bytes */
     int64_t delay_us;
     int64_t expire_us; /* 0: never */
@@ -24,6 +34,8 @@ struct spec_numbers { /* no padding: compared as bytes */
     uint32_t level; /* enum drover_durability, resolved */
     int32_t priority;
     uint32_t type_len, queue_len, require_len, tags_len, meta_len, tag_count;
+    uint32_t needs_len, fairness_len;
+    uint64_t limits[SPEC_LIMITS]; /* 0: none */
 };
 
 struct spec {
@@ -33,7 +45,7 @@ struct spec {
     struct line *line; /* referenced */
     struct spec_numbers numbers;
     uint32_t tail_len;
-    uint8_t tail[]; /* type, queue, require, tags, meta */
+    uint8_t tail[]; /* type, queue, require, needs, fairness, tags, meta */
 };
 
 /*
@@ -52,10 +64,18 @@ DROVER_MUST_USE drover_status spec_intern(struct core *core, const struct spec_n
                                           struct spec **out_spec);
 /* The same but for what a queue prescribed at the time. */
 bool spec_differs_in_level_only(const struct spec *left, const struct spec *right);
+/* Whether these bytes are needs in canonical form, and no more than are allowed. */
+bool needs_are_fine(const char *at, size_t len);
+/* The next of canonical needs; returns what follows it. */
+const char *needs_next(const char *at, struct drv_str *out_name, uint64_t *out_count);
 struct spec *spec_ref(struct spec *spec);
 void spec_release(struct core *core, struct spec **spec);
 
 struct drv_str spec_meta(const struct spec *spec);
+/* Without bytes: it has none. */
+struct drv_str spec_fairness(const struct spec *spec);
+/* Canonical: name\0decimal\0... by name, none of them 0. */
+struct drv_str spec_needs(const struct spec *spec);
 /* Tags as written by spec_ensure: name\0value\0... */
 struct drv_str spec_tags(const struct spec *spec);
 

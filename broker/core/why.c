@@ -168,7 +168,7 @@ static void why_no_worker(const struct line *line, struct why *why)
     char wanted[WHY_TEXT_MAX] = "";
     size_t len = 0;
     for (uint32_t at = 0; at < line->require_len && len < sizeof(wanted);) {
-        const char *name = line->require + at;
+        const char *name = line_require(line).ptr + at;
         const char *value = name + strlen(name) + 1;
         len += (size_t)snprintf(wanted + len, sizeof(wanted) - len, "%s%s=%s",
                                 at == 0 ? " and has " : ", ", name, value);

@@ -145,6 +145,7 @@ struct drv_spec {
     const struct drv_pair *require;
     size_t require_count;
     uint64_t limit_memory_bytes, limit_cpu_ms, limit_output_bytes; /* 0 none */
+    uint64_t limit_processes, limit_files;                         /* 0 none */
     struct drv_str meta;                                           /* bytes */
     bool has_retry_of;
     struct drv_target retry_of;

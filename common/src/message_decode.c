@@ -558,6 +558,8 @@ static void get_limits(struct drv_decode *decode, struct drv_spec *out_spec)
     out_spec->limit_memory_bytes = drv_get_u64(decode);
     out_spec->limit_cpu_ms = drv_get_u64(decode);
     out_spec->limit_output_bytes = drv_get_u64(decode);
+    out_spec->limit_processes = drv_get_u64(decode);
+    out_spec->limit_files = drv_get_u64(decode);
     drv_get_close(decode, outer);
 }
 

@@ -502,14 +502,16 @@ static void put_after(struct drv_encode *encode, const struct drv_spec *spec)
 static void put_limits(struct drv_encode *encode, const struct drv_spec *spec)
 {
     if (spec->limit_memory_bytes == 0 && spec->limit_cpu_ms == 0 &&
-        spec->limit_output_bytes == 0) {
+        spec->limit_output_bytes == 0 && spec->limit_processes == 0 && spec->limit_files == 0) {
         drv_put_nil(encode);
         return;
     }
-    drv_put_array(encode, 3);
+    drv_put_array(encode, 5);
     drv_put_uint(encode, spec->limit_memory_bytes);
     drv_put_uint(encode, spec->limit_cpu_ms);
     drv_put_uint(encode, spec->limit_output_bytes);
+    drv_put_uint(encode, spec->limit_processes);
+    drv_put_uint(encode, spec->limit_files);
 }
 
 static void put_retry_of(struct drv_encode *encode, const struct drv_spec *spec)

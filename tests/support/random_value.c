@@ -243,6 +243,8 @@ struct drv_spec random_spec(source *s)
     out.require = random_pairs(s, &out.require_count);
     out.limit_memory_bytes = random_chance(s, 50) ? 0 : random_number(s, 64);
     out.limit_output_bytes = random_chance(s, 50) ? 0 : random_number(s, 64);
+    out.limit_processes = random_chance(s, 50) ? 0 : random_number(s, 64);
+    out.limit_files = random_chance(s, 50) ? 0 : random_number(s, 64);
     out.meta = random_optional(s, random_bytes(s, 100));
     out.has_retry_of = random_chance(s, 30);
     out.retry_of = (struct drv_target){.id = random_id(s), .index = random_index(s)};

@@ -225,6 +225,8 @@ static void assert_full_spec(const struct drv_spec *spec)
     assert_int_equal(spec->limit_memory_bytes, 1 << 30);
     assert_int_equal(spec->limit_cpu_ms, 60000);
     assert_int_equal(spec->limit_output_bytes, 1 << 20);
+    assert_int_equal(spec->limit_processes, 32);
+    assert_int_equal(spec->limit_files, 256);
     assert_int_equal(spec->meta.len, 2);
     assert_true(spec->has_retry_of);
     assert_id(&spec->retry_of.id, 8);
