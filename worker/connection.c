@@ -49,7 +49,10 @@ static drover_status open_monitor(void *context, struct worker_connection *conne
                        ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
     const int linger = 0;
     char name[64];
-    (void)snprintf(name, sizeof name, "inproc://monitor-%" PRIxPTR, (uintptr_t)connection);
+    /* The name of a monitor that was closed is free only some time later, and the connection of
+     * then may have stood where this one does. */
+    (void)snprintf(name, sizeof name, "inproc://monitor-%" PRIxPTR "-%" PRIu64,
+                   (uintptr_t)connection, drv_clock_now_us());
     if (zmq_socket_monitor(connection->socket, name, events) != 0) {
         return DROVER_INTERNAL;
     }
