@@ -314,6 +314,10 @@ struct core_counters { /* cumulative but for waiting..running; see DESIGN.md */
 void core_counters_get(const struct core *core, struct core_counters *out_counters);
 void core_count_malformed(struct core *core); /* the shell dropped bytes that were no message */
 
+/* The interval between heartbeats that is told to who connects now: the configured one, longer
+ * for large fleets (400 a second are enough), up to a quarter of the lease time. */
+int64_t core_heartbeat_us(const struct core *core);
+
 /* Bytes accounted for tasks, payloads, results, shared data, sessions. */
 uint64_t core_memory_bytes(const struct core *core);
 

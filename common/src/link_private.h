@@ -168,4 +168,12 @@ drover_status link_take_transfer(void *context, uint64_t transfer, uint64_t tota
 void link_release_taken(struct drv_link *link);
 void link_transfers_fini(struct drv_link *link);
 
+/* Whether this side asks for an acknowledgement of it within ack_delay_us. A HEARTBEAT is
+ * followed by another one, which brings it along: a fleet that only lives says two messages per
+ * beat, not three. */
+static inline bool link_kind_is_worthy(enum drv_kind kind)
+{
+    return kind != DRV_ACK && kind != DRV_HEARTBEAT;
+}
+
 #endif

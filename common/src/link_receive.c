@@ -30,7 +30,7 @@ static bool is_of_epoch(const struct drv_link *link, const struct drv_message *m
 static void book(struct drv_link *link, const struct drv_message *message, uint64_t charge,
                  bool is_auto, int64_t now_us)
 {
-    uint64_t worthy = message->kind == DRV_ACK ? 0 : message->seq;
+    uint64_t worthy = link_kind_is_worthy(message->kind) ? message->seq : 0;
     struct link_item *last = link_ring_back(&link->inbound);
     link->seq_in = message->seq;
     link->inbound_bytes += charge;

@@ -358,7 +358,7 @@ static struct drv_data *make_head(struct drv_link *link, const struct drv_kind_r
 static void depart(struct drv_link *link, enum drv_kind kind, uint64_t charge, uint64_t token)
 {
     link->seq_out++;
-    if (kind != DRV_ACK) {
+    if (link_kind_is_worthy(kind)) {
         link->worthy_out = link->seq_out;
     }
     if (charge != 0 || token != 0) {

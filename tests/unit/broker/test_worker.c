@@ -60,6 +60,30 @@ static void test_welcome_tells_limits_and_intervals(void **state)
     assert_true(str_is(welcome->worker_endpoints[0], "tcp://127.0.0.1:7711"));
 }
 
+/* In a large fleet each worker speaks more seldom, though often enough for its lease. */
+static void test_heartbeats_of_a_large_fleet_are_fewer(void **state)
+{
+    struct bench *bench = *state;
+    struct worker_options options = {.name = "w", .types = {"work"}, .slots = 1};
+    const struct {
+        uint32_t workers;
+        uint64_t heartbeat_ms;
+    } rows[] = {{400, 1000}, {401, 1002}, {420, 1050}, {430, 1050}};
+    uint32_t count = 0;
+    bench->config.lease_us = 4200 * 1000;
+    bench_restart(bench);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        for (; count < rows[i].workers; count++) { /* one connection, a new worker every time */
+            hello_worker(bench, 2, 8002 + count, &options);
+            if (count + 1 < rows[i].workers) {
+                gone(bench, 2);
+            }
+        }
+        assert_int_equal(welcomed(bench, 2)->heartbeat_ms, rows[i].heartbeat_ms);
+        gone(bench, 2);
+    }
+}
+
 /* A silent worker is lost after its lease time: what ran is charged and runs elsewhere. */
 static void test_silent_worker_is_lost(void **state)
 {
@@ -541,6 +565,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(test_names_are_made_unique),
         BENCH_TEST(test_welcome_tells_limits_and_intervals),
+        BENCH_TEST(test_heartbeats_of_a_large_fleet_are_fewer),
         BENCH_TEST(test_silent_worker_is_lost),
         BENCH_TEST(test_heartbeats_keep_a_worker),
         BENCH_TEST(test_gone_worker_is_lost_after_grace),

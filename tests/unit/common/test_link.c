@@ -232,6 +232,27 @@ static void test_link_acknowledges_after_the_delay(void **state)
     assert_true(drv_link_is_idle(pair->peer));
 }
 
+/* Nor does a HEARTBEAT: the next one brings it along. */
+static void test_link_heartbeat_asks_for_no_acknowledgement(void **state)
+{
+    struct link_pair *pair = *state;
+    const struct drv_message heartbeat = {.kind = DRV_HEARTBEAT};
+    assert_int_equal(drv_link_send(pair->broker, &heartbeat, 0), DROVER_OK);
+    assert_int_equal(link_deliver(pair, pair->broker, pair->peer), DRV_HEARTBEAT);
+    assert_true(drv_link_is_idle(pair->broker));
+    drv_link_settle(pair->peer, 1, pair->now_us);
+    assert_int_equal(drv_link_deadline_us(pair->peer), INT64_MAX);
+    drv_link_tick(pair->peer, pair->now_us + 1000000);
+    link_expect_silence(pair->peer);
+
+    link_send_drain(pair->broker, 5);
+    (void)link_deliver(pair, pair->broker, pair->peer);
+    drv_link_settle(pair->peer, 2, pair->now_us);
+    assert_int_equal(drv_link_send(pair->peer, &heartbeat, 0), DROVER_OK);
+    assert_int_equal(link_deliver(pair, pair->peer, pair->broker), DRV_HEARTBEAT);
+    link_expect_token(pair->broker, 5);
+}
+
 /* A message that leaves in time makes the ACK needless. */
 static void test_link_acknowledgement_rides_along(void **state)
 {
@@ -439,6 +460,7 @@ int main(void)
         TEST(test_link_unknown_kind_counts),
         TEST(test_link_tokens_come_back_in_order),
         TEST(test_link_acknowledges_after_the_delay),
+        TEST(test_link_heartbeat_asks_for_no_acknowledgement),
         TEST(test_link_acknowledgement_rides_along),
         TEST(test_link_ack_with_notes_is_handed_on),
         TEST(test_link_acknowledgement_of_the_future_is_refused),
