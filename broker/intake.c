@@ -64,10 +64,8 @@ static struct drv_link_config link_config(const struct server *server)
 }
 
 static struct connection *ensure_peer(struct server *server, enum core_port port,
-                                      zmq_msg_t *routing_id, int64_t now_us)
+                                      const void *bytes, size_t len, int64_t now_us)
 {
-    const void *bytes = zmq_msg_data(routing_id);
-    size_t len = zmq_msg_size(routing_id);
     struct connection *peer = connections_find(&server->peers, port, bytes, len);
     if (peer != NULL) {
         connection_heard(&server->peers, peer, now_us);
@@ -126,17 +124,24 @@ static void refuse(struct server *server, struct connection *peer, drover_status
     connection_mark_gone(&server->peers, peer);
 }
 
-static void handle(struct server *server, struct connection *peer, struct packet *packet,
+/* Head and blob of a message, borrowed for the call. */
+struct frames {
+    const uint8_t *head;
+    size_t head_len;
+    const uint8_t *blob;
+    size_t blob_len;
+};
+
+static void handle(struct server *server, struct connection *peer, const struct frames *frames,
                    int64_t now_us)
 {
     struct drv_message message;
     const char *reason = NULL;
     memset(&message, 0, offsetof(struct drv_message, hello));
     drv_arena_reset(&server->arena);
-    drover_status status = drv_link_receive_bytes(
-        peer->link, zmq_msg_data(&packet->parts[PART_HEAD]),
-        zmq_msg_size(&packet->parts[PART_HEAD]), zmq_msg_data(&packet->parts[PART_BLOB]),
-        zmq_msg_size(&packet->parts[PART_BLOB]), now_us, &server->arena, &message, &reason);
+    drover_status status = drv_link_receive_bytes(peer->link, frames->head, frames->head_len,
+                                                  frames->blob, frames->blob_len, now_us,
+                                                  &server->arena, &message, &reason);
     step_settled(server, peer, now_us);
     if (status != DROVER_OK && status != DROVER_UNSUPPORTED) {
         refuse(server, peer, status, reason, &message);
@@ -157,8 +162,9 @@ bool intake_drain(struct server *server, enum core_port port, int64_t now_us)
             return false;
         }
         head_bytes += zmq_msg_size(&packet.parts[PART_HEAD]);
-        struct connection *peer = ensure_peer(server, port, &packet.parts[PART_ROUTING_ID],
-                                              now_us);
+        struct connection *peer = ensure_peer(
+            server, port, zmq_msg_data(&packet.parts[PART_ROUTING_ID]),
+            zmq_msg_size(&packet.parts[PART_ROUTING_ID]), now_us);
         if (peer == NULL || peer->closing) {
             core_count_malformed(server->core);
         } else if (packet.count != PART_COUNT) {
@@ -166,9 +172,38 @@ bool intake_drain(struct server *server, enum core_port port, int64_t now_us)
             memset(&none, 0, sizeof(none));
             refuse(server, peer, DROVER_MALFORMED, "a message is two frames", &none);
         } else {
-            handle(server, peer, &packet, now_us);
+            struct frames frames = {
+                zmq_msg_data(&packet.parts[PART_HEAD]), zmq_msg_size(&packet.parts[PART_HEAD]),
+                zmq_msg_data(&packet.parts[PART_BLOB]), zmq_msg_size(&packet.parts[PART_BLOB])};
+            handle(server, peer, &frames, now_us);
         }
         packet_close(&packet);
     }
     return true;
+}
+
+/* ---- from our own HTTP thread ------------------------------------------------------------ */
+
+bool intake_drain_inside(struct server *server, int64_t now_us)
+{
+    struct channel_frames inside;
+    channel_seen(&server->channel->up);
+    for (int i = 0; i < SERVER_BURST_INSIDE; i++) {
+        if (!channel_pop(&server->channel->up, &inside)) {
+            return false;
+        }
+        uint8_t id[CHANNEL_ROUTING_ID_LEN];
+        channel_routing_id(inside.generation, id);
+        struct connection *peer = ensure_peer(server, CORE_PORT_CLIENT, id, sizeof(id), now_us);
+        if (peer != NULL && !peer->closing) {
+            struct frames frames = {
+                inside.head->bytes, inside.head->len,
+                inside.blob == NULL ? NULL : inside.blob->bytes + inside.blob_offset,
+                inside.blob_len};
+            peer->is_inside = true;
+            handle(server, peer, &frames, now_us);
+        }
+        channel_frames_fini(&inside);
+    }
+    return !channel_is_empty(&server->channel->up);
 }

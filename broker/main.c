@@ -12,6 +12,7 @@
  *   hand_page.c  which task a crash had in hand
  *   connection.c who is behind a routing id
  *   self.c       own resource use
+ *   http/        page, API, metrics: a thread of its own; web/ is the page
  *   notify.c     service manager
  *   core/        every decision, pure
  *   store/       what is kept; store/journal/tool.c is `drover-broker journal`

@@ -166,6 +166,22 @@ static int send_frames(struct server *server, struct connection *peer,
     return error;
 }
 
+/* The same for the HTTP thread: it takes the frames, or its ring is full. */
+static int send_inside(struct server *server, const struct connection *peer,
+                       const struct drv_frames *frames)
+{
+    struct channel_frames inside = {.head = drv_data_ref(frames->head),
+                                    .blob = drv_data_ref(frames->blob),
+                                    .blob_offset = frames->blob_offset,
+                                    .blob_len = frames->blob_len,
+                                    .generation = channel_generation(peer->routing_id)};
+    if (!channel_push(&server->channel->down, &inside)) {
+        channel_frames_fini(&inside);
+        return EAGAIN;
+    }
+    return 0;
+}
+
 static void tell_blocked(struct server *server, struct connection *peer, bool blocked,
                          int64_t now_us)
 {
@@ -195,7 +211,8 @@ static void flush_peer(struct server *server, struct connection *peer, int64_t n
     struct drv_frames frames;
     bool progress = false;
     while (drv_link_next(peer->link, &frames)) {
-        int error = send_frames(server, peer, &frames);
+        int error = peer->is_inside ? send_inside(server, peer, &frames)
+                                    : send_frames(server, peer, &frames);
         if (error == EAGAIN) {
             drv_link_unsend(peer->link, &frames);
             wait_for_socket(server, peer, progress, now_us);

@@ -231,6 +231,25 @@ static drover_status open_sockets(struct server *server, struct drv_problem *pro
     return status;
 }
 
+/* Without being asked for by name it is a courtesy: another broker may have the usual port. */
+static drover_status open_http(struct server *server, struct drv_problem *problem)
+{
+    const struct http_config *config = &server->settings.http;
+    if (config->is_off) {
+        return DROVER_OK;
+    }
+    drover_status status = http_new(config, server->log, &server->http, problem);
+    if (status == DROVER_OK) {
+        server->channel = http_channel(server->http);
+        status = http_start(server->http, problem);
+    } else if (status == DROVER_BUSY && !config->is_asked) {
+        drv_log_warn(server->log, "no page, no metrics: see --http",
+                     drv_log_str("why", problem->text));
+        return DROVER_OK;
+    }
+    return status == DROVER_BUSY ? DROVER_IO : status;
+}
+
 drover_status server_new(const struct settings *settings, const struct drv_log *log,
                          struct server **out_server, struct drv_problem *problem)
 {
@@ -264,6 +283,9 @@ drover_status server_new(const struct settings *settings, const struct drv_log *
     if (status == DROVER_OK) {
         status = recover(server, problem);
     }
+    if (status == DROVER_OK) {
+        status = open_http(server, problem);
+    }
     if (status != DROVER_OK) {
         server_destroy(&server);
         return status;
@@ -279,6 +301,7 @@ void server_destroy(struct server **server)
     if (s == NULL) {
         return;
     }
+    http_destroy(&s->http);
     gate_fini(&s->gate);
     connections_fini(&s->peers);
     for (size_t i = 0; i < DRV_ARRAY_LEN(s->sockets); i++) {
@@ -407,18 +430,32 @@ static void check_standstill(struct server *server, int64_t now)
     }
 }
 
+/* For those who watch the loop from outside. */
+static void tell_pulse(struct server *server, int64_t now)
+{
+    if (server->channel != NULL) {
+        struct channel_pulse *pulse = &server->channel->pulse;
+        atomic_store_explicit(&pulse->turned_at_us, now, memory_order_relaxed);
+        atomic_store_explicit(&pulse->is_draining, server->drain_until_us != 0,
+                              memory_order_relaxed);
+        atomic_store_explicit(&pulse->is_full, server->was_full, memory_order_relaxed);
+    }
+}
+
 /* One turn; gives the instant of the next, now when there is more to read. */
 static int64_t turn(struct server *server)
 {
     int64_t now = now_us();
     core_set_wall(server->core, now, wall_us());
     check_standstill(server, now);
+    tell_pulse(server, now);
     tell_gone(server, now);
     tell_self(server, now);
     bool more = store_compact(server->store, server->core);
     if (store_has_room(server->store)) {
         more = intake_drain(server, CORE_PORT_WORKER, now) || more;
         more = intake_drain(server, CORE_PORT_CLIENT, now) || more;
+        more = (server->channel != NULL && intake_drain_inside(server, now)) || more;
     }
     int64_t next = core_tick(server->core, now);
     outlet_apply(server, now);
@@ -468,6 +505,8 @@ static drover_status wait_for_input(struct server *server, int64_t next)
         {.fd = store_fd(server->store), .events = POLLIN}, /* negative: passed over */
         {.fd = may_read ? server->socket_fds[CORE_PORT_WORKER] : -1, .events = POLLIN},
         {.fd = may_read ? server->socket_fds[CORE_PORT_CLIENT] : -1, .events = POLLIN},
+        {.fd = may_read && server->channel != NULL ? server->channel->up.event_fd : -1,
+         .events = POLLIN},
     };
     if (poll(items, DRV_ARRAY_LEN(items), (int)wait_ms) < 0 && errno != EINTR) {
         drv_log_error(server->log, "poll failed", drv_log_str("why", strerror(errno)));
@@ -481,15 +520,18 @@ static drover_status wait_for_input(struct server *server, int64_t next)
 
 static void say_ready(const struct server *server)
 {
-    (void)printf("ready endpoint=%s worker_endpoint=%s records=%" PRIu64 " recovery_ms=%" PRId64
-                 "\n",
+    bool has_http = server->http != NULL;
+    (void)printf("ready endpoint=%s worker_endpoint=%s%s%s records=%" PRIu64
+                 " recovery_ms=%" PRId64 "\n",
                  server->endpoints[CORE_PORT_CLIENT], server->endpoints[CORE_PORT_WORKER],
+                 has_http ? " http=" : "", has_http ? http_bound(server->http) : "",
                  server->recovery.records, server->recovery_us / 1000);
     (void)fflush(stdout);
     notify_ready();
     drv_log_info(server->log, "ready",
                  drv_log_str("endpoint", server->endpoints[CORE_PORT_CLIENT]),
                  drv_log_str("worker_endpoint", server->endpoints[CORE_PORT_WORKER]),
+                 drv_log_str("http", has_http ? http_bound(server->http) : "off"),
                  drv_log_str("store", store_name(server->store)),
                  drv_log_uint("records", server->recovery.records),
                  drv_log_uint("bytes", server->recovery.bytes),
@@ -512,6 +554,13 @@ static void say_end(const struct server *server)
                  drv_log_uint("failed", counters.failed));
 }
 
+static void tell_failed(struct server *server)
+{
+    if (server->channel != NULL) {
+        atomic_store(&server->channel->pulse.has_failed, true);
+    }
+}
+
 /* All that was promised is kept, then the peers are told. */
 static drover_status end(struct server *server)
 {
@@ -530,10 +579,14 @@ drover_status server_run(struct server *server)
 {
     drover_status status = DROVER_OK;
     say_ready(server);
+    if (server->channel != NULL) {
+        atomic_store(&server->channel->pulse.is_serving, true);
+    }
     while (!server->stop && status == DROVER_OK) {
         int64_t next = turn(server);
         if (!tend_store(server, now_us())) {
             status = DROVER_IO;
+            tell_failed(server);
         } else if (!server->stop) {
             status = wait_for_input(server, next);
         }

@@ -4,6 +4,7 @@
  *     one turn:  read the clock
  *                tell the core who is gone
  *                drain up to SERVER_BURST messages of each port, workers first   intake.c
+ *                and SERVER_BURST_INSIDE of the HTTP thread
  *                   frames -> link -> core_step
  *                core_tick
  *                the turn's records to the store                                 outlet.c
@@ -20,10 +21,12 @@
 #define BROKER_SERVER_H
 
 #include "arena.h"
+#include "channel.h"
 #include "connection.h"
 #include "core.h"
 #include "gate.h"
 #include "hand_page.h"
+#include "http.h"
 #include "log.h"
 #include "problem.h"
 #include "self.h"
@@ -36,6 +39,8 @@
 enum {
     SERVER_BURST = 64,              /* messages of a port in one turn */
     SERVER_BURST_BYTES = 128 << 10, /* and of their heads, about a microsecond for 50 of them */
+    SERVER_BURST_INSIDE = 4,        /* messages of the HTTP thread in one turn: questions, which
+                                       cost up to a millisecond each */
     SERVER_QUEUE_MAX =
         1024, /* messages waiting for one peer; beyond it the connection is dropped */
     SERVER_QUEUE_BYTES_MAX =
@@ -68,7 +73,9 @@ struct server {
     int socket_fds[CORE_PORT_WORKER + 1];               /* they become readable */
     char endpoints[CORE_PORT_WORKER + 1][ENDPOINT_MAX]; /* as bound */
     const char *endpoint_list[CORE_PORT_WORKER + 1];
-    int signal_fd; /* owned */
+    struct http *http;       /* owned; NULL: not served */
+    struct channel *channel; /* its, borrowed; NULL with it */
+    int signal_fd;           /* owned */
     struct self_meter meter;
     int64_t self_at_us;     /* next reading */
     int64_t store_at_us;    /* next time that the store is tended */
@@ -94,6 +101,9 @@ DROVER_MUST_USE drover_status server_run(struct server *server);
 /* intake.c: receives and steps up to SERVER_BURST messages of one port; true when there may be
  * more. */
 bool intake_drain(struct server *server, enum core_port port, int64_t now_us);
+
+/* The same for the HTTP thread, which must be there. */
+bool intake_drain_inside(struct server *server, int64_t now_us);
 
 /* outlet.c */
 void outlet_apply(struct server *server, int64_t now_us); /* the core's effects */

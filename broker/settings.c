@@ -18,6 +18,23 @@ static const struct drv_option serving_options[] = {
      .argument = "ENDPOINT",
      .help = "where workers connect",
      .fallback = "tcp://127.0.0.1:7711"},
+    {.name = "http",
+     .kind = DRV_OPTION_STRING,
+     .argument = "HOST:PORT",
+     .help = "where the page, the API and the metrics are; port 0 picks a free one; off: "
+             "nowhere",
+     .fallback = "127.0.0.1:7780"},
+    {.name = "no-http", .kind = DRV_OPTION_FLAG, .help = "the same as --http off"},
+    {.name = "http-token-file",
+     .kind = DRV_OPTION_STRING,
+     .argument = "FILE",
+     .help = "a secret, one line: whoever sends it as bearer token may cancel, retry, pause "
+             "and drain over HTTP"},
+    {.name = "http-allow-host",
+     .kind = DRV_OPTION_STRING,
+     .argument = "NAME",
+     .repeatable = true,
+     .help = "a host name by which the page may be asked for, besides addresses and localhost"},
     {.name = "data",
      .kind = DRV_OPTION_STRING,
      .argument = "DIR",
@@ -28,7 +45,7 @@ static const struct drv_option serving_options[] = {
      .help = "keep everything in memory: nothing survives the broker"},
     {.name = "insecure",
      .kind = DRV_OPTION_FLAG,
-     .help = "allow binding to addresses that others can reach, without keys"},
+     .help = "allow binding to addresses that others can reach, without keys or a token"},
     {.name = "grace",
      .kind = DRV_OPTION_DURATION,
      .argument = "TIME",
@@ -131,7 +148,8 @@ const struct drv_program settings_program = {
     .name = "drover-broker",
     .usage = "[options] | journal verify|dump|repair|backup ...",
     .about = "Takes tasks from clients, hands them to workers, and brings the results back.",
-    .epilog = "When it serves it prints `ready endpoint=... worker_endpoint=...` on stdout.\n"
+    .epilog = "When it serves it prints `ready endpoint=... worker_endpoint=... http=...`\n"
+              "on stdout.\n"
               "SIGTERM and SIGINT stop the intake, wait for running tasks up to --grace,\n"
               "and end it; a second signal ends it at once.",
     .section = "broker",
@@ -174,6 +192,38 @@ static void read_limits(const struct drv_options *options, struct core_config *c
     }
 }
 
+static drover_status read_http(const struct drv_options *options, struct http_config *http,
+                               struct drv_problem *problem)
+{
+    const char *address = drv_options_flag(options, "no-http")
+                              ? "off"
+                              : drv_options_string(options, "http");
+    bool is_insecure = drv_options_flag(options, "insecure");
+    http->is_asked = drv_options_is_set(options, "http");
+    drover_status status = http_config_address(http, address, problem);
+    for (size_t i = 0; status == DROVER_OK && i < drv_options_count(options, "http-allow-host");
+         i++) {
+        status = http_config_allow(http, drv_options_at(options, "http-allow-host", i),
+                                   problem);
+    }
+    if (status == DROVER_OK && drv_options_is_set(options, "http-token-file")) {
+        status = http_config_token(http, drv_options_string(options, "http-token-file"),
+                                   problem);
+    }
+    if (status != DROVER_OK || http->is_off || http_config_is_loopback(http)) {
+        return status;
+    }
+    if (http->token_len == 0 && !is_insecure) {
+        return drv_problem_set(problem, DROVER_REFUSED,
+                               "--http %s is not loopback, and there is no --http-token-file: "
+                               "anyone who reaches it could read everything; say --insecure to "
+                               "listen there all the same",
+                               address);
+    }
+    http->is_open = http->token_len > 0;
+    return DROVER_OK;
+}
+
 drover_status settings_read(const struct drv_options *options, struct settings *out_settings,
                             struct drv_problem *problem)
 {
@@ -204,6 +254,10 @@ drover_status settings_read(const struct drv_options *options, struct settings *
                                "--lease must be at least twice --heartbeat");
     }
     bool insecure = drv_options_flag(options, "insecure");
+    drover_status http = read_http(options, &settings.http, problem);
+    if (http != DROVER_OK) {
+        return http;
+    }
     drover_status status = endpoint_check(drv_options_string(options, "bind"), insecure,
                                           settings.client_bind, problem);
     if (status == DROVER_OK) {

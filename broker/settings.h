@@ -7,6 +7,7 @@
 #include "core.h"
 #include "data_dir.h"
 #include "endpoint.h"
+#include "http.h"
 #include "log.h"
 #include "options.h"
 #include "problem.h"
@@ -21,6 +22,7 @@ struct settings {
     size_t peers_max;        /* connections */
     bool is_memory;          /* keep nothing */
     char data[DATA_DIR_MAX]; /* where else; "": at the usual place (data_dir.h) */
+    struct http_config http;
     enum drv_log_level log_level;
     struct core_config core; /* limits and times; identity is filled in by the server */
 };

@@ -22,6 +22,7 @@ set(drover_test_environment
     DROVER_TEST_MODULE_DIR=${CMAKE_CURRENT_BINARY_DIR}/modules
     DROVER_TEST_TIME_SCALE=${drover_time_scale}
     DROVER_SOURCE_DIR=${PROJECT_SOURCE_DIR}
+    DROVER_BROKER_HTTP=off
     PYTHONPATH=${CMAKE_CURRENT_SOURCE_DIR}/support
     PYTHONDONTWRITEBYTECODE=1
     ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:detect_leaks=1

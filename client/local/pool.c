@@ -91,6 +91,7 @@ static drover_status make_directory(struct pool *pool)
 static void start_broker(struct pool *pool)
 {
     char memory[] = "--memory";
+    char no_http[] = "--no-http";
     char data_option[] = "--data";
     char *data = pool->arguments[KEEPER_DATA];
     bool is_kept = data[0] != '\0';
@@ -105,6 +106,7 @@ static void start_broker(struct pool *pool)
                                pool->bind,
                                pool->bind_workers,
                                pool->log_level,
+                               no_http,
                                is_kept ? data_option : memory,
                                is_kept ? data : NULL,
                                NULL};

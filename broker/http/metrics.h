@@ -1,0 +1,17 @@
+/*
+ * metrics.h: the status document as Prometheus' text (exposition format 0.0.4). Pure.
+ *
+ * Names begin with drover_. Labels come from peers and are escaped; a family has as many series
+ * as the status has rows, so their number is bounded, and drover_truncated says that some were
+ * left out.
+ */
+#ifndef HTTP_METRICS_H
+#define HTTP_METRICS_H
+
+#include "buffer.h"
+#include "view.h"
+
+/* Appends to out. OK; MALFORMED: not a status document; NOMEM. */
+DROVER_MUST_USE drover_status metrics_write(struct drv_view status, struct drv_buffer *out);
+
+#endif

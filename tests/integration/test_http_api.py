@@ -1,0 +1,191 @@
+"""The monitoring view over HTTP: the same documents as the commands', metrics, health."""
+
+import http.client
+import json
+import shutil
+import subprocess
+import unittest
+
+from fleet import Fleet, until
+
+TOKEN = "0123456789abcdef-token"
+
+
+class HttpApi(unittest.TestCase):
+    """One broker with a token file, one worker; each test asks."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.fleet = Fleet()
+        token = cls.fleet.write("token", TOKEN + "\n")
+        subprocess.run(["chmod", "600", token], check=True)
+        broker = cls.fleet.broker("--http", "127.0.0.1:0", "--http-token-file", token)
+        cls.address = broker.ready["http"]
+        cls.fleet.worker("--name", "w1", "--slots", "2")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.fleet.__exit__(None, None, None)
+
+    def ask(self, method, path, headers=None, body=None):
+        """Status, headers and body of one answer."""
+        connection = http.client.HTTPConnection(self.address, timeout=20)
+        try:
+            connection.request(method, path, body=body, headers=headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read().decode()
+        finally:
+            connection.close()
+
+    def get(self, path):
+        status, _, text = self.ask("GET", path)
+        self.assertEqual(status, 200, text)
+        return json.loads(text)
+
+    def post(self, path, token=TOKEN, **headers):
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        status, _, text = self.ask("POST", path, headers)
+        return status, json.loads(text)
+
+    def test_status_has_the_keys_of_the_command(self):
+        def shape(value):
+            if isinstance(value, dict):
+                return {key: shape(item) for key, item in value.items()}
+            return [shape(item) for item in value[:1]] if isinstance(value, list) else None
+        until(lambda: "stats" in self.fleet.status()["workers"][0], "the worker tells its host")
+        mine = until(lambda: (lambda d: d if "stats" in d["workers"][0] else None)(
+            self.get("/api/v1/status")), "the snapshot has it, too")
+        theirs = self.fleet.status()
+        for document in (mine, theirs):  # what only comes with the first task
+            document["types"], document["queues"] = [], []
+        self.assertEqual(shape(mine), shape(theirs))
+
+    def test_documents_of_a_task(self):
+        task = self.fleet.submit("square", "7", "--queue", "q1")
+        self.fleet.until_state(task, "succeeded")
+        document = self.get(f"/api/v1/task/{task}")
+        self.assertEqual((document["id"], document["state"]), (task, "succeeded"))
+        self.assertEqual(self.get(f"/api/v1/why/{task}")["reason"], "ended")
+        self.assertIn(task, [row["id"] for row in self.get("/api/v1/tasks?queue=q1")["tasks"]])
+        self.assertEqual(self.get("/api/v1/tasks?queue=q1&state=failed")["tasks"], [])
+        self.assertIn("q1", [row["name"] for row in self.get("/api/v1/queues")["queues"]])
+        self.assertEqual(self.get("/api/v1/workers")["workers"][0]["name"], "w1")
+        self.assertEqual(self.get("/api/v1/worker/w1")["leases"], [])
+
+    def test_lists_go_on_with_a_cursor(self):
+        tasks = {self.fleet.submit("noop", "--queue", "paged") for _ in range(5)}
+        found, cursor = [], ""
+        while cursor is not None:
+            page = self.get("/api/v1/tasks?queue=paged&limit=2" + cursor)
+            found += [row["id"] for row in page["tasks"]]
+            cursor = f"&cursor={page['cursor']}" if "cursor" in page else None
+        self.assertEqual(sorted(found), sorted(tasks))
+
+    def test_logs_of_a_task(self):
+        task = self.fleet.submit("print", '"hello"')
+        self.fleet.until_state(task, "succeeded")
+        document = self.get(f"/api/v1/logs/{task}")
+        self.assertEqual(document["state"], "succeeded")
+        self.assertIn("hello", "".join(piece["text"] for piece in document["pieces"]))
+
+    def test_metrics_are_well_formed(self):
+        status, headers, text = self.ask("GET", "/metrics")
+        self.assertEqual(status, 200)
+        self.assertTrue(headers["Content-Type"].startswith("text/plain; version=0.0.4"))
+        self.assertIn("drover_submitted_total", text)
+        self.assertIn('drover_worker_slots{worker="w1"', text)
+        if shutil.which("promtool"):
+            done = subprocess.run(["promtool", "check", "metrics"], input=text, text=True,
+                                  capture_output=True, check=False)
+            self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+
+    def test_health(self):
+        self.assertTrue(self.get("/healthz")["ok"])
+        self.assertTrue(self.get("/readyz")["ok"])
+
+    def test_answers_are_not_kept_and_run_no_foreign_script(self):
+        for path in ("/", "/api/v1/status", "/nothing"):
+            _, headers, _ = self.ask("GET", path)
+            self.assertEqual(headers["Cache-Control"], "no-store")
+            self.assertEqual(headers["X-Content-Type-Options"], "nosniff")
+            policy = headers["Content-Security-Policy"]
+            self.assertIn("frame-ancestors 'none'", policy)
+            self.assertNotIn("unsafe", policy)
+
+    def test_actions(self):
+        task = self.fleet.submit("sleep", "60000")
+        self.fleet.until_state(task, "running")
+        path = f"/api/v1/task/{task}/cancel"
+        self.assertEqual(self.post(path, token=None)[0], 401)
+        self.assertEqual(self.post(path, token="wrong")[0], 403)
+        self.assertEqual(self.post(path, Origin="http://evil.example")[0], 403)
+        self.assertEqual(self.fleet.state(task), "running")
+        self.assertEqual(self.post(path), (200, {"ok": True}))
+        self.fleet.until_state(task, "cancelled")
+        code, answer = self.post(f"/api/v1/task/{task}/retry")
+        self.assertEqual(code, 200)
+        self.assertEqual(self.fleet.show(answer["retried_as"])["retry_of"], task)
+        self.assertEqual(self.post(f"/api/v1/task/{answer['retried_as']}/cancel")[0], 200)
+        self.assertEqual(self.post("/api/v1/queue/default/pause")[0], 200)
+        self.assertTrue(self.fleet.json("queue", "ls")["queues"][0]["paused"])
+        self.assertEqual(self.post("/api/v1/queue/default/resume")[0], 200)
+        self.assertEqual(self.post("/api/v1/worker/w1/drain")[0], 200)
+        self.assertEqual(self.get("/api/v1/worker/w1")["state"], "draining")
+        self.assertEqual(self.post("/api/v1/worker/w1/resume")[0], 200)
+        self.assertEqual(self.post("/api/v1/worker/nobody/drain")[0], 404)
+
+    def test_events_stream_tells_status_and_what_happens(self):
+        connection = http.client.HTTPConnection(self.address, timeout=20)
+        connection.request("GET", "/api/v1/events")
+        answer = connection.getresponse()
+        self.assertEqual(answer.headers["Content-Type"], "text/event-stream")
+        self.assertEqual(answer.readline(), b"event: status\n")
+        self.assertIn("tasks", json.loads(answer.readline()[len("data: "):]))
+        seen, task = [], None
+        while task is None or (task, "task.ended") not in seen:
+            line = answer.readline()
+            if line == b"event: event\n":
+                event = json.loads(answer.readline()[len("data: "):])
+                self.assertIn("time_ms", event)
+                seen.append((event.get("id"), event["event"]))
+            elif line == b"event: status\n" and task is None:
+                task = self.fleet.submit("noop")
+        connection.close()
+
+
+class HttpAbsent(unittest.TestCase):
+    """What a broker without a token, or without HTTP, says."""
+
+    def test_without_a_token_nothing_can_be_changed(self):
+        with Fleet() as fleet:
+            address = fleet.broker("--http", "127.0.0.1:0").ready["http"]
+            connection = http.client.HTTPConnection(address, timeout=20)
+            connection.request("POST", "/api/v1/queue/default/pause",
+                               headers={"Authorization": "Bearer anything"})
+            self.assertEqual(connection.getresponse().status, 403)
+            connection.close()
+
+    def test_off_is_off_and_foreign_addresses_are_refused(self):
+        with Fleet() as fleet:
+            self.assertNotIn("http", fleet.broker("--no-http").ready)
+            refused = fleet.start("drover-broker", "--memory", "--http", "0.0.0.0:0")
+            self.assertEqual(refused.wait(), 64)
+            self.assertIn("--http-token-file", refused.stderr())
+
+    def test_a_stopped_broker_ends_its_streams(self):
+        with Fleet() as fleet:
+            broker = fleet.broker("--http", "127.0.0.1:0")
+            connection = http.client.HTTPConnection(broker.ready["http"], timeout=20)
+            connection.request("GET", "/api/v1/events")
+            answer = connection.getresponse()
+            answer.readline()
+            self.assertEqual(broker.terminate(), 0)
+            while answer.readline():
+                pass
+            connection.close()
+
+
+if __name__ == "__main__":
+    unittest.main()

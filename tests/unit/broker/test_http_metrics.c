@@ -1,0 +1,77 @@
+/* The status document as Prometheus' text. */
+#include "test.h"
+
+#include "metrics.h"
+
+#include <drover/value.h>
+
+#include <string.h>
+
+static char *metrics_of(const char *json)
+{
+    drover_value *value = NULL;
+    struct drv_buffer out;
+    const void *bytes = NULL;
+    size_t len = 0;
+    uint8_t *text = NULL;
+    assert_int_equal(drover_value_from_json(json, strlen(json), &value, NULL, 0), DROVER_OK);
+    drover_value_bytes(value, &bytes, &len);
+    drv_buffer_init(&out);
+    assert_int_equal(metrics_write(drv_view_of(bytes, len), &out), DROVER_OK);
+    drover_value_destroy(&value);
+    assert_int_equal(drv_buffer_detach(&out, &text, &len), DROVER_OK);
+    return (char *)text;
+}
+
+/* Counters and states become samples in base units, each family with its head. */
+static void test_metrics_are_families_with_heads(void **state)
+{
+    (void)state;
+    char *text = metrics_of("{\"broker\":{\"version\":\"1\",\"uptime_ms\":2500},"
+                            "\"tasks\":{\"submitted\":7,\"succeeded\":5,\"running\":2},"
+                            "\"queues\":[{\"name\":\"a\",\"depth\":3,\"paused\":true},"
+                            "{\"name\":\"b\",\"depth\":4,\"paused\":false}]}");
+    assert_non_null(strstr(text, "\ndrover_uptime_seconds 2.5\n"));
+    assert_non_null(strstr(text, "# TYPE drover_submitted_total counter\n"
+                                 "drover_submitted_total 7.0\n"));
+    assert_non_null(strstr(text, "drover_tasks{state=\"running\"} 2.0\n"));
+    assert_non_null(strstr(text, "drover_tasks_ended_total{state=\"succeeded\"} 5.0\n"));
+    assert_non_null(strstr(text, "# TYPE drover_queue_depth gauge\n"
+                                 "drover_queue_depth{queue=\"a\"} 3.0\n"
+                                 "drover_queue_depth{queue=\"b\"} 4.0\n"));
+    assert_non_null(strstr(text, "drover_queue_paused{queue=\"a\"} 1.0\n"));
+    assert_null(strstr(text, "drover_worker_slots")); /* no worker, no family */
+    free(text);
+}
+
+/* Text of peers cannot leave its label. */
+static void test_metrics_labels_are_escaped(void **state)
+{
+    (void)state;
+    char *text = metrics_of("{\"broker\":{},\"tasks\":{},\"workers\":[{\"name\":\"w\","
+                            "\"host\":\"a\\\"} 1\\nevil \\\\\",\"slots\":4}]}");
+    assert_non_null(strstr(text, "drover_worker_slots{worker=\"w\",host=\"a\\\"} 1\\nevil "
+                                 "\\\\\"} 4.0\n"));
+    free(text);
+}
+
+/* What is no document is refused. */
+static void test_metrics_of_no_map_are_refused(void **state)
+{
+    (void)state;
+    struct drv_buffer out;
+    drv_buffer_init(&out);
+    assert_int_equal(metrics_write(drv_view_of("\x07", 1), &out), DROVER_MALFORMED);
+    assert_int_not_equal(metrics_write(drv_view_of("\xc1", 1), &out), DROVER_OK);
+    drv_buffer_fini(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_metrics_are_families_with_heads),
+        cmocka_unit_test(test_metrics_labels_are_escaped),
+        cmocka_unit_test(test_metrics_of_no_map_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
