@@ -17,6 +17,7 @@
  *   core/        every decision, pure
  *   store/       what is kept; store/journal/tool.c is `drover-broker journal`
  */
+#include "allocator.h"
 #include "server.h"
 #include "settings.h"
 #include "tool.h"
@@ -50,6 +51,7 @@ static int serve(const struct settings *settings)
     struct drv_log log;
     struct drv_problem problem = {""};
     struct server *server = NULL;
+    drv_allocator_tune();
     drv_log_init(&log, "drover-broker", settings->log_level);
     drover_status status = server_new(settings, &log, &server, &problem);
     if (status != DROVER_OK) {

@@ -1,6 +1,7 @@
 /* server.c: the life of the broker and its loop; see server.h. */
 #include "server.h"
 
+#include "allocator.h"
 #include "check.h"
 #include "clock.h"
 #include "notify.h"
@@ -9,9 +10,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -386,9 +384,7 @@ static void trim_memory(struct server *server)
     }
     server->peak_bytes = bytes;
     core_trim(server->core);
-#ifdef __GLIBC__
-    (void)malloc_trim(0);
-#endif
+    drv_allocator_trim();
 }
 
 /* What the store says. False: it has failed. */

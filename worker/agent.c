@@ -1,5 +1,6 @@
 #include "agent.h"
 
+#include "allocator.h"
 #include "bridge.h"
 #include "check.h"
 #include "clock.h"
@@ -21,6 +22,7 @@ enum {
     AGENT_BURST = 64,                 /* messages of the broker in one turn */
     AGENT_LOST_LOG_US = 30000 * 1000, /* a broker that stays away is logged so often */
     AGENT_WAIT_MAX_MS = 60 * 1000,
+    AGENT_SPARE_US = 1000 * 1000, /* so long after a large value there may come another one */
 };
 
 struct worker_agent {
@@ -38,7 +40,9 @@ struct worker_agent {
     drover_id id;                /* of the session */
     int signal_fd;
     int64_t lost_logged_at_us;
-    const char *broken; /* why the connection cannot be used; NULL: it can */
+    uint64_t large_count; /* of the connection, when last looked at */
+    int64_t trim_at_us;   /* when to look whether it is over; INT64_MAX: nothing is spare */
+    const char *broken;   /* why the connection cannot be used; NULL: it can */
     bool was_ready, was_connected, is_stopped;
     drover_status status; /* what run returns */
     struct drv_problem problem;
@@ -193,6 +197,7 @@ drover_status worker_agent_new(const struct worker_settings *settings,
     agent->log = log;
     agent->bridge.log = log;
     agent->signal_fd = -1;
+    agent->trim_at_us = INT64_MAX;
     drv_arena_init(&agent->arena, 1 << 20);
     if (gethostname(agent->host_name, sizeof agent->host_name - 1) != 0) {
         agent->host_name[0] = '\0';
@@ -490,6 +495,25 @@ static const struct pool *living_pool(const struct worker_agent *agent)
     return agent->bridge.is_gone ? NULL : agent->bridge.pool;
 }
 
+/* What large values have left goes back to the system when no more have come for a while; the
+ * instant of the next look. */
+static int64_t trim_memory(struct worker_agent *agent, int64_t now_us)
+{
+    uint64_t count = agent->connection == NULL ? 0 : agent->connection->large_count;
+    if (agent->trim_at_us == INT64_MAX && count != agent->large_count) {
+        agent->trim_at_us = now_us + AGENT_SPARE_US;
+    } else if (now_us >= agent->trim_at_us && count != agent->large_count) {
+        agent->large_count = count;
+        agent->trim_at_us = now_us + AGENT_SPARE_US;
+    } else if (now_us >= agent->trim_at_us) {
+        drv_allocator_trim();
+        agent->trim_at_us = INT64_MAX;
+    } else {
+        /* not yet */
+    }
+    return agent->trim_at_us;
+}
+
 /* One turn; the instant of the next. */
 static int64_t turn(struct worker_agent *agent)
 {
@@ -511,6 +535,7 @@ static int64_t turn(struct worker_agent *agent)
     if (!agent->bridge.is_gone) {
         next_us = earlier(next_us, pool_deadline_us(agent->bridge.pool));
     }
+    next_us = earlier(next_us, trim_memory(agent, now_us));
     return more ? now_us : next_us;
 }
 

@@ -80,6 +80,7 @@ static drover_status open_all(void *context, const char *endpoint, uint64_t wind
         .ack_delay_us = WORKER_CONNECTION_ACK_US,
         .queue_max = WORKER_CONNECTION_QUEUE_MAX,
         .queue_bytes_max = WORKER_CONNECTION_BACKLOG + 4 * (size_t)DRV_PAYLOAD_MAX,
+        .is_trusted = true,
     };
     connection->socket = zmq_socket(context, ZMQ_DEALER);
     if (connection->socket == NULL) {
@@ -110,6 +111,7 @@ drover_status worker_connection_new(void *context, const char *endpoint, uint64_
         return DROVER_NOMEM;
     }
     (void)zmq_msg_init(&connection->head);
+    (void)zmq_msg_init(&connection->blob);
     connection->may_read = connection->may_be_gone =
         true; /* what was never read wakes nobody */
     drover_status status = open_all(context, endpoint, window_in, connection);
@@ -157,23 +159,30 @@ void worker_connection_destroy(struct worker_connection **connection, bool flush
     }
     drv_link_destroy(&gone->link);
     (void)zmq_msg_close(&gone->head);
-    drv_data_unref(&gone->blob);
+    (void)zmq_msg_close(&gone->blob);
     free(gone);
 }
 
 /* ---- receiving ------------------------------------------------------------------------------
  */
 
-/* Frames of the next message: the first into head, the second into *blob; how many there were,
- * 0 when nothing is there. */
-static int receive_frames(struct worker_connection *connection, zmq_msg_t *blob)
+static void note_blob(struct worker_connection *connection, size_t len)
+{
+    connection->large_count += len > WORKER_CONNECTION_LARGE ? 1 : 0;
+}
+
+/* Frames of the next message: the first into head, the second into blob; how many there were, 0
+ * when nothing is there. */
+static int receive_frames(struct worker_connection *connection)
 {
     int count = 0;
     bool more = true;
     while (more) {
         zmq_msg_t extra;
         (void)zmq_msg_init(&extra);
-        zmq_msg_t *part = count == 0 ? &connection->head : count == 1 ? blob : &extra;
+        zmq_msg_t *part = count == 0   ? &connection->head
+                          : count == 1 ? &connection->blob
+                                       : &extra;
         if (zmq_msg_recv(part, connection->socket, ZMQ_DONTWAIT) < 0) {
             (void)zmq_msg_close(&extra);
             return 0;
@@ -190,31 +199,23 @@ drover_status worker_connection_receive(struct worker_connection *connection, in
                                         struct drv_message *out_message,
                                         const char **out_reason)
 {
-    zmq_msg_t blob;
-    drover_status status = DROVER_OK;
     if (!connection->may_read) {
         return DROVER_NOT_READY;
     }
-    (void)zmq_msg_init(&blob);
-    drv_data_unref(&connection->blob);
-    int count = receive_frames(connection, &blob);
-    size_t len = zmq_msg_size(&blob);
+    int count = receive_frames(connection);
     if (count == 0) {
         connection->may_read = false;
-        status = DROVER_NOT_READY;
-    } else if (count != 2) {
+        return DROVER_NOT_READY;
+    }
+    if (count != 2) {
         *out_reason = "a message is two frames";
-        status = DROVER_MALFORMED;
-    } else if (len > 0) {
-        status = drv_data_copy(zmq_msg_data(&blob), len, &connection->blob);
+        return DROVER_MALFORMED;
     }
-    if (status == DROVER_OK) {
-        status = drv_link_receive(connection->link, zmq_msg_data(&connection->head),
-                                  zmq_msg_size(&connection->head), connection->blob, len,
-                                  now_us, arena, out_message, out_reason);
-    }
-    (void)zmq_msg_close(&blob);
-    return status;
+    note_blob(connection, zmq_msg_size(&connection->blob));
+    return drv_link_receive_bytes(
+        connection->link, zmq_msg_data(&connection->head), zmq_msg_size(&connection->head),
+        zmq_msg_data(&connection->blob), zmq_msg_size(&connection->blob), now_us, arena,
+        out_message, out_reason);
 }
 
 /* ---- sending --------------------------------------------------------------------------------
@@ -281,6 +282,7 @@ static bool send_some(struct worker_connection *connection)
     while (!connection->is_gone && drv_link_next(connection->link, &frames)) {
         int error = send_frames(connection->socket, &frames);
         has_tried = true;
+        note_blob(connection, frames.blob_len);
         if (error == EAGAIN) {
             drv_link_unsend(connection->link, &frames);
             connection->is_full = true;

@@ -22,15 +22,16 @@ enum {
     WORKER_CONNECTION_ACK_US = 1000,     /* an acknowledgement waits no longer for company */
     WORKER_CONNECTION_QUEUE_MAX = 4096,  /* messages waiting in the link */
     WORKER_CONNECTION_BACKLOG = 8 << 20, /* bytes in the link from which on REPORTs wait */
+    WORKER_CONNECTION_LARGE = 32 * 1024, /* bytes of a large blob */
 };
 
 struct worker_connection {
     void *socket;          /* owned */
     void *monitor;         /* owned */
     struct drv_link *link; /* owned */
-    struct drv_data *blob; /* owned: of the message received last */
-    zmq_msg_t head;        /* the same */
+    zmq_msg_t head, blob;  /* of the message received last */
     int fd, monitor_fd;    /* borrowed: they tell that a question is worth its system call */
+    uint64_t large_count;  /* messages received and sent whose blobs were large */
     bool may_read;         /* there may be something to receive */
     bool may_be_gone;      /* the monitor may have something to say */
     bool may_write;        /* is_full, but there is room again */

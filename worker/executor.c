@@ -1,5 +1,6 @@
 #include "executor_private.h"
 
+#include "allocator.h"
 #include "check.h"
 #include "clock.h"
 #include "job.h"
@@ -14,7 +15,10 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-enum { CALL_LATER_US = 50 }; /* results of short attempts wait so long for company */
+enum {
+    CALL_LATER_US = 50,   /* results of short attempts wait so long for company */
+    SPARE_KEEP_MS = 1000, /* so long after a large value there may come another one */
+};
 
 _Noreturn void executor_die(const char *why)
 {
@@ -108,6 +112,7 @@ static drover_status send_finished(struct executor *executor, struct record_fini
     head->code_len = (uint32_t)parts[0].len;
     head->text_len = (uint32_t)parts[1].len;
     head->stderr_len = (uint32_t)parts[2].len;
+    executor->has_spare = executor->has_spare || value.bytes.len > RECORD_INLINE_MAX;
     return executor_send(executor, &record);
 }
 
@@ -145,13 +150,6 @@ static void report(struct executor *executor, const struct record_task *task, in
     }
 }
 
-static drover_status payload_of(const struct executor_entry *entry, drover_value **out_payload)
-{
-    return entry->task.payload.form == RECORD_NIL
-               ? drover_value_new_nil(out_payload)
-               : executor_value_from(entry->payload, entry->content_type, out_payload);
-}
-
 static void run(struct executor *executor, const struct executor_entry *entry,
                 int64_t started_us)
 {
@@ -165,7 +163,7 @@ static void run(struct executor *executor, const struct executor_entry *entry,
     job_init(&job, executor, &entry->task, handler->type, started_us);
     job.meta = entry->meta;
     job.shared = entry->shared != NULL ? entry->shared->value : NULL;
-    drover_status status = payload_of(entry, &payload);
+    drover_status status = executor_payload_of(entry, &payload);
     if (status) {
         job_outcome_fail(&outcome, DROVER_ERROR_HANDLER, "bad-payload",
                          "the payload is no value: %s", drover_status_text(status));
@@ -253,7 +251,10 @@ static _Noreturn void loop(struct executor *executor)
             model->rest(executor);
         }
         if (ring_reader_sleep(&executor->lane.in)) {
-            (void)poll(&fd, 1, -1);
+            if (poll(&fd, 1, executor->has_spare ? SPARE_KEEP_MS : -1) == 0) {
+                drv_allocator_trim();
+                executor->has_spare = false;
+            }
             ring_reader_wake(&executor->lane.in);
             lane_clear(executor->lane.wake_fd);
         }

@@ -48,6 +48,7 @@ struct executor {
     int64_t told_at_us;   /* last call for results */
     int64_t ended_at_us;  /* end of the attempt just before; 0: it has blocked since */
     bool owes_call;       /* results are in the ring, of which the agent was not told */
+    bool has_spare;       /* large values have passed: there is free memory to give back */
     struct meter meter;
 };
 
@@ -60,9 +61,9 @@ void executor_parse_task(struct executor *executor, struct drv_view record,
                          struct executor_entry *out_entry);
 void executor_entry_fini(struct executor_entry *entry);
 
-DROVER_MUST_USE drover_status executor_value_from(struct drv_view bytes,
-                                                  struct drv_view content_type,
-                                                  drover_value **out_value);
+/* The payload as a value that lives no longer than the entry. */
+DROVER_MUST_USE drover_status executor_payload_of(const struct executor_entry *entry,
+                                                  drover_value **out_payload);
 struct lane_value executor_lane_value(const drover_value *value);
 
 /* Blocks until the record is in the ring, or cannot ever be; the agent is told later. */

@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "clock.h"
+#include "value_share.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,23 +30,37 @@ void executor_entry_fini(struct executor_entry *entry)
     shared_release(entry->shared);
 }
 
-drover_status executor_value_from(struct drv_view bytes, struct drv_view content_type,
-                                  drover_value **out_value)
+/* A content type as text; NULL: msgpack. */
+static const char *type_text(struct drv_view content_type,
+                             char out_text[DROVER_CONTENT_TYPE_MAX + 1])
 {
     if (content_type.len == 0) {
-        return drover_value_from_msgpack(bytes.bytes, bytes.len, out_value);
+        return NULL;
     }
-    char type[DROVER_CONTENT_TYPE_MAX + 1];
-    memcpy(type, content_type.bytes, content_type.len);
-    type[content_type.len] = '\0';
-    return drover_value_new_raw(bytes.bytes, bytes.len, type, out_value);
+    memcpy(out_text, content_type.bytes, content_type.len);
+    out_text[content_type.len] = '\0';
+    return out_text;
 }
 
-static drover_status value_of(const struct drv_data *data, struct drv_view content_type,
+static drover_status value_of(struct drv_data *data, struct drv_view content_type,
                               drover_value **out_value)
 {
+    char text[DROVER_CONTENT_TYPE_MAX + 1];
     return data == NULL ? drover_value_new_nil(out_value)
-                        : executor_value_from(drv_data_view(data), content_type, out_value);
+                        : drv_value_from_data(data, type_text(content_type, text), out_value);
+}
+
+drover_status executor_payload_of(const struct executor_entry *entry,
+                                  drover_value **out_payload)
+{
+    char text[DROVER_CONTENT_TYPE_MAX + 1];
+    struct drv_view bytes = entry->payload;
+    if (entry->task.payload.form != RECORD_INLINE) {
+        return value_of(entry->file, entry->content_type, out_payload);
+    }
+    const char *type = type_text(entry->content_type, text);
+    return type == NULL ? drover_value_from_msgpack(bytes.bytes, bytes.len, out_payload)
+                        : drover_value_new_raw(bytes.bytes, bytes.len, type, out_payload);
 }
 
 /* A payload in the record stays there. */
@@ -64,6 +79,7 @@ static bool take_payload(struct executor *executor, struct executor_entry *entry
         return false;
     }
     entry->payload = drv_data_view(entry->file);
+    executor->has_spare = executor->has_spare || entry->file != NULL;
     return true;
 }
 

@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include "agent.h"
+#include "allocator.h"
 #include "call.h"
 #include "module.h"
 #include "pool.h"
@@ -136,6 +137,7 @@ int worker_program(int argc, char **argv, const drover_module *own)
     struct worker_settings settings;
     struct drv_problem problem = {""};
     enum worker_order order = WORKER_ORDER_SERVE;
+    drv_allocator_tune();
     drover_status status = worker_settings_load(&settings, own, argc, (const char *const *)argv,
                                                 NULL, &order, &problem);
     int code = status == DROVER_OK ? obey(&settings, order)

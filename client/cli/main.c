@@ -19,6 +19,7 @@
  */
 #include "cli.h"
 
+#include "allocator.h"
 #include "command.h"
 
 #include <drover/drover.h>
@@ -220,6 +221,7 @@ int main(int argc, char **argv)
     const char *const *words = (const char *const *)argv;
     const struct cli_command *command = NULL;
     open_streams();
+    drv_allocator_tune();
     (void)signal(SIGPIPE, SIG_IGN); /* a reader that leaves ends the work, see stream.c */
     (void)setlocale(LC_CTYPE, "");
     if (argc > 1 && strcmp(words[1], "help") == 0) {

@@ -86,7 +86,8 @@ static bool receive_some(drover_client *client, int64_t now_us)
         }
         uint64_t number = client->socket.number;
         drv_session_receive(client->session, zmq_msg_data(&packet.head),
-                            zmq_msg_size(&packet.head), packet.blob, packet.blob_len, now_us);
+                            zmq_msg_size(&packet.head), zmq_msg_data(&packet.blob),
+                            zmq_msg_size(&packet.blob), now_us);
         drv_packet_fini(&packet);
         if (drv_session_connection(client->session) != number) {
             return false; /* what else is there belongs to the past */

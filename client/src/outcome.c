@@ -3,6 +3,7 @@
 #include "check.h"
 #include "reader.h"
 #include "value_place.h"
+#include "value_share.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,17 @@ drover_status drv_state_status(drover_state state)
     return DROVER_PROTOCOL;
 }
 
+/* type NULL: msgpack. What has come as chunks is not copied again. */
+static drover_status value_of(const struct drv_val *val, const char *type,
+                              drover_value **out_value)
+{
+    if (val->data != NULL && val->bytes == val->data->bytes && val->len == val->data->len) {
+        return drv_value_from_data(val->data, type, out_value);
+    }
+    return type == NULL ? drover_value_from_msgpack(val->bytes, val->len, out_value)
+                        : drover_value_new_raw(val->bytes, val->len, type, out_value);
+}
+
 static drover_status value_from_raw(const struct drv_val *val, drover_value **out_value)
 {
     char type[DROVER_CONTENT_TYPE_MAX + 1];
@@ -43,12 +55,12 @@ static drover_status value_from_raw(const struct drv_val *val, drover_value **ou
     if (given->ptr != NULL && given->len > 0 && given->len < sizeof(type)) {
         memcpy(type, given->ptr, given->len);
         type[given->len] = '\0';
-        drover_status status = drover_value_new_raw(val->bytes, val->len, type, out_value);
+        drover_status status = value_of(val, type, out_value);
         if (status != DROVER_INVALID) {
             return status;
         }
     }
-    return drover_value_new_raw(val->bytes, val->len, OUTCOME_RAW_TYPE, out_value);
+    return value_of(val, OUTCOME_RAW_TYPE, out_value);
 }
 
 drover_status drv_value_from_val(const struct drv_val *val, drover_value **out_value)
@@ -57,7 +69,7 @@ drover_status drv_value_from_val(const struct drv_val *val, drover_value **out_v
         return drover_value_new_nil(out_value);
     }
     if (val->content_type.ptr == NULL) {
-        drover_status status = drover_value_from_msgpack(val->bytes, val->len, out_value);
+        drover_status status = value_of(val, NULL, out_value);
         if (status != DROVER_MALFORMED && status != DROVER_LIMIT) {
             return status;
         }

@@ -222,6 +222,7 @@ static void connect_now(struct drv_session *session, int64_t now_us)
     struct drv_link_config config = {
         .window_out = DRV_BLOB_MAX,
         .window_in = SESSION_CREDIT_BYTES,
+        .is_trusted = true,
         .ack_delay_us = SESSION_ACK_DELAY_US,
         .queue_max = SESSION_QUEUE_MAX,
         .queue_bytes_max = SESSION_QUEUE_BYTES_MAX,
@@ -536,7 +537,7 @@ static void dispatch(struct drv_session *session, const struct drv_message *mess
 }
 
 void drv_session_receive(struct drv_session *session, const uint8_t *head, size_t head_len,
-                         struct drv_data *blob, size_t blob_len, int64_t now_us)
+                         const uint8_t *blob, size_t blob_len, int64_t now_us)
 {
     if (session->link == NULL || session->state == SESSION_ENDED) {
         return;
@@ -545,8 +546,8 @@ void drv_session_receive(struct drv_session *session, const uint8_t *head, size_
     memset(&message, 0, sizeof(message));
     const char *reason = NULL;
     drv_arena_reset(&session->arena);
-    drover_status status = drv_link_receive(session->link, head, head_len, blob, blob_len,
-                                            now_us, &session->arena, &message, &reason);
+    drover_status status = drv_link_receive_bytes(session->link, head, head_len, blob, blob_len,
+                                                  now_us, &session->arena, &message, &reason);
     if (status == DROVER_EPOCH) {
         return;
     }

@@ -69,11 +69,11 @@ void drv_session_lost(struct drv_session *session, uint64_t connection, const ch
 void drv_session_fail(struct drv_session *session, drover_status status, const char *why);
 
 /*
- * One received message of the present connection; blob as for drv_link_receive. Whatever it is,
- * the session deals with it (a broken message breaks the connection).
+ * One received message of the present connection, borrowed (drv_link_receive_bytes). Whatever
+ * it is, the session deals with it (a broken message breaks the connection).
  */
 void drv_session_receive(struct drv_session *session, const uint8_t *head, size_t head_len,
-                         struct drv_data *blob, size_t blob_len, int64_t now_us);
+                         const uint8_t *blob, size_t blob_len, int64_t now_us);
 
 /* Frames for the socket; and one pair given back that the socket refused. */
 bool drv_session_next(struct drv_session *session, struct drv_frames *out_frames);

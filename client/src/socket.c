@@ -182,36 +182,22 @@ static int drain(void *socket, zmq_msg_t *part)
     return EPROTO;
 }
 
-static int copy_blob(zmq_msg_t *part, struct drv_packet *packet)
-{
-    packet->blob_len = zmq_msg_size(part);
-    if (packet->blob_len == 0) {
-        return 0;
-    }
-    return drv_data_copy(zmq_msg_data(part), packet->blob_len, &packet->blob) == DROVER_OK
-               ? 0
-               : ENOMEM;
-}
-
 int drv_socket_receive(struct drv_socket *socket, struct drv_packet *out_packet)
 {
-    memset(out_packet, 0, sizeof(*out_packet));
-    zmq_msg_t blob;
     (void)zmq_msg_init(&out_packet->head);
-    (void)zmq_msg_init(&blob);
+    (void)zmq_msg_init(&out_packet->blob);
     int error = 0;
     if (zmq_msg_recv(&out_packet->head, socket->socket, ZMQ_DONTWAIT) < 0) {
         error = errno;
     } else if (!has_more(&out_packet->head)) {
         error = EPROTO;
-    } else if (zmq_msg_recv(&blob, socket->socket, ZMQ_DONTWAIT) < 0) {
+    } else if (zmq_msg_recv(&out_packet->blob, socket->socket, ZMQ_DONTWAIT) < 0) {
         error = EPIPE;
-    } else if (has_more(&blob)) {
-        error = drain(socket->socket, &blob);
+    } else if (has_more(&out_packet->blob)) {
+        error = drain(socket->socket, &out_packet->blob);
     } else {
-        error = copy_blob(&blob, out_packet);
+        error = 0;
     }
-    (void)zmq_msg_close(&blob);
     if (error != 0) {
         drv_packet_fini(out_packet);
     }
@@ -221,7 +207,7 @@ int drv_socket_receive(struct drv_socket *socket, struct drv_packet *out_packet)
 void drv_packet_fini(struct drv_packet *packet)
 {
     (void)zmq_msg_close(&packet->head);
-    drv_data_unref(&packet->blob);
+    (void)zmq_msg_close(&packet->blob);
 }
 
 static bool has_event(const struct drv_socket *socket, int event)

@@ -43,9 +43,7 @@ void drv_socket_disconnect(struct drv_socket *socket, int linger_ms);
 int drv_socket_send(struct drv_socket *socket, struct drv_frames *frames);
 
 struct drv_packet {
-    zmq_msg_t head;
-    struct drv_data *blob; /* NULL when empty */
-    size_t blob_len;
+    zmq_msg_t head, blob;
 };
 
 /* One message: 0, EAGAIN (there is none), or another errno: the connection is unusable. */

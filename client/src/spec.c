@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "utf8.h"
+#include "value_share.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -334,7 +335,10 @@ drover_status drv_payload_init(struct drv_payload *payload, const drover_value *
         payload->small_len = (uint8_t)len;
         memcpy(payload->small, bytes, len);
     } else {
-        status = drv_data_copy(bytes, len, &payload->data);
+        payload->data = drv_data_ref(drv_value_data(value));
+        if (payload->data == NULL) {
+            status = drv_data_copy(bytes, len, &payload->data);
+        }
     }
     const char *type = drover_value_content_type(value);
     if (status == DROVER_OK && type[0] != '\0') {

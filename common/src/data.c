@@ -5,16 +5,32 @@
 
 drover_status drv_data_new(size_t len, struct drv_data **out_data)
 {
-    if (len > SIZE_MAX - sizeof(struct drv_data)) {
+    if (len >= SIZE_MAX - sizeof(struct drv_data)) {
         return DROVER_NOMEM;
     }
-    struct drv_data *data = malloc(sizeof *data + len);
+    struct drv_data *data = malloc(sizeof *data + len + 1);
     if (data == NULL) {
         return DROVER_NOMEM;
     }
     atomic_init(&data->references, 1);
     data->len = len;
+    data->bytes[len] = '\0';
     *out_data = data;
+    return DROVER_OK;
+}
+
+drover_status drv_data_resize(struct drv_data **data, size_t len)
+{
+    if (len >= SIZE_MAX - sizeof **data) {
+        return DROVER_NOMEM;
+    }
+    struct drv_data *resized = realloc(*data, sizeof *resized + len + 1);
+    if (resized == NULL) {
+        return DROVER_NOMEM;
+    }
+    resized->len = len;
+    resized->bytes[len] = '\0';
+    *data = resized;
     return DROVER_OK;
 }
 

@@ -1,7 +1,8 @@
 /*
  * data.h: immutable bytes shared by reference, across threads too.
  *
- * The maker writes into `bytes` before anyone else has a reference; from then on nobody does.
+ * The maker writes into `bytes` before anyone else has a reference; from then on nobody does. A
+ * NUL follows them, which len does not count.
  */
 #ifndef DRV_DATA_H
 #define DRV_DATA_H
@@ -26,6 +27,10 @@ DROVER_MUST_USE drover_status drv_data_new(size_t len, struct drv_data **out_dat
 /* The same, filled with a copy. OK or NOMEM. */
 DROVER_MUST_USE drover_status drv_data_copy(const void *bytes, size_t len,
                                             struct drv_data **out_data);
+
+/* Another length for data that nobody else has a reference to; what is new is uninitialised.
+ * OK, or NOMEM: it stays as it was. */
+DROVER_MUST_USE drover_status drv_data_resize(struct drv_data **data, size_t len);
 
 /* One more reference to the same data; returns data. NULL gives NULL. */
 struct drv_data *drv_data_ref(struct drv_data *data);

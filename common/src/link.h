@@ -8,9 +8,9 @@
  *   session/core <──drv_link_receive── order, duplicates, gaps, chunk assembly <── socket
  *
  * Guarantees: charged bytes in flight stay within the peer's window (one message may always be
- * in flight); a value is complete before the message that names it; hostile chunks allocate no
- * more than twice what was received. One link per connection; a reconnect makes a new one. No
- * sockets, no clock (now is passed), no threads.
+ * in flight); a value is complete before the message that names it; hostile chunks allocate
+ * memory in proportion to what was received, and only that is touched. One link per connection;
+ * a reconnect makes a new one. No sockets, no clock (now is passed), no threads.
  *
  * Order: there are two lanes, and each keeps its order. The ordered lane waits for the window
  * and for chunks: everything with chunks, SUBMIT, ARRAY_*, KV, LEASE, SHARED, REPORT, RESULTS,
@@ -33,6 +33,8 @@ struct drv_link_config {
     size_t queue_max;     /* messages waiting to be sent beyond which drv_link_send refuses with
                              BUSY; 0: no bound */
     size_t queue_bytes_max; /* the same in bytes; into an empty queue any message goes */
+    bool is_trusted; /* we chose the other side: a value that is announced gets all of its
+                        memory at once */
 };
 
 /*

@@ -86,7 +86,7 @@ struct link_incoming { /* a transfer that is being put together, or complete */
     uint64_t transfer; /* 0: free slot */
     uint64_t total;
     uint64_t received;
-    struct drv_data *data; /* owned; holds at most twice what was received */
+    struct drv_data *data; /* owned; its len is the room that there is */
 };
 
 struct drv_link {

@@ -1,12 +1,14 @@
 /*
  * link_transfer.c: values that come as chunks.
  *
- * Memory follows what was received, not what was announced: the buffer doubles, up to the
- * announced total, so that at most half of it is empty.
+ * Memory follows what was received, not what was announced, unless the other side is trusted:
+ * there is room for TRANSFER_AHEAD times as much, up to the announced total, and what nothing
+ * was written to yet takes no memory of the system.
  */
 #include "link_private.h"
 
-#include <stdlib.h>
+/* A full chunk makes room for 4 MiB, what fills that for everything. */
+#define TRANSFER_AHEAD 16
 
 static drover_status refuse(drover_status status, const char *reason, const char **out_reason)
 {
@@ -45,33 +47,28 @@ static struct link_incoming *begin(struct drv_link *link, const struct drv_chunk
     return slot;
 }
 
-/* Makes room for len more bytes. Nobody else has a reference, and the system moves the pages of
- * large blocks, not their bytes. */
-static drover_status grow(struct link_incoming *slot, size_t len)
+/* Makes room for len more bytes. */
+static drover_status grow(const struct drv_link *link, struct link_incoming *slot, size_t len)
 {
     uint64_t need = slot->received + len;
     if (slot->data != NULL && slot->data->len >= need) {
         return DROVER_OK;
     }
-    uint64_t capacity = need > slot->total / 2 ? slot->total : need * 2;
-    if (slot->data == NULL) {
-        return drv_data_new((size_t)capacity, &slot->data);
+    uint64_t capacity = slot->total;
+    if (!link->config.is_trusted && need <= slot->total / TRANSFER_AHEAD) {
+        capacity = need * TRANSFER_AHEAD;
     }
-    struct drv_data *data = realloc(slot->data, sizeof *data + (size_t)capacity);
-    if (data == NULL) {
-        return DROVER_NOMEM;
-    }
-    data->len = (size_t)capacity;
-    slot->data = data;
-    return DROVER_OK;
+    return slot->data == NULL ? drv_data_new((size_t)capacity, &slot->data)
+                              : drv_data_resize(&slot->data, (size_t)capacity);
 }
 
-static drover_status append(struct link_incoming *slot, const struct link_blob *blob)
+static drover_status append(const struct drv_link *link, struct link_incoming *slot,
+                            const struct link_blob *blob)
 {
     if (blob->data != NULL && blob->len == slot->total && blob->data->len == blob->len) {
         slot->data = drv_data_ref(blob->data); /* the whole value: no copy */
     } else {
-        drover_status status = grow(slot, blob->len);
+        drover_status status = grow(link, slot, blob->len);
         if (status) {
             return status;
         }
@@ -102,7 +99,7 @@ drover_status link_take_chunk(struct drv_link *link, const struct drv_chunk *chu
         len > slot->total - slot->received) {
         return refuse(DROVER_PROTOCOL, "chunk does not continue its transfer", out_reason);
     }
-    drover_status status = append(slot, blob);
+    drover_status status = append(link, slot, blob);
     return status ? refuse(status, "out of memory", out_reason) : DROVER_OK;
 }
 

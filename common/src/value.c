@@ -1,61 +1,28 @@
 /*
- * value.c: see value.h.
- *
- * The encoded bytes are always complete, so that readers need no preparation and change
- * nothing. They begin at `start`, never before HEADROOM, and the header of an array or map
- * lies right before its body: when the count grows, a longer header fits in front and the body
- * stays where it is.
- *
- * A value of known length is one piece of memory; it moves into a buffer of its own when it
- * grows.
+ * value.c: making values and reading them; see value.h, and value_private.h for the inside.
  */
-#include <drover/value.h>
+#include "value_private.h"
 
-#include "buffer.h"
+#include "check.h"
+#include "data.h"
 #include "json.h"
 #include "pack.h"
 #include "pack_bytes.h"
 #include "problem.h"
-#include "reader.h"
 #include "utf8.h"
 #include "value_place.h"
+#include "value_share.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The longest header has five bytes, the shortest one. */
-#define HEADROOM 4
 #define HEADER_LEN 5
 #define NUMBER_LEN 9
 /* The NUL, and what the packer wants free whatever it writes. */
 #define SLACK (1 + DRV_PACK_HEAD_MAX)
-
-struct drover_value {
-    struct drv_buffer buffer; /* HEADROOM unused bytes, the encoded value, a NUL; owned, or in
-                                 `room` */
-    size_t start;             /* of the encoded value in it */
-    char *content_type;       /* owned; NULL: msgpack */
-    uint8_t room[];           /* what was known when it was made; nothing ever grows here */
-};
-
-static struct drv_view value_view(const drover_value *value)
-{
-    return drv_view_of(value->buffer.bytes + value->start, value->buffer.len - value->start);
-}
-
-static struct drv_cursor value_cursor(const drover_value *value)
-{
-    struct drv_view view = value_view(value);
-    struct drv_cursor cursor;
-    drv_cursor_init(&cursor, view.bytes, view.len);
-    return cursor;
-}
-
-static bool is_raw(const drover_value *value)
-{
-    return value->content_type != NULL;
-}
+/* From here on bytes are shared. Their header as a msgpack bin is the longest. */
+#define SHARED_MIN ((size_t)UINT16_MAX + 1)
 
 /* ---- making ------------------------------------------------------------------------------ */
 
@@ -63,23 +30,24 @@ static bool is_raw(const drover_value *value)
 static drover_value *value_lay_out(void *memory, size_t len)
 {
     drover_value *value = memory;
-    value->start = HEADROOM;
+    value->start = VALUE_HEADROOM;
+    value->store = STORE_ROOM;
     value->content_type = NULL;
     value->buffer = (struct drv_buffer){
-        .bytes = value->room, .len = HEADROOM, .capacity = HEADROOM + len + SLACK};
-    memset(value->room, 0, HEADROOM);
+        .bytes = value->room, .len = VALUE_HEADROOM, .capacity = VALUE_HEADROOM + len + SLACK};
+    memset(value->room, 0, VALUE_HEADROOM);
     return value;
 }
 
 size_t drv_value_place_size(size_t len)
 {
-    return sizeof(drover_value) + HEADROOM + len + SLACK;
+    return sizeof(drover_value) + VALUE_HEADROOM + len + SLACK;
 }
 
 drover_value *drv_value_place(void *memory, const void *bytes, size_t len)
 {
     drover_value *value = value_lay_out(memory, len);
-    uint8_t *at = value->buffer.bytes + HEADROOM;
+    uint8_t *at = value->buffer.bytes + VALUE_HEADROOM;
     if (len > 0) {
         memcpy(at, bytes, len);
     }
@@ -102,24 +70,46 @@ static drover_status value_begin(size_t len, drover_value **out_value,
     return DROVER_OK;
 }
 
-static bool is_in_room(const drover_value *value)
+static struct drv_data *value_data(const drover_value *value)
 {
-    return value->buffer.bytes == value->room;
+    return DRV_CONTAINER_OF(value->buffer.bytes, struct drv_data, bytes);
 }
 
-/* Moves the bytes to where they can grow. OK or NOMEM. */
-static drover_status value_open(drover_value *value)
+/* Gives the bytes up. */
+static void value_drop(drover_value *value)
 {
-    if (!is_in_room(value)) {
+    if (value->store == STORE_OWN) {
+        drv_buffer_fini(&value->buffer);
+    } else if (value->store == STORE_SHARED) {
+        struct drv_data *data = value_data(value);
+        drv_data_unref(&data);
+    } else {
+        /* they are not its own */
+    }
+}
+
+drover_status drv_value_open(drover_value *value)
+{
+    static const uint8_t unused[VALUE_HEADROOM];
+    if (value->store == STORE_OWN) {
         return DROVER_OK;
     }
+    struct drv_view view = value_view(value);
     struct drv_buffer grown;
     drv_buffer_init(&grown);
-    drover_status status = drv_buffer_append(&grown, value->buffer.bytes, value->buffer.len);
+    drover_status status = drv_buffer_append(&grown, unused, VALUE_HEADROOM);
     if (status == DROVER_OK) {
-        value->buffer = grown;
+        status = drv_buffer_append(&grown, view.bytes, view.len);
     }
-    return status;
+    if (status != DROVER_OK) {
+        drv_buffer_fini(&grown);
+        return status;
+    }
+    value_drop(value);
+    value->buffer = grown;
+    value->start = VALUE_HEADROOM;
+    value->store = STORE_OWN;
+    return DROVER_OK;
 }
 
 /* Hands *value over, or destroys it when it could not be filled or is too big. */
@@ -139,11 +129,55 @@ static drover_status value_finish(drover_value **value, const struct drv_pack *p
     return DROVER_OK;
 }
 
-/* A value of bytes that are known to be one msgpack value, or anything if it is to be raw. */
-static drover_status value_new_encoded(const void *bytes, size_t len, drover_value **out_value)
+/* A value of bytes that are somewhere else. OK or NOMEM. */
+static drover_status value_new_elsewhere(uint8_t *bytes, size_t len, enum value_store store,
+                                         drover_value **out_value)
+{
+    drover_value *value = malloc(sizeof *value);
+    if (value == NULL) {
+        return DROVER_NOMEM;
+    }
+    *value = (drover_value){.buffer = {.bytes = bytes, .len = len, .capacity = len},
+                            .store = store};
+    *out_value = value;
+    return DROVER_OK;
+}
+
+/* The same of shared ones: takes *data, on failure too. */
+static drover_status value_new_shared(struct drv_data **data, drover_value **out_value)
+{
+    drover_status status = value_new_elsewhere((*data)->bytes, (*data)->len, STORE_SHARED,
+                                               out_value);
+    if (status == DROVER_OK) {
+        *data = NULL;
+    }
+    drv_data_unref(data);
+    return status;
+}
+
+/* Bytes of a value, header and body, that are to be shared. */
+static drover_status value_new_long(struct drv_view header, struct drv_view body,
+                                    drover_value **out_value)
+{
+    struct drv_data *data = NULL;
+    drover_status status = drv_data_new(header.len + body.len, &data);
+    if (status != DROVER_OK) {
+        return status;
+    }
+    if (header.len > 0) {
+        memcpy(data->bytes, header.bytes, header.len);
+    }
+    memcpy(data->bytes + header.len, body.bytes, body.len);
+    return value_new_shared(&data, out_value);
+}
+
+drover_status drv_value_new_encoded(const void *bytes, size_t len, drover_value **out_value)
 {
     if (len > DROVER_VALUE_BYTES_MAX) {
         return DROVER_TOO_BIG;
+    }
+    if (len >= SHARED_MIN) {
+        return value_new_long(drv_view_of(NULL, 0), drv_view_of(bytes, len), out_value);
     }
     void *memory = malloc(drv_value_place_size(len));
     if (memory == NULL) {
@@ -155,12 +189,12 @@ static drover_status value_new_encoded(const void *bytes, size_t len, drover_val
 
 drover_status drover_value_new_nil(drover_value **out_value)
 {
-    return value_new_encoded("\xc0", 1, out_value);
+    return drv_value_new_encoded("\xc0", 1, out_value);
 }
 
 drover_status drover_value_new_bool(bool flag, drover_value **out_value)
 {
-    return value_new_encoded(flag ? "\xc3" : "\xc2", 1, out_value);
+    return drv_value_new_encoded(flag ? "\xc3" : "\xc2", 1, out_value);
 }
 
 drover_status drover_value_new_int(int64_t number, drover_value **out_value)
@@ -227,6 +261,15 @@ drover_status drover_value_new_binary(const void *bytes, size_t len, drover_valu
     if (len > DROVER_VALUE_BYTES_MAX) {
         return DROVER_TOO_BIG;
     }
+    if (len >= SHARED_MIN) {
+        uint8_t header[HEADER_LEN];
+        size_t header_len = drv_put_len_bytes(header, 0xc4, len);
+        if (header_len + len > DROVER_VALUE_BYTES_MAX) {
+            return DROVER_TOO_BIG;
+        }
+        return value_new_long(drv_view_of(header, header_len), drv_view_of(bytes, len),
+                              out_value);
+    }
     drover_value *value;
     struct drv_pack pack;
     drover_status status = value_begin(HEADER_LEN + len, &value, &pack);
@@ -248,24 +291,29 @@ static bool content_type_is_valid(const char *content_type)
     return len > 0 && len <= DROVER_CONTENT_TYPE_MAX;
 }
 
+/* Hands a value over as one of a content type, or destroys it. */
+static drover_status value_set_type(drover_value **value, const char *content_type,
+                                    drover_value **out_value)
+{
+    (*value)->content_type = strdup(content_type);
+    if ((*value)->content_type == NULL) {
+        drover_value_destroy(value);
+        return DROVER_NOMEM;
+    }
+    *out_value = *value;
+    *value = NULL;
+    return DROVER_OK;
+}
+
 drover_status drover_value_new_raw(const void *bytes, size_t len, const char *content_type,
                                    drover_value **out_value)
 {
     if (!content_type_is_valid(content_type)) {
         return DROVER_INVALID;
     }
-    drover_value *value;
-    drover_status status = value_new_encoded(bytes, len, &value);
-    if (status) {
-        return status;
-    }
-    value->content_type = strdup(content_type);
-    if (value->content_type == NULL) {
-        drover_value_destroy(&value);
-        return DROVER_NOMEM;
-    }
-    *out_value = value;
-    return DROVER_OK;
+    drover_value *value = NULL;
+    drover_status status = drv_value_new_encoded(bytes, len, &value);
+    return status ? status : value_set_type(&value, content_type, out_value);
 }
 
 drover_status drover_value_from_msgpack(const void *bytes, size_t len, drover_value **out_value)
@@ -274,7 +322,7 @@ drover_status drover_value_from_msgpack(const void *bytes, size_t len, drover_va
         return DROVER_TOO_BIG;
     }
     drover_status status = drv_validate((const uint8_t *)bytes, len, &DRV_VALIDATE_VALUE);
-    return status ? status : value_new_encoded(bytes, len, out_value);
+    return status ? status : drv_value_new_encoded(bytes, len, out_value);
 }
 
 drover_status drover_value_from_json(const char *text, size_t len, drover_value **out_value,
@@ -291,7 +339,7 @@ drover_status drover_value_from_json(const char *text, size_t len, drover_value 
     }
     status = value_begin(0, &value, &pack);
     if (status == DROVER_OK) {
-        status = value_open(value);
+        status = drv_value_open(value);
     }
     if (status) {
         goto out;
@@ -310,13 +358,80 @@ out:
     return status;
 }
 
+/* A value that was made of bytes elsewhere, with its type; NULL: msgpack. Destroys it on
+ * failure.
+ */
+static drover_status value_finish_elsewhere(drover_value **value, const char *content_type,
+                                            drover_value **out_value)
+{
+    if (content_type != NULL) {
+        return value_set_type(value, content_type, out_value);
+    }
+    *out_value = *value;
+    *value = NULL;
+    return DROVER_OK;
+}
+
+/* Whether such bytes may be a value of this type; NULL: msgpack. */
+static drover_status check_elsewhere(const uint8_t *bytes, size_t len, const char *content_type)
+{
+    if (len > DROVER_VALUE_BYTES_MAX) {
+        return DROVER_TOO_BIG;
+    }
+    if (content_type != NULL) {
+        return content_type_is_valid(content_type) ? DROVER_OK : DROVER_INVALID;
+    }
+    return drv_validate(bytes, len, &DRV_VALIDATE_VALUE);
+}
+
+/* A value of data that is known to be one; takes *data, on failure too. */
+static drover_status value_share(struct drv_data **data, const char *content_type,
+                                 drover_value **out_value)
+{
+    drover_value *value = NULL;
+    drover_status status = value_new_shared(data, &value);
+    return status ? status : value_finish_elsewhere(&value, content_type, out_value);
+}
+
+drover_status drv_value_from_data(struct drv_data *data, const char *content_type,
+                                  drover_value **out_value)
+{
+    drover_status status = check_elsewhere(data->bytes, data->len, content_type);
+    if (status) {
+        return status;
+    }
+    struct drv_data *reference = drv_data_ref(data);
+    return value_share(&reference, content_type, out_value);
+}
+
+drover_status drv_value_lend(const uint8_t *bytes, size_t len, const char *content_type,
+                             drover_value **out_value)
+{
+    drover_value *value = NULL;
+    drover_status status = check_elsewhere(bytes, len, content_type);
+    if (status) {
+        return status;
+    }
+    status = value_new_elsewhere((uint8_t *)(uintptr_t)bytes, len, STORE_LENT, &value);
+    return status ? status : value_finish_elsewhere(&value, content_type, out_value);
+}
+
+struct drv_data *drv_value_data(const drover_value *value)
+{
+    return value->store == STORE_SHARED ? value_data(value) : NULL;
+}
+
 drover_status drover_value_copy(const drover_value *value, drover_value **out_value)
 {
     struct drv_view view = value_view(value);
-    if (is_raw(value)) {
+    if (value->store == STORE_SHARED) {
+        struct drv_data *data = drv_data_ref(value_data(value));
+        return value_share(&data, value->content_type, out_value);
+    }
+    if (value_is_raw(value)) {
         return drover_value_new_raw(view.bytes, view.len, value->content_type, out_value);
     }
-    return value_new_encoded(view.bytes, view.len, out_value);
+    return drv_value_new_encoded(view.bytes, view.len, out_value);
 }
 
 void drover_value_destroy(drover_value **value)
@@ -324,171 +439,10 @@ void drover_value_destroy(drover_value **value)
     if (value == NULL || *value == NULL) {
         return;
     }
-    if (!is_in_room(*value)) {
-        drv_buffer_fini(&(*value)->buffer);
-    }
+    value_drop(*value);
     free((*value)->content_type);
     free(*value);
     *value = NULL;
-}
-
-/* ---- building ---------------------------------------------------------------------------- */
-
-drover_status drover_value_array_new(drover_value **out_value)
-{
-    return value_new_encoded("\x90", 1, out_value);
-}
-
-drover_status drover_value_map_new(drover_value **out_value)
-{
-    return value_new_encoded("\x80", 1, out_value);
-}
-
-/* Whether item may go into a container: msgpack, and not nested too deep then. */
-static drover_status check_item(const drover_value *item)
-{
-    static const struct drv_validate_limits inside = {.depth = DROVER_VALUE_DEPTH_MAX - 1,
-                                                      .nodes = DROVER_VALUE_BYTES_MAX};
-    if (item == NULL || is_raw(item)) {
-        return DROVER_INVALID;
-    }
-    struct drv_view view = value_view(item);
-    return drv_validate(view.bytes, view.len, &inside);
-}
-
-/* Writes the header of a container again, right before its body. */
-static void set_header(drover_value *value, size_t body_start, bool is_map, size_t count)
-{
-    uint8_t header[5];
-    size_t len;
-    if (count < 16) {
-        header[0] = (uint8_t)((is_map ? 0x80 : 0x90) | count);
-        len = 1;
-    } else {
-        bool is_long = count > UINT16_MAX;
-        len = is_long ? 5 : 3;
-        header[0] = (uint8_t)((is_map ? 0xde : 0xdc) + is_long);
-        for (size_t i = len - 1; i >= 1; i--) {
-            header[i] = (uint8_t)count;
-            count >>= 8;
-        }
-    }
-    value->start = body_start - len;
-    memcpy(value->buffer.bytes + value->start, header, len);
-}
-
-/* Where the cursor stands, as a position in the buffer of the value it reads. */
-static size_t position_of(const drover_value *value, const struct drv_cursor *cursor)
-{
-    return (size_t)(cursor->at - value->buffer.bytes);
-}
-
-drover_status drover_value_array_append(drover_value *array, drover_value **item)
-{
-    drover_status status = DROVER_INVALID;
-    if (drover_value_get_type(array) != DROVER_VALUE_ARRAY || *item == array) {
-        goto out;
-    }
-    status = check_item(*item);
-    if (status) {
-        goto out;
-    }
-    struct drv_view bytes = value_view(*item);
-    if (bytes.len + value_view(array).len + HEADROOM > DROVER_VALUE_BYTES_MAX) {
-        status = DROVER_TOO_BIG;
-        goto out;
-    }
-    status = value_open(array);
-    if (status) {
-        goto out;
-    }
-    struct drv_cursor cursor = value_cursor(array);
-    size_t count = drv_cursor_array(&cursor);
-    size_t body_start = position_of(array, &cursor);
-    status = drv_buffer_append(&array->buffer, bytes.bytes, bytes.len);
-    if (!status) {
-        set_header(array, body_start, false, count + 1);
-    }
-out:
-    if (*item != array) {
-        drover_value_destroy(item);
-    }
-    return status;
-}
-
-/* Steps a cursor behind a map's header to the item under key; false and at the end if none. */
-static bool find_key(struct drv_cursor *cursor, size_t count, struct drv_view key)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (drv_cursor_peek(cursor) == DRV_TYPE_STR) {
-            if (drv_view_equal(drv_cursor_str(cursor), key)) {
-                return true;
-            }
-        } else {
-            drv_cursor_skip(cursor);
-        }
-        drv_cursor_skip(cursor);
-    }
-    return false;
-}
-
-/* Adds a pair at the end; nothing is changed unless it succeeds. */
-static drover_status map_add(drover_value *map, struct drv_view key, struct drv_view item)
-{
-    struct drv_cursor cursor = value_cursor(map);
-    size_t count = drv_cursor_map(&cursor);
-    size_t body_start = position_of(map, &cursor);
-    size_t before = map->buffer.len;
-    struct drv_pack pack;
-    drv_pack_init(&pack, &map->buffer);
-    drv_pack_view(&pack, key);
-    drv_pack_raw(&pack, item.bytes, item.len);
-    drover_status status = drv_pack_status(&pack);
-    if (status) {
-        map->buffer.len = before;
-        return status;
-    }
-    set_header(map, body_start, true, count + 1);
-    return DROVER_OK;
-}
-
-drover_status drover_value_map_set(drover_value *map, const char *key, drover_value **item)
-{
-    struct drv_view name = drv_view_text(key);
-    drover_status status = DROVER_INVALID;
-    if (drover_value_get_type(map) != DROVER_VALUE_MAP || *item == map ||
-        !drv_utf8_is_valid(name.bytes, name.len)) {
-        goto out;
-    }
-    status = check_item(*item);
-    if (status) {
-        goto out;
-    }
-    struct drv_view bytes = value_view(*item);
-    if (bytes.len > DROVER_VALUE_BYTES_MAX || name.len > DROVER_VALUE_BYTES_MAX ||
-        bytes.len + name.len + value_view(map).len + 2 * HEADROOM > DROVER_VALUE_BYTES_MAX) {
-        status = DROVER_TOO_BIG;
-        goto out;
-    }
-    status = value_open(map);
-    if (status) {
-        goto out;
-    }
-    struct drv_cursor cursor = value_cursor(map);
-    size_t count = drv_cursor_map(&cursor);
-    if (find_key(&cursor, count, name)) {
-        size_t offset = position_of(map, &cursor);
-        drv_cursor_skip(&cursor);
-        status = drv_buffer_splice(&map->buffer, offset, position_of(map, &cursor) - offset,
-                                   bytes.bytes, bytes.len);
-    } else {
-        status = map_add(map, name, bytes);
-    }
-out:
-    if (*item != map) {
-        drover_value_destroy(item);
-    }
-    return status;
 }
 
 /* ---- reading ----------------------------------------------------------------------------- */
@@ -502,7 +456,7 @@ drover_value_type drover_value_get_type(const drover_value *value)
         [DRV_TYPE_BIN] = DROVER_VALUE_BINARY,    [DRV_TYPE_ARRAY] = DROVER_VALUE_ARRAY,
         [DRV_TYPE_MAP] = DROVER_VALUE_MAP,       [DRV_TYPE_BAD] = DROVER_VALUE_RAW,
     };
-    if (is_raw(value)) {
+    if (value_is_raw(value)) {
         return DROVER_VALUE_RAW;
     }
     struct drv_cursor cursor = value_cursor(value);
@@ -513,7 +467,7 @@ drover_value_type drover_value_get_type(const drover_value *value)
 static struct drv_cursor scalar_cursor(const drover_value *value)
 {
     struct drv_cursor cursor = value_cursor(value);
-    if (is_raw(value)) {
+    if (value_is_raw(value)) {
         drv_cursor_fail(&cursor);
     }
     return cursor;
@@ -582,7 +536,7 @@ drover_status drover_value_get_binary(const drover_value *value, const void **ou
                                       size_t *out_len)
 {
     struct drv_view bytes = value_view(value);
-    if (!is_raw(value)) {
+    if (!value_is_raw(value)) {
         struct drv_cursor cursor = value_cursor(value);
         bytes = drv_cursor_bin(&cursor);
         if (!drv_cursor_is_ok(&cursor)) {
@@ -627,11 +581,12 @@ drover_status drover_value_iter_next(drover_value_iter *iter, drover_value **out
     drover_status status = DROVER_OK;
     if (iter->is_map) {
         struct drv_view view = drv_cursor_value(&cursor);
-        status = out_key == NULL ? DROVER_OK : value_new_encoded(view.bytes, view.len, &key);
+        status = out_key == NULL ? DROVER_OK
+                                 : drv_value_new_encoded(view.bytes, view.len, &key);
     }
     if (!status) {
         struct drv_view view = drv_cursor_value(&cursor);
-        status = value_new_encoded(view.bytes, view.len, out_item);
+        status = drv_value_new_encoded(view.bytes, view.len, out_item);
     }
     if (status) {
         drover_value_destroy(&key);
@@ -666,7 +621,22 @@ drover_status drover_value_array_get(const drover_value *array, size_t index,
     }
     drv_cursor_skip_many(&cursor, index);
     struct drv_view item = drv_cursor_value(&cursor);
-    return value_new_encoded(item.bytes, item.len, out_item);
+    return drv_value_new_encoded(item.bytes, item.len, out_item);
+}
+
+bool drv_value_find_key(struct drv_cursor *cursor, size_t count, struct drv_view key)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (drv_cursor_peek(cursor) == DRV_TYPE_STR) {
+            if (drv_view_equal(drv_cursor_str(cursor), key)) {
+                return true;
+            }
+        } else {
+            drv_cursor_skip(cursor);
+        }
+        drv_cursor_skip(cursor);
+    }
+    return false;
 }
 
 drover_status drover_value_map_get(const drover_value *map, const char *key,
@@ -677,11 +647,11 @@ drover_status drover_value_map_get(const drover_value *map, const char *key,
     }
     struct drv_cursor cursor = value_cursor(map);
     size_t count = drv_cursor_map(&cursor);
-    if (!find_key(&cursor, count, drv_view_text(key))) {
+    if (!drv_value_find_key(&cursor, count, drv_view_text(key))) {
         return DROVER_UNKNOWN;
     }
     struct drv_view item = drv_cursor_value(&cursor);
-    return value_new_encoded(item.bytes, item.len, out_item);
+    return drv_value_new_encoded(item.bytes, item.len, out_item);
 }
 
 void drover_value_bytes(const drover_value *value, const void **out_bytes, size_t *out_len)
@@ -693,5 +663,5 @@ void drover_value_bytes(const drover_value *value, const void **out_bytes, size_
 
 const char *drover_value_content_type(const drover_value *value)
 {
-    return is_raw(value) ? value->content_type : "";
+    return value_is_raw(value) ? value->content_type : "";
 }

@@ -222,8 +222,8 @@ static inline void rig_deliver(struct rig *rig)
             assert_ok(
                 drv_data_copy(frames.blob->bytes + frames.blob_offset, frames.blob_len, &blob));
         }
-        drv_session_receive(rig->session, frames.head->bytes, frames.head->len, blob,
-                            frames.blob_len, rig->now_us);
+        drv_session_receive(rig->session, frames.head->bytes, frames.head->len,
+                            drv_data_view(blob).bytes, frames.blob_len, rig->now_us);
         drv_data_unref(&blob);
         drv_data_unref(&frames.head);
         drv_data_unref(&frames.blob);

@@ -65,7 +65,7 @@ static void test_link_open_transfers_are_bounded(void **state)
     assert_int_equal(receive_chunk(pair, 3, 0, 70000, 1), DROVER_PROTOCOL);
 }
 
-/* An announcement alone costs no memory. */
+/* An announcement alone makes no room for all of it. */
 static void test_link_memory_follows_what_was_received(void **state)
 {
     struct link_pair *pair = *state;
@@ -73,9 +73,18 @@ static void test_link_memory_follows_what_was_received(void **state)
         assert_ok(receive_chunk(pair, 1, offset, DRV_PAYLOAD_MAX, 100));
         const struct link_incoming *incoming = &pair->broker->incoming[0];
         assert_int_equal(incoming->received, offset + 100);
-        assert_true(incoming->data->len <= 2 * incoming->received);
+        assert_true(incoming->data->len <= 16 * incoming->received);
     }
     assert_int_equal(pair->broker->inbound.count, 0);
+}
+
+/* Whom we have chosen is believed, so that nothing has to move. */
+static void test_link_trusted_announcement_gets_room_at_once(void **state)
+{
+    struct link_pair *pair = *state;
+    pair->broker->config.is_trusted = true;
+    assert_ok(receive_chunk(pair, 1, 0, DRV_PAYLOAD_MAX, 100));
+    assert_int_equal(pair->broker->incoming[0].data->len, DRV_PAYLOAD_MAX);
 }
 
 static drover_status give_number(void *context, const struct drv_val *val,
@@ -131,6 +140,7 @@ int main(void)
         TEST(test_link_transfer_longer_than_its_total_breaks_the_protocol),
         TEST(test_link_open_transfers_are_bounded),
         TEST(test_link_memory_follows_what_was_received),
+        TEST(test_link_trusted_announcement_gets_room_at_once),
         TEST(test_link_transfer_is_referred_to_once_and_when_complete),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
