@@ -7,6 +7,8 @@
  */
 #include "server.h"
 
+#include "zone.h"
+
 #include "check.h"
 #include "data.h"
 
@@ -93,6 +95,19 @@ static void step_settled(struct server *server, struct connection *peer, int64_t
     }
 }
 
+/* A schedule that is about to be added counts by a zone: its file is read for the core. A zone
+ * that there is not is the core's to refuse. */
+static void offer_zone(struct server *server, const struct drv_schedule_request *schedule)
+{
+    char name[DRV_ZONE_NAME_MAX + 1];
+    struct drv_str zone = schedule->plan.zone;
+    if (schedule->has_plan && zone.len > 0 && zone.len < sizeof name) {
+        memcpy(name, zone.ptr, zone.len);
+        name[zone.len] = '\0';
+        (void)server_read_zone(server, name);
+    }
+}
+
 static void step_message(struct server *server, struct connection *peer,
                          const struct drv_message *message, int64_t now_us)
 {
@@ -100,6 +115,8 @@ static void step_message(struct server *server, struct connection *peer,
         drv_link_set_window_out(peer->link, message->hello.credit_bytes);
     } else if (message->kind == DRV_CREDIT) {
         drv_link_set_window_out(peer->link, message->credit.bytes);
+    } else if (message->kind == DRV_SCHEDULE) {
+        offer_zone(server, &message->schedule);
     }
     struct core_event event = {.kind = CORE_EVENT_MESSAGE,
                                .peer = peer->number,

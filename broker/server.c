@@ -5,6 +5,7 @@
 #include "check.h"
 #include "clock.h"
 #include "notify.h"
+#include "zone_file.h"
 
 #include <drover/drover.h>
 
@@ -196,6 +197,31 @@ static drover_status make_core(struct server *server, uint64_t seed,
                : drv_problem_set(problem, status, "start: %s", drover_status_text(status));
 }
 
+drover_status server_read_zone(struct server *server, const char *name)
+{
+    struct drv_buffer bytes;
+    drv_buffer_init(&bytes);
+    drover_status status = drv_zone_file_read(name, &bytes);
+    if (status == DROVER_OK) {
+        status = core_set_zone(server->core, name, bytes.bytes, bytes.len);
+    }
+    drv_buffer_fini(&bytes);
+    return status;
+}
+
+/* Those that kept schedules count by. */
+static void read_zones(struct server *server)
+{
+    const char *name;
+    for (size_t i = 0; (name = core_zone(server->core, i)) != NULL; i++) {
+        drover_status status = server_read_zone(server, name);
+        if (status != DROVER_OK) {
+            drv_log_error(server->log, "schedules stand still: their time zone is not there",
+                          drv_log_str("zone", name), drv_log_status("why", status));
+        }
+    }
+}
+
 /* What was kept, and the epoch: with a store that counts none the wall clock serves as one. */
 static drover_status recover(struct server *server, struct drv_problem *problem)
 {
@@ -210,6 +236,7 @@ static drover_status recover(struct server *server, struct drv_problem *problem)
     server->settings.core.epoch = epoch != 0 ? epoch : drv_clock_wall_ms();
     core_set_epoch(server->core, server->settings.core.epoch);
     set_aside(server);
+    read_zones(server);
     server->recovery_us = now_us() - begin_us;
     return DROVER_OK;
 }
@@ -347,7 +374,8 @@ static void on_signals(struct server *server, int64_t now)
     struct signalfd_siginfo info;
     while (read(server->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGHUP) {
-            drv_log_info(server->log, "nothing to reload", drv_log_str("signal", "HUP"));
+            read_zones(server); /* tzdata may have been updated */
+            drv_log_info(server->log, "time zones read again", drv_log_str("signal", "HUP"));
         } else if (server->drain_until_us != 0) {
             drv_log_warn(server->log, "second signal, ending at once", drv_log_end());
             server->stop = true;

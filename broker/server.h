@@ -98,6 +98,9 @@ void server_destroy(struct server **server);
 /* Serves until a signal ends it. OK or IO (polling, or the store, has failed). */
 DROVER_MUST_USE drover_status server_run(struct server *server);
 
+/* Hands a time zone of this machine to the core: the status of core_set_zone, or of reading. */
+drover_status server_read_zone(struct server *server, const char *name);
+
 /* intake.c: receives and steps up to SERVER_BURST messages of one port; true when there may be
  * more. */
 bool intake_drain(struct server *server, enum core_port port, int64_t now_us);

@@ -15,11 +15,11 @@ static const char *reason_against(const struct core *core, const struct session 
     if (bytes > 0 && queue->bytes + bytes > queue->max_bytes) {
         return "the queue holds too many bytes";
     }
-    if (session->unfinished_bytes > 0 &&
+    if (session != NULL && session->unfinished_bytes > 0 &&
         session->unfinished_bytes + bytes > core->config.client_bytes_max) {
         return "too many bytes of this client are unfinished";
     }
-    if (session->unread > core->config.client_results_max) {
+    if (session != NULL && session->unread > core->config.client_results_max) {
         return "too many results of this client are unread";
     }
     if (!core_has_memory(core, bytes + sizeof(struct task))) {

@@ -76,6 +76,7 @@ static void core_init_parts(struct core *core)
     session_table_init(core);
     roster_table_init(core);
     kv_table_init(core);
+    schedules_init(core);
     park_tables_init(core);
     drv_pages_init(&core->pages);
     drv_slab_init(&core->task_slab, &core->pages, sizeof(struct task));
@@ -138,6 +139,7 @@ void core_destroy(struct core **core_owned)
     sessions_fini(core);
     core_free_tasks(core);
     restore_free(core);
+    schedules_fini(core);
     core_free_queues(core);
     kv_fini(core);
     park_fini(core);
@@ -222,6 +224,9 @@ void timer_fire(struct core *core, struct timer *timer)
     case TIMER_KV:
         kv_due(core, timer);
         break;
+    case TIMER_SCHEDULE:
+        schedule_due(core, DRV_CONTAINER_OF(timer, struct schedule, timer));
+        break;
     case TIMER_SHELF:
         shelf_due(core, DRV_CONTAINER_OF(timer, struct shelf, timer));
         break;
@@ -283,7 +288,7 @@ static const struct handler HANDLERS[] = {
     [DRV_WORKER] = {ANYONE, NULL, on_worker},
     [DRV_FORGET] = {ANYONE, NULL, on_forget},
     [DRV_GRAPH] = {ANYONE, NULL, on_reserved},
-    [DRV_SCHEDULE] = {ANYONE, NULL, on_reserved},
+    [DRV_SCHEDULE] = {ANYONE, NULL, on_schedule},
     [DRV_ALERT] = {ANYONE, NULL, on_reserved},
     [DRV_WATCH] = {ANYONE, on_watch, NULL},
     [DRV_UNWATCH] = {ANYONE, on_unwatch, NULL},

@@ -21,6 +21,7 @@
 #include "rng.h"
 #include "roster.h"
 #include "save.h"
+#include "schedule.h"
 #include "session.h"
 #include "slab.h"
 #include "spec.h"
@@ -40,7 +41,8 @@ struct core {
     int64_t now_us;
     int64_t started_us;
     struct drv_rng rng;
-    int64_t wall_offset_us; /* wall clock minus ours */
+    int64_t wall_offset_us;  /* wall clock minus ours */
+    int64_t clock_offset_us; /* the same, as the timers of schedules have it */
     struct effects effects;
     struct save save;
     struct restore *restore;  /* owned; NULL but while records are taken in */
@@ -74,6 +76,11 @@ struct core {
     struct drv_list classes;
     struct drv_list workers; /* struct worker.link */
     struct drv_list tombs_by_age;
+
+    /* schedules */
+    struct drv_table schedules;
+    struct drv_list zones;     /* struct zone.link */
+    struct zone *offered_zone; /* referenced: the last one that was handed in */
 
     /* scheduling */
     uint64_t arrival; /* last arrival number given */

@@ -39,6 +39,7 @@ struct check {
     uint64_t timers, timers_armed;
     uint64_t kept_count, kept_bytes;
     uint64_t stream_bytes;
+    uint64_t scheduled; /* tasks of schedules that have not ended */
 };
 
 static inline void expect(struct check *check, bool holds, const char *text)
@@ -59,6 +60,8 @@ size_t check_list_count(const struct drv_list *list);
 void check_heap(struct check *check, const struct drv_heap *heap, const char *text);
 
 void check_tasks(struct check *check);
+void check_schedules(struct check *check);
+void check_scheduled(struct check *check);
 void check_kept(struct check *check);
 void check_lines(struct check *check);
 void check_leases(struct check *check);

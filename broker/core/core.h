@@ -212,19 +212,22 @@ void core_effects_clear(struct core *core);
 
 /* What the store has to keep of a turn. */
 enum core_save_kind {
-    CORE_SAVE_BROKER = 1,  /* counters and the like */
-    CORE_SAVE_TASK,        /* a task or an array, whole */
-    CORE_SAVE_UNIT,        /* where a task or an element stands */
-    CORE_SAVE_RUN,         /* elements that came in one message, whole */
-    CORE_SAVE_RUN_DUE,     /* their delay is over */
-    CORE_SAVE_RETRIED,     /* which task does it again */
-    CORE_SAVE_FORGET,      /* of a task or an array */
-    CORE_SAVE_SESSION,     /* with its replies, whole */
-    CORE_SAVE_REPLIES,     /* new ones, and the floor */
-    CORE_SAVE_SESSION_END, /* */
-    CORE_SAVE_KV,          /* an entry of the shared data */
-    CORE_SAVE_KV_DELETE,   /* */
-    CORE_SAVE_QUEUE,       /* settings */
+    CORE_SAVE_BROKER = 1,   /* counters and the like */
+    CORE_SAVE_TASK,         /* a task or an array, whole */
+    CORE_SAVE_UNIT,         /* where a task or an element stands */
+    CORE_SAVE_RUN,          /* elements that came in one message, whole */
+    CORE_SAVE_RUN_DUE,      /* their delay is over */
+    CORE_SAVE_RETRIED,      /* which task does it again */
+    CORE_SAVE_FORGET,       /* of a task or an array */
+    CORE_SAVE_SESSION,      /* with its replies, whole */
+    CORE_SAVE_REPLIES,      /* new ones, and the floor */
+    CORE_SAVE_SESSION_END,  /* */
+    CORE_SAVE_KV,           /* an entry of the shared data */
+    CORE_SAVE_KV_DELETE,    /* */
+    CORE_SAVE_QUEUE,        /* settings */
+    CORE_SAVE_SCHEDULE,     /* whole */
+    CORE_SAVE_SCHEDULE_RUN, /* what it has run, and when it runs next */
+    CORE_SAVE_SCHEDULE_END, /* it was removed */
     CORE_SAVE_KINDS
 };
 
@@ -268,6 +271,17 @@ void core_stood_still(struct core *core, int64_t now_us);
 
 /* How the wall clock stands now; before core_restore, and with every turn. */
 void core_set_wall(struct core *core, int64_t now_us, int64_t wall_us);
+
+/*
+ * The time zone of this name, as the bytes of its file (zone.h): before a schedule that names
+ * it is added, and for those of core_zone after core_restore_end. The last one is kept for the
+ * next message, the others as long as a schedule counts by them. OK; INVALID: no name;
+ * MALFORMED, UNSUPPORTED: no such bytes; NOMEM.
+ */
+DROVER_MUST_USE drover_status core_set_zone(struct core *core, const char *name,
+                                            const void *bytes, size_t len);
+/* The names of the zones that are in use; NULL behind the last one. */
+const char *core_zone(const struct core *core, size_t index);
 
 /* A record as the store gives it back. */
 struct core_saved {

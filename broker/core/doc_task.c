@@ -248,6 +248,9 @@ void document_task(struct document *document, const struct item *item)
     if (unit->more != NULL) {
         put_more(document, unit->more);
     }
+    if (item->task->spec->schedule != NULL) {
+        document_str(document, "schedule", schedule_name(item->task->spec->schedule));
+    }
     put_tags(document, item->task->spec);
     put_why(document, item);
     document_end(document);

@@ -20,6 +20,7 @@ enum {
     DOCUMENT_DEPTH = 8,
 };
 
+struct schedule;
 struct worker;
 
 struct document {
@@ -74,6 +75,12 @@ bool document_all_statistics(struct document *document, struct drv_table_cursor 
 bool document_types(struct document *document, uint32_t rows);
 bool document_tasks(struct document *document, const struct drv_query *query,
                     struct drv_table_cursor *cursor, uint32_t rows);
+/* name nil: all. */
+bool document_schedules(struct document *document, struct drv_str name,
+                        struct drv_table_cursor *cursor, uint32_t rows);
+/* An instant of a schedule, as text in its zone. */
+void document_schedule_time(struct document *document, const char *key,
+                            const struct schedule *schedule, int64_t wall_ms);
 bool document_kv(struct document *document, struct drv_str prefix,
                  struct drv_table_cursor *cursor, uint32_t rows);
 

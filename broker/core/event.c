@@ -14,9 +14,10 @@ struct event {
     const struct queue *queue;
     const struct kv_entry *entry;
     const struct worker *worker;
+    const struct schedule *schedule;
     const char *limit; /* LIMIT: in words */
     uint32_t error_kind;
-    uint64_t number; /* RETRIED: delay_ms; PURGED: count */
+    uint64_t number; /* RETRIED: delay_ms; PURGED, SKIPPED: count */
     bool charged;
 };
 
@@ -211,6 +212,23 @@ static void put_kv_event(struct document *document, const struct event *event)
     }
 }
 
+static void put_schedule_event(struct document *document, const struct event *event)
+{
+    const struct schedule *schedule = event->schedule;
+    document_str(document, "schedule", schedule_name(schedule));
+    if (event->kind == DRV_EVENT_SCHEDULE_FIRED) {
+        document_id(document, "id", &schedule->last_id);
+        document_schedule_time(document, "instant", schedule, schedule->last_ms);
+        document_uint(document, "late_ms",
+                      (uint64_t)(schedule->last_fired_ms > schedule->last_ms
+                                     ? schedule->last_fired_ms - schedule->last_ms
+                                     : 0));
+    } else if (event->kind == DRV_EVENT_SCHEDULE_SKIPPED) {
+        document_uint(document, "count", event->number);
+        document_text(document, "reason", schedule->trouble);
+    }
+}
+
 static void put_limit_event(struct document *document, const struct event *event)
 {
     document_text(document, "limit", event->limit);
@@ -229,6 +247,8 @@ static struct stream_data *event_write(struct core *core, const struct event *ev
         put_kv_event(&document, event);
     } else if (event->item != NULL) {
         put_task_event(&document, event);
+    } else if (event->schedule != NULL) {
+        put_schedule_event(&document, event);
     } else if (event->worker != NULL) {
         put_worker_event(&document, event);
     } else if (event->kind == DRV_EVENT_BROKER_LIMIT) {
@@ -326,6 +346,15 @@ void event_queue(struct core *core, enum drv_event kind, const struct queue *que
 {
     if (event_is_wanted(core, kind)) {
         struct event event = {.kind = kind, .queue = queue, .number = count};
+        event_tell_all(core, &event);
+    }
+}
+
+void event_schedule(struct core *core, enum drv_event kind, const struct schedule *schedule,
+                    uint64_t count)
+{
+    if (event_is_wanted(core, kind)) {
+        struct event event = {.kind = kind, .schedule = schedule, .number = count};
         event_tell_all(core, &event);
     }
 }

@@ -13,6 +13,7 @@
 
 struct kv_entry;
 struct queue;
+struct schedule;
 struct worker;
 
 /* How often the same limit is told, and how many are told apart. */
@@ -39,6 +40,9 @@ void event_queue(struct core *core, enum drv_event kind, const struct queue *que
 void event_draining(struct core *core);
 /* A submit is refused for this reason, which is a static text. */
 void event_limit(struct core *core, const char *reason, const struct queue *queue);
+/* ADDED, REMOVED, PAUSED, RESUMED, FIRED; SKIPPED with the number of runs. */
+void event_schedule(struct core *core, enum drv_event kind, const struct schedule *schedule,
+                    uint64_t count);
 /* SET, DELETED, EXPIRED. */
 void event_kv(struct core *core, enum drv_event kind, const struct kv_entry *entry);
 

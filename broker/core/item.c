@@ -75,6 +75,9 @@ void item_end(struct core *core, const struct item *item, enum drover_state stat
     if (!task_is_array(item->task) && state == DROVER_STATE_SUCCEEDED) {
         task_give_up_payload(core, item->task);
     }
+    if (item->task->spec->schedule != NULL) {
+        schedule_task_ended(core, item->task);
+    }
     unit_untie(core, item->unit);
     watch_ended(core, item);
     task_retain(core, item->task);

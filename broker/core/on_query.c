@@ -154,6 +154,9 @@ static drover_status put_why(struct page *page, struct document *document)
     document_text(document, "state",
                   drover_state_name(is_array ? array_state(item.task->array)
                                              : (enum drover_state)item.unit->state));
+    if (item.task->spec->schedule != NULL) {
+        document_str(document, "schedule", schedule_name(item.task->spec->schedule));
+    }
     document_text(document, "reason", why.reason);
     document_text(document, "text", why.text);
     if (strcmp(why.reason, "no_type") == 0) {
@@ -223,6 +226,21 @@ static drover_status put_statistics(struct page *page, struct document *document
     return DROVER_OK;
 }
 
+static drover_status put_schedules(struct page *page, struct document *document)
+{
+    struct drv_str name = page->query->name;
+    const struct schedule *one = name.ptr == NULL ? NULL : schedule_find(page->core, name);
+    if (name.ptr != NULL && (one == NULL || one->plan == NULL)) {
+        return DROVER_UNKNOWN;
+    }
+    document_map(document, NULL);
+    document_array(document, "schedules");
+    page->has_more = document_schedules(document, name, &page->cursor, page->rows);
+    document_end(document);
+    document_end(document);
+    return DROVER_OK;
+}
+
 static drover_status answer(struct page *page, struct document *document)
 {
     static drover_status (*const topics[])(struct page *, struct document *) = {
@@ -235,6 +253,7 @@ static drover_status answer(struct page *page, struct document *document)
         [DRV_TOPIC_KV] = put_kv,
         [DRV_TOPIC_WORKER] = put_worker,
         [DRV_TOPIC_STATISTICS] = put_statistics,
+        [DRV_TOPIC_SCHEDULES] = put_schedules,
     };
     uint32_t topic = page->query->topic;
     if (topic >= sizeof(topics) / sizeof(topics[0]) || topics[topic] == NULL) {

@@ -143,6 +143,18 @@ void reply_fail(struct core *core, struct reply *reply, drover_status code, cons
     reply_answer(core, reply);
 }
 
+void reply_explain(struct core *core, struct reply *reply, drover_status code, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    struct body *copy = body_new_room(core, size);
+    if (copy != NULL) {
+        memcpy(copy->bytes, text, size);
+        body_release(core, &reply->texts);
+        reply->texts = copy;
+    }
+    reply_fail(core, reply, code, copy == NULL ? NULL : (const char *)copy->bytes);
+}
+
 bool reply_wait(struct core *core, struct reply *reply, struct drv_list *cause)
 {
     struct waiter *waiter = core_alloc(core, sizeof *waiter);

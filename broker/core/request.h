@@ -37,7 +37,7 @@ struct reply {
     uint32_t retry_after_ms;
     enum drover_durability level; /* that what it speaks of must have first */
     struct body *val;             /* shared */
-    struct body *texts;           /* restored ones: owns all texts; NULL: they are static */
+    struct body *texts;           /* owns texts that are not static; NULL: all are */
     struct reply_note *notes;     /* owned */
     size_t note_count;
     size_t note_capacity;
@@ -72,6 +72,9 @@ void reply_note(struct reply *reply, size_t position, drover_status code, const 
 /* Answer: now, or when the last waiter is done. */
 void reply_answer(struct core *core, struct reply *reply);
 void reply_fail(struct core *core, struct reply *reply, drover_status code, const char *text);
+/* The same with a text that is copied; without one when out of memory. */
+void reply_explain(struct core *core, struct reply *reply, drover_status code,
+                   const char *text);
 
 /* Let the reply wait. False when out of memory. */
 bool reply_wait(struct core *core, struct reply *reply, struct drv_list *cause);

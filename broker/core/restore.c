@@ -124,6 +124,9 @@ static bool restore_body(struct restore *restore, const struct core_saved *saved
         [CORE_SAVE_REPLIES] = restore_replies, [CORE_SAVE_SESSION_END] = restore_session_end,
         [CORE_SAVE_KV] = restore_kv,           [CORE_SAVE_KV_DELETE] = restore_kv_delete,
         [CORE_SAVE_QUEUE] = restore_queue,
+        [CORE_SAVE_SCHEDULE] = restore_schedule,
+        [CORE_SAVE_SCHEDULE_RUN] = restore_schedule_run,
+        [CORE_SAVE_SCHEDULE_END] = restore_schedule_end,
     };
     struct record_reader reader;
     if (saved->kind >= CORE_SAVE_KINDS || readers[saved->kind] == NULL) {

@@ -58,6 +58,8 @@ struct session *restore_session(const struct restore *restore, uint32_t generati
 void restore_free(struct core *core);
 
 /* restore_task.c */
+/* Options, with a reference; NULL: wrong, or out of memory. */
+struct spec *restore_spec(struct restore *restore, struct record_reader *reader);
 bool restore_task(struct restore *restore, const struct core_saved *saved,
                   struct record_reader *reader);
 bool restore_unit(struct restore *restore, const struct core_saved *saved,
@@ -91,6 +93,14 @@ bool restore_kv_delete(struct restore *restore, const struct core_saved *saved,
                        struct record_reader *reader);
 bool restore_queue(struct restore *restore, const struct core_saved *saved,
                    struct record_reader *reader);
+
+/* restore_schedule.c */
+bool restore_schedule(struct restore *restore, const struct core_saved *saved,
+                      struct record_reader *reader);
+bool restore_schedule_run(struct restore *restore, const struct core_saved *saved,
+                          struct record_reader *reader);
+bool restore_schedule_end(struct restore *restore, const struct core_saved *saved,
+                          struct record_reader *reader);
 
 /* restore_end.c */
 bool restore_finish(struct restore *restore);

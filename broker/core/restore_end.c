@@ -184,7 +184,11 @@ static bool finish_task(struct restore *restore, struct task *task)
         return restore_wrong(restore, "elements of an array that is not there");
     }
     if (task_is_array(task)) {
-        return true; /* when its runs are done */
+        return task->spec->schedule == NULL || /* the rest when its runs are done */
+               restore_wrong(restore, "an array of a schedule");
+    }
+    if (task->spec->schedule != NULL && !unit_is_terminal(&task->unit)) {
+        schedule_task_begun(core, task);
     }
     task->unit.flags |= unit_is_terminal(&task->unit) ? UNIT_SAVED : 0;
     if (!unit_is_fine(restore, &item)) {
@@ -380,6 +384,7 @@ bool restore_finish(struct restore *restore)
     count_gone(core);
     core->save.is_on = core->config.durability_max > DROVER_DURABILITY_MEMORY;
     arrays_go_on(restore);
+    schedules_restored(core);
     ties_cancel(core, &restore->orphans);
     return true;
 }

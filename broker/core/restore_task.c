@@ -38,7 +38,8 @@ static bool spec_is_fine(const struct spec_numbers *numbers, const char *tail,
            pairs_are_fine(require, numbers->require_len, &require_count) &&
            needs_are_fine(needs, numbers->needs_len) &&
            pairs_are_fine(tags, numbers->tags_len, out_tag_count) &&
-           require_count <= DRV_LABELS_MAX && *out_tag_count <= DRV_LABELS_MAX;
+           require_count <= DRV_LABELS_MAX && *out_tag_count <= DRV_LABELS_MAX &&
+           numbers->schedule_len <= DRV_NAME_MAX;
 }
 
 static uint64_t number_if(struct record_reader *reader, unsigned mask, unsigned bit,
@@ -74,17 +75,17 @@ static void read_numbers(struct record_reader *reader, struct spec_numbers *numb
     for (size_t i = 0; i < SPEC_LIMITS; i++) {
         numbers->limits[i] = number_if(reader, mask, limits[i], UINT64_MAX);
     }
+    numbers->schedule_len = (uint32_t)number_if(reader, mask, SPEC_SCHEDULE, UINT32_MAX);
 }
 
-/* With a reference; NULL: wrong, or out of memory. */
-static struct spec *read_spec(struct restore *restore, struct record_reader *reader)
+struct spec *restore_spec(struct restore *restore, struct record_reader *reader)
 {
     struct spec_numbers numbers = {0};
     struct spec *spec = NULL;
     read_numbers(reader, &numbers);
     uint64_t tail_len = (uint64_t)numbers.type_len + numbers.queue_len + numbers.require_len +
                         numbers.needs_len + numbers.fairness_len + numbers.tags_len +
-                        numbers.meta_len;
+                        numbers.schedule_len + numbers.meta_len;
     const char *tail = tail_len > record_left(reader)
                            ? NULL
                            : (const char *)record_raw(reader, (size_t)tail_len);
@@ -493,7 +494,7 @@ static bool read_task(struct restore *restore, const struct core_saved *saved,
 bool restore_task(struct restore *restore, const struct core_saved *saved,
                   struct record_reader *reader)
 {
-    struct spec *spec = read_spec(restore, reader);
+    struct spec *spec = restore_spec(restore, reader);
     if (spec == NULL) {
         return false;
     }

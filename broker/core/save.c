@@ -8,13 +8,22 @@
 const char *core_save_kind_name(uint16_t kind)
 {
     static const char *const names[CORE_SAVE_KINDS] = {
-        [CORE_SAVE_BROKER] = "broker",   [CORE_SAVE_TASK] = "task",
-        [CORE_SAVE_UNIT] = "unit",       [CORE_SAVE_RUN] = "run",
-        [CORE_SAVE_RUN_DUE] = "run_due", [CORE_SAVE_RETRIED] = "retried",
-        [CORE_SAVE_FORGET] = "forget",   [CORE_SAVE_SESSION] = "session",
-        [CORE_SAVE_REPLIES] = "replies", [CORE_SAVE_SESSION_END] = "session_end",
-        [CORE_SAVE_KV] = "kv",           [CORE_SAVE_KV_DELETE] = "kv_delete",
+        [CORE_SAVE_BROKER] = "broker",
+        [CORE_SAVE_TASK] = "task",
+        [CORE_SAVE_UNIT] = "unit",
+        [CORE_SAVE_RUN] = "run",
+        [CORE_SAVE_RUN_DUE] = "run_due",
+        [CORE_SAVE_RETRIED] = "retried",
+        [CORE_SAVE_FORGET] = "forget",
+        [CORE_SAVE_SESSION] = "session",
+        [CORE_SAVE_REPLIES] = "replies",
+        [CORE_SAVE_SESSION_END] = "session_end",
+        [CORE_SAVE_KV] = "kv",
+        [CORE_SAVE_KV_DELETE] = "kv_delete",
         [CORE_SAVE_QUEUE] = "queue",
+        [CORE_SAVE_SCHEDULE] = "schedule",
+        [CORE_SAVE_SCHEDULE_RUN] = "schedule_run",
+        [CORE_SAVE_SCHEDULE_END] = "schedule_end",
     };
     return kind < CORE_SAVE_KINDS ? names[kind] : NULL;
 }
@@ -336,9 +345,19 @@ void core_set_full(struct core *core, bool is_full)
     core->is_full = is_full;
 }
 
+/* What the wall clock may drift against ours before it counts as set. */
+#define CLOCK_MOVED_US ((int64_t)10 * 1000)
+
 void core_set_wall(struct core *core, int64_t now_us, int64_t wall_us)
 {
-    core->wall_offset_us = wall_us - now_us;
+    int64_t offset_us = wall_us - now_us;
+    int64_t moved_us = offset_us - core->clock_offset_us;
+    core->wall_offset_us = offset_us;
+    if (moved_us < -CLOCK_MOVED_US || moved_us > CLOCK_MOVED_US) {
+        core->now_us = now_us > core->now_us ? now_us : core->now_us;
+        core->clock_offset_us = offset_us;
+        schedules_clock_set(core);
+    }
 }
 
 /* --- compaction -------------------------------------------------------------------------- */
@@ -390,6 +409,14 @@ static void queues_rewrite(struct core *core, uint64_t lsn)
     }
 }
 
+static void schedule_rewrite(struct core *core, const drover_id *id, uint64_t lsn)
+{
+    struct schedule *schedule = schedule_find_saved(core, id);
+    if (schedule != NULL && schedule->plan != NULL && save_is_old(schedule->mark, lsn)) {
+        save_schedule(core, schedule);
+    }
+}
+
 static void kv_rewrite(struct core *core, const drover_id *id, uint64_t lsn)
 {
     struct kv_entry *entry = kv_find_saved(core, id);
@@ -426,6 +453,11 @@ void core_rewrite(struct core *core, uint16_t kind, const drover_id *id, uint32_
     case CORE_SAVE_QUEUE:
         queues_rewrite(core, lsn);
         break;
+    case CORE_SAVE_SCHEDULE:
+    case CORE_SAVE_SCHEDULE_RUN:
+        schedule_rewrite(core, id, lsn);
+        break;
+    case CORE_SAVE_SCHEDULE_END:
     case CORE_SAVE_BROKER:
     case CORE_SAVE_FORGET:
     case CORE_SAVE_SESSION_END:
@@ -479,6 +511,13 @@ void core_save_all(struct core *core)
     cursor = DRV_TABLE_CURSOR_INIT;
     while ((entry = drv_table_next(&core->kv, &cursor)) != NULL) {
         save_kv(core, entry);
+    }
+    struct schedule *schedule;
+    cursor = DRV_TABLE_CURSOR_INIT;
+    while ((schedule = drv_table_next(&core->schedules, &cursor)) != NULL) {
+        if (schedule->plan != NULL) {
+            save_schedule(core, schedule);
+        }
     }
     queues_rewrite(core, core->save.lsn + 1);
     core->save.is_broker_dirty = true;

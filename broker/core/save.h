@@ -32,6 +32,7 @@ struct queue;
 struct reply;
 struct run;
 struct session;
+struct spec;
 struct task;
 
 enum {
@@ -108,6 +109,7 @@ bool save_is_old(uint16_t mark, uint64_t lsn);
 int64_t save_wall(const struct core *core, int64_t at_us);
 
 /* save_task.c */
+void save_put_spec(struct record_writer *writer, const struct spec *spec);
 void save_put_task(struct core *core, struct task *task);
 void save_put_unit(struct core *core, const struct item *item);
 /* save_session.c */

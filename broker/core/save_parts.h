@@ -59,8 +59,14 @@ enum {
     SPEC_OUTPUT = 65536,
     SPEC_PROCESSES = 131072,
     SPEC_FILES = 262144,
+    SPEC_SCHEDULE = 524288,
 };
 
 enum { SESSION_DRAINING = 1 };
+
+enum { /* of a schedule */
+       SCHEDULE_PART_PAUSED = 1,
+       SCHEDULE_PART_LAST = 2,
+};
 
 #endif

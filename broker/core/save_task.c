@@ -12,10 +12,10 @@ enum {
 
 /* --- options ----------------------------------------------------------------------------- */
 
-static void put_spec(struct record_writer *writer, const struct spec *spec)
+void save_put_spec(struct record_writer *writer, const struct spec *spec)
 {
     const struct spec_numbers *numbers = &spec->numbers;
-    _Static_assert(sizeof(struct spec_numbers) == 136,
+    _Static_assert(sizeof(struct spec_numbers) == 144,
                    "a new option goes into the record, too");
     const struct {
         unsigned bit;
@@ -40,6 +40,7 @@ static void put_spec(struct record_writer *writer, const struct spec *spec)
         {SPEC_OUTPUT, numbers->limits[SPEC_LIMIT_OUTPUT]},
         {SPEC_PROCESSES, numbers->limits[SPEC_LIMIT_PROCESSES]},
         {SPEC_FILES, numbers->limits[SPEC_LIMIT_FILES]},
+        {SPEC_SCHEDULE, numbers->schedule_len},
     };
     unsigned mask = 0;
     for (size_t i = 0; i < DRV_ARRAY_LEN(parts); i++) {
@@ -261,7 +262,7 @@ void save_put_task(struct core *core, struct task *task)
     struct session *owner = session_by_handle(core, task->owner);
     struct record_writer writer = save_begin(core, CORE_SAVE_TASK, &task->id,
                                              DROVER_INDEX_NONE);
-    put_spec(&writer, task->spec);
+    save_put_spec(&writer, task->spec);
     record_put_uint(&writer, owner == NULL ? 0 : owner->handle.generation);
     record_put_fixed(&writer, save_wall(core, task->submitted_us));
     record_put_uint(&writer, task->payload_len);

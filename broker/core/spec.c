@@ -207,7 +207,8 @@ bool needs_are_fine(const char *at, size_t len)
 }
 
 static drover_status spec_tail(struct drv_buffer *tail, const struct drv_spec *spec,
-                               struct drv_str queue, struct spec_numbers *numbers)
+                               struct drv_str queue, struct drv_str schedule,
+                               struct spec_numbers *numbers)
 {
     bool failed = drv_buffer_append(tail, spec->type.ptr, spec->type.len) ||
                   drv_buffer_append(tail, queue.ptr, queue.len);
@@ -221,6 +222,10 @@ static drover_status spec_tail(struct drv_buffer *tail, const struct drv_spec *s
     numbers->fairness_len = (uint32_t)spec->fairness.len;
     numbers->tags_len = tail_pairs(tail, spec->tags, spec->tag_count, false, &failed);
     numbers->tag_count = (uint32_t)spec->tag_count;
+    numbers->schedule_len = (uint32_t)schedule.len;
+    if (schedule.len > 0) {
+        failed |= drv_buffer_append(tail, schedule.ptr, schedule.len) != DROVER_OK;
+    }
     if (spec->meta.len > 0) {
         failed |= drv_buffer_append(tail, spec->meta.ptr, spec->meta.len) != DROVER_OK;
     }
@@ -264,6 +269,20 @@ static struct line *spec_line(struct core *core, const struct spec_numbers *numb
     return line;
 }
 
+/* The name of the schedule stands before the metadata. False: out of memory. */
+static bool spec_find_schedule(struct core *core, struct spec *spec)
+{
+    const struct spec_numbers *numbers = &spec->numbers;
+    if (numbers->schedule_len == 0) {
+        return true;
+    }
+    const char *end = (const char *)spec->tail + spec->tail_len - numbers->meta_len;
+    struct drv_str name = str_of(end - numbers->schedule_len, numbers->schedule_len);
+    struct schedule *schedule = schedule_ensure(core, name);
+    spec->schedule = schedule == NULL ? NULL : schedule_ref(schedule);
+    return schedule != NULL;
+}
+
 static struct spec *spec_new(struct core *core, const struct spec_key *key, uint64_t hash)
 {
     struct spec *spec = core_alloc(core, sizeof *spec + key->tail_len);
@@ -276,10 +295,12 @@ static struct spec *spec_new(struct core *core, const struct spec_key *key, uint
     spec->tail_len = (uint32_t)key->tail_len;
     memcpy(spec->tail, key->tail, key->tail_len);
     spec->line = spec_line(core, &spec->numbers, (const char *)spec->tail);
-    if (spec->line == NULL || drv_table_insert(&core->specs, hash, spec)) {
+    if (spec->line == NULL || !spec_find_schedule(core, spec) ||
+        drv_table_insert(&core->specs, hash, spec)) {
         if (spec->line != NULL) {
             line_release(core, spec->line);
         }
+        schedule_release(core, &spec->schedule);
         core_free(core, spec, sizeof *spec + key->tail_len);
         return NULL;
     }
@@ -302,6 +323,12 @@ static uint32_t spec_level(const struct core *core, const struct drv_spec *wante
 drover_status spec_ensure(struct core *core, const struct drv_spec *wanted,
                           struct spec **out_spec)
 {
+    return spec_ensure_scheduled(core, wanted, str_of(NULL, 0), out_spec);
+}
+
+drover_status spec_ensure_scheduled(struct core *core, const struct drv_spec *wanted,
+                                    struct drv_str schedule, struct spec **out_spec)
+{
     struct spec_numbers numbers = {
         .delay_us = us_of_ms(wanted->delay_ms),
         .expire_us = us_of_ms(wanted->expire_ms),
@@ -318,7 +345,7 @@ drover_status spec_ensure(struct core *core, const struct drv_spec *wanted,
     struct drv_str queue = wanted->queue.ptr == NULL ? drv_str_of("default") : wanted->queue;
     numbers.level = spec_level(core, wanted, queue);
     drv_buffer_clear(&core->scratch);
-    if (spec_tail(&core->scratch, wanted, queue, &numbers)) {
+    if (spec_tail(&core->scratch, wanted, queue, schedule, &numbers)) {
         return DROVER_NOMEM;
     }
     return spec_intern(core, &numbers, core->scratch.bytes, core->scratch.len, out_spec);
@@ -363,6 +390,7 @@ void spec_release(struct core *core, struct spec **spec)
     }
     drv_table_remove_entry(&core->specs, released->hash, released);
     line_release(core, released->line);
+    schedule_release(core, &released->schedule);
     core->memory_bytes -= sizeof *released + released->tail_len;
     effects_bury(core, &released->corpse); /* a LEASE may show its metadata */
 }

@@ -12,6 +12,7 @@
 #include "effects.h"
 
 struct line;
+struct schedule;
 
 /* What an attempt may use; the order of PROTOCOL.md. */
 enum spec_limit {
@@ -36,16 +37,19 @@ struct spec_numbers { /* no padding: compared as bytes */
     uint32_t type_len, queue_len, require_len, tags_len, meta_len, tag_count;
     uint32_t needs_len, fairness_len;
     uint64_t limits[SPEC_LIMITS]; /* 0: none */
+    uint32_t schedule_len;        /* 0: not of a schedule */
+    uint32_t reserved;            /* 0 */
 };
 
 struct spec {
     struct corpse corpse;
     uint32_t references;
     uint64_t hash;
-    struct line *line; /* referenced */
+    struct line *line;         /* referenced */
+    struct schedule *schedule; /* referenced; NULL: none */
     struct spec_numbers numbers;
     uint32_t tail_len;
-    uint8_t tail[]; /* type, queue, require, needs, fairness, tags, meta */
+    uint8_t tail[]; /* type, queue, require, needs, fairness, tags, schedule, meta */
 };
 
 /*
@@ -58,6 +62,11 @@ DROVER_MUST_USE drover_status spec_check(const struct core *core, const struct d
 /* The shared form with a reference. OK or NOMEM. */
 DROVER_MUST_USE drover_status spec_ensure(struct core *core, const struct drv_spec *spec,
                                           struct spec **out_spec);
+/* Of the tasks of a schedule. */
+DROVER_MUST_USE drover_status spec_ensure_scheduled(struct core *core,
+                                                    const struct drv_spec *spec,
+                                                    struct drv_str schedule,
+                                                    struct spec **out_spec);
 /* The same with everything resolved; the tail is as the numbers say. */
 DROVER_MUST_USE drover_status spec_intern(struct core *core, const struct spec_numbers *numbers,
                                           const void *tail, size_t tail_len,

@@ -345,8 +345,13 @@ void task_begin(struct core *core, struct task *task, const struct session *sess
         .index = item.index,
         .attempt = task->unit.attempt,
         .state = delay_us > 0 ? DROVER_STATE_DELAYED : DROVER_STATE_QUEUED,
-        .session = session->id,
     };
+    if (session != NULL) {
+        record.session = session->id;
+    }
+    if (task->spec->schedule != NULL) {
+        schedule_task_begun(core, task);
+    }
     effects_record(core, &record);
     save_item(core, &item);
     if (!task_is_array(task) && !park_adopt(core, &item)) {

@@ -190,7 +190,8 @@ struct task *task_new(struct core *core, const drover_id *id, struct spec *spec)
 void task_free(struct core *core, struct task *task);
 /* Ended and dropped: all that still names it is told nothing. */
 void task_forget(struct core *core, struct task *task);
-/* Recorded, and in its first state: DELAYED or QUEUED, or what a parked lease says. */
+/* Recorded, and in its first state: DELAYED or QUEUED, or what a parked lease says. session:
+ * that submits it, NULL: nobody's. */
 void task_begin(struct core *core, struct task *task, const struct session *session);
 /* Its timer, and that of an element that waits for another attempt. */
 void task_due(struct core *core, struct task *task);

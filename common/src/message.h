@@ -357,6 +357,46 @@ struct drv_worker_request {
     uint32_t op;
     struct drv_str worker;
 };
+enum drv_schedule_op {
+    DRV_SCHEDULE_ADD = 1,
+    DRV_SCHEDULE_REMOVE,
+    DRV_SCHEDULE_PAUSE,
+    DRV_SCHEDULE_RESUME,
+    DRV_SCHEDULE_RUN,
+};
+enum drv_overlap { /* a run is due while an earlier one has not ended */
+                   DRV_OVERLAP_SKIP,
+                   DRV_OVERLAP_QUEUE,
+                   DRV_OVERLAP_REPLACE,
+                   DRV_OVERLAP_ALLOW,
+                   DRV_OVERLAPS
+};
+enum drv_missed { /* runs were due while the broker was down or the clock jumped */
+                  DRV_MISSED_RUN,
+                  DRV_MISSED_SKIP,
+                  DRV_MISSED_POLICIES
+};
+enum { DRV_PLAN_REPLACE = 1, DRV_PLAN_PAUSED = 2 };
+struct drv_plan {
+    struct drv_str cron; /* nil: an interval */
+    struct drv_str zone; /* nil: UTC */
+    uint64_t every_ms;
+    uint64_t jitter_ms;
+    uint32_t overlap; /* enum drv_overlap */
+    uint32_t missed;  /* enum drv_missed */
+    uint64_t late_ms; /* 0: a missed run may be as late as it wants */
+    uint32_t flags;   /* DRV_PLAN_* */
+    struct drv_spec spec;
+    struct drv_val val;
+};
+struct drv_schedule_request {
+    uint32_t op;
+    struct drv_str name;
+    bool has_plan;
+    struct drv_plan plan; /* ADD */
+    bool has_id;
+    drover_id id; /* RUN: of the task */
+};
 enum drv_topic {
     DRV_TOPIC_STATUS = 1,
     DRV_TOPIC_TASK,
@@ -367,6 +407,7 @@ enum drv_topic {
     DRV_TOPIC_KV,
     DRV_TOPIC_WORKER,
     DRV_TOPIC_STATISTICS,
+    DRV_TOPIC_SCHEDULES = 16,
 };
 struct drv_query {
     uint32_t topic;
@@ -524,6 +565,7 @@ struct drv_message {
         struct drv_kv kv;
         struct drv_queue_request queue;
         struct drv_worker_request worker;
+        struct drv_schedule_request schedule;
         struct drv_query query;
         struct drv_document document;
         struct drv_replies reply;

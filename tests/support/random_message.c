@@ -7,13 +7,13 @@
 #include "check.h"
 
 const unsigned random_kinds[] = {
-    DRV_HELLO,       DRV_WELCOME,    DRV_GOODBYE, DRV_ERROR,   DRV_CREDIT, DRV_CHUNK,
-    DRV_ACK,         DRV_HEARTBEAT,  DRV_ATTACH,  DRV_MOVED,   DRV_SUBMIT, DRV_ARRAY_OPEN,
-    DRV_ARRAY_ITEMS, DRV_ARRAY_SEAL, DRV_CANCEL,  DRV_RETRY,   DRV_KV,     DRV_QUEUE,
-    DRV_WORKER,      DRV_FORGET,     DRV_WATCH,   DRV_UNWATCH, DRV_QUERY,  DRV_DOCUMENT,
-    DRV_REPLY,       DRV_RESULTS,    DRV_LEASE,   DRV_REPORT,  DRV_RECALL, DRV_ABORT,
-    DRV_GO,          DRV_LOG,        DRV_AWAIT,   DRV_SHARED,  DRV_DRAIN,  DRV_SUBSCRIBE,
-    DRV_LOGS,        DRV_EVENTS,     DRV_TAKEN,   DRV_FOLLOW,  0};
+    DRV_HELLO,       DRV_WELCOME,    DRV_GOODBYE, DRV_ERROR,   DRV_CREDIT,   DRV_CHUNK,
+    DRV_ACK,         DRV_HEARTBEAT,  DRV_ATTACH,  DRV_MOVED,   DRV_SUBMIT,   DRV_ARRAY_OPEN,
+    DRV_ARRAY_ITEMS, DRV_ARRAY_SEAL, DRV_CANCEL,  DRV_RETRY,   DRV_KV,       DRV_QUEUE,
+    DRV_WORKER,      DRV_FORGET,     DRV_WATCH,   DRV_UNWATCH, DRV_QUERY,    DRV_DOCUMENT,
+    DRV_REPLY,       DRV_RESULTS,    DRV_LEASE,   DRV_REPORT,  DRV_RECALL,   DRV_ABORT,
+    DRV_GO,          DRV_LOG,        DRV_AWAIT,   DRV_SHARED,  DRV_DRAIN,    DRV_SUBSCRIBE,
+    DRV_LOGS,        DRV_EVENTS,     DRV_TAKEN,   DRV_FOLLOW,  DRV_SCHEDULE, 0};
 
 size_t random_kind_count(void)
 {
@@ -246,6 +246,30 @@ static void fill_queue(source *s, struct drv_message *m)
 static void fill_worker(source *s, struct drv_message *m)
 {
     m->worker = (struct drv_worker_request){random_number32(s), random_text(s, DRV_TEXT_MAX)};
+}
+
+static void fill_schedule(source *s, struct drv_message *m)
+{
+    struct drv_schedule_request *out = &m->schedule;
+    *out = (struct drv_schedule_request){.op = random_number32(s),
+                                         .name = random_name(s),
+                                         .has_plan = random_chance(s, 70),
+                                         .has_id = random_chance(s, 50)};
+    if (out->has_id) {
+        out->id = random_id(s);
+    }
+    if (out->has_plan) {
+        out->plan = (struct drv_plan){.cron = random_optional(s, random_text(s, 200)),
+                                      .zone = random_optional(s, random_text(s, 100)),
+                                      .every_ms = random_number(s, 64),
+                                      .jitter_ms = random_number(s, 64),
+                                      .overlap = random_between(s, 0, DRV_OVERLAPS - 1),
+                                      .missed = random_between(s, 0, DRV_MISSED_POLICIES - 1),
+                                      .late_ms = random_number(s, 64),
+                                      .flags = random_number32(s),
+                                      .spec = random_spec(s),
+                                      .val = random_val(s)};
+    }
 }
 
 /* ---- questions --------------------------------------------------------------------------- */
@@ -542,6 +566,7 @@ static void (*const fillers[DRV_KIND_MAX + 1])(source *s, struct drv_message *m)
     [DRV_KV] = fill_kv,
     [DRV_QUEUE] = fill_queue,
     [DRV_WORKER] = fill_worker,
+    [DRV_SCHEDULE] = fill_schedule,
     [DRV_FORGET] = fill_targets,
     [DRV_WATCH] = fill_targets,
     [DRV_UNWATCH] = fill_targets,

@@ -54,6 +54,7 @@ struct bench {
     struct bench_log log;
     struct core *core;
     int64_t now;
+    int64_t wall_set; /* what somebody has set the wall clock forwards */
     int64_t wants; /* what the last tick asked for */
     struct box boxes[BENCH_PEERS];
     struct drv_data *big[BENCH_BIG]; /* values that travelled as chunks */
@@ -63,6 +64,12 @@ struct bench {
     const char *notice;     /* the last one */
     uint32_t notice_leases; /* that it told of */
 };
+
+/* How the wall clock stands. */
+static inline int64_t bench_wall(const struct bench *bench)
+{
+    return bench->now + BENCH_WALL + bench->wall_set;
+}
 
 /* --- the core ---------------------------------------------------------------------------- */
 
@@ -229,7 +236,7 @@ static inline void log_fini(struct bench_log *log)
 /* One tick, and everything it asks for. */
 static inline void bench_tick(struct bench *bench)
 {
-    core_set_wall(bench->core, bench->now, bench->now + BENCH_WALL);
+    core_set_wall(bench->core, bench->now, bench_wall(bench));
     bench->wants = core_tick(bench->core, bench->now);
     bench_check(bench);
     log_take(&bench->log, bench->core);

@@ -22,7 +22,7 @@ static inline drover_status restored(const struct bench *bench, size_t count,
                                      struct core **out_core, const char **out_text)
 {
     assert_ok(core_new(&bench->config, bench->now, out_core));
-    core_set_wall(*out_core, bench->now, bench->now + BENCH_WALL);
+    core_set_wall(*out_core, bench->now, bench_wall(bench));
     drover_status status = DROVER_OK;
     for (size_t i = 0; status == DROVER_OK && i < count; i++) {
         status = core_restore(*out_core, &bench->log.records[i], out_text);
