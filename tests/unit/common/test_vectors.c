@@ -95,9 +95,9 @@ static void test_vectors_exist_for_every_kind(void **state)
 static void test_vectors_of_reserved_kinds_tell_the_request(void **state)
 {
     struct coded coded;
-    assert_int_equal(vector_decode(vector_find(*state, "schedule-reserved"), &coded, NULL),
+    assert_int_equal(vector_decode(vector_find(*state, "alert-reserved"), &coded, NULL),
                      DROVER_UNSUPPORTED);
-    assert_int_equal(coded.message.kind, DRV_SCHEDULE);
+    assert_int_equal(coded.message.kind, DRV_ALERT);
     assert_int_equal(coded.message.seq, 31);
     assert_int_equal(coded.message.request.req, 20);
     assert_int_equal(drv_message_encode(&coded.message, &coded.hooks, &coded.head, &coded.blob),
