@@ -25,9 +25,32 @@ static uint64_t resident_bytes(void)
     return second == NULL || page <= 0 ? 0 : strtoull(second, NULL, 10) * (uint64_t)page;
 }
 
+void self_turned(struct self_meter *meter, int64_t us)
+{
+    meter->loop_us = us > meter->loop_us ? us : meter->loop_us;
+}
+
+void self_stored(struct self_meter *meter, uint64_t last, uint64_t synced, int64_t now_us)
+{
+    int64_t wait_us = now_us - meter->probe_since_us;
+    if (meter->probe_lsn != 0) {
+        meter->journal_us = wait_us > meter->journal_us ? wait_us : meter->journal_us;
+        if (synced >= meter->probe_lsn) {
+            meter->probe_lsn = 0;
+        }
+    } else if (last > synced) {
+        meter->probe_lsn = last;
+        meter->probe_since_us = now_us;
+    }
+}
+
 struct core_self self_read(struct self_meter *meter, int64_t now_us)
 {
-    struct core_self self = {.rss_bytes = resident_bytes()};
+    struct core_self self = {.rss_bytes = resident_bytes(),
+                             .loop_us = (uint64_t)meter->loop_us,
+                             .journal_us = (uint64_t)meter->journal_us};
+    meter->loop_us = 0;
+    meter->journal_us = 0;
     struct rusage usage;
     if (getrusage(RUSAGE_SELF, &usage) != 0) {
         return self;

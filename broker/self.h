@@ -7,9 +7,19 @@
 #include "core.h"
 
 struct self_meter {
-    uint64_t cpu_us; /* at the last reading */
-    int64_t at_us;   /* 0: none yet */
+    uint64_t cpu_us;        /* at the last reading */
+    int64_t at_us;          /* 0: none yet */
+    int64_t loop_us;        /* the longest turn since the last reading */
+    int64_t journal_us;     /* the longest wait for the store since then */
+    uint64_t probe_lsn;     /* a record that is waited for; 0: none */
+    int64_t probe_since_us; /* it was appended */
 };
+
+/* A turn took so long. */
+void self_turned(struct self_meter *meter, int64_t us);
+/* Where the store is: the last record, and the last that is synced. One record at a time is
+ * timed. */
+void self_stored(struct self_meter *meter, uint64_t last, uint64_t synced, int64_t now_us);
 
 /* Reads /proc/self/statm and getrusage; cpu_percent is of one core since the last reading, 0 at
  * the first. */

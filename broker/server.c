@@ -485,6 +485,10 @@ static int64_t turn(struct server *server)
     outlet_apply(server, now);
     outlet_flush(server, now);
     check_drained(server, now);
+    if (store_durability_max(server->store) != DROVER_DURABILITY_MEMORY) {
+        self_stored(&server->meter, store_last(server->store),
+                    store_durable(server->store, DROVER_DURABILITY_SYNCED), now);
+    }
     int64_t deadline = outlet_deadline_us(server);
     next = deadline < next ? deadline : next;
     next = server->self_at_us < next ? server->self_at_us : next;
@@ -607,8 +611,11 @@ drover_status server_run(struct server *server)
         atomic_store(&server->channel->pulse.is_serving, true);
     }
     while (!server->stop && status == DROVER_OK) {
+        int64_t begin_us = now_us();
         int64_t next = turn(server);
-        if (!tend_store(server, now_us())) {
+        int64_t end_us = now_us();
+        self_turned(&server->meter, end_us - begin_us);
+        if (!tend_store(server, end_us)) {
             status = DROVER_IO;
             tell_failed(server);
         } else if (!server->stop) {

@@ -69,6 +69,7 @@ static void core_init_parts(struct core *core)
     drv_buffer_init(&core->scratch);
     effects_init(&core->effects);
     save_init(core);
+    history_init(core);
     timers_init(&core->timers);
     task_table_init(core);
     spec_table_init(core);
@@ -150,6 +151,7 @@ void core_destroy(struct core **core_owned)
     core_effects_clear(core);
     effects_fini(&core->effects);
     save_fini(core);
+    history_fini(core);
     DRV_ASSERT(drv_list_is_empty(&core->classes));
     struct drv_table *tables[] = {&core->tasks,          &core->specs, &core->queues,
                                   &core->types,          &core->lines, &core->sessions_by_id,
@@ -399,6 +401,7 @@ static void step_event(struct core *core, const struct core_event *event)
     }
     if (event->kind == CORE_EVENT_SELF) {
         core->self = event->self;
+        history_sample(core);
         return;
     }
     struct peer *peer = peer_find(core, event->peer);

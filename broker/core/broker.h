@@ -11,6 +11,7 @@
 #include "dispatch.h"
 #include "effects.h"
 #include "event.h"
+#include "history.h"
 #include "kv.h"
 #include "lease.h"
 #include "output.h"
@@ -97,6 +98,7 @@ struct core {
 
     uint64_t kv_version, kv_bytes;
     uint64_t details_bytes; /* of all workers */
+    struct history history; /* outside the books, and bounded */
     uint64_t watch_serial;  /* last one given */
 
     /* streams */

@@ -177,6 +177,27 @@ static void check_details(struct check *check)
     expect(check, bytes <= core->config.details_bytes_max, "more statistics than allowed");
 }
 
+/* Each knows who has it, and they are as many as were counted. */
+static void check_history(struct check *check)
+{
+    const struct history *history = &check->core->history;
+    uint32_t times = 0, workers = 0;
+    DRV_LIST_EACH(link, &history->times.all)
+    {
+        const struct times *item = DRV_LIST_ITEM(link, struct times, link);
+        expect(check, *item->owner == item, "measured times that nobody has");
+        times++;
+    }
+    DRV_LIST_EACH(link, &check->core->workers)
+    {
+        workers += DRV_LIST_ITEM(link, struct worker, link)->history != NULL;
+    }
+    expect(check, times == history->times.count && times <= TIMES_MAX,
+           "measured times are miscounted");
+    expect(check, workers == history->worker_count && workers <= HISTORY_WORKERS_MAX,
+           "histories of workers are miscounted");
+}
+
 /* --- all --------------------------------------------------------------------------------- */
 
 static void check_registries(struct check *check)
@@ -196,7 +217,7 @@ const char *core_check(const struct core *core)
         check_registries, check_schedules, check_tasks,    check_kept,    check_lines,
         check_scheduled,  check_leases,    check_parked,   check_workers, check_classes,
         check_queues,     check_peers,     check_sessions, check_timers,  check_counters,
-        check_kv,         check_details,   check_output,
+        check_kv,         check_details,   check_output,   check_history,
     };
     struct check check = {.core = core, .is_exact = drv_list_is_empty(&core->sweeps)};
     for (size_t i = 0; i < DRV_ARRAY_LEN(parts) && check.broken == NULL; i++) {

@@ -124,12 +124,15 @@ enum core_event_kind {
     CORE_EVENT_BLOCKED, /* the peer does not read: its outbox is full. Sends to it may be
                            refused until UNBLOCKED */
     CORE_EVENT_UNBLOCKED,
-    CORE_EVENT_SELF, /* the shell's own numbers for the status document */
+    CORE_EVENT_SELF, /* the shell's own numbers, about once a second: what the history is
+                        sampled by */
 };
 
 struct core_self {
     uint64_t rss_bytes;
     double cpu_percent;
+    uint64_t loop_us;    /* the longest turn since the last SELF */
+    uint64_t journal_us; /* the longest wait for the store since then */
 };
 
 struct core_event {

@@ -37,6 +37,7 @@ static void put_queue(struct document *document, const struct queue *queue)
     document_bool(document, "paused", queue->is_paused);
     document_uint(document, "weight", queue->weight);
     document_uint(document, "bytes", queue->bytes);
+    document_times(document, queue->times);
     document_text(document, "durability",
                   drover_durability_name((enum drover_durability)queue->level));
     document_uint(document, "max_count", queue->max_count == UINT64_MAX ? 0 : queue->max_count);

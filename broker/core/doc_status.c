@@ -34,6 +34,8 @@ static void put_broker(struct document *document)
     document_age(document, "uptime_ms", core->started_us);
     document_uint(document, "rss_bytes", core->self.rss_bytes);
     document_double(document, "cpu_percent", core->self.cpu_percent);
+    document_double(document, "loop_ms", (double)core->self.loop_us / 1000.0);
+    document_double(document, "journal_ms", (double)core->self.journal_us / 1000.0);
     document_text(document, "store", core->config.store_name);
     document_text(document, "durability", drover_durability_name(core->config.durability_max));
     document_uint(document, "memory_bytes", core->memory_bytes);
@@ -107,11 +109,32 @@ bool document_types(struct document *document, uint32_t rows)
         if (type->run_us >= 0) {
             document_double(document, "run_ms", (double)type->run_us / 1000.0);
         }
+        document_times(document, type->times);
         document_end(document);
         rows--;
     }
     document_end(document);
     return rows == 0 || document_is_full(document);
+}
+
+/* What the history has counted: rates, what runs where, how long things take. */
+static void put_aggregates(struct document *document)
+{
+    const struct history *history = &document->core->history;
+    struct history_rates rates = history_rates(document->core);
+    document_map(document, "rates");
+    document_double(document, "submitted_per_s", rates.submitted);
+    document_double(document, "succeeded_per_s", rates.succeeded);
+    document_double(document, "failed_per_s", rates.failed);
+    document_end(document);
+    document_map(document, "times");
+    document_times(document, history->all);
+    document_end(document);
+    document_uint(document, "slots", history->slots);
+    document_uint(document, "busy", history->busy);
+    document_uint(
+        document, "oldest_age_ms",
+        history->oldest_us == 0 ? 0 : ms_of_us(document->core->now_us - history->oldest_us));
 }
 
 void document_status(struct document *document)
@@ -129,6 +152,7 @@ void document_status(struct document *document)
     truncated = document_workers(document, &workers, STATUS_WORKERS_MAX) || truncated;
     document_end(document);
     truncated = document_types(document, STATUS_TYPES_MAX) || truncated;
+    put_aggregates(document);
     document_uint(document, "queue_count", drv_table_count(&core->queues));
     document_uint(document, "worker_count", drv_table_count(&core->workers_by_name));
     document_bool(document, "truncated", truncated);

@@ -154,7 +154,7 @@ static void put_lease(struct document *document, const struct lease *lease)
     }
 }
 
-static void put_array(struct document *document, const struct array *array)
+void document_array_counts(struct document *document, const struct array *array)
 {
     document_uint(document, "count", array->count);
     document_bool(document, "sealed", array->is_sealed);
@@ -243,7 +243,7 @@ void document_task(struct document *document, const struct item *item)
     put_lease(document, unit_lease(unit));
     put_timeline(document, item);
     if (is_whole_array) {
-        put_array(document, item->task->array);
+        document_array_counts(document, item->task->array);
     }
     if (unit->more != NULL) {
         put_more(document, unit->more);

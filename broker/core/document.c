@@ -101,6 +101,12 @@ void document_double(struct document *document, const char *key, double number)
     drv_pack_double(&document->pack, number);
 }
 
+void document_nil(struct document *document, const char *key)
+{
+    begin_item(document, key);
+    drv_pack_nil(&document->pack);
+}
+
 void document_bool(struct document *document, const char *key, bool flag)
 {
     begin_item(document, key);

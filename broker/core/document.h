@@ -8,6 +8,7 @@
 #define CORE_DOCUMENT_H
 
 #include "core.h"
+#include "history.h"
 #include "pack.h"
 #include "table.h"
 #include "task.h"
@@ -21,7 +22,9 @@ enum {
 };
 
 struct schedule;
+struct array;
 struct worker;
+struct times;
 
 struct document {
     struct core *core;
@@ -47,6 +50,7 @@ void document_end(struct document *document);
 void document_uint(struct document *document, const char *key, uint64_t number);
 void document_int(struct document *document, const char *key, int64_t number);
 void document_double(struct document *document, const char *key, double number);
+void document_nil(struct document *document, const char *key);
 void document_bool(struct document *document, const char *key, bool flag);
 void document_text(struct document *document, const char *key, const char *text);
 void document_str(struct document *document, const char *key, struct drv_str text);
@@ -63,6 +67,16 @@ void document_age(struct document *document, const char *key, int64_t at_us);
 void document_status(struct document *document);
 void document_task(struct document *document, const struct item *item);
 void document_worker(struct document *document, const struct worker *worker, bool with_leases);
+/* count, sealed, ended, states, into the map that is open. */
+void document_array_counts(struct document *document, const struct array *array);
+/* wait and run, into the map that is open; NULL: nothing. */
+void document_times(struct document *document, const struct times *times);
+/* Payload and result. */
+void document_values(struct document *document, const struct item *item);
+/* Rows behind number `after`, at most so many (0: all); worker NULL: of the broker. The number
+ * of the last. */
+uint64_t document_history(struct document *document, enum history_span span,
+                          const struct worker *worker, uint64_t after, uint32_t rows);
 void document_statistics(struct document *document, const struct worker *worker);
 
 /* Rows of a list; the cursor is moved on. True when there are more. */
@@ -81,6 +95,7 @@ bool document_schedules(struct document *document, struct drv_str name,
 /* An instant of a schedule, as text in its zone. */
 void document_schedule_time(struct document *document, const char *key,
                             const struct schedule *schedule, int64_t wall_ms);
+bool document_arrays(struct document *document, struct drv_table_cursor *cursor, uint32_t rows);
 bool document_kv(struct document *document, struct drv_str prefix,
                  struct drv_table_cursor *cursor, uint32_t rows);
 

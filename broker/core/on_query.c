@@ -20,6 +20,8 @@ struct page {
     struct drv_table_cursor cursor;
     uint32_t rows;
     bool has_more;
+    bool is_numbered; /* the cursor is the number of a row */
+    uint64_t number;
 };
 
 static uint32_t veil_half(const struct core *core, unsigned round, uint32_t half)
@@ -70,12 +72,11 @@ static bool read_cursor(struct page *page)
     return true;
 }
 
-static struct drv_str write_cursor(struct core *core, const struct drv_table_cursor *cursor)
+static struct drv_str write_cursor(struct core *core, uint64_t number)
 {
-    uint64_t veiled = veil(core, cursor->hash);
     char *bytes = effects_alloc(core, CURSOR_LEN, 1);
     for (size_t i = 0; bytes != NULL && i < CURSOR_LEN; i++) {
-        bytes[i] = (char)(uint8_t)(veiled >> (8 * (CURSOR_LEN - 1 - i)));
+        bytes[i] = (char)(uint8_t)(number >> (8 * (CURSOR_LEN - 1 - i)));
     }
     return str_of(bytes, bytes == NULL ? 0 : CURSOR_LEN);
 }
@@ -241,6 +242,51 @@ static drover_status put_schedules(struct page *page, struct document *document)
     return DROVER_OK;
 }
 
+static drover_status put_arrays(struct page *page, struct document *document)
+{
+    document_map(document, NULL);
+    document_array(document, "arrays");
+    page->has_more = document_arrays(document, &page->cursor, page->rows);
+    document_end(document);
+    document_end(document);
+    return DROVER_OK;
+}
+
+static drover_status put_values(struct page *page, struct document *document)
+{
+    struct item item;
+    drover_status status = find_item(page, &item);
+    if (status == DROVER_OK) {
+        document_values(document, &item);
+    }
+    return status;
+}
+
+/* Here a cursor is the number of the last row, and there always is one. */
+static drover_status put_history(struct page *page, struct document *document)
+{
+    const struct drv_query *query = page->query;
+    bool is_day = str_equals(query->text, str_of("day", 3));
+    const struct worker *worker = NULL;
+    uint64_t after = 0;
+    if (query->text.ptr != NULL && !is_day && !str_equals(query->text, str_of("hour", 4))) {
+        return DROVER_INVALID;
+    }
+    if (query->name.ptr != NULL) {
+        worker = worker_find(page->core, query->name);
+        if (worker == NULL) {
+            return DROVER_UNKNOWN;
+        }
+    }
+    for (size_t i = 0; i < query->cursor.len; i++) {
+        after = after << 8U | (uint8_t)query->cursor.ptr[i];
+    }
+    page->number = document_history(document, is_day ? HISTORY_DAY : HISTORY_HOUR, worker,
+                                    after, query->limit);
+    page->is_numbered = true;
+    return DROVER_OK;
+}
+
 static drover_status answer(struct page *page, struct document *document)
 {
     static drover_status (*const topics[])(struct page *, struct document *) = {
@@ -254,6 +300,9 @@ static drover_status answer(struct page *page, struct document *document)
         [DRV_TOPIC_WORKER] = put_worker,
         [DRV_TOPIC_STATISTICS] = put_statistics,
         [DRV_TOPIC_SCHEDULES] = put_schedules,
+        [DRV_TOPIC_HISTORY] = put_history,
+        [DRV_TOPIC_ARRAYS] = put_arrays,
+        [DRV_TOPIC_VALUES] = put_values,
     };
     uint32_t topic = page->query->topic;
     if (topic >= sizeof(topics) / sizeof(topics[0]) || topics[topic] == NULL) {
@@ -282,8 +331,10 @@ void on_query(struct core *core, struct peer *peer, const struct drv_message *me
         reply->document.code = (uint32_t)status;
         if (status == DROVER_OK) {
             reply->document.body = effects_text(core, body);
-            reply->document.cursor = page.has_more ? write_cursor(core, &page.cursor)
-                                                   : str_of(NULL, 0);
+            if (page.has_more || page.is_numbered) {
+                reply->document.cursor = write_cursor(
+                    core, page.is_numbered ? page.number : veil(core, page.cursor.hash));
+            }
         } else {
             reply->document.text = drv_str_of(drover_status_text(status));
         }

@@ -144,6 +144,27 @@ static bool take_by_defect(struct core *core, const struct drv_result *result)
 }
 
 /* False: out of memory; the worker keeps it and sends it again. */
+/* The wait of a first attempt, but for the delay that was asked for. */
+static int64_t waited_us(const struct item *item, const struct lease *lease)
+{
+    const struct more *more = item->unit->more;
+    if (more != NULL && more->history_count > 0) {
+        return -1;
+    }
+    int64_t wait_us = lease->since_us - item->task->submitted_us -
+                      item->task->spec->numbers.delay_us;
+    return wait_us < 0 ? 0 : wait_us;
+}
+
+static void measure(struct core *core, const struct item *item, const struct lease *lease,
+                    const struct drv_result *result)
+{
+    const struct line *line = item->task->spec->line;
+    type_measure(line->type, result->run_us);
+    history_measure(core, &line->queue->times, &line->type->times, waited_us(item, lease),
+                    result->run_us);
+}
+
 static bool report_result(struct core *core, struct peer *peer,
                           const struct drv_message *message, size_t position)
 {
@@ -169,7 +190,7 @@ static bool report_result(struct core *core, struct peer *peer,
     hand_take(core, &item.task->id, item.index);
     settle_at(peer, save_level_of(core, item.task));
     lease_start(core, lease);
-    type_measure(item.task->spec->line->type, result->run_us);
+    measure(core, &item, lease, result);
     worker->tasks_done++;
     output_result(core, lease, &result->tail);
     lease_take(core, lease);

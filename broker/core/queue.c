@@ -85,6 +85,7 @@ void queue_release(struct core *core, struct queue *queue)
     if (--queue->references > 0) {
         return;
     }
+    times_free(&core->history.times, &queue->times);
     struct drv_str name = queue_name(queue);
     uint64_t hash = drv_table_hash(&core->queues, name.ptr, name.len);
     drv_table_remove_entry(&core->queues, hash, queue);
@@ -163,6 +164,7 @@ void type_release(struct core *core, struct type *type)
     if (--type->references > 0) {
         return;
     }
+    times_free(&core->history.times, &type->times);
     struct drv_str name = type_name(type);
     uint64_t hash = drv_table_hash(&core->types, name.ptr, name.len);
     drv_table_remove_entry(&core->types, hash, type);

@@ -18,6 +18,7 @@
 #include "message.h"
 
 struct core;
+struct times;
 
 enum place_kind { PLACE_TASK, PLACE_RUN, PLACE_LEASE };
 enum place_where { PLACE_OUT, PLACE_FIFO, PLACE_BACK };
@@ -47,6 +48,7 @@ struct queue {
     struct drv_list lines;  /* struct line.in_queue */
     struct drv_list shares; /* struct share.in_queue */
     struct drv_list sweeps; /* purges going on */
+    struct times *times;    /* owned by the history; NULL: none yet */
     uint16_t mark;          /* when its settings were last recorded (save.h) */
     uint8_t name_len;
     char name[]; /* NUL-terminated */
@@ -57,6 +59,7 @@ struct type {
     uint32_t references; /* lines and offers */
     uint64_t queued, running;
     int64_t run_us;         /* moving mean of the run time, -1 unknown */
+    struct times *times;    /* owned by the history; NULL: none yet */
     struct drv_list lines;  /* struct line.in_type */
     struct drv_list offers; /* struct offer.in_type */
     uint8_t name_len;

@@ -143,6 +143,7 @@ static struct worker *worker_new(struct core *core, struct session *session)
 
 static void worker_free(struct core *core, struct worker *worker)
 {
+    history_forget(core, worker);
     DRV_ASSERT(worker->held == 0);
     shared_drop_worker(core, worker);
     worker_leave_class(core, worker);

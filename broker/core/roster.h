@@ -20,6 +20,8 @@ enum {
     ATTACH_MAX = 65536,         /* leases of one HELLO */
 };
 
+struct worker_history;
+
 struct worker {
     struct session *session;
     struct who *who; /* referenced: name and host */
@@ -61,9 +63,10 @@ struct worker {
     uint64_t tasks_done;
     bool has_host;
     struct drv_host host;
-    struct body *details;     /* further statistics, msgpack; NULL: none */
-    int64_t details_at_us;    /* when they came */
-    bool has_dropped_details; /* the last ones were not kept: no room */
+    struct body *details;           /* further statistics, msgpack; NULL: none */
+    int64_t details_at_us;          /* when they came */
+    struct worker_history *history; /* owned; NULL: none yet */
+    bool has_dropped_details;       /* the last ones were not kept: no room */
 };
 
 /* The value of an array at a worker. */

@@ -16,6 +16,7 @@ enum { /* parameters */
        TAKES_CURSOR = 2,
        TAKES_FILTER = 4, /* queue, type, state */
        TAKES_PREFIX = 8,
+       TAKES_SPAN = 16, /* span, worker */
        TAKES_PAGE = TAKES_LIMIT | TAKES_CURSOR,
 };
 
@@ -40,6 +41,9 @@ static const struct route routes[] = {
     {"statistics", ROUTE_QUERY, DRV_TOPIC_STATISTICS, OPERAND_NONE, TAKES_PAGE},
     {"kv", ROUTE_QUERY, DRV_TOPIC_KV, OPERAND_NONE, TAKES_PAGE | TAKES_PREFIX},
     {"events", ROUTE_EVENTS, 0, OPERAND_NONE, 0},
+    {"arrays", ROUTE_QUERY, DRV_TOPIC_ARRAYS, OPERAND_NONE, TAKES_PAGE},
+    {"values/", ROUTE_QUERY, DRV_TOPIC_VALUES, OPERAND_TASK, 0},
+    {"history", ROUTE_QUERY, DRV_TOPIC_HISTORY, OPERAND_NONE, TAKES_SPAN | TAKES_CURSOR},
 };
 
 static const struct {
@@ -246,6 +250,11 @@ drover_status inquiry_parameter(struct inquiry *request, const char *key, const 
                   (drv_name_is_valid(drv_view_text(value)) && read_text(value, request));
     } else if ((request->takes & TAKES_FILTER) != 0 && strcmp(key, "state") == 0) {
         is_fine = read_states(value, &request->states);
+    } else if ((request->takes & TAKES_SPAN) != 0 && strcmp(key, "span") == 0) {
+        is_fine = (strcmp(value, "hour") == 0 || strcmp(value, "day") == 0) &&
+                  read_text(value, request);
+    } else if ((request->takes & TAKES_SPAN) != 0 && strcmp(key, "worker") == 0) {
+        is_fine = read_name(value, strlen(value), request);
     } else if ((request->takes & TAKES_PREFIX) != 0 && strcmp(key, "prefix") == 0) {
         is_fine = read_text(value, request);
     }

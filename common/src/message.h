@@ -408,6 +408,9 @@ enum drv_topic {
     DRV_TOPIC_WORKER,
     DRV_TOPIC_STATISTICS,
     DRV_TOPIC_SCHEDULES = 16,
+    DRV_TOPIC_HISTORY = 24,
+    DRV_TOPIC_ARRAYS,
+    DRV_TOPIC_VALUES,
 };
 struct drv_query {
     uint32_t topic;
