@@ -286,7 +286,7 @@ static void put_quantiles(struct writer *writer, const drover_value *rows, const
             double number = 0;
             if (get_number(row, &metric, &number)) {
                 if (is_first) {
-                    put_head(writer, name, "gauge", help);
+                    put_head(writer, name, "summary", help);
                 }
                 is_first = false;
                 put_series(writer, name, row, labels, quantiles[i].label, number);
