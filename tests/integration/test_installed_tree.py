@@ -1,0 +1,171 @@
+"""What `cmake --install` puts beside the programs: manual pages, completions, service units,
+users, configuration.
+
+Each is looked at by the program that will read it: groff, systemd-analyze, systemd-sysusers,
+systemd-tmpfiles, the shells, drover itself. A tool that is missing skips its test.
+"""
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from fleet import BIN
+
+BUILD = os.path.dirname(BIN)
+PROGRAMS = ("drover-broker", "drover-worker", "drover")
+
+
+def run(*words, **options):
+    return subprocess.run(words, capture_output=True, text=True, check=False, **options)
+
+
+def needs(tool):
+    return unittest.skipUnless(shutil.which(tool), f"there is no {tool}")
+
+
+def options_of(help_text):
+    """Long and short options that stand at the begin of a line of the help."""
+    found = re.findall(r"^ {2,6}(?:(-\w), )?(--[a-z0-9-]+)", help_text, re.MULTILINE)
+    return {word for pair in found for word in pair if word}
+
+
+class Installed(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="drover-installed-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        for component in ("broker", "worker", "client"):
+            done = run("cmake", "--install", BUILD, "--prefix", cls.folder, "--component",
+                       component)
+            assert done.returncode == 0, done.stderr
+
+    def path(self, *names):
+        return os.path.join(self.folder, *names)
+
+    def installed(self, pattern, least):
+        found = sorted(glob.glob(self.path(pattern)))
+        self.assertGreaterEqual(len(found), least, f"{pattern}: {found}")
+        return found
+
+    # ---- manual pages ----
+
+    def page(self, name):
+        """A page as man would show it, without hyphenation, on endless lines."""
+        done = run("groff", "-kt", "-man", "-Tutf8", "-ww", "-rHY=0", "-rLL=999n", "-P-cbou",
+                   self.path("share/man/man1", name + ".1"))
+        self.assertEqual((done.returncode, done.stderr), (0, ""), name)
+        return done.stdout
+
+    def commands(self):
+        text = run(os.path.join(BIN, "drover"), "--help").stdout
+        return [tuple(words.split()) for words in
+                re.findall(r"^  ([a-z][a-z-]*(?: [a-z-]+)?)  +\S", text, re.MULTILINE)]
+
+    @needs("groff")
+    def test_every_option_of_every_program_and_command_is_in_its_page(self):
+        calls = [(name,) for name in PROGRAMS[:2]] + [("drover-broker", "journal")]
+        calls += [("drover", *words) for words in self.commands()]
+        self.assertGreater(len(calls), 30)
+        for words in calls:
+            name = "-".join(words)
+            help_text = run(os.path.join(BIN, words[0]), *words[1:], "--help").stdout
+            told = set(re.findall(r"(?<![\w-])--?[a-z0-9A-Z][a-z0-9-]*", self.page(name)))
+            self.assertGreater(len(options_of(help_text)), 2, name)
+            self.assertEqual(options_of(help_text) - told, set(), name)
+
+    @needs("groff")
+    def test_page_of_the_command_names_the_page_of_each_command(self):
+        page = self.page("drover")
+        for words in self.commands():
+            self.assertIn(f"drover-{'-'.join(words)}(1)", page)
+
+    def test_every_page_can_be_found_by_whatis(self):
+        for path in self.installed("share/man/man1/*.1", 30):
+            name = os.path.basename(path)[:-2]
+            with open(path, encoding="utf-8") as file:
+                text = file.read().replace("\\", "")
+            self.assertRegex(text, rf"(?m)^\.SH NAME\n(\.P\n)?{name} - \S")
+
+    # ---- completions ----
+
+    def test_completions_are_what_the_command_prints(self):
+        for shell, place in (("bash", "bash-completion/completions/drover"),
+                             ("zsh", "zsh/vendor-completions/_drover"),
+                             ("fish", "fish/vendor_completions.d/drover.fish")):
+            with open(self.path("share", place), encoding="utf-8") as file:
+                self.assertEqual(file.read(),
+                                 run(os.path.join(BIN, "drover"), "completion", shell).stdout)
+
+    # ---- services ----
+
+    def unit(self, path):
+        """The unit as it would be here: its programs and configuration at this prefix."""
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        program = re.search(r"^ExecStart=(\S*)/bin/(drover-\w+)", text, re.MULTILINE)
+        self.assertTrue(os.path.exists(self.path("bin", program[2])))
+        text = text.replace(f"{program[1]}/bin/", self.path("bin/"))
+        copy = self.path(os.path.basename(path))
+        with open(copy, "w", encoding="utf-8") as file:
+            # Who looks for pages does so in the system's manual, not in this one.
+            file.write(re.sub(r"(?m)^Documentation=.*\n", "", text))
+        return copy
+
+    @needs("systemd-analyze")
+    def test_units_are_right_and_shut_in(self):
+        for path in self.installed("lib/systemd/system/*.service", 3):
+            copy = self.unit(path)
+            done = run("systemd-analyze", "verify", "--man=no", copy)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), path)
+            exposure = "20" if "broker" in path else "25"
+            done = run("systemd-analyze", "security", "--offline=true",
+                       f"--threshold={exposure}", copy)
+            self.assertEqual(done.returncode, 0, done.stdout)
+
+    @needs("systemd-sysusers")
+    def test_users_and_directories_are_made(self):
+        users = self.installed("lib/sysusers.d/*.conf", 2)
+        root = self.path("root")
+        os.makedirs(os.path.join(root, "etc"))
+        done = run("systemd-sysusers", f"--root={root}", *users)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(os.path.join(root, "etc/passwd"), encoding="ascii") as file:
+            names = {line.split(":")[0] for line in file}
+        self.assertEqual(names, {"drover", "drover-worker"})
+        for path in self.installed("lib/tmpfiles.d/*.conf", 2):
+            os.makedirs(os.path.join(root, "usr/lib/tmpfiles.d"), exist_ok=True)
+            shutil.copy(path, os.path.join(root, "usr/lib/tmpfiles.d"))
+        done = run("systemd-tmpfiles", f"--root={root}", "--create")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(os.stat(os.path.join(root, "var/lib/drover")).st_mode & 0o777, 0o700)
+
+    # ---- configuration ----
+
+    def test_configuration_is_accepted(self):
+        for program in ("broker", "worker"):
+            path = self.path("etc/drover", program + ".ini")
+            done = run(os.path.join(BIN, "drover-" + program), "--config", path, "--check-config")
+            self.assertEqual((done.returncode, done.stderr), (0, ""), path)
+
+    def test_configuration_names_options_with_their_defaults(self):
+        """What is commented out is accepted, too, and all at once."""
+        for program in ("broker", "worker"):
+            with open(self.path("etc/drover", program + ".ini"), encoding="utf-8") as file:
+                lines = [re.sub(r"^; ([a-z-]+ = .*|\[.*\])$", r"\1", line) for line in file]
+            lines = [line for line in lines if not line.startswith(("load =", "data ="))]
+            path = self.path(program + "-all.ini")
+            with open(path, "w", encoding="utf-8") as file:
+                file.writelines(lines)
+            done = run(os.path.join(BIN, "drover-" + program), "--config", path, "--check-config")
+            self.assertEqual((done.returncode, done.stderr), (0, ""), path)
+
+
+if __name__ == "__main__":
+    if not os.path.isdir(os.path.join(BUILD, "pages")):
+        print("SKIPPED: this build makes no pages (instrumented, or without scdoc)")
+        raise SystemExit(77)
+    unittest.main(verbosity=2)
