@@ -1,0 +1,243 @@
+"""The fleet of docker/: built from the source, scaled, used, and broken.
+
+A real engine runs it (engine.py). One story, since bringing the fleet up is what takes time:
+build, up with five workers, the demonstration from a client's container, a worker that loses its
+network, a broker that is killed, health, page, backup, scaling down, stopping, and the data after all of it.
+"""
+
+import os
+import signal
+import sys
+import tempfile
+import time
+import unittest
+
+import debian
+import engine
+from fleet import is_alive, until
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+WORKERS, SLOTS = 5, 2
+TASKS = 120            # of the two stories with faults
+TASK_MS = 1000         # each; so they fill the fleet for 12 s
+TARGETS = ("broker", "worker", "client")
+GET = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=30).read().decode())"
+DEMO = r"""
+set -e
+drover submit square 5 --wait
+seq 0 9 | drover map square
+seq 1 20 | drover map square --batch 5 | tail -n 1
+drover submit kv_put '{"key":"greeting","value":"hello"}' --wait >/dev/null
+drover submit kv_get '"greeting"' --wait
+drover submit crash --wait 2>&1 | grep -o 'signal 11'
+ls /usr/share/base-files/* | sort >/tmp/names
+xargs -a /tmp/names sha256sum >/tmp/here
+drover xargs --from /tmp/names sha256sum >/tmp/fleet
+cmp /tmp/here /tmp/fleet && echo same sums
+"""
+DEMO_PRINTS = ["25", *[str(n * n) for n in range(10)], "400", '"hello"', "signal 11", "same sums"]
+
+
+def say(text):
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+class Story(unittest.TestCase):
+    def test_fleet_in_containers_keeps_its_promises(self):
+        override = os.path.join(HERE, "override.yml")
+        with engine.Engine(online=True) as self.docker:
+            self.fleet = engine.Compose(self.docker, override)
+            self.build()
+        with engine.Engine() as self.docker:
+            with engine.Compose(self.docker, override) as self.fleet:
+                self.come_up()
+                self.are_shut_in()
+                self.demonstrate()
+                self.lose_network()
+                self.kill_broker()
+                self.are_healthy()
+                self.watch()
+                self.back_up()
+                self.scale_down()
+                self.stop_and_start()
+            self.leave_nothing()
+
+    # ---- the chapters ----
+
+    def build(self):
+        begin = time.monotonic()
+        base = self.docker.base_image()
+        say(f"base image {base} after {time.monotonic() - begin:.0f} s")
+        # The first two are kept by name, so that the next run need not install packages.
+        network = ["--network", "host"] if self.docker.is_own else []
+        for target in ("deps", "runtime", *TARGETS):
+            tag = self.fleet.environment["DROVER_TAG"] if target in TARGETS else "test"
+            self.docker.run("build", *network, "--build-arg", f"BASE={base}",
+                            "--build-arg", "BUILD_TYPE=Debug", "-f",
+                            os.path.join(engine.SOURCE, "docker", "Dockerfile"), "--target",
+                            target, "-t", f"drover-{target}:{tag}", engine.SOURCE, merge=True)
+        if self.docker.is_own:
+            self.docker.run("image", "prune", "-f")
+        say(f"images after {time.monotonic() - begin:.0f} s: " + ", ".join(
+            f"{target} {int(self.docker.inspect(self.image(target), '{{.Size}}')) >> 20} MiB"
+            for target in TARGETS))
+
+    def image(self, target):
+        return f"drover-{target}:{self.fleet.environment['DROVER_TAG']}"
+
+    def come_up(self):
+        self.fleet.run("up", "-d", "--no-build", "--scale", f"worker={WORKERS}")
+        self.fleet.until_workers(WORKERS)
+        names = {worker["name"] for worker in self.fleet.status()["workers"]}
+        hosts = {self.docker.inspect(one, "{{.Config.Hostname}}")
+                 for one in self.fleet.containers("worker")}
+        self.assertEqual(names, hosts)
+        say(f"{WORKERS} workers are connected")
+
+    def are_shut_in(self):
+        """No rights, no writable root, no shell between the engine's signals and the program."""
+        for service, program in (("broker", "drover-broker"), ("worker", "drover-worker")):
+            one = self.fleet.containers(service)[0]
+            self.assertEqual(self.inside(one, "cat /proc/1/comm"), program)
+            self.assertEqual(self.inside(one, "id -u"), "771")
+            self.assertEqual(self.inside(one, "touch /usr/local/x 2>/dev/null || echo no"), "no")
+            status = self.inside(one, "grep -E 'CapEff|NoNewPrivs' /proc/1/status")
+            self.assertEqual(status.split(), ["CapEff:", "0" * 16, "NoNewPrivs:", "1"])
+        port = self.fleet.run("port", "broker", "7710").strip()
+        self.assertTrue(port.startswith("127.0.0.1:"), port)
+
+    def inside(self, container, command):
+        return self.docker.run("exec", container, "sh", "-c", command).strip()
+
+    def demonstrate(self):
+        printed = self.fleet.run("run", "--rm", "-T", "--entrypoint", "sh", "client", "-c", DEMO)
+        self.assertEqual(printed.split("\n"), [*DEMO_PRINTS, ""])
+        say("the demonstration ran in a client's container")
+
+    def submit(self):
+        """Ids of many tasks, each of them acknowledged."""
+        ids = self.inside(self.fleet.containers("broker")[0],
+                          f"for i in $(seq {TASKS}); do drover submit sleep {TASK_MS}; done")
+        self.assertEqual(len(ids.split()), TASKS)
+        return ids.split()
+
+    def until_all_succeeded(self, ids):
+        waited = self.fleet.drover("wait", "--timeout", "90s", *ids)
+        self.assertEqual(waited.count("succeeded"), TASKS, waited)
+
+    def lose_network(self):
+        before = self.fleet.status()["tasks"]
+        ids = self.submit()
+        victim = self.fleet.containers("worker")[0]
+        name = self.docker.inspect(victim, "{{.Config.Hostname}}")
+        until(lambda: self.worker(name)["running"] > 0, "the victim runs a task", 30)
+        network = f"{self.fleet.name}_fleet"
+        self.docker.run("network", "disconnect", network, victim)
+        until(lambda: self.worker(name)["state"] != "connected", "the broker misses it", 30)
+        self.until_all_succeeded(ids)
+        after = self.fleet.status()["tasks"]
+        self.assertGreater(after["charged"], before["charged"])
+        self.assertEqual(after["failed"], before["failed"])
+        self.docker.run("network", "connect", network, victim)
+        self.fleet.until_workers(WORKERS)
+        say(f"a worker was cut off: {after['charged'] - before['charged']} attempts charged, "
+            f"{after['requeued_free'] - before['requeued_free']} given back free, none lost")
+
+    def worker(self, name):
+        """What status says of it; one that was forgotten is not connected."""
+        found = [worker for worker in self.fleet.status()["workers"] if worker["name"] == name]
+        return found[0] if found else {"state": "gone", "running": 0}
+
+    def kill_broker(self):
+        before = self.fleet.status()
+        ids = self.submit()
+        broker = self.fleet.containers("broker")[0]
+        os.kill(int(self.docker.inspect(broker, "{{.State.Pid}}")), signal.SIGKILL)
+        until(lambda: self.docker.inspect(broker, "{{.RestartCount}}") == "1", "it is restarted", 30)
+        until(self.fleet.status, "it serves again", 30)
+        self.until_all_succeeded(ids)
+        after = self.fleet.status()
+        self.assertGreater(after["broker"]["epoch"], before["broker"]["epoch"])
+        self.assertEqual(after["tasks"]["lost_at_restart"], 0)
+        self.assertEqual(after["tasks"]["charged"], before["tasks"]["charged"])
+        self.assertEqual(after["tasks"]["succeeded"], before["tasks"]["succeeded"] + TASKS)
+        self.fleet.until_workers(WORKERS)
+        say(f"the broker was killed: {TASKS} of {TASKS} acknowledged tasks succeeded, "
+            "none ran twice")
+
+    def back_up(self):
+        """Of the running broker, by a second container on its volume."""
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o777)
+            said = self.fleet.run("run", "--rm", "-T", "-v", f"{folder}:/backup", "broker", "journal",
+                                  "backup", "/var/lib/drover", "/backup/one", merge=True)
+            self.assertNotEqual(os.listdir(os.path.join(folder, "one")), [], said)
+        say("the volume was backed up while the broker served")
+
+    def watch(self):
+        """Page and metrics, by the port that is published on loopback."""
+        address = self.fleet.run("port", "broker", "7780").strip()
+        self.assertTrue(address.startswith("127.0.0.1:"), address)
+        for path, wanted in (("/readyz", ""), ("/metrics", f"\ndrover_workers {WORKERS}"),
+                             ("/", "<html")):
+            got = engine.run([*self.docker.inside(), sys.executable, "-c", GET,
+                              f"http://{address}{path}"], os.environ)
+            self.assertIn(wanted, got)
+        say("page and metrics answer on loopback")
+
+    def are_healthy(self):
+        for service in ("broker", "worker"):
+            for one in self.fleet.containers(service):
+                until(lambda one=one: self.docker.inspect(one, "{{.State.Health.Status}}")
+                      == "healthy", f"{service} {one[:12]} is healthy", 30)
+        say("all containers are healthy")
+
+    def scale_down(self):
+        before = self.fleet.status()["tasks"]
+        ids = self.submit()
+        self.fleet.run("up", "-d", "--no-build", "--no-recreate", "--scale", "worker=2")
+        self.fleet.until_workers(2)
+        self.until_all_succeeded(ids)
+        after = self.fleet.status()["tasks"]
+        self.assertEqual(after["charged"], before["charged"])
+        say("scaled to two workers under load: nothing ran twice")
+
+    def stop_and_start(self):
+        before = self.fleet.status()["tasks"]
+        begin = time.monotonic()
+        self.fleet.run("stop")
+        seconds = time.monotonic() - begin
+        for service in ("broker", "worker"):
+            for one in self.fleet.containers(service, everything=True):
+                self.assertEqual(self.docker.inspect(one, "{{.State.ExitCode}}"), "0")
+        # As for an upgrade: new containers on the old volume.
+        self.fleet.run("rm", "-f")
+        self.fleet.run("up", "-d", "--no-build", "--scale", "worker=1")
+        self.fleet.until_workers(1)
+        after = self.fleet.status()["tasks"]
+        self.assertEqual([after[key] for key in ("submitted", "succeeded", "failed")],
+                         [before[key] for key in ("submitted", "succeeded", "failed")])
+        say(f"stopped in {seconds:.1f} s, exit codes 0; new containers have the old data")
+
+    def leave_nothing(self):
+        left = self.docker.run("ps", "-aq", "-f",
+                               f"label=com.docker.compose.project={self.fleet.name}")
+        self.assertEqual(left, "")
+
+
+def main():
+    why = engine.why_not() or debian.why_not()
+    if why is None:
+        try:
+            with engine.Engine() as docker:
+                docker.run("version")
+        except (OSError, AssertionError) as problem:
+            why = f"an engine cannot be started here: {problem}"
+    if why is not None:
+        print(f"SKIPPED, nothing was tested: {why}", flush=True)
+        sys.exit(77)
+    unittest.main(verbosity=2)
+
+
+if __name__ == "__main__":
+    main()
