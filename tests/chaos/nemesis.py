@@ -38,10 +38,11 @@ KINDS = {
 PACE = 0.7  # seconds between two deeds, on average
 
 
-def schedule(seed, seconds):
+def schedule(seed, seconds, leave_out=()):
     """Each kind once in the first third if there is time, then at random."""
     rng = random.Random(seed)
-    kinds, weights = list(KINDS), [weight for weight, _, _ in KINDS.values()]
+    kinds = [kind for kind in KINDS if kind not in leave_out]
+    weights = [KINDS[kind][0] for kind in kinds]
     first = rng.sample(kinds, len(kinds))
     deeds, at = [], 0.5
     while at < seconds:

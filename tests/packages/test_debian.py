@@ -181,8 +181,8 @@ def main():
     why = debian.why_not()
     if why is None:
         try:
-            debian.base()
             debian.own_mounts()
+            debian.base()
             with debian.Tree() as tree:
                 tree.run("true")
         except (OSError, subprocess.SubprocessError, AssertionError) as problem:

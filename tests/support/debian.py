@@ -72,11 +72,15 @@ def base():
 
 
 def own_mounts():
-    """Goes on in a mount name space of its own, so that mounts end with this process."""
+    """Goes on in a mount name space of its own, so that mounts end with this process. OSError
+    when there can be none."""
+    words = ["unshare", "--mount", "--propagation", "private"]
     if os.environ.get("DROVER_TEST_OWN_MOUNTS") is None:
+        done = subprocess.run([*words, "true"], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise OSError(done.stderr)
         os.environ["DROVER_TEST_OWN_MOUNTS"] = "yes"
-        os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable,
-                              *sys.argv])
+        os.execvp(words[0], [*words, sys.executable, *sys.argv])
 
 
 class Tree:
