@@ -3,13 +3,14 @@
 #include "broker.h"
 
 static const char *reason_against(const struct core *core, const struct session *session,
-                                  const struct line *line, uint64_t bytes)
+                                  const struct line *line, uint64_t count, uint64_t bytes)
 {
     const struct queue *queue = line->queue;
     if (core->is_full) {
         return "the disk of the broker is full";
     }
-    if (queue_count(queue) >= queue->max_count) {
+    if (queue_count(queue) >= queue->max_count ||
+        count > queue->max_count - queue_count(queue)) {
         return "the queue is full";
     }
     if (bytes > 0 && queue->bytes + bytes > queue->max_bytes) {
@@ -22,7 +23,7 @@ static const char *reason_against(const struct core *core, const struct session 
     if (session != NULL && session->unread > core->config.client_results_max) {
         return "too many results of this client are unread";
     }
-    if (!core_has_memory(core, bytes + sizeof(struct task))) {
+    if (!core_has_memory(core, bytes + count * sizeof(struct task))) {
         return "the broker has no memory left";
     }
     return NULL;
@@ -32,6 +33,13 @@ drover_status admit(struct core *core, struct admission *admission,
                     const struct session *session, const struct line *line, uint64_t bytes,
                     const char **out_text)
 {
+    return admit_many(core, admission, session, line, 1, bytes, out_text);
+}
+
+drover_status admit_many(struct core *core, struct admission *admission,
+                         const struct session *session, const struct line *line, uint64_t count,
+                         uint64_t bytes, const char **out_text)
+{
     if (core->is_draining) {
         *out_text = "the broker is going down";
         return DROVER_DRAINING;
@@ -40,7 +48,7 @@ drover_status admit(struct core *core, struct admission *admission,
         return DROVER_OK; /* defect: no limit counts */
     }
     const char *reason = admission->is_busy ? "an earlier entry was refused"
-                                            : reason_against(core, session, line, bytes);
+                                            : reason_against(core, session, line, count, bytes);
     if (reason == NULL) {
         return DROVER_OK;
     }

@@ -10,13 +10,17 @@
 struct admission {  /* of one message */
     bool is_busy;   /* something was refused as busy: so is all behind it */
     uint32_t flags; /* DRV_SPEC_* of the group at hand */
-    bool any_level; /* the group at hand asks for no durability of its own */
 };
 
 /* Whether one more task with this payload may come. OK, BUSY or DRAINING with a static text. */
 drover_status admit(struct core *core, struct admission *admission,
                     const struct session *session, const struct line *line, uint64_t bytes,
                     const char **out_text);
+
+/* The same for so many, with these payloads together. */
+drover_status admit_many(struct core *core, struct admission *admission,
+                         const struct session *session, const struct line *line, uint64_t count,
+                         uint64_t bytes, const char **out_text);
 
 /* Whether some connected worker could run what stands in this line. */
 bool line_is_offered(const struct line *line);

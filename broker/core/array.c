@@ -81,6 +81,9 @@ enum drover_state array_state(const struct array *array)
     if (array->states[DROVER_STATE_QUEUED] == 0 && array->states[DROVER_STATE_DELAYED] > 0) {
         return DROVER_STATE_DELAYED;
     }
+    if (array->states[DROVER_STATE_QUEUED] == 0 && array->states[DROVER_STATE_WAITING] > 0) {
+        return DROVER_STATE_WAITING;
+    }
     return DROVER_STATE_QUEUED;
 }
 
@@ -190,8 +193,8 @@ void element_drop_result(struct core *core, struct array *array, uint32_t index)
 {
     struct item item = array_item(array, index);
     struct unit *unit = item.unit;
-    if (unit->flags & UNIT_DROPPED) {
-        return;
+    if (unit->flags & UNIT_DROPPED || element_is_pinned(array->task, unit)) {
+        return; /* of what is needed: goes with the array */
     }
     uint64_t bytes = body_len(unit->result);
     struct more *more = array->task->unit.more;

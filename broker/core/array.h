@@ -73,6 +73,7 @@ struct array {
     struct drv_list watches;   /* struct watch on all elements */
     struct output *output;     /* owned: who reads what its elements print */
     uint32_t outputs;          /* that one, and those of elements */
+    uint32_t pins;             /* edges to its elements (deps.h) */
     struct drv_list open_link; /* in session->arrays until sealed */
     struct sweep sweep;        /* cancelling or dismantling, in slices */
 };

@@ -79,6 +79,7 @@ static void core_init_parts(struct core *core)
     kv_table_init(core);
     schedules_init(core);
     park_tables_init(core);
+    deps_init(core);
     drv_pages_init(&core->pages);
     drv_slab_init(&core->task_slab, &core->pages, sizeof(struct task));
     drv_slab_init(&core->more_slab, &core->pages, sizeof(struct more));
@@ -289,16 +290,18 @@ static const struct handler HANDLERS[] = {
     [DRV_QUEUE] = {ANYONE, NULL, on_queue},
     [DRV_WORKER] = {ANYONE, NULL, on_worker},
     [DRV_FORGET] = {ANYONE, NULL, on_forget},
-    [DRV_GRAPH] = {ANYONE, NULL, on_reserved},
+    [DRV_GRAPH] = {ANYONE, NULL, on_graph},
     [DRV_SCHEDULE] = {ANYONE, NULL, on_schedule},
     [DRV_ALERT] = {ANYONE, NULL, on_reserved},
     [DRV_WATCH] = {ANYONE, on_watch, NULL},
     [DRV_UNWATCH] = {ANYONE, on_unwatch, NULL},
     [DRV_QUERY] = {ANYONE, on_query, NULL},
+    [DRV_FETCH] = {ANYONE, on_fetch, NULL},
     [DRV_SUBSCRIBE] = {CLIENTS, on_subscribe, NULL},
     [DRV_TAKEN] = {CLIENTS, on_taken, NULL},
     [DRV_REPORT] = {WORKERS, on_report, NULL},
     [DRV_LOG] = {WORKERS, on_log, NULL},
+    [DRV_AWAIT] = {WORKERS, on_await, NULL},
 };
 
 static const struct handler *handler_of(enum drv_kind kind)

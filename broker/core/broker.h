@@ -8,6 +8,7 @@
 #include "body.h"
 #include "class.h"
 #include "core.h"
+#include "deps.h"
 #include "dispatch.h"
 #include "effects.h"
 #include "event.h"
@@ -82,6 +83,11 @@ struct core {
     struct drv_table schedules;
     struct drv_list zones;     /* struct zone.link */
     struct zone *offered_zone; /* referenced: the last one that was handed in */
+
+    /* dependencies (deps.h) */
+    struct drv_list deps_due;     /* struct deps.due: something has come to an end */
+    struct drv_list deps_unsaved; /* struct deps.unsaved */
+    struct sweep deps_sweep;
 
     /* scheduling */
     uint64_t arrival; /* last arrival number given */

@@ -5,6 +5,7 @@
  * these tallies with what the owners believe.
  *
  *   check_task.c   tasks, elements, arrays, results that are kept
+ *   check_deps.c   who waits for whom
  *   check_work.c   queues, lines, leases, workers, classes
  *   check_peer.c   connections, sessions, replies, watches
  *   check_stream.c subscriptions, and output that is kept
@@ -18,7 +19,7 @@
 struct tally {
     const void *owner;
     uint64_t references;
-    uint64_t delayed, queued, running;
+    uint64_t waiting, delayed, queued, running;
     uint64_t bytes;
     uint64_t places; /* lines: what says that it stands there */
     uint64_t held, long_held, started;
@@ -38,6 +39,8 @@ struct check {
     uint64_t leases;
     uint64_t timers, timers_armed;
     uint64_t kept_count, kept_bytes;
+    uint64_t edges, edges_named; /* as children and as parents count them */
+    uint64_t deps_due;
     uint64_t stream_bytes;
     uint64_t scheduled; /* tasks of schedules that have not ended */
 };
@@ -59,6 +62,11 @@ size_t check_list_count(const struct drv_list *list);
 /* Every node knows its position and comes after its parent. */
 void check_heap(struct check *check, const struct drv_heap *heap, const char *text);
 
+/* What the unit waits for and what waits for it. */
+void check_deps(struct check *check, const struct task *task, const struct unit *unit,
+                uint32_t index);
+/* All edges are known to both sides. */
+void check_edges(struct check *check);
 void check_tasks(struct check *check);
 void check_schedules(struct check *check);
 void check_scheduled(struct check *check);

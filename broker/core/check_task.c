@@ -62,6 +62,25 @@ static void check_delayed(struct check *check, const struct subject *subject)
     expect(check, timer_is_armed(subject_timer(subject)), "a delayed task is never due");
 }
 
+/* Something that has not ended knows that it is waited for, or the sweep will look at it. */
+static void check_waiting(struct check *check, const struct subject *subject)
+{
+    const struct lease *lease = subject_lease(subject);
+    const struct more *more = subject->unit->more;
+    const struct deps *deps = more == NULL ? NULL : more->deps;
+    expect(check, lease == NULL || lease->worker == NULL, "a waiting task is held");
+    expect(check, !stands_in_line(subject), "a waiting task stands in line");
+    expect(check, deps != NULL && deps->edges != NULL && deps->edge_count > 0,
+           "a task waits for nothing");
+    if (deps == NULL) {
+        return;
+    }
+    expect(check,
+           (deps->left > 0 && !deps->has_failed) ||
+               (drv_list_is_linked(&deps->due) && sweep_is_running(&check->core->deps_sweep)),
+           "a waiting task has nothing left to wait for");
+}
+
 static void check_queued(struct check *check, const struct subject *subject)
 {
     const struct lease *lease = subject_lease(subject);
@@ -148,6 +167,7 @@ static void check_more(struct check *check, const struct subject *subject)
         expect(check, watch->is_ready == unit_is_terminal(subject->unit),
                "a watch does not know whether the task has ended");
     }
+    check_deps(check, subject->task, subject->unit, subject->index);
     expect(check, more->history_count <= HISTORY_MAX, "a history is too long");
     expect(check, more->tie == NULL || more->tie->task == subject->task,
            "a tie is to another task");
@@ -176,6 +196,7 @@ static void count_unit(struct check *check, const struct subject *subject)
     if (unit_is_terminal(subject->unit)) {
         return;
     }
+    queue->waiting += state == DROVER_STATE_WAITING;
     queue->delayed += state == DROVER_STATE_DELAYED;
     queue->queued += state == DROVER_STATE_QUEUED;
     queue->running += state == DROVER_STATE_RUNNING;
@@ -193,7 +214,7 @@ static void count_unit(struct check *check, const struct subject *subject)
 static void check_unit(struct check *check, const struct subject *subject)
 {
     uint8_t state = subject->unit->state;
-    expect(check, state >= DROVER_STATE_DELAYED && state <= DROVER_STATE_EXPIRED,
+    expect(check, state >= DROVER_STATE_WAITING && state <= DROVER_STATE_EXPIRED,
            "a task is in no state");
     if (check->broken != NULL) {
         return;
@@ -206,7 +227,9 @@ static void check_unit(struct check *check, const struct subject *subject)
     if (place != NULL && place_is_in(place)) {
         tally_of(check, &check->lines, subject->task->spec->line)->places++;
     }
-    if (state == DROVER_STATE_DELAYED) {
+    if (state == DROVER_STATE_WAITING) {
+        check_waiting(check, subject);
+    } else if (state == DROVER_STATE_DELAYED) {
         check_delayed(check, subject);
     } else if (state == DROVER_STATE_QUEUED) {
         check_queued(check, subject);

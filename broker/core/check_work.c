@@ -362,8 +362,8 @@ static void check_queue(struct check *check, const struct tally *tally)
     expect(check, check_list_count(&queue->lines) == tally->references,
            "the lines of a queue are miscounted");
     expect(check,
-           queue->delayed == tally->delayed && queue->queued == tally->queued &&
-               queue->running == tally->running,
+           queue->waiting == tally->waiting && queue->delayed == tally->delayed &&
+               queue->queued == tally->queued && queue->running == tally->running,
            "a queue miscounts its tasks");
     expect(check, queue->bytes == tally->bytes, "a queue miscounts its bytes");
     expect(check, queue->weight >= 1, "a queue never has a turn");

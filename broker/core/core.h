@@ -231,6 +231,7 @@ enum core_save_kind {
     CORE_SAVE_SCHEDULE,     /* whole */
     CORE_SAVE_SCHEDULE_RUN, /* what it has run, and when it runs next */
     CORE_SAVE_SCHEDULE_END, /* it was removed */
+    CORE_SAVE_AFTER,        /* what a task or an element waits for */
     CORE_SAVE_KINDS
 };
 

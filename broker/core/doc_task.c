@@ -5,10 +5,13 @@
 #include "utf8.h"
 #include "why.h"
 
+/* Parents that are listed; parent_count says how many there are. */
+enum { DOCUMENT_PARENTS_MAX = 256 };
+
 static const char *outcome_name(uint8_t outcome)
 {
-    static const char *const names[] = {"",          "succeeded", "failed",
-                                        "cancelled", "lost",      "interrupted"};
+    static const char *const names[] = {"",     "succeeded",   "failed", "cancelled",
+                                        "lost", "interrupted", "awaited"};
     return outcome < sizeof(names) / sizeof(names[0]) ? names[outcome] : "";
 }
 
@@ -160,7 +163,7 @@ void document_array_counts(struct document *document, const struct array *array)
     document_bool(document, "sealed", array->is_sealed);
     document_uint(document, "ended", array->ended);
     document_map(document, "states");
-    for (int state = DROVER_STATE_DELAYED; state <= DROVER_STATE_EXPIRED; state++) {
+    for (int state = DROVER_STATE_WAITING; state <= DROVER_STATE_EXPIRED; state++) {
         document_uint(document, drover_state_name((enum drover_state)state),
                       array->states[state]);
     }
@@ -211,6 +214,38 @@ static void put_tags(struct document *document, const struct spec *spec)
     document_end(document);
 }
 
+/* What it waits or has waited for, while that is known, and how much waits for it. */
+static void put_deps(struct document *document, const struct item *item)
+{
+    static const char *const whens[] = {"", "succeeded", "ended", "awaited"};
+    const struct edge *edges = NULL;
+    size_t count = deps_edges(item->unit, &edges);
+    size_t children = deps_child_count(item->unit);
+    if (count > 0) {
+        document_uint(document, "parent_count", count);
+        document_array(document, "parents");
+    }
+    for (size_t i = 0; i < count && i < DOCUMENT_PARENTS_MAX; i++) {
+        struct item parent = edge_parent(&edges[i]);
+        bool is_array = task_is_array(parent.task) && parent.index == DROVER_INDEX_NONE;
+        enum drover_state state = is_array ? array_state(parent.task->array)
+                                           : (enum drover_state)parent.unit->state;
+        document_map(document, NULL);
+        document_id(document, "id", &parent.task->id);
+        document_int(document, "index",
+                     parent.index == DROVER_INDEX_NONE ? -1 : (int64_t)parent.index);
+        document_text(document, "state", drover_state_name(state));
+        document_text(document, "when", whens[edges[i].when]);
+        document_end(document);
+    }
+    if (count > 0) {
+        document_end(document);
+    }
+    if (children > 0) {
+        document_uint(document, "children", children);
+    }
+}
+
 static void put_why(struct document *document, const struct item *item)
 {
     struct why why;
@@ -251,6 +286,7 @@ void document_task(struct document *document, const struct item *item)
     if (item->task->spec->schedule != NULL) {
         document_str(document, "schedule", schedule_name(item->task->spec->schedule));
     }
+    put_deps(document, item);
     put_tags(document, item->task->spec);
     put_why(document, item);
     document_end(document);

@@ -19,11 +19,23 @@ void on_unwatch(struct core *core, struct peer *peer, const struct drv_message *
 void on_subscribe(struct core *core, struct peer *peer, const struct drv_message *message);
 void on_taken(struct core *core, struct peer *peer, const struct drv_message *message);
 void on_log(struct core *core, struct peer *peer, const struct drv_message *message);
+void on_fetch(struct core *core, struct peer *peer, const struct drv_message *message);
+void on_await(struct core *core, struct peer *peer, const struct drv_message *message);
 void on_query(struct core *core, struct peer *peer, const struct drv_message *message);
+
+/* The lease that this worker holds and means; NULL when it does not hold it. */
+struct lease *report_lease(const struct core *core, const struct peer *peer,
+                           const struct drv_ref *ref);
+/* Why what it says of a lease is not taken: OK when it was taken before. The worker drops its
+ * copy when the message is settled: not before what it did is safe. */
+drover_status report_verdict(struct core *core, struct peer *peer, const struct drv_ref *ref);
+void report_settles(struct peer *peer, enum drover_durability level);
 
 /* Requests: recorded, answered once. */
 void on_submit(struct core *core, struct peer *peer, const struct drv_message *message,
                struct reply *reply);
+void on_graph(struct core *core, struct peer *peer, const struct drv_message *message,
+              struct reply *reply);
 void on_array_open(struct core *core, struct peer *peer, const struct drv_message *message,
                    struct reply *reply);
 void on_array_items(struct core *core, struct peer *peer, const struct drv_message *message,

@@ -68,6 +68,9 @@ void item_end(struct core *core, const struct item *item, enum drover_state stat
     effects_record_item(core, CORE_RECORD_ENDED, item, NULL);
     event_item(core, DRV_EVENT_TASK_ENDED, item);
     output_ended(core, item);
+    if (item->unit->more != NULL && item->unit->more->deps != NULL) {
+        deps_ended(core, item);
+    }
     if (item->index != DROVER_INDEX_NONE) {
         array_note_end(core, item->task->array, item->index);
         return;
@@ -263,6 +266,20 @@ static void record_taken(struct core *core, const struct item *item, bool charge
     };
     effects_record(core, &record);
     save_item(core, item);
+}
+
+void item_awaits(struct core *core, const struct item *item, struct who *who)
+{
+    struct attempt attempt = attempt_now(core, item, who, OUTCOME_AWAITED, true);
+    history_add(core, item->unit, &attempt);
+    item->unit->flags |= UNIT_REPORTED;
+    item->unit->flags &= (uint8_t)~UNIT_SUSPECT;
+    if (item->unit->flags & UNIT_CANCELLING) {
+        item_cancel(core, item, "cancelled while it ran");
+        return;
+    }
+    deps_wait(core, item);
+    event_item(core, DRV_EVENT_TASK_WAITING, item);
 }
 
 void item_interrupted(struct core *core, const struct item *item, struct who *who)

@@ -50,6 +50,7 @@ void unit_drop_more(struct core *core, struct unit *unit)
     }
     output_close(core, more->output, (enum drover_state)unit->state);
     tail_drop(core, more);
+    deps_drop(core, more);
     unit->more = NULL;
     DRV_ASSERT(drv_list_is_empty(&more->watches) && !drv_list_is_linked(&more->kept));
     history_clear(core, more);

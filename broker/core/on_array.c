@@ -82,6 +82,10 @@ void on_array_open(struct core *core, struct peer *peer, const struct drv_messag
     struct spec *spec = NULL;
     const char *text = NULL;
     drover_status status = spec_check(core, &open->spec, &text);
+    if (status == DROVER_OK && open->spec.after_count > 0) {
+        status = DROVER_UNSUPPORTED;
+        text = "an array does not wait for tasks";
+    }
     if (status == DROVER_OK && drover_id_is_zero(&open->id)) {
         status = DROVER_INVALID;
         text = "the array has no id";

@@ -11,8 +11,13 @@
 static const char CANCELLED_BY_REQUEST[] = "cancelled by request";
 
 /* False when the reply cannot wait as it must: out of memory. */
-static bool cancel_target(struct core *core, struct reply *reply, const struct item *item)
+static bool cancel_target(struct core *core, struct reply *reply, const struct item *item,
+                          uint32_t flags)
 {
+    if (flags & DRV_CANCEL_AWAITED && !unit_is_terminal(item->unit) &&
+        !deps_cascade(core, item)) {
+        return false;
+    }
     bool is_array = task_is_array(item->task) && item->index == DROVER_INDEX_NONE;
     enum cancel_verdict verdict = cancel_item(core, item, CANCELLED_BY_REQUEST);
     if (verdict == CANCEL_ENDED_BEFORE) {
@@ -37,7 +42,7 @@ void on_cancel(struct core *core, struct peer *peer, const struct drv_message *m
         struct item item;
         if (!item_find(core, &target->id, target->index, &item)) {
             reply_note(reply, i, DROVER_UNKNOWN, "no such task", 0);
-        } else if (!cancel_target(core, reply, &item)) {
+        } else if (!cancel_target(core, reply, &item, targets->flags)) {
             reply->code = DROVER_NOMEM;
         }
     }

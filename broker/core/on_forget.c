@@ -14,8 +14,7 @@ static drover_status forget(struct core *core, const struct drv_target *target)
         return DROVER_NOT_READY;
     }
     if (item.index == DROVER_INDEX_NONE && watch_is_pending(item.task)) {
-        item.task->flags |= TASK_DISCARD; /* once those who wait for it have it */
-        save_item(core, &item);
+        task_discard_later(core, item.task); /* once those who wait for it have it */
     } else if (item.index == DROVER_INDEX_NONE) {
         task_forget(core, item.task);
     } else {

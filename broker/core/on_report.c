@@ -8,9 +8,8 @@
 #include "hand.h"
 #include "handlers.h"
 
-/* The lease that this worker holds and means; NULL when it does not hold it. */
-static struct lease *held_lease(const struct core *core, const struct peer *peer,
-                                const struct drv_ref *ref)
+struct lease *report_lease(const struct core *core, const struct peer *peer,
+                           const struct drv_ref *ref)
 {
     struct lease *lease = lease_find(core, ref);
     return lease != NULL && lease->worker == peer->session->worker ? lease : NULL;
@@ -18,7 +17,7 @@ static struct lease *held_lease(const struct core *core, const struct peer *peer
 
 static void report_started(struct core *core, struct peer *peer, const struct drv_ref *ref)
 {
-    struct lease *lease = held_lease(core, peer, ref);
+    struct lease *lease = report_lease(core, peer, ref);
     if (lease != NULL && lease->flags & LEASE_STARTED) {
         lease_start_again(core, lease);
         return;
@@ -48,7 +47,7 @@ static void report_broken_off(struct core *core, struct lease *lease,
 static void report_returned(struct core *core, struct peer *peer,
                             const struct drv_returned *returned)
 {
-    struct lease *lease = held_lease(core, peer, &returned->ref);
+    struct lease *lease = report_lease(core, peer, &returned->ref);
     if (lease != NULL && returned->reason >= DRV_RETURN_INTERRUPTED) {
         report_broken_off(core, lease, (enum drv_return_reason)returned->reason);
         return;
@@ -67,7 +66,7 @@ static void report_returned(struct core *core, struct peer *peer,
 static void report_progress(struct core *core, struct peer *peer,
                             const struct drv_progress *progress)
 {
-    struct lease *lease = held_lease(core, peer, &progress->ref);
+    struct lease *lease = report_lease(core, peer, &progress->ref);
     if (lease != NULL) {
         struct item item = lease_item(lease);
         progress_set(core, lease->unit, progress->permille, progress->text);
@@ -77,15 +76,12 @@ static void report_progress(struct core *core, struct peer *peer,
     }
 }
 
-/* The worker drops its copy when the message is settled: not before what it did is safe. */
-static void settle_at(struct peer *peer, enum drover_durability level)
+void report_settles(struct peer *peer, enum drover_durability level)
 {
     peer->settle_level = level > peer->settle_level ? level : peer->settle_level;
 }
 
-/* Why a result is not taken: OK when it was taken before. */
-static drover_status result_verdict(struct core *core, struct peer *peer,
-                                    const struct drv_ref *ref)
+drover_status report_verdict(struct core *core, struct peer *peer, const struct drv_ref *ref)
 {
     struct item item;
     struct parked *parked = park_find(core, &ref->id, ref->index);
@@ -94,10 +90,10 @@ static drover_status result_verdict(struct core *core, struct peer *peer,
     }
     if (!item_find(core, &ref->id, ref->index, &item)) {
         core->counters.unknown_results++;
-        settle_at(peer, save_level_max(core));
+        report_settles(peer, save_level_max(core));
         return DROVER_UNKNOWN;
     }
-    settle_at(peer, save_level_of(core, item.task));
+    report_settles(peer, save_level_of(core, item.task));
     if (item.unit->attempt == ref->attempt && item.unit->flags & UNIT_REPORTED) {
         core->counters.duplicate_results++;
         return DROVER_OK;
@@ -169,12 +165,12 @@ static bool report_result(struct core *core, struct peer *peer,
                           const struct drv_message *message, size_t position)
 {
     const struct drv_result *result = &message->report.results[position];
-    struct lease *lease = held_lease(core, peer, &result->ref);
+    struct lease *lease = report_lease(core, peer, &result->ref);
     if (lease == NULL) {
         if (take_by_defect(core, result)) {
             return true;
         }
-        drover_status verdict = result_verdict(core, peer, &result->ref);
+        drover_status verdict = report_verdict(core, peer, &result->ref);
         if (verdict) {
             peer_note(core, peer, message->seq, (uint32_t)position, verdict);
         }
@@ -188,7 +184,7 @@ static bool report_result(struct core *core, struct peer *peer,
     struct worker *worker = lease->worker;
     struct who *who = worker->who;
     hand_take(core, &item.task->id, item.index);
-    settle_at(peer, save_level_of(core, item.task));
+    report_settles(peer, save_level_of(core, item.task));
     lease_start(core, lease);
     measure(core, &item, lease, result);
     worker->tasks_done++;

@@ -9,6 +9,7 @@
 #include "broker.h"
 #include "copy.h"
 #include "handlers.h"
+#include "submit.h"
 
 static bool remember_origin(struct core *core, struct task *task, const struct item *origin)
 {
@@ -42,7 +43,8 @@ static bool is_retry_of(const struct task *task, const struct item *origin)
 }
 
 static drover_status retry_single(struct core *core, struct session *session,
-                                  const struct item *origin, const drover_id *new_id)
+                                  const struct item *origin, const drover_id *new_id,
+                                  const struct parents *parents)
 {
     struct drv_val val = item_payload(origin);
     struct body *payload = NULL;
@@ -65,6 +67,11 @@ static drover_status retry_single(struct core *core, struct session *session,
     task->payload = payload;
     task->payload_len = (uint32_t)body_len(payload);
     task->owner = session->handle;
+    struct item item = item_of_task(task);
+    if (parents->count > 0 && !deps_set(core, &item, parents)) {
+        task_free(core, task);
+        return DROVER_NOMEM;
+    }
     task_begin(core, task, session);
     return DROVER_OK;
 }
@@ -90,10 +97,11 @@ static struct array *array_like(struct core *core, struct session *session,
 }
 
 static drover_status retry_element(struct core *core, struct session *session,
-                                   const struct item *origin, const drover_id *new_id)
+                                   const struct item *origin, const drover_id *new_id,
+                                   const struct parents *parents)
 {
     if (origin->task->array->with == NULL) {
-        return retry_single(core, session, origin, new_id);
+        return retry_single(core, session, origin, new_id, parents);
     }
     struct array *array = array_like(core, session, origin, new_id);
     struct drv_val val = item_payload(origin);
@@ -161,10 +169,33 @@ static drover_status retry_admit(struct core *core, const struct session *sessio
     return status;
 }
 
+/* What the new task waits for. Arrays, and what becomes one, do not. */
+static drover_status retry_parents(const struct core *core, const struct item *item,
+                                   const struct drv_target *target, struct parents *parents,
+                                   char text_room[DEPS_TEXT_MAX], const char **out_text)
+{
+    drover_status status = DROVER_OK;
+    parents->count = 0;
+    if (target->after_count > 0 && task_is_array(item->task) &&
+        (item->index == DROVER_INDEX_NONE || item->task->array->with != NULL)) {
+        *out_text = "an array does not wait for tasks";
+        return DROVER_UNSUPPORTED;
+    }
+    for (size_t i = 0; status == DROVER_OK && i < target->after_count; i++) {
+        const struct drv_after *after = &target->after[i];
+        status = deps_look_up(core, &after->id, after->index, (uint8_t)after->when,
+                              item->task->spec->numbers.level, parents, text_room);
+        *out_text = text_room;
+    }
+    return status;
+}
+
 static drover_status retry_target(struct core *core, struct reply *reply, size_t position,
-                                  const struct drv_target *target, const char **out_text)
+                                  const struct drv_target *target,
+                                  char text_room[DEPS_TEXT_MAX], const char **out_text)
 {
     struct item item;
+    struct parents parents;
     bool is_done;
     if (!item_find(core, &target->id, target->index, &item)) {
         *out_text = "no such task";
@@ -179,15 +210,18 @@ static drover_status retry_target(struct core *core, struct reply *reply, size_t
         return DROVER_OK;
     }
     status = retry_admit(core, reply->session, &item, out_text);
+    if (status == DROVER_OK) {
+        status = retry_parents(core, &item, target, &parents, text_room, out_text);
+    }
     if (status) {
         return status;
     }
     if (!task_is_array(item.task)) {
-        status = retry_single(core, reply->session, &item, &target->new_id);
+        status = retry_single(core, reply->session, &item, &target->new_id, &parents);
     } else if (item.index == DROVER_INDEX_NONE) {
         status = retry_array(core, reply, position, &item, &target->new_id);
     } else {
-        status = retry_element(core, reply->session, &item, &target->new_id);
+        status = retry_element(core, reply->session, &item, &target->new_id, &parents);
     }
     if (status == DROVER_OK) {
         remember_retry(core, &item, &target->new_id);
@@ -201,12 +235,12 @@ void on_retry(struct core *core, struct peer *peer, const struct drv_message *me
     (void)peer;
     const struct drv_targets *targets = &message->targets;
     for (size_t i = 0; i < targets->target_count; i++) {
+        char text_room[DEPS_TEXT_MAX];
         const char *text = NULL;
-        drover_status status = retry_target(core, reply, i, &targets->targets[i], &text);
+        drover_status status = retry_target(core, reply, i, &targets->targets[i], text_room,
+                                            &text);
         if (status) {
-            core->counters.refused++;
-            reply_note(reply, i, status, text,
-                       drover_status_is_retryable(status) ? RETRY_AFTER_MS : 0);
+            submit_refuse(core, reply, i, status, text);
         }
     }
     reply_answer(core, reply);

@@ -1,23 +1,62 @@
 /*
- * on_submit.c: new tasks, in batches.
+ * on_submit.c: SUBMIT: new tasks, in batches; and what GRAPH shares with it.
  *
  * A refused entry gets a note. Once one is refused as busy, all behind it are too, so that
- * sending them again keeps their order.
+ * sending them again keeps their order. Tasks may wait for those that come before them in the
+ * same message.
  */
 #include "admit.h"
 #include "broker.h"
 #include "hand.h"
 #include "handlers.h"
+#include "submit.h"
+
+/* A group of a message, while its entries are gone through. */
+struct batch {
+    struct admission admission;
+    const struct drv_spec *wanted;
+    struct spec *spec;
+    struct parents parents;   /* of all its entries */
+    bool has_parents;         /* they were looked up */
+    drover_status verdict;    /* of that */
+    char text[DEPS_TEXT_MAX]; /* why not */
+    struct submit_made *made; /* borrowed; NULL: nobody wants to know */
+};
+
+/* Looked up when the first new task of the group comes: what is there already needs none. */
+static drover_status batch_parents(const struct core *core, struct batch *batch)
+{
+    const struct drv_spec *wanted = batch->wanted;
+    if (batch->has_parents) {
+        return batch->verdict;
+    }
+    batch->has_parents = true;
+    batch->verdict = DROVER_OK;
+    batch->parents.count = 0;
+    for (size_t i = 0; batch->verdict == DROVER_OK && i < wanted->after_count; i++) {
+        const struct drv_after *after = &wanted->after[i];
+        batch->verdict = deps_look_up(core, &after->id, after->index, (uint8_t)after->when,
+                                      batch->spec->numbers.level, &batch->parents, batch->text);
+    }
+    return batch->verdict;
+}
+
+static bool task_set_parents(struct core *core, struct task *task,
+                             const struct parents *parents)
+{
+    struct item item = item_of_task(task);
+    return parents->count == 0 || deps_set(core, &item, parents);
+}
 
 static drover_status submit_new(struct core *core, struct session *session,
-                                const struct drv_entry *entry, struct spec *spec,
-                                uint32_t flags)
+                                const struct drv_entry *entry, const struct batch *batch)
 {
+    uint32_t flags = batch->admission.flags;
     struct body *payload;
     if (body_new(core, &entry->val, &payload)) {
         return DROVER_NOMEM;
     }
-    struct task *task = task_new(core, &entry->id, spec);
+    struct task *task = task_new(core, &entry->id, batch->spec);
     if (task == NULL) {
         body_release(core, &payload);
         return DROVER_NOMEM;
@@ -25,7 +64,9 @@ static drover_status submit_new(struct core *core, struct session *session,
     task->payload = payload;
     task->payload_len = (uint32_t)body_len(payload);
     watch_own(core, task, session, flags);
-    if (flags & DRV_SPEC_CANCEL_WITH_SESSION && !unit_tie(core, task, session)) {
+    bool is_tied = (flags & DRV_SPEC_CANCEL_WITH_SESSION) != 0;
+    if ((is_tied && !unit_tie(core, task, session)) ||
+        !task_set_parents(core, task, &batch->parents)) {
         task_free(core, task);
         return DROVER_NOMEM;
     }
@@ -72,53 +113,84 @@ void submit_watch_again(struct core *core, struct reply *reply, const struct drv
     }
 }
 
+bool submit_is_same(const struct core *core, const struct task *task,
+                    const struct drv_entry *entry, const struct drv_spec *wanted,
+                    const struct spec *spec)
+{
+    bool any_level = wanted->durability == DROVER_DURABILITY_DEFAULT;
+    if (task_is_array(task) ||
+        !(task->spec == spec || (any_level && spec_differs_in_level_only(task->spec, spec)))) {
+        return false;
+    }
+    /* What it has waited for is no longer known once it has ended. */
+    return (unit_is_terminal(&task->unit) ||
+            deps_are(&task->unit, wanted->after, wanted->after_count)) &&
+           task_payload_equals(core, task, &entry->val);
+}
+
 /* The same task again: the submitter joins those who wait for it. */
 static drover_status submit_again(struct core *core, struct session *session, struct task *task,
-                                  const struct drv_entry *entry, const struct spec *spec,
-                                  const struct admission *admission)
+                                  const struct drv_entry *entry, const struct batch *batch)
 {
-    bool is_same = task->spec == spec ||
-                   (admission->any_level && spec_differs_in_level_only(task->spec, spec));
-    if (task_is_array(task) || !is_same || !task_payload_equals(core, task, &entry->val)) {
+    if (!submit_is_same(core, task, entry, batch->wanted, batch->spec)) {
         return DROVER_CONFLICT;
     }
-    return submit_watch(core, session, task, admission->flags);
+    return submit_watch(core, session, task, batch->admission.flags);
 }
 
-static void submit_entry(struct core *core, struct reply *reply, size_t position,
-                         const struct drv_entry *entry, struct spec *spec,
-                         struct admission *admission)
+static drover_status submit_admitted(struct core *core, struct session *session,
+                                     const struct drv_entry *entry, struct batch *batch,
+                                     const char **out_text)
 {
-    struct session *session = reply->session;
-    uint32_t flags = admission->flags;
+    drover_status status = admit(core, &batch->admission, session, batch->spec->line,
+                                 entry->val.len, out_text);
+    if (status == DROVER_OK) {
+        status = batch_parents(core, batch);
+        *out_text = batch->text;
+    }
+    if (status == DROVER_OK) {
+        status = submit_new(core, session, entry, batch);
+        *out_text = NULL;
+    }
+    return status;
+}
+
+static drover_status submit_entry(struct core *core, struct session *session,
+                                  const struct drv_entry *entry, struct batch *batch,
+                                  const char **out_text)
+{
     drover_status status;
-    const char *text = NULL;
     struct task *task = task_find(core, &entry->id);
     if (drover_id_is_zero(&entry->id)) {
-        status = DROVER_INVALID;
-        text = "the task has no id";
-    } else if (task == NULL && hand_is_aside(core, &entry->id)) {
-        status = DROVER_REFUSED;
-        text = "the broker crashed more than once with this task in hand";
-    } else if (task != NULL && !admission->is_busy) {
-        status = submit_again(core, session, task, entry, spec, admission);
-        text = status == DROVER_CONFLICT ? "there is another task with this id" : NULL;
-    } else {
-        status = admit(core, admission, session, spec->line, entry->val.len, &text);
-        if (status == DROVER_OK) {
-            status = submit_new(core, session, entry, spec, flags);
-        }
+        *out_text = "the task has no id";
+        return DROVER_INVALID;
     }
-    if (status) {
-        core->counters.refused++;
-        reply_note(reply, position, status, text,
-                   drover_status_is_retryable(status) ? RETRY_AFTER_MS : 0);
+    if (task == NULL && hand_is_aside(core, &entry->id)) {
+        *out_text = "the broker crashed more than once with this task in hand";
+        return DROVER_REFUSED;
+    }
+    if (task != NULL && !batch->admission.is_busy) {
+        status = submit_again(core, session, task, entry, batch);
+        *out_text = status == DROVER_CONFLICT ? "there is another task with this id" : NULL;
+        return status;
+    }
+    return submit_admitted(core, session, entry, batch, out_text);
+}
+
+void submit_refuse(struct core *core, struct reply *reply, size_t position,
+                   drover_status status, const char *text)
+{
+    uint32_t after_ms = drover_status_is_retryable(status) ? RETRY_AFTER_MS : 0;
+    core->counters.refused++;
+    if (status == DROVER_DEPENDENCY) {
+        reply_note_copy(reply, position, status, text, after_ms); /* it names the task */
+    } else {
+        reply_note(reply, position, status, text, after_ms);
     }
 }
 
-/* The shared spec of a group; an error that concerns all its entries. */
-static drover_status submit_spec(struct core *core, const struct drv_spec *wanted,
-                                 struct spec **out_spec, const char **out_text)
+drover_status submit_spec(struct core *core, const struct drv_spec *wanted,
+                          struct spec **out_spec, const char **out_text)
 {
     drover_status status = spec_check(core, wanted, out_text);
     if (status) {
@@ -137,45 +209,60 @@ static drover_status submit_spec(struct core *core, const struct drv_spec *wante
 }
 
 static void submit_group(struct core *core, struct reply *reply, size_t first,
-                         const struct drv_submit_group *group, struct admission *admission)
+                         const struct drv_submit_group *group, struct batch *batch)
 {
-    struct spec *spec = NULL;
     const char *text = NULL;
-    drover_status status = submit_spec(core, &group->spec, &spec, &text);
+    batch->spec = NULL;
+    drover_status status = submit_spec(core, &group->spec, &batch->spec, &text);
     for (size_t i = 0; status != DROVER_OK && i < group->entry_count; i++) {
-        core->counters.refused++;
-        reply_note(reply, first + i, status, text, 0);
+        submit_refuse(core, reply, first + i, status, text);
     }
     if (status) {
         return;
     }
-    reply_reaches(reply, spec->numbers.level);
-    if (reply->level < spec->numbers.level) {
-        reply->level = spec->numbers.level;
+    reply_reaches(reply, batch->spec->numbers.level);
+    if (reply->level < batch->spec->numbers.level) {
+        reply->level = batch->spec->numbers.level;
     }
-    admission->flags = group->spec.flags;
-    admission->any_level = group->spec.durability == DROVER_DURABILITY_DEFAULT;
+    batch->admission.flags = group->spec.flags;
+    batch->wanted = &group->spec;
+    batch->has_parents = false;
     for (size_t i = 0; i < group->entry_count; i++) {
-        submit_entry(core, reply, first + i, &group->entries[i], spec, admission);
+        bool was_there = task_peek(core, &group->entries[i].id) != NULL;
+        text = NULL;
+        status = submit_entry(core, reply->session, &group->entries[i], batch, &text);
+        if (status == DROVER_OK && batch->made != NULL && !was_there) {
+            batch->made->bits[(first + i) / 64] |= (uint64_t)1 << (first + i) % 64;
+        }
+        if (status) {
+            submit_refuse(core, reply, first + i, status, text);
+        }
     }
-    spec_release(core, &spec);
+    spec_release(core, &batch->spec);
+}
+
+void submit_groups(struct core *core, struct reply *reply, const struct drv_submit *submit,
+                   struct submit_made *made)
+{
+    struct batch batch;
+    batch.admission = (struct admission){0};
+    batch.made = made;
+    size_t position = 0;
+    reply_reaches(reply, core->config.durability_max);
+    reply->level = DROVER_DURABILITY_MEMORY; /* or what the tasks ask for */
+    reply->may_wait = submit->group_count > 0;
+    for (size_t i = 0; i < submit->group_count; i++) {
+        submit_group(core, reply, position, &submit->groups[i], &batch);
+        position += submit->groups[i].entry_count;
+        /* Who watches the tasks waits for their ends, not for this. */
+        reply->may_wait &= (submit->groups[i].spec.flags & DRV_SPEC_WATCH) != 0;
+    }
 }
 
 void on_submit(struct core *core, struct peer *peer, const struct drv_message *message,
                struct reply *reply)
 {
     (void)peer;
-    const struct drv_submit *submit = &message->submit;
-    struct admission admission = {0};
-    size_t position = 0;
-    reply_reaches(reply, core->config.durability_max);
-    reply->level = DROVER_DURABILITY_MEMORY; /* or what the tasks ask for */
-    reply->may_wait = submit->group_count > 0;
-    for (size_t i = 0; i < submit->group_count; i++) {
-        submit_group(core, reply, position, &submit->groups[i], &admission);
-        position += submit->groups[i].entry_count;
-        /* Who watches the tasks waits for their ends, not for this. */
-        reply->may_wait &= (submit->groups[i].spec.flags & DRV_SPEC_WATCH) != 0;
-    }
+    submit_groups(core, reply, &message->submit, NULL);
     reply_answer(core, reply);
 }

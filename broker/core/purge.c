@@ -48,7 +48,8 @@ static bool item_is_older(const struct core *core, const struct purge *purge,
 static bool item_waits(const struct item *item)
 {
     uint8_t state = item->unit->state;
-    return (state == DROVER_STATE_QUEUED || state == DROVER_STATE_DELAYED) &&
+    return (state == DROVER_STATE_QUEUED || state == DROVER_STATE_DELAYED ||
+            state == DROVER_STATE_WAITING) &&
            !(item->unit->flags & UNIT_CANCELLING);
 }
 
@@ -109,7 +110,9 @@ static bool purge_array(struct core *core, struct purge *purge, uint32_t *budget
     }
     struct array *array = task->array;
     for (; purge->index < array->index_end; purge->index++) {
-        if (array->states[DROVER_STATE_QUEUED] + array->states[DROVER_STATE_DELAYED] == 0) {
+        if (array->states[DROVER_STATE_QUEUED] + array->states[DROVER_STATE_DELAYED] +
+                array->states[DROVER_STATE_WAITING] ==
+            0) {
             return true;
         }
         if (*budget == 0) {

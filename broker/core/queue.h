@@ -43,7 +43,7 @@ struct queue {
     uint64_t max_count, max_bytes; /* limits in force, UINT64_MAX: none */
     uint32_t level; /* of tasks that ask for none, enum drover_durability; DEFAULT:
                        the broker's */
-    uint64_t delayed, queued, running;
+    uint64_t waiting, delayed, queued, running;
     uint64_t bytes;         /* payloads of tasks that have not ended */
     struct drv_list lines;  /* struct line.in_queue */
     struct drv_list shares; /* struct share.in_queue */
@@ -124,7 +124,7 @@ void queue_keep(struct core *core, struct queue *queue, bool keep);
 void queue_pause(struct core *core, struct queue *queue, bool pause);
 static inline uint64_t queue_count(const struct queue *queue)
 {
-    return queue->delayed + queue->queued;
+    return queue->waiting + queue->delayed + queue->queued;
 }
 
 struct type *type_find(const struct core *core, struct drv_str name);

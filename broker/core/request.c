@@ -5,12 +5,13 @@
 #include "handlers.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* How long a reply that nobody waits for may wait for something else to go with. */
 enum { REPLY_WAIT_US = 1000 };
 
 /* Bounds of one REPLY message beside those of the protocol. */
-enum { REPLY_HEAD_BYTES = 48, NOTE_HEAD_BYTES = 64 };
+enum { REPLY_HEAD_BYTES = 48, NOTE_HEAD_BYTES = 64, ERROR_HEAD_BYTES = 48 };
 
 /* --- replies ----------------------------------------------------------------------------- */
 
@@ -51,6 +52,16 @@ static void reply_drop_waiters(struct core *core, struct reply *reply)
     reply->waiting_count = 0;
 }
 
+static void notes_free(struct reply *reply)
+{
+    for (size_t i = 0; i < reply->note_count; i++) {
+        if (reply->notes[i].owns_text) {
+            free((void *)(uintptr_t)reply->notes[i].text);
+        }
+    }
+    free(reply->notes);
+}
+
 void reply_free(struct core *core, struct reply *reply)
 {
     struct session *session = reply->session;
@@ -67,7 +78,8 @@ void reply_free(struct core *core, struct reply *reply)
     }
     body_release(core, &reply->val);
     body_release(core, &reply->texts);
-    free(reply->notes);
+    failure_free(core, &reply->error);
+    notes_free(reply);
     core->memory_bytes -= reply->cost;
     core_free(core, reply, sizeof *reply);
 }
@@ -100,13 +112,40 @@ void reply_note(struct reply *reply, size_t position, drover_status code, const 
     };
 }
 
+void reply_note_copy(struct reply *reply, size_t position, drover_status code, const char *text,
+                     uint64_t retry_after_ms)
+{
+    size_t before = reply->note_count;
+    char *copy = strdup(text);
+    if (copy == NULL) {
+        reply->code = DROVER_NOMEM;
+        return;
+    }
+    reply_note(reply, position, code, copy, retry_after_ms);
+    if (reply->note_count > before) {
+        reply->notes[before].owns_text = true;
+    } else {
+        free(copy);
+    }
+}
+
+/* What its notes take. */
+static size_t notes_cost(const struct reply *reply)
+{
+    size_t cost = reply->note_capacity * sizeof *reply->notes;
+    for (size_t i = 0; i < reply->note_count; i++) {
+        cost += reply->notes[i].owns_text ? strlen(reply->notes[i].text) + 1 : 0;
+    }
+    return cost;
+}
+
 /* The answer is complete: into the books of the session, and out. */
 static void reply_finish(struct core *core, struct reply *reply)
 {
     struct session *session = reply->session;
     reply->is_open = false;
     timer_disarm(core, &reply->timer);
-    reply->cost = reply->note_capacity * sizeof *reply->notes + body_len(reply->val);
+    reply->cost = notes_cost(reply) + body_len(reply->val);
     core->memory_bytes += reply->cost;
     if (reply->is_kept) {
         session->reply_bytes += reply->cost;
@@ -240,7 +279,7 @@ void reply_restored(struct core *core, struct reply *reply)
 {
     reply->is_open = false;
     reply->is_restored = true;
-    reply->cost = reply->note_capacity * sizeof *reply->notes + body_len(reply->val);
+    reply->cost = notes_cost(reply) + body_len(reply->val);
     reply->session->reply_bytes += reply->cost;
     core->memory_bytes += reply->cost;
 }
@@ -303,7 +342,7 @@ static struct reply *request_open(struct core *core, struct session *session,
 static void watch_again(struct core *core, struct reply *reply,
                         const struct drv_message *message)
 {
-    if (message->kind == DRV_SUBMIT) {
+    if (message->kind == DRV_SUBMIT || message->kind == DRV_GRAPH) {
         submit_watch_again(core, reply, &message->submit);
     } else if (message->kind == DRV_ARRAY_OPEN && reply->code == DROVER_OK) {
         array_watch_again(core, reply, &message->array_open);
@@ -366,6 +405,21 @@ void replies_drop_unkept(struct core *core, struct session *session)
 
 /* --- sending ----------------------------------------------------------------------------- */
 
+static bool reply_copy_error(struct core *core, const struct failure *failure,
+                             struct drv_error *out_error)
+{
+    *out_error = failure_view(failure);
+    struct drv_str *parts[] = {&out_error->code, &out_error->text, &out_error->stderr_tail};
+    for (size_t i = 0; i < DRV_ARRAY_LEN(parts); i++) {
+        struct drv_str copy = effects_text(core, *parts[i]);
+        if (copy.ptr == NULL && parts[i]->len > 0) {
+            return false;
+        }
+        *parts[i] = copy;
+    }
+    return true;
+}
+
 /* Copied, because the reply may be released before the message is encoded. */
 static bool reply_copy(struct core *core, const struct reply *reply,
                        struct drv_reply *out_reply)
@@ -379,26 +433,47 @@ static bool reply_copy(struct core *core, const struct reply *reply,
         .note_count = reply->note_count,
         .val = body_val(reply->val),
     };
+    if (reply->error != NULL && !reply_copy_error(core, reply->error, &out_reply->error)) {
+        return false;
+    }
     struct drv_note *notes = effects_alloc(core, reply->note_count, sizeof *notes);
     if (notes == NULL) {
         return false;
     }
     for (size_t i = 0; i < reply->note_count; i++) {
+        const struct reply_note *note = &reply->notes[i];
+        struct drv_str text = drv_str_of(note->text);
         notes[i] = (struct drv_note){
-            .position = reply->notes[i].position,
-            .code = reply->notes[i].code,
-            .text = drv_str_of(reply->notes[i].text),
-            .retry_after_ms = reply->notes[i].retry_after_ms,
+            .position = note->position,
+            .code = note->code,
+            .text = note->owns_text ? effects_text(core, text) : text,
+            .retry_after_ms = note->retry_after_ms,
         };
     }
     out_reply->notes = notes;
     return true;
 }
 
+static size_t notes_head_bytes(const struct reply *reply)
+{
+    size_t bytes = reply->note_count * NOTE_HEAD_BYTES;
+    for (size_t i = 0; i < reply->note_count; i++) {
+        bytes += reply->notes[i].owns_text ? strlen(reply->notes[i].text) : 0;
+    }
+    return bytes;
+}
+
+static size_t failure_bytes(const struct failure *failure)
+{
+    return (size_t)ERROR_HEAD_BYTES + failure->code_len + failure->text_len +
+           failure->stderr_len;
+}
+
 static bool reply_fits(const struct reply *reply, struct drv_meter *meter, size_t *note_count)
 {
     struct drv_val val = body_val(reply->val);
-    size_t head_bytes = REPLY_HEAD_BYTES + reply->note_count * NOTE_HEAD_BYTES;
+    size_t head_bytes = REPLY_HEAD_BYTES + notes_head_bytes(reply) +
+                        (reply->error == NULL ? 0 : failure_bytes(reply->error));
     if (*note_count > 0 && *note_count + reply->note_count > DRV_BATCH_MAX) {
         return false;
     }

@@ -17,7 +17,8 @@ struct reply_note {
     uint32_t position;
     uint32_t code;
     uint32_t retry_after_ms;
-    const char *text; /* static */
+    bool owns_text;
+    const char *text; /* static, or owned */
 };
 
 struct reply {
@@ -37,6 +38,7 @@ struct reply {
     uint32_t retry_after_ms;
     enum drover_durability level; /* that what it speaks of must have first */
     struct body *val;             /* shared */
+    struct failure *error;        /* owned; NULL: none */
     struct body *texts;           /* owns texts that are not static; NULL: all are */
     struct reply_note *notes;     /* owned */
     size_t note_count;
@@ -68,6 +70,9 @@ struct reply *request_ask(struct core *core, struct peer *peer, uint64_t req);
 void reply_reaches(struct reply *reply, uint32_t level);
 void reply_note(struct reply *reply, size_t position, drover_status code, const char *text,
                 uint64_t retry_after_ms);
+/* The same with a text that is copied. */
+void reply_note_copy(struct reply *reply, size_t position, drover_status code, const char *text,
+                     uint64_t retry_after_ms);
 
 /* Answer: now, or when the last waiter is done. */
 void reply_answer(struct core *core, struct reply *reply);

@@ -61,6 +61,7 @@ static struct restore *restore_begin(struct core *core)
     drv_list_init(&restore->orphans);
     drv_buffer_init(&restore->pending);
     drv_buffer_init(&restore->scratch);
+    restore_deps_init(restore);
     core->restore = restore;
     core->save.is_on = false; /* what is read is not written again */
     restore->nobody = nobody_new(core);
@@ -79,6 +80,7 @@ void restore_free(struct core *core)
     who_release(core, &restore->who);
     drv_buffer_fini(&restore->pending);
     drv_buffer_fini(&restore->scratch);
+    restore_deps_fini(restore);
     free(restore->numbers);
     free(restore);
 }
@@ -127,6 +129,7 @@ static bool restore_body(struct restore *restore, const struct core_saved *saved
         [CORE_SAVE_SCHEDULE] = restore_schedule,
         [CORE_SAVE_SCHEDULE_RUN] = restore_schedule_run,
         [CORE_SAVE_SCHEDULE_END] = restore_schedule_end,
+        [CORE_SAVE_AFTER] = restore_after,
     };
     struct record_reader reader;
     if (saved->kind >= CORE_SAVE_KINDS || readers[saved->kind] == NULL) {

@@ -18,6 +18,7 @@
 
 #include "array.h"
 #include "record.h"
+#include "table.h"
 
 enum { RUN_NONE = UINT32_MAX }; /* element.run: its run has not come yet */
 
@@ -33,6 +34,7 @@ struct restore {
     struct drv_list orphans;        /* struct tie: of tasks whose session has ended */
     struct drv_buffer pending;      /* records of a turn that is not complete */
     struct drv_buffer scratch;      /* of the record at hand; in the end: struct array *, all */
+    struct drv_table edges;         /* owned: what waits for what (restore_deps.c) */
     struct spec *nobody;            /* referenced: of arrays that have not come yet */
     struct who *who;                /* referenced: the last one read */
     uint16_t mark;                  /* of the record at hand (save.h) */
@@ -101,6 +103,18 @@ bool restore_schedule_run(struct restore *restore, const struct core_saved *save
                           struct record_reader *reader);
 bool restore_schedule_end(struct restore *restore, const struct core_saved *saved,
                           struct record_reader *reader);
+
+/* restore_deps.c */
+void restore_deps_init(struct restore *restore);
+void restore_deps_fini(struct restore *restore);
+bool restore_after(struct restore *restore, const struct core_saved *saved,
+                   struct record_reader *reader);
+/* What is known of the task does not count any more. */
+void restore_deps_forget(struct restore *restore, const drover_id *id);
+/* Whether something is known that the item waits for. */
+bool restore_waits(const struct restore *restore, const struct item *item);
+/* All tasks are there. */
+bool restore_finish_deps(struct restore *restore);
 
 /* restore_end.c */
 bool restore_finish(struct restore *restore);

@@ -132,6 +132,9 @@ static bool finish_live(struct restore *restore, const struct item *item)
     struct lease *lease = unit_lease(unit);
     bool is_held = lease != NULL && lease->worker != NULL;
     enum drover_state state = (enum drover_state)unit->state;
+    if (!is_held && state == DROVER_STATE_WAITING && !restore_waits(restore, item)) {
+        return restore_wrong(restore, "a task waits for nothing");
+    }
     if (is_held) {
         state = lease->flags & LEASE_STARTED ? DROVER_STATE_RUNNING : DROVER_STATE_QUEUED;
     } else if (state == DROVER_STATE_RUNNING) {
@@ -378,7 +381,7 @@ bool restore_finish(struct restore *restore)
 {
     struct core *core = restore->core;
     if (!number_sessions(restore) || !finish_order(restore) || !finish_arrays(restore) ||
-        !finish_sessions(restore)) {
+        !restore_finish_deps(restore) || !finish_sessions(restore)) {
         return false;
     }
     count_gone(core);

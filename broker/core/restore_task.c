@@ -297,7 +297,10 @@ static bool state_is_fine(const struct item *item, uint8_t state, uint8_t parts)
         return false;
     }
     bool ends = state >= DROVER_STATE_SUCCEEDED;
-    if (state < DROVER_STATE_DELAYED || state > DROVER_STATE_EXPIRED) {
+    if (state < DROVER_STATE_WAITING || state > DROVER_STATE_EXPIRED) {
+        return false;
+    }
+    if (state == DROVER_STATE_WAITING && parts & (PART_LEASE | PART_TIMER)) {
         return false;
     }
     if (unit_is_terminal(unit) && state != unit->state) {
@@ -533,6 +536,7 @@ bool restore_forget(struct restore *restore, const struct core_saved *saved,
     for (unsigned at = DROVER_STATE_SUCCEEDED; at <= DROVER_STATE_LOST; at++) {
         core->gone[at] += record_uint(reader);
     }
+    restore_deps_forget(restore, &saved->id);
     struct task *task = task_find(core, &saved->id);
     if (task == NULL) {
         return true;

@@ -76,6 +76,14 @@ static void shelf_leave(struct core *core, struct more *more, int64_t until_us)
     timer_arm(core, &more->task->timer, until_us);
 }
 
+/* What it is kept for beyond its time are tasks that wait for it, and nothing else. */
+static void discard_if_pinned(struct core *core, struct task *task)
+{
+    if (task_is_pinned(task)) {
+        task_discard_later(core, task);
+    }
+}
+
 void shelf_due(struct core *core, struct shelf *shelf)
 {
     struct more *more;
@@ -84,6 +92,7 @@ void shelf_due(struct core *core, struct shelf *shelf)
          i++) {
         core->timers.extra++;
         if (watch_is_pending(more->task)) {
+            discard_if_pinned(core, more->task);
             shelf_leave(core, more, core->now_us + core->config.keep_us);
         } else {
             task_forget(core, more->task);
@@ -145,11 +154,19 @@ void task_unretain(struct core *core, struct task *task)
 void task_outlived(struct core *core, struct task *task)
 {
     if (watch_is_pending(task)) {
-        /* The end of the waiting session, at the latest, ends this. */
+        /* The end of the waiting session or task, at the latest, ends this. */
+        discard_if_pinned(core, task);
         timer_arm(core, &task->timer, core->now_us + core->config.keep_us);
     } else {
         task_forget(core, task);
     }
+}
+
+void task_discard_later(struct core *core, struct task *task)
+{
+    struct item item = item_of_task(task);
+    task->flags |= TASK_DISCARD;
+    save_item(core, &item);
 }
 
 static bool is_over_limit(const struct core *core)

@@ -24,6 +24,7 @@ const char *core_save_kind_name(uint16_t kind)
         [CORE_SAVE_SCHEDULE] = "schedule",
         [CORE_SAVE_SCHEDULE_RUN] = "schedule_run",
         [CORE_SAVE_SCHEDULE_END] = "schedule_end",
+        [CORE_SAVE_AFTER] = "after",
     };
     return kind < CORE_SAVE_KINDS ? names[kind] : NULL;
 }
@@ -297,6 +298,7 @@ void save_flush(struct core *core)
     }
     save->dirty_count = 0;
     save->is_copying = false;
+    save_flush_deps(core);
     struct drv_list *link;
     while ((link = drv_list_pop_front(&save->sessions)) != NULL) {
         save_put_session(core, DRV_LIST_ITEM(link, struct session, unsaved));
@@ -390,6 +392,15 @@ static void run_rewrite(struct core *core, const drover_id *id, uint32_t index, 
     }
 }
 
+static void deps_rewrite(struct core *core, const drover_id *id, uint32_t index, uint64_t lsn)
+{
+    struct item item;
+    if (item_find(core, id, index, &item) && item.unit->more != NULL &&
+        item.unit->more->deps != NULL && save_is_old(item.unit->more->deps->mark, lsn)) {
+        save_deps(core, item.unit->more->deps);
+    }
+}
+
 static void session_rewrite(struct core *core, const drover_id *id, uint64_t lsn)
 {
     struct session *session = session_find(core, id);
@@ -457,6 +468,9 @@ void core_rewrite(struct core *core, uint16_t kind, const drover_id *id, uint32_
     case CORE_SAVE_SCHEDULE_RUN:
         schedule_rewrite(core, id, lsn);
         break;
+    case CORE_SAVE_AFTER:
+        deps_rewrite(core, id, index, lsn);
+        break;
     case CORE_SAVE_SCHEDULE_END:
     case CORE_SAVE_BROKER:
     case CORE_SAVE_FORGET:
@@ -466,6 +480,13 @@ void core_rewrite(struct core *core, uint16_t kind, const drover_id *id, uint32_
         break; /* what came before is gone already */
     }
     core->save.is_copying = false;
+}
+
+static void save_deps_of(struct core *core, const struct item *item)
+{
+    if (item->unit->more != NULL && item->unit->more->deps != NULL) {
+        save_deps(core, item->unit->more->deps);
+    }
 }
 
 static void array_save_all(struct core *core, struct array *array)
@@ -479,6 +500,7 @@ static void array_save_all(struct core *core, struct array *array)
             struct item item = array_item(array, index);
             element->unit.flags &= (uint8_t)~UNIT_SAVED;
             save_item(core, &item);
+            save_deps_of(core, &item);
         }
     }
 }
@@ -498,6 +520,7 @@ void core_save_all(struct core *core)
         task->unit.flags &= (uint8_t)~UNIT_SAVED;
         task->flags &= (uint8_t)~TASK_SAVED;
         save_item(core, &item);
+        save_deps_of(core, &item);
         if (task_is_array(task)) {
             array_save_all(core, task->array);
         }

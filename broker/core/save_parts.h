@@ -69,4 +69,6 @@ enum { /* of a schedule */
        SCHEDULE_PART_LAST = 2,
 };
 
+enum { AFTER_CASCADE = 1 };
+
 #endif

@@ -35,7 +35,6 @@ static drover_status spec_check_served(const struct drv_spec *spec, const char *
         const char *text;
     } options[] = {
         {spec->key.ptr != NULL || spec->key_window_ms > 0, "unique keys are not served"},
-        {spec->after_count > 0, "dependencies are not served"},
         {spec->group.ptr != NULL, "groups are not served"},
         {spec->fairness.ptr != NULL, "fairness keys are not served"},
         {spec->need_count > 0, "needs are not served"},

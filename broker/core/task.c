@@ -110,7 +110,9 @@ static uint64_t *counter_of(struct core_counters *counters, enum drover_state st
 /* Adds `by` to what queue and type count for the state. */
 static void line_count(struct line *line, enum drover_state state, uint64_t by)
 {
-    if (state == DROVER_STATE_DELAYED) {
+    if (state == DROVER_STATE_WAITING) {
+        line->queue->waiting += by;
+    } else if (state == DROVER_STATE_DELAYED) {
         line->queue->delayed += by;
     } else if (state == DROVER_STATE_QUEUED) {
         line->queue->queued += by;
@@ -233,6 +235,12 @@ void item_restore_place(struct core *core, const struct item *item)
 {
     struct place *place = item_place(item);
     int64_t expires_us;
+    if (item->unit->state == DROVER_STATE_WAITING) {
+        if (item_expires(item, &expires_us)) {
+            timer_arm(core, item_timer(item), expires_us);
+        }
+        return;
+    }
     if (item->unit->state == DROVER_STATE_DELAYED) {
         if (!timer_is_armed(item_timer(item))) {
             timer_arm(core, item_timer(item), core->now_us);
@@ -255,6 +263,26 @@ void item_delay(struct core *core, const struct item *item, int64_t until_us)
     item_set_state(core, item, DROVER_STATE_DELAYED);
     bool is_first = item_expires(item, &expires_us) && expires_us < until_us;
     timer_arm(core, item_timer(item), is_first ? expires_us : until_us);
+}
+
+void item_wait(struct core *core, const struct item *item)
+{
+    int64_t expires_us;
+    item_set_state(core, item, DROVER_STATE_WAITING);
+    if (item_expires(item, &expires_us)) {
+        timer_arm(core, item_timer(item), expires_us);
+    }
+}
+
+/* Its delay began when it came. */
+void item_release(struct core *core, const struct item *item)
+{
+    int64_t until_us = item_since_us(item) + item->task->spec->numbers.delay_us;
+    if (until_us > core->now_us && item->unit->attempt == 0) {
+        item_delay(core, item, until_us);
+    } else {
+        item_queue(core, item, true);
+    }
 }
 
 void item_unplace(struct core *core, const struct item *item)
@@ -338,13 +366,16 @@ void task_begin(struct core *core, struct task *task, const struct session *sess
 {
     struct item item = item_of_task(task);
     int64_t delay_us = task->spec->numbers.delay_us;
+    enum drover_state state = deps_hold(&task->unit) ? DROVER_STATE_WAITING
+                              : delay_us > 0         ? DROVER_STATE_DELAYED
+                                                     : DROVER_STATE_QUEUED;
     tomb_revive(core, &item);
     struct core_record record = {
         .kind = CORE_RECORD_SUBMIT,
         .id = task->id,
         .index = item.index,
         .attempt = task->unit.attempt,
-        .state = delay_us > 0 ? DROVER_STATE_DELAYED : DROVER_STATE_QUEUED,
+        .state = state,
     };
     if (session != NULL) {
         record.session = session->id;
@@ -356,7 +387,9 @@ void task_begin(struct core *core, struct task *task, const struct session *sess
     save_item(core, &item);
     if (!task_is_array(task) && !park_adopt(core, &item)) {
         /* Elements begin when they come; an adopted task runs already. */
-        if (delay_us > 0) {
+        if (state == DROVER_STATE_WAITING) {
+            deps_wait(core, &item);
+        } else if (state == DROVER_STATE_DELAYED) {
             item_delay(core, &item, core->now_us + delay_us);
         } else {
             item_queue(core, &item, false);

@@ -3,6 +3,7 @@
  *
  * Where the state says which fields count:
  *
+ *   WAITING   place OUT, timer armed for the expiry if it has one (deps.h)
  *   DELAYED   place OUT, timer armed (delay, or back-off of a retry)
  *   QUEUED    place in its line, or held by a worker that has not reported it as started
  *   RUNNING   held and started
@@ -19,6 +20,7 @@
 #include "timer.h"
 
 struct array;
+struct deps;
 struct lease;
 
 enum {                      /* unit flags */
@@ -93,7 +95,8 @@ struct who {
     char text[]; /* name, host */
 };
 
-enum { OUTCOME_LOST = 4, OUTCOME_INTERRUPTED }; /* after enum drv_attempt_outcome */
+/* After enum drv_attempt_outcome. AWAITED: it ended to wait for others. */
+enum { OUTCOME_LOST = 4, OUTCOME_INTERRUPTED, OUTCOME_AWAITED };
 enum { HISTORY_MAX = 16 };
 
 struct attempt {     /* one line of the death certificate */
@@ -135,17 +138,18 @@ struct tie {
 
 /* What most units never need while they wait. */
 struct more {
-    struct drv_list watches; /* struct watch.in_unit */
-    struct drv_list kept;    /* in core->kept or a shelf: ended tasks, oldest first */
-    struct task *task;       /* once it is in there */
-    struct failure *error;   /* owned */
-    struct attempt *history; /* oldest first: `first`, or owned when there were more */
-    uint8_t history_count;
+    struct drv_list watches;   /* struct watch.in_unit */
+    struct drv_list kept;      /* in core->kept or a shelf: ended tasks, oldest first */
+    struct task *task;         /* once it is in there */
+    struct failure *error;     /* owned */
+    struct attempt *history;   /* oldest first: `first`, or owned when there were more */
+    struct deps *deps;         /* owned: what it waits for, and what waits for it */
     struct progress *progress; /* owned */
     struct output *output;     /* owned: who reads what it prints */
     struct tail *tail;         /* owned: the last of what it printed */
     struct tie *tie;           /* owned */
     int64_t ended_us;
+    uint8_t history_count;
     bool has_retry_of;
     bool has_retried_as;
     bool has_lost_tail; /* there was one */
@@ -210,6 +214,9 @@ void item_set_state(struct core *core, const struct item *item, enum drover_stat
 /* From DELAYED, or after it was returned: into line. */
 void item_queue(struct core *core, const struct item *item, bool keeps_place);
 void item_delay(struct core *core, const struct item *item, int64_t until_us);
+/* Until what it waits for has ended; and: that is so. */
+void item_wait(struct core *core, const struct item *item);
+void item_release(struct core *core, const struct item *item);
 /* Where it stood in an earlier life: its place says when it arrived, its timer until when it is
  * delayed. */
 void item_restore_place(struct core *core, const struct item *item);
@@ -232,6 +239,8 @@ void item_result(struct core *core, const struct item *item, const struct drv_re
 void item_overwrite_state(struct core *core, const struct item *item, enum drover_state state);
 /* A lost attempt; the lease was taken. */
 void item_lost(struct core *core, const struct item *item, bool was_started, struct who *who);
+/* An attempt that ended to wait for others; the lease was taken. */
+void item_awaits(struct core *core, const struct item *item, struct who *who);
 /* An attempt that ran and was ended through no fault of its own; the lease was taken. */
 void item_interrupted(struct core *core, const struct item *item, struct who *who);
 void item_cancel(struct core *core, const struct item *item, const char *text);
@@ -275,6 +284,8 @@ void task_retain(struct core *core, struct task *task);
 /* The same for one that ended before. */
 void task_retain_since(struct core *core, struct task *task, int64_t ended_us);
 void task_unretain(struct core *core, struct task *task);
+/* It is forgotten as soon as nobody waits for it. */
+void task_discard_later(struct core *core, struct task *task);
 /* Its time is over: it is forgotten, unless somebody still waits for it. */
 void task_outlived(struct core *core, struct task *task);
 /* Bytes of its results. */

@@ -184,6 +184,10 @@ drover_status watch_add_lost(struct core *core, struct session *session,
 static void task_release_if_done(struct core *core, struct task *task, bool release)
 {
     release = release || (task->flags & TASK_DISCARD) != 0;
+    if (release && task_is_pinned(task)) {
+        task_discard_later(core, task);
+        return;
+    }
     if (release && unit_is_terminal(&task->unit) && !watch_is_pending(task)) {
         task_forget(core, task);
     }
@@ -260,7 +264,7 @@ void watch_drop_task(struct core *core, struct task *task)
 
 bool watch_is_pending(const struct task *task)
 {
-    if (task->flags & TASK_READY) {
+    if (task->flags & TASK_READY || task_is_pinned(task)) {
         return true;
     }
     if (task_is_array(task) && !drv_list_is_empty(&task->array->watches)) {

@@ -71,7 +71,8 @@ void watch_array(struct core *core, struct array *array);
 /* Nobody is to be told any more: the task is about to be forgotten. */
 void watch_drop_task(struct core *core, struct task *task);
 void watch_drop_unit(struct core *core, struct unit *unit);
-/* Whether somebody has not got the result yet. */
+/* Whether somebody has not got the result yet, or may still ask for it since it waited for it.
+ */
 bool watch_is_pending(const struct task *task);
 
 /* Send what may be sent to a client. */

@@ -236,6 +236,37 @@ static void why_array(const struct core *core, const struct item *item, struct w
     }
 }
 
+static void why_waiting(const struct item *item, struct why *why)
+{
+    const struct edge *edges = NULL;
+    size_t count = deps_edges(item->unit, &edges);
+    const struct edge *first = NULL;
+    uint32_t left = 0;
+    for (size_t i = 0; i < count; i++) {
+        first = first == NULL && !edges[i].is_over ? &edges[i] : first;
+        left += !edges[i].is_over;
+    }
+    if (first == NULL) {
+        say(why, "waiting", "everything that it waited for has ended");
+        return;
+    }
+    char name[DROVER_ID_TEXT_LEN + 1], index[16] = "", more[48] = "";
+    struct item parent = edge_parent(first);
+    bool is_array = task_is_array(parent.task) && parent.index == DROVER_INDEX_NONE;
+    enum drover_state state = is_array ? array_state(parent.task->array)
+                                       : (enum drover_state)parent.unit->state;
+    drover_id_format(&parent.task->id, name);
+    if (parent.index != DROVER_INDEX_NONE) {
+        (void)snprintf(index, sizeof index, ".%" PRIu32, parent.index);
+    }
+    if (left > 1) {
+        (void)snprintf(more, sizeof more, ", and for %" PRIu32 " more of %zu", left - 1, count);
+    }
+    say(why, "waiting", "waits for task %s%s%s, which is %s%s", name, index,
+        first->when == DEPS_SUCCEEDED ? " to succeed" : " to end", drover_state_name(state),
+        more);
+}
+
 void why_item(const struct core *core, const struct item *item, struct why *out_why)
 {
     const struct lease *lease = unit_lease(item->unit);
@@ -245,6 +276,8 @@ void why_item(const struct core *core, const struct item *item, struct why *out_
         why_array(core, item, out_why);
     } else if (lease != NULL && lease->worker != NULL) {
         why_held(core, item, lease, out_why);
+    } else if (item->unit->state == DROVER_STATE_WAITING) {
+        why_waiting(item, out_why);
     } else if (item->unit->state == DROVER_STATE_DELAYED) {
         why_delayed(core, item, out_why);
     } else if (item->unit->state == DROVER_STATE_QUEUED) {

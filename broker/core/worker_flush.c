@@ -5,7 +5,12 @@
 #include "check.h"
 
 /* Estimated bytes in the head. */
-enum { LEASE_HEAD_BYTES = 64, GROUP_HEAD_BYTES = 320, REF_HEAD_BYTES = 48 };
+enum {
+    LEASE_HEAD_BYTES = 64,
+    GROUP_HEAD_BYTES = 320,
+    REF_HEAD_BYTES = 48,
+    PARENT_HEAD_BYTES = 32,
+};
 
 /* --- leases ------------------------------------------------------------------------------ */
 
@@ -19,6 +24,7 @@ struct load {
     enum drover_durability level; /* of all entries */
     const struct spec *spec;      /* of the group being filled */
     uint32_t flags;
+    bool is_broken; /* out of memory */
 };
 
 static uint32_t lease_wire_flags(const struct lease *lease)
@@ -54,7 +60,24 @@ static bool group_takes(const struct load *load, const struct spec *spec, uint32
            open->numbers.timeout_ms == spec->numbers.timeout_ms;
 }
 
-/* False: the message is full. */
+/* What the task has waited for. False: out of memory. */
+static bool entry_parents(struct core *core, struct drv_lease_entry *entry,
+                          const struct edge *edges, size_t count)
+{
+    struct drv_parent *parents = effects_take(core, count, sizeof *parents);
+    for (size_t i = 0; parents != NULL && i < count; i++) {
+        struct item parent = edge_parent(&edges[i]);
+        parents[i] = (struct drv_parent){.id = parent.task->id,
+                                         .index = parent.index,
+                                         .when = edges[i].when,
+                                         .state = parent.unit->state};
+    }
+    entry->parents = parents;
+    entry->parent_count = parents == NULL ? 0 : count;
+    return parents != NULL;
+}
+
+/* False: the message is full, or there is no memory (load->is_broken). */
 static bool load_add(struct core *core, struct load *load, struct lease *lease)
 {
     const struct spec *spec = lease->task->spec;
@@ -62,13 +85,20 @@ static bool load_add(struct core *core, struct load *load, struct lease *lease)
     struct drv_lease_entry entry = {
         .ref = lease_ref(lease), .val = item_payload(&item), .meta = spec_meta(spec)};
     uint32_t flags = lease_wire_flags(lease);
-    enum drover_durability level = save_level_of(core, lease->task);
+    const struct edge *edges = NULL;
+    size_t edge_count = deps_edges(lease->unit, &edges);
+    enum drover_durability level = edge_count == 0 ? save_level_of(core, lease->task)
+                                                   : deps_level(core, &item);
     bool is_new_group = !group_takes(load, spec, flags);
-    size_t head_bytes = LEASE_HEAD_BYTES + entry.meta.len +
+    size_t head_bytes = LEASE_HEAD_BYTES + entry.meta.len + edge_count * PARENT_HEAD_BYTES +
                         (is_new_group ? GROUP_HEAD_BYTES : 0);
     if (load->entry_count == load->capacity ||
         (load->entry_count > 0 && level != load->level) ||
         !drv_meter_fits(&load->meter, head_bytes, &entry.val)) {
+        return false;
+    }
+    if (edge_count > 0 && !entry_parents(core, &entry, edges, edge_count)) {
+        load->is_broken = true;
         return false;
     }
     if (is_new_group) {
@@ -122,9 +152,10 @@ static void send_load(struct core *core, struct worker *worker)
     struct drv_list *link;
     while ((link = drv_list_first(&worker->fresh)) != NULL) {
         struct lease *lease = DRV_LIST_ITEM(link, struct lease, link);
-        if (message != NULL && !load_add(core, &load, lease)) {
+        if (message != NULL && !load_add(core, &load, lease) && !load.is_broken) {
             break;
         }
+        message = load.is_broken ? NULL : message;
         drv_list_remove(link);
         lease->flags |= LEASE_GONE_OUT;
         if (lease->notices & NOTICE_FOLLOW) {

@@ -41,6 +41,7 @@ enum {
     DRV_ERROR_TEXT_MAX = 4096,
     DRV_STDERR_MAX = 8192,
     DRV_LABELS_MAX = 64,
+    DRV_AFTER_MAX = 64,
     DRV_LABEL_VALUE_MAX = 128,
     DRV_TYPES_MAX = 16384,
     DRV_QUEUES_MAX = 1024,
@@ -97,6 +98,7 @@ enum drv_kind {
     DRV_LOGS,
     DRV_EVENTS = 40,
     DRV_TAKEN,
+    DRV_FETCH,
     DRV_LEASE = 64,
     DRV_REPORT,
     DRV_RECALL,
@@ -329,8 +331,9 @@ struct drv_targets { /* CANCEL, RETRY, FORGET, WATCH, UNWATCH */
     const struct drv_target *targets;
     size_t target_count;
     struct drv_str text; /* CANCEL: reason */
-    uint32_t flags;      /* WATCH: 1 without values, 2 release */
+    uint32_t flags;      /* WATCH: 1 without values, 2 release; CANCEL: DRV_CANCEL_* */
 };
+enum { DRV_CANCEL_AWAITED = 1 }; /* what the target awaits is cancelled with it */
 enum { DRV_WATCH_STATES = 1, DRV_WATCH_RELEASE = 2 };
 enum drv_kv_op { DRV_KV_GET = 1, DRV_KV_SET, DRV_KV_DELETE, DRV_KV_INCREMENT, DRV_KV_CAS };
 struct drv_kv {
@@ -422,6 +425,10 @@ struct drv_query {
     struct drv_str cursor;
     uint32_t limit;
 };
+struct drv_fetch { /* of a task that has ended */
+    drover_id id;
+    uint32_t index;
+};
 struct drv_document {
     uint64_t req;
     uint32_t code;
@@ -437,6 +444,7 @@ struct drv_reply {
     const struct drv_note *notes;
     size_t note_count;
     struct drv_val val;
+    struct drv_error error; /* FETCH: why the task did not succeed; kind 0: none */
 };
 struct drv_replies {
     const struct drv_reply *replies;
@@ -455,10 +463,18 @@ struct drv_results {
 };
 
 enum { DRV_LEASE_CONFIRM = 1, DRV_LEASE_SHARED = 2 };
+struct drv_parent { /* what a task has waited for */
+    drover_id id;
+    uint32_t index;
+    uint32_t when;  /* 1 until it succeeded, 2 until it ended, 3 awaited: until it ended */
+    uint32_t state; /* enum drover_state */
+};
 struct drv_lease_entry {
     struct drv_ref ref;
     struct drv_val val;
     struct drv_str meta;
+    const struct drv_parent *parents;
+    size_t parent_count;
 };
 struct drv_lease_group {
     struct drv_str type, queue;
@@ -548,7 +564,7 @@ struct drv_message {
     uint64_t epoch;
     uint64_t seq;               /* filled by link on the way out */
     uint64_t ack;               /* the same */
-    struct drv_request request; /* kinds 16..28; req alone for WATCH, UNWATCH, QUERY */
+    struct drv_request request; /* kinds 16..28; req alone for WATCH, UNWATCH, QUERY, FETCH */
     union {
         struct drv_hello hello;
         struct drv_welcome welcome;
@@ -560,7 +576,7 @@ struct drv_message {
         struct drv_heartbeat heartbeat;
         struct drv_attach attach;
         struct drv_moved moved;
-        struct drv_submit submit;
+        struct drv_submit submit; /* SUBMIT, GRAPH */
         struct drv_array_open array_open;
         struct drv_array_items array_items;
         struct drv_array_seal array_seal;
@@ -570,6 +586,7 @@ struct drv_message {
         struct drv_worker_request worker;
         struct drv_schedule_request schedule;
         struct drv_query query;
+        struct drv_fetch fetch;
         struct drv_document document;
         struct drv_replies reply;
         struct drv_results results;

@@ -30,12 +30,20 @@ struct drv_val {
     bool is_nil;
 };
 
+struct drv_after {
+    drover_id id;
+    uint32_t index;
+    uint32_t when; /* 1 succeeded, 2 ended */
+};
+
 struct drv_target { /* [id, index, ...] */
     drover_id id;
     uint32_t index; /* DROVER_INDEX_NONE: the task itself or the whole array; -1 on the wire */
     uint64_t epoch; /* WATCH only */
     uint32_t level; /* WATCH only: enum drover_durability */
-    drover_id new_id; /* RETRY only */
+    drover_id new_id;              /* RETRY only */
+    const struct drv_after *after; /* RETRY only: what the new task waits for */
+    size_t after_count;
 };
 
 struct drv_ref {     /* one lease */
@@ -53,12 +61,6 @@ struct drv_pair { /* label, tag */
 struct drv_count { /* need, resource */
     struct drv_str name;
     uint64_t count;
-};
-
-struct drv_after {
-    drover_id id;
-    uint32_t index;
-    uint32_t when; /* 1 succeeded, 2 ended */
 };
 
 #endif

@@ -196,6 +196,8 @@ const struct drv_count *drv_get_counts(struct drv_decode *decode, size_t *out_co
 /* Notes of a REPLY (with text) or of an ACK (with seq). */
 const struct drv_note *drv_get_notes(struct drv_decode *decode, bool is_ack, size_t *out_count);
 void drv_get_error(struct drv_decode *decode, struct drv_error *out_error); /* error? */
+/* What a task waits for: [[id, index, when]]. */
+const struct drv_after *drv_get_after(struct drv_decode *decode, size_t *out_count);
 void drv_get_spec(struct drv_decode *decode, struct drv_spec *out_spec);
 bool drv_get_id_optional(struct drv_decode *decode, drover_id *out_id); /* false: nil */
 void drv_get_tail(struct drv_decode *decode, struct drv_tail *out_tail);
@@ -255,6 +257,7 @@ void drv_put_counts(struct drv_encode *encode, const struct drv_count *counts, s
 void drv_put_notes(struct drv_encode *encode, const struct drv_note *notes, size_t count,
                    bool is_ack);
 void drv_put_error(struct drv_encode *encode, const struct drv_error *error);
+void drv_put_after(struct drv_encode *encode, const struct drv_after *after, size_t count);
 void drv_put_spec(struct drv_encode *encode, const struct drv_spec *spec);
 void drv_put_id_optional(struct drv_encode *encode, bool has_id, const drover_id *id);
 void drv_put_tail(struct drv_encode *encode, const struct drv_tail *tail);
@@ -288,6 +291,7 @@ DRV_CODEC_FUNCTIONS(schedule);
 DRV_CODEC_FUNCTIONS(forget); /* also UNWATCH: a list of targets */
 DRV_CODEC_FUNCTIONS(watch);
 DRV_CODEC_FUNCTIONS(query);
+DRV_CODEC_FUNCTIONS(fetch);
 DRV_CODEC_FUNCTIONS(document);
 DRV_CODEC_FUNCTIONS(reply);
 DRV_CODEC_FUNCTIONS(results);

@@ -533,10 +533,10 @@ void drv_get_error(struct drv_decode *decode, struct drv_error *out_error)
 
 /* ---- spec -------------------------------------------------------------------------------- */
 
-static void get_after(struct drv_decode *decode, struct drv_spec *out_spec)
+const struct drv_after *drv_get_after(struct drv_decode *decode, size_t *out_count)
 {
     struct drv_items items;
-    struct drv_after *after = drv_get_items(decode, DRV_LABELS_MAX, sizeof *after, &items);
+    struct drv_after *after = drv_get_items(decode, DRV_AFTER_MAX, sizeof *after, &items);
     for (size_t i = 0; i < items.count; i++) {
         uint32_t outer = drv_get_open(decode);
         drv_get_id(decode, &after[i].id);
@@ -545,8 +545,8 @@ static void get_after(struct drv_decode *decode, struct drv_spec *out_spec)
         drv_get_close(decode, outer);
     }
     drv_get_close(decode, items.outer);
-    out_spec->after = after;
-    out_spec->after_count = items.count;
+    *out_count = items.count;
+    return after;
 }
 
 static void get_limits(struct drv_decode *decode, struct drv_spec *out_spec)
@@ -605,7 +605,7 @@ void drv_get_spec(struct drv_decode *decode, struct drv_spec *out_spec)
     drv_spec_init(out_spec, drv_get_name(decode));
     out_spec->queue = drv_get_name_optional(decode);
     get_spec_numbers(decode, out_spec);
-    get_after(decode, out_spec);
+    out_spec->after = drv_get_after(decode, &out_spec->after_count);
     out_spec->group = drv_get_name_optional(decode);
     out_spec->tags = drv_get_pairs(decode, &out_spec->tag_count);
     out_spec->fairness = drv_get_text_optional(decode, DRV_TEXT_MAX);

@@ -485,17 +485,17 @@ static bool put_nil_if_empty(struct drv_encode *encode, size_t count)
     return count != 0;
 }
 
-static void put_after(struct drv_encode *encode, const struct drv_spec *spec)
+void drv_put_after(struct drv_encode *encode, const struct drv_after *after, size_t count)
 {
-    if (!put_nil_if_empty(encode, spec->after_count)) {
+    if (!put_nil_if_empty(encode, count)) {
         return;
     }
-    drv_put_items(encode, spec->after_count, DRV_LABELS_MAX);
-    for (size_t i = 0; is_ok(encode) && i < spec->after_count; i++) {
+    drv_put_items(encode, count, DRV_AFTER_MAX);
+    for (size_t i = 0; is_ok(encode) && i < count; i++) {
         drv_put_array(encode, 3);
-        drv_put_id(encode, &spec->after[i].id);
-        drv_put_index(encode, spec->after[i].index);
-        drv_put_enum(encode, spec->after[i].when, 1, 2);
+        drv_put_id(encode, &after[i].id);
+        drv_put_index(encode, after[i].index);
+        drv_put_enum(encode, after[i].when, 1, 2);
     }
 }
 
@@ -548,7 +548,7 @@ void drv_put_spec(struct drv_encode *encode, const struct drv_spec *spec)
     drv_put_name(encode, spec->type);
     drv_put_name_optional(encode, spec->queue);
     put_spec_numbers(encode, spec);
-    put_after(encode, spec);
+    drv_put_after(encode, spec->after, spec->after_count);
     drv_put_name_optional(encode, spec->group);
     if (put_nil_if_empty(encode, spec->tag_count)) {
         drv_put_pairs(encode, spec->tags, spec->tag_count);

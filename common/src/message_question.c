@@ -104,6 +104,7 @@ void drv_decode_reply(struct drv_decode *decode, struct drv_message *out_message
         reply->retry_after_ms = drv_get_u64(decode);
         reply->notes = drv_get_notes(decode, false, &reply->note_count);
         reply->val = drv_get_val(decode);
+        drv_get_error(decode, &reply->error);
         drv_get_close(decode, outer);
     }
     drv_get_close(decode, items.outer);
@@ -113,7 +114,8 @@ void drv_decode_reply(struct drv_decode *decode, struct drv_message *out_message
 
 static void put_reply(struct drv_encode *encode, const struct drv_reply *reply)
 {
-    drv_put_array(encode, 7);
+    bool has_error = reply->error.kind != DROVER_ERROR_NONE;
+    drv_put_array(encode, has_error ? 8 : 7);
     drv_put_uint(encode, reply->req);
     drv_put_uint(encode, reply->code);
     drv_put_int(encode, reply->number);
@@ -125,6 +127,9 @@ static void put_reply(struct drv_encode *encode, const struct drv_reply *reply)
         drv_put_notes(encode, reply->notes, reply->note_count, false);
     }
     drv_put_val(encode, &reply->val);
+    if (has_error) {
+        drv_put_error(encode, &reply->error);
+    }
 }
 
 void drv_encode_reply(struct drv_encode *encode, const struct drv_message *message)
@@ -134,6 +139,20 @@ void drv_encode_reply(struct drv_encode *encode, const struct drv_message *messa
     for (size_t i = 0; encode->status == DROVER_OK && i < replies->reply_count; i++) {
         put_reply(encode, &replies->replies[i]);
     }
+}
+
+/* ---- FETCH ------------------------------------------------------------------------------- */
+
+void drv_decode_fetch(struct drv_decode *decode, struct drv_message *out_message)
+{
+    drv_get_id(decode, &out_message->fetch.id);
+    out_message->fetch.index = drv_get_index(decode);
+}
+
+void drv_encode_fetch(struct drv_encode *encode, const struct drv_message *message)
+{
+    drv_put_id(encode, &message->fetch.id);
+    drv_put_index(encode, message->fetch.index);
 }
 
 /* ---- RESULTS ----------------------------------------------------------------------------- */

@@ -140,6 +140,7 @@ static void get_targets(struct drv_decode *decode, bool with_new_id,
         targets[i].index = drv_get_index(decode);
         if (with_new_id) {
             drv_get_id(decode, &targets[i].new_id);
+            targets[i].after = drv_get_after(decode, &targets[i].after_count);
         }
         drv_get_close(decode, outer);
     }
@@ -152,11 +153,16 @@ static void put_targets(struct drv_encode *encode, const struct drv_targets *tar
 {
     drv_put_batch(encode, targets->target_count);
     for (size_t i = 0; encode->status == DROVER_OK && i < targets->target_count; i++) {
-        drv_put_array(encode, with_new_id ? 3 : 2);
-        drv_put_id(encode, &targets->targets[i].id);
-        drv_put_index(encode, targets->targets[i].index);
+        const struct drv_target *target = &targets->targets[i];
+        bool with_after = with_new_id && target->after_count > 0;
+        drv_put_array(encode, with_after ? 4 : with_new_id ? 3 : 2);
+        drv_put_id(encode, &target->id);
+        drv_put_index(encode, target->index);
         if (with_new_id) {
-            drv_put_id(encode, &targets->targets[i].new_id);
+            drv_put_id(encode, &target->new_id);
+        }
+        if (with_after) {
+            drv_put_after(encode, target->after, target->after_count);
         }
     }
 }
@@ -165,12 +171,14 @@ void drv_decode_cancel(struct drv_decode *decode, struct drv_message *out_messag
 {
     get_targets(decode, false, &out_message->targets);
     out_message->targets.text = drv_get_text(decode, DRV_TEXT_MAX);
+    out_message->targets.flags = drv_get_u32(decode);
 }
 
 void drv_encode_cancel(struct drv_encode *encode, const struct drv_message *message)
 {
     put_targets(encode, &message->targets, false);
     drv_put_text(encode, message->targets.text, DRV_TEXT_MAX);
+    drv_put_uint(encode, message->targets.flags);
 }
 
 void drv_decode_retry(struct drv_decode *decode, struct drv_message *out_message)

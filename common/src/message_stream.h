@@ -39,6 +39,8 @@ enum drv_event { /* what happened: bits of a subscription's mask, names in drv_e
                  DRV_EVENT_TASK_REQUEUED,
                  DRV_EVENT_TASK_CANCELLING,
                  DRV_EVENT_TASK_ENDED,
+                 DRV_EVENT_TASK_WAITING,
+                 DRV_EVENT_TASK_RELEASED,
                  DRV_EVENT_WORKER_CONNECTED = 16,
                  DRV_EVENT_WORKER_AWAY,
                  DRV_EVENT_WORKER_BACK,

@@ -6,6 +6,25 @@
 
 /* ---- LEASE ------------------------------------------------------------------------------- */
 
+static void get_parents(struct drv_decode *decode, struct drv_lease_entry *entry)
+{
+    struct drv_items items;
+    struct drv_parent *parents = drv_get_items(decode, DRV_AFTER_MAX + DRV_BATCH_MAX,
+                                               sizeof *parents, &items);
+    for (size_t i = 0; !decode->cursor.failed && i < items.count; i++) {
+        uint32_t outer = drv_get_open(decode);
+        drv_get_id(decode, &parents[i].id);
+        parents[i].index = drv_get_index(decode);
+        parents[i].when = drv_get_enum(decode, 1, 3, "a parent's when is 1 to 3");
+        parents[i].state = drv_get_enum(decode, DROVER_STATE_SUCCEEDED, DROVER_STATE_LOST,
+                                        "a parent has not ended");
+        drv_get_close(decode, outer);
+    }
+    drv_get_close(decode, items.outer);
+    entry->parents = parents;
+    entry->parent_count = items.count;
+}
+
 static void get_lease_entries(struct drv_decode *decode, struct drv_lease_group *group)
 {
     struct drv_items items;
@@ -15,6 +34,11 @@ static void get_lease_entries(struct drv_decode *decode, struct drv_lease_group 
         drv_get_ref(decode, &entries[i].ref);
         entries[i].val = drv_get_val(decode);
         entries[i].meta = drv_get_binary_optional(decode, DRV_META_MAX);
+        entries[i].parents = NULL;
+        entries[i].parent_count = 0;
+        if (decode->left > 0) {
+            get_parents(decode, &entries[i]);
+        }
         drv_get_close(decode, outer);
     }
     drv_get_close(decode, items.outer);
@@ -46,6 +70,19 @@ void drv_decode_lease(struct drv_decode *decode, struct drv_message *out_message
     out_message->lease.group_count = items.count;
 }
 
+static void put_parents(struct drv_encode *encode, const struct drv_lease_entry *entry)
+{
+    drv_put_items(encode, entry->parent_count, DRV_AFTER_MAX + DRV_BATCH_MAX);
+    for (size_t i = 0; encode->status == DROVER_OK && i < entry->parent_count; i++) {
+        const struct drv_parent *parent = &entry->parents[i];
+        drv_put_array(encode, 4);
+        drv_put_id(encode, &parent->id);
+        drv_put_index(encode, parent->index);
+        drv_put_enum(encode, parent->when, 1, 3);
+        drv_put_enum(encode, parent->state, DROVER_STATE_SUCCEEDED, DROVER_STATE_LOST);
+    }
+}
+
 static void put_lease_group(struct drv_encode *encode, const struct drv_lease_group *group)
 {
     if (group->entry_count == 0) {
@@ -60,10 +97,14 @@ static void put_lease_group(struct drv_encode *encode, const struct drv_lease_gr
     drv_put_uint(encode, group->flags);
     drv_put_batch(encode, group->entry_count);
     for (size_t i = 0; encode->status == DROVER_OK && i < group->entry_count; i++) {
-        drv_put_array(encode, 6);
-        drv_put_ref(encode, &group->entries[i].ref);
-        drv_put_val(encode, &group->entries[i].val);
-        drv_put_binary_optional(encode, group->entries[i].meta, DRV_META_MAX);
+        const struct drv_lease_entry *entry = &group->entries[i];
+        drv_put_array(encode, entry->parent_count > 0 ? 7 : 6);
+        drv_put_ref(encode, &entry->ref);
+        drv_put_val(encode, &entry->val);
+        drv_put_binary_optional(encode, entry->meta, DRV_META_MAX);
+        if (entry->parent_count > 0) {
+            put_parents(encode, entry);
+        }
     }
 }
 

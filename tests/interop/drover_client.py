@@ -20,8 +20,8 @@ import zmq
 from drover_stream import END, Subscription
 from drover_wire import (
     ACK, ARRAY_ITEMS, ARRAY_OPEN, ARRAY_SEAL, CANCEL, CLIENT_ROLE, CODES, DOCUMENT, ERROR,
-    ERROR_KINDS, EVENTS, FORGET, GOODBYE, HEARTBEAT, HELLO, KV, LOGS, QUERY, QUEUE, REPLY, RESULTS,
-    RETRY, STATES, SUBMIT, SUBSCRIBE, TAKEN, WATCH, WELCOME, WORKER, Backoff, Builder, Connection, Value, WireError, at,
+    ERROR_KINDS, EVENTS, FETCH, FORGET, GOODBYE, GRAPH, HEARTBEAT, HELLO, KV, LOGS, QUERY, QUEUE,
+    REPLY, RESULTS, RETRY, STATES, SUBMIT, SUBSCRIBE, TAKEN, WATCH, WELCOME, WORKER, Backoff, Builder, Connection, Value, WireError, at,
     id_text, new_id, pack, python_of, unpack)
 
 WATCH_FLAG, RELEASE_FLAG, STRICT_FLAG = 1, 2, 4
@@ -75,7 +75,7 @@ class Reply:
     """One entry of a REPLY, or a DOCUMENT."""
 
     def __init__(self, code, number=0, text=None, notes=(), value=None, document=None,
-                 cursor=None):
+                 cursor=None, error=None):
         self.code = code
         self.number = number
         self.text = text
@@ -83,6 +83,7 @@ class Reply:
         self.value = value
         self.document = document
         self.cursor = cursor
+        self.error = error
 
 
 class Request:
@@ -192,6 +193,30 @@ class Client:
                 raise RequestError(18, f"refused: {reply.notes}", reply)
             self._note_watched(part, reply.number)
         return ids
+
+    def submit_graph(self, nodes):
+        """Submits tasks that wait for each other, all or none: (name, type, value, parents), each
+        behind its parents, which are names of others, or (name or id, when); their ids by name."""
+        ids = {name: new_id() for name, *_ in nodes}
+
+        def group(builder, name, task_type, value, parents):
+            pairs = [(parent, 1) if isinstance(parent, str) else parent for parent in parents]
+            after = [(ids.get(parent, parent), -1, when) for parent, when in pairs]
+            value = None if value is None else Value.of(value)
+            return [spec(task_type, after=after), [[ids[name], builder.val(value)]]]
+
+        reply = self._answer(self._request(
+            GRAPH, lambda builder: [[group(builder, *node) for node in nodes]]))
+        if reply.notes:
+            raise RequestError(18, f"refused: {reply.notes}", reply)
+        self._note_watched(ids.values(), reply.number)
+        return ids
+
+    def fetch(self, task, index=-1):
+        """(state, value, error) of a task that has ended, whoever it belongs to."""
+        reply = self._answer(self._question(FETCH, lambda builder: [task, index]))
+        value = None if reply.value is None else python_of(reply.value)
+        return STATES[reply.number], value, reply.error
 
     def result(self, task, index=-1, timeout=None):
         """The value of a task that succeeded; TaskError when it did not."""
@@ -482,7 +507,7 @@ class Client:
         for entry in message.field(4, []):
             value = message.value(at(entry, 6))
             self._finish(entry[0], Reply(at(entry, 1, 0), at(entry, 2, 0), at(entry, 3),
-                                         at(entry, 5), value))
+                                         at(entry, 5), value, error=at(entry, 7)))
 
     def _on_document(self, message):
         document = unpack(message.blob) if message.blob else None
@@ -522,12 +547,16 @@ def target_of(target):
 
 def spec(task_type, queue=None, priority=0, delay_ms=0, expire_ms=0, timeout_ms=0, retries=0,
          backoff_ms=1000, backoff_max_ms=60000, loss_budget=3, durability=0, keep_ms=-1,
-         flags=WATCH_FLAG, meta=None):
-    """A spec in the order of the document; what comes after `flags` is left to its default."""
+         flags=WATCH_FLAG, meta=None, after=()):
+    """A spec in the order of the document; what comes after `flags` is left to its default.
+    after: (id, index, when) of each parent."""
     fields = [task_type, queue, priority, delay_ms, expire_ms, timeout_ms, retries, backoff_ms,
               backoff_max_ms, loss_budget, durability, keep_ms, flags]
+    if after:
+        fields += [None, 0, [list(parent) for parent in after]]
     if meta is not None:
-        fields += [None, 0, None, None, None, None, None, None, None, meta]
+        fields += [None] * (22 - len(fields)) + [meta]
+        fields[14] = 0
     return fields
 
 

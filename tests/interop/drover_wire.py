@@ -21,9 +21,9 @@ import zmq
 
 HELLO, WELCOME, GOODBYE, ERROR, CREDIT, CHUNK, ACK, HEARTBEAT, ATTACH, MOVED = range(1, 11)
 SUBMIT, ARRAY_OPEN, ARRAY_ITEMS, ARRAY_SEAL, CANCEL = range(16, 21)
-RETRY, KV, QUEUE, WORKER, FORGET = range(21, 26)
+RETRY, KV, QUEUE, WORKER, FORGET, GRAPH = range(21, 27)
 WATCH, UNWATCH, QUERY, DOCUMENT, REPLY, RESULTS = range(32, 38)
-SUBSCRIBE, LOGS, EVENTS, TAKEN = range(38, 42)
+SUBSCRIBE, LOGS, EVENTS, TAKEN, FETCH = range(38, 43)
 LEASE, REPORT, RECALL, ABORT, GO, LOG, AWAIT, SHARED, DRAIN, FOLLOW = range(64, 74)
 
 CLIENT_ROLE, WORKER_ROLE = 1, 2
@@ -42,7 +42,7 @@ STATES = {1: "waiting", 2: "delayed", 3: "queued", 4: "running", 5: "succeeded",
           7: "cancelled", 8: "expired", 9: "lost_at_restart"}
 
 GOES_ON = {6, 11, 25}  # an ERROR with one of these codes is about one message alone
-CHARGED = {LEASE, REPORT, SUBMIT, ARRAY_ITEMS, RESULTS, LOG, CHUNK}
+CHARGED = {LEASE, REPORT, SUBMIT, GRAPH, ARRAY_ITEMS, RESULTS, LOG, CHUNK}
 AT_ONCE = {ACK, HEARTBEAT}  # never wait behind what waits for the window
 
 Limits = collections.namedtuple(

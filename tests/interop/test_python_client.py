@@ -5,7 +5,7 @@ import unittest
 from drover_client import (
     COMPARE_AND_SET, DELETE, INCREMENT, ONE_WORKER, QUEUES, STATUS, TASK, TASKS, WHY, WORKERS,
     Client, OutcomeUnknown, RequestError, TaskError, Value)
-from drover_wire import id_text
+from drover_wire import id_text, new_id
 from fleet import SCALE, Fleet, until
 
 TIMEOUT = 20 * SCALE
@@ -234,6 +234,37 @@ class Operation(WithBrokerAndWorker):
         tasks = self.client.query(TASKS, name="bulk", limit=10)["tasks"]
         self.assertEqual([task["state"] for task in tasks], ["succeeded"])
 
+    def test_a_task_waits_for_others(self):
+        self.client.queue(1, "slow")
+        first = self.client.submit("square", 3, queue="slow")
+        second = self.client.submit("square", 4, after=[(first, -1, 1)])
+        why = self.client.query(WHY, second)
+        self.assertEqual((why["state"], why["reason"]), ("waiting", "waiting"))
+        self.assertIn(id_text(first), why["text"])
+        self.assertEqual(self.client.query(TASK, second)["parents"][0]["id"], id_text(first))
+        self.client.queue(2, "slow")
+        self.assertEqual(self.client.result(second), 16)
+        self.assertEqual(self.client.fetch(first), ("succeeded", 9, None))
+
+    def test_a_parent_that_fails_fails_what_waits_for_it(self):
+        ids = self.client.submit_graph([
+            ("bad", "square", "no number", []), ("after", "square", 2, ["bad"]),
+            ("always", "square", 3, [("bad", 2)]), ("last", "square", 4, ["after"])])
+        self.assertEqual(self.client.result(ids["always"]), 9)
+        with self.assertRaises(TaskError) as caught:
+            self.client.result(ids["last"])
+        self.assertEqual(caught.exception.kind, "dependency")
+        self.assertIn(id_text(ids["after"]), caught.exception.text)
+        state, value, error = self.client.fetch(ids["bad"])
+        self.assertEqual((state, value, error[0]), ("failed", None, 1))
+
+    def test_a_graph_is_taken_whole_or_not_at_all(self):
+        before = self.client.query(STATUS)["tasks"]["submitted"]
+        with self.assertRaises(RequestError):
+            self.client.submit_graph([("good", "square", 1, []),
+                                      ("bad", "square", 1, ["good", (new_id(), 2)])])
+        self.assertEqual(self.client.query(STATUS)["tasks"]["submitted"], before)
+
     def test_a_queue_is_paused_and_resumed(self):
         self.client.queue(1, "slow")
         task = self.client.submit("square", 5, queue="slow")
@@ -256,7 +287,7 @@ class Operation(WithBrokerAndWorker):
         self.assertEqual(self.client.result(task), 36)
 
     def test_what_is_not_served_is_answered(self):
-        for kind in (26, 27, 28):
+        for kind in (28,):
             with self.assertRaises(RequestError) as caught:
                 self.client._answer(self.client._request(kind, lambda builder: []))
             self.assertEqual(caught.exception.code, "unsupported")

@@ -13,7 +13,8 @@ const unsigned random_kinds[] = {
     DRV_WORKER,      DRV_FORGET,     DRV_WATCH,   DRV_UNWATCH, DRV_QUERY,    DRV_DOCUMENT,
     DRV_REPLY,       DRV_RESULTS,    DRV_LEASE,   DRV_REPORT,  DRV_RECALL,   DRV_ABORT,
     DRV_GO,          DRV_LOG,        DRV_AWAIT,   DRV_SHARED,  DRV_DRAIN,    DRV_SUBSCRIBE,
-    DRV_LOGS,        DRV_EVENTS,     DRV_TAKEN,   DRV_FOLLOW,  DRV_SCHEDULE, 0};
+    DRV_LOGS,        DRV_EVENTS,     DRV_TAKEN,   DRV_FOLLOW,  DRV_SCHEDULE, DRV_GRAPH,
+    DRV_FETCH,       0};
 
 size_t random_kind_count(void)
 {
@@ -308,8 +309,14 @@ static void fill_reply(source *s, struct drv_message *m)
                                         .retry_after_ms = random_number(s, 64),
                                         .val = random_val(s)};
         replies[i].notes = random_notes(s, false, &replies[i].note_count);
+        replies[i].error = random_error(s);
     }
     m->reply.replies = replies;
+}
+
+static void fill_fetch(source *s, struct drv_message *m)
+{
+    m->fetch = (struct drv_fetch){random_id(s), random_index(s)};
 }
 
 static void fill_results(source *s, struct drv_message *m)
@@ -413,6 +420,20 @@ static void fill_taken(source *s, struct drv_message *m)
 
 /* ---- work -------------------------------------------------------------------------------- */
 
+static const struct drv_parent *random_parents(source *s, size_t *out_count)
+{
+    *out_count = random_chance(s, 20) ? random_count(s, 20) : 0;
+    struct drv_parent *parents = random_items(s, *out_count, sizeof *parents);
+    for (size_t i = 0; i < *out_count; i++) {
+        parents[i] = (struct drv_parent){
+            .id = random_id(s),
+            .index = random_index(s),
+            .when = random_between(s, 1, 3),
+            .state = random_between(s, DROVER_STATE_SUCCEEDED, DROVER_STATE_LOST)};
+    }
+    return parents;
+}
+
 static void fill_lease(source *s, struct drv_message *m)
 {
     size_t group_count = random_count(s, 4);
@@ -421,8 +442,11 @@ static void fill_lease(source *s, struct drv_message *m)
         size_t entry_count = 1 + random_count(s, 200);
         struct drv_lease_entry *entries = random_items(s, entry_count, sizeof *entries);
         for (size_t k = 0; k < entry_count; k++) {
-            entries[k] = (struct drv_lease_entry){random_ref(s), random_val(s),
-                                                  random_optional(s, random_bytes(s, 30))};
+            entries[k] = (struct drv_lease_entry){
+                .ref = random_ref(s),
+                .val = random_val(s),
+                .meta = random_optional(s, random_bytes(s, 30))};
+            entries[k].parents = random_parents(s, &entries[k].parent_count);
         }
         groups[i] = (struct drv_lease_group){.type = random_name(s),
                                              .queue = random_name(s),
@@ -572,6 +596,8 @@ static void (*const fillers[DRV_KIND_MAX + 1])(source *s, struct drv_message *m)
     [DRV_UNWATCH] = fill_targets,
     [DRV_QUERY] = fill_query,
     [DRV_DOCUMENT] = fill_document,
+    [DRV_GRAPH] = fill_submit,
+    [DRV_FETCH] = fill_fetch,
     [DRV_REPLY] = fill_reply,
     [DRV_RESULTS] = fill_results,
     [DRV_LEASE] = fill_lease,
@@ -598,7 +624,8 @@ void random_message(const struct random_source *s, unsigned kind,
                                         .epoch = random_number(s, 64),
                                         .seq = random_number(s, 64),
                                         .ack = random_number(s, 64)};
-    if ((kind >= DRV_SUBMIT && kind <= DRV_QUERY) || kind == DRV_SUBSCRIBE) {
+    if ((kind >= DRV_SUBMIT && kind <= DRV_QUERY) || kind == DRV_SUBSCRIBE ||
+        kind == DRV_FETCH) {
         out_message->request.req = random_number(s, 63) + 1;
     }
     if (kind >= DRV_SUBMIT && kind <= DRV_ALERT) {

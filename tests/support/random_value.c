@@ -204,16 +204,6 @@ struct drv_error random_error(source *s)
         .stderr_tail = random_bytes(s, 100)};
 }
 
-const struct drv_after *random_after(source *s, size_t *out_count)
-{
-    *out_count = random_count(s, DRV_LABELS_MAX);
-    struct drv_after *list = random_items(s, *out_count, sizeof *list);
-    for (size_t i = 0; i < *out_count; i++) {
-        list[i] = (struct drv_after){random_id(s), random_index(s), random_between(s, 1, 2)};
-    }
-    return list;
-}
-
 struct drv_spec random_spec(source *s)
 {
     struct drv_spec out;
@@ -251,6 +241,16 @@ struct drv_spec random_spec(source *s)
     return out;
 }
 
+const struct drv_after *random_after(source *s, size_t *out_count)
+{
+    *out_count = random_count(s, DRV_LABELS_MAX);
+    struct drv_after *list = random_items(s, *out_count, sizeof *list);
+    for (size_t i = 0; i < *out_count; i++) {
+        list[i] = (struct drv_after){random_id(s), random_index(s), random_between(s, 1, 2)};
+    }
+    return list;
+}
+
 struct drv_targets random_targets(source *s)
 {
     struct drv_targets out = {.text = random_text(s, DRV_TEXT_MAX),
@@ -263,6 +263,9 @@ struct drv_targets random_targets(source *s)
                                       .epoch = random_number(s, 64),
                                       .level = random_between(s, 0, 3),
                                       .new_id = random_id(s)};
+        if (random_chance(s, 5)) {
+            list[i].after = random_after(s, &list[i].after_count);
+        }
     }
     out.targets = list;
     return out;

@@ -137,6 +137,7 @@ static inline void expect_restorable(struct bench *bench)
     assert_int_equal(before.failed, after.failed);
     assert_int_equal(before.cancelled, after.cancelled);
     assert_int_equal(before.expired, after.expired);
+    assert_int_equal(before.waiting, after.waiting);
     assert_int_equal(before.delayed, after.delayed);
     assert_int_equal(before.queued, after.queued);
     assert_int_equal(before.running, after.running);

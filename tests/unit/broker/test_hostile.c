@@ -165,7 +165,7 @@ static void test_reserved_request_is_answered(void **state)
 {
     struct bench *bench = *state;
     client(bench, 1);
-    struct drv_message message = {.kind = DRV_GRAPH,
+    struct drv_message message = {.kind = DRV_ALERT,
                                   .epoch = bench->boxes[1].epoch,
                                   .seq = ++bench->boxes[1].seq,
                                   .request = {.req = ++bench->boxes[1].req}};

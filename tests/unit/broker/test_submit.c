@@ -176,14 +176,9 @@ static void test_options_not_served_are_refused(void **state)
 {
     struct bench *bench = *state;
     client(bench, 1);
-    struct drv_after after = {.id = id_of(1), .index = DROVER_INDEX_NONE, .when = 1};
     struct drv_count need = {text("gpu"), 1};
     struct drv_spec spec = spec_of("work");
     spec.key = text("unique");
-    expect_refused(bench, &spec, DROVER_UNSUPPORTED);
-    spec = spec_of("work");
-    spec.after = &after;
-    spec.after_count = 1;
     expect_refused(bench, &spec, DROVER_UNSUPPORTED);
     spec = spec_of("work");
     spec.group = text("group");
@@ -198,7 +193,7 @@ static void test_options_not_served_are_refused(void **state)
     spec = spec_of("work");
     spec.limit_cpu_ms = 1;
     expect_refused(bench, &spec, DROVER_UNSUPPORTED);
-    assert_int_equal(counters(bench).refused, 6);
+    assert_int_equal(counters(bench).refused, 5);
 }
 
 /* A full queue: busy from there on, in the order of the message. */

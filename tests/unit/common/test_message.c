@@ -505,7 +505,7 @@ static void test_message_frames_beyond_their_limits_are_refused(void **state)
 static void test_kind_names_and_charges(void **state)
 {
     static const unsigned charged[] = {DRV_CHUNK, DRV_SUBMIT, DRV_ARRAY_ITEMS, DRV_RESULTS,
-                                       DRV_LEASE, DRV_REPORT, DRV_LOG};
+                                       DRV_LEASE, DRV_REPORT, DRV_LOG,         DRV_GRAPH};
     assert_string_equal(drv_kind_name(DRV_HELLO), "HELLO");
     assert_string_equal(drv_kind_name(DRV_ARRAY_ITEMS), "ARRAY_ITEMS");
     assert_string_equal(drv_kind_name(DRV_DRAIN), "DRAIN");
