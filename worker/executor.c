@@ -213,7 +213,7 @@ static bool run_next(struct executor *executor)
     if (link != NULL) {
         struct executor_ahead *ahead = DRV_LIST_ITEM(link, struct executor_ahead, link);
         take(executor, &ahead->entry);
-        executor_entry_fini(&ahead->entry);
+        executor_entry_fini(executor, &ahead->entry);
         free(ahead->record);
         free(ahead);
         consider_call(executor);
@@ -231,7 +231,7 @@ static bool run_next(struct executor *executor)
     drv_buffer_init(&executor->record);
     executor_parse_task(executor, drv_buffer_view(&record), &entry);
     take(executor, &entry);
-    executor_entry_fini(&entry);
+    executor_entry_fini(executor, &entry);
     drv_buffer_fini(&executor->record);
     executor->record = record;
     consider_call(executor);

@@ -20,8 +20,8 @@ struct executor_entry { /* an attempt that was read and not claimed yet */
     struct record_task task;
     struct drv_view meta;           /* in record */
     struct drv_view content_type;   /* in record */
-    struct drv_view payload;        /* in record, or in file */
-    struct drv_data *file;          /* owned; NULL: the payload came in the record */
+    struct drv_view payload;        /* in record, in a file of the lane, or in file */
+    struct drv_data *file;          /* owned; the payload if it came in a file of its own */
     struct executor_shared *shared; /* owned reference; NULL: none */
 };
 
@@ -59,7 +59,7 @@ bool executor_read_record(struct executor *executor, bool *out_is_task);
 /* The attempt in a record of kind TASK; it borrows from the record. */
 void executor_parse_task(struct executor *executor, struct drv_view record,
                          struct executor_entry *out_entry);
-void executor_entry_fini(struct executor_entry *entry);
+void executor_entry_fini(struct executor *executor, struct executor_entry *entry);
 
 /* The payload as a value that lives no longer than the entry. */
 DROVER_MUST_USE drover_status executor_payload_of(const struct executor_entry *entry,

@@ -24,9 +24,12 @@ static void shared_release(struct executor_shared *shared)
     }
 }
 
-void executor_entry_fini(struct executor_entry *entry)
+void executor_entry_fini(struct executor *executor, struct executor_entry *entry)
 {
     drv_data_unref(&entry->file);
+    if (entry->task.payload.form == RECORD_KEPT) {
+        lane_release(&executor->lane, entry->task.payload.file);
+    }
     shared_release(entry->shared);
 }
 
@@ -55,15 +58,19 @@ drover_status executor_payload_of(const struct executor_entry *entry,
 {
     char text[DROVER_CONTENT_TYPE_MAX + 1];
     struct drv_view bytes = entry->payload;
-    if (entry->task.payload.form != RECORD_INLINE) {
+    uint16_t form = entry->task.payload.form;
+    if (form == RECORD_NIL || form == RECORD_FILE) {
         return value_of(entry->file, entry->content_type, out_payload);
     }
     const char *type = type_text(entry->content_type, text);
+    if (form == RECORD_KEPT) {
+        return drv_value_lend(bytes.bytes, bytes.len, type, out_payload);
+    }
     return type == NULL ? drover_value_from_msgpack(bytes.bytes, bytes.len, out_payload)
                         : drover_value_new_raw(bytes.bytes, bytes.len, type, out_payload);
 }
 
-/* A payload in the record stays there. */
+/* A payload in the record stays there, and so does one in a file that the agent keeps. */
 static bool take_payload(struct executor *executor, struct executor_entry *entry,
                          struct drv_view *rest)
 {
@@ -74,12 +81,16 @@ static bool take_payload(struct executor *executor, struct executor_entry *entry
                lane_take_bytes(rest, slot->content_type_len, &entry->content_type) &&
                lane_take_bytes(rest, (size_t)slot->len, &entry->payload);
     }
+    executor->has_spare = executor->has_spare || slot->form != RECORD_NIL;
+    if (slot->form == RECORD_KEPT) {
+        return lane_borrow_value(&executor->lane, slot, rest, &entry->payload,
+                                 &entry->content_type) == DROVER_OK;
+    }
     if (lane_take_value(&executor->lane, slot, true, rest, &entry->file,
                         &entry->content_type) != DROVER_OK) {
         return false;
     }
     entry->payload = drv_data_view(entry->file);
-    executor->has_spare = executor->has_spare || entry->file != NULL;
     return true;
 }
 

@@ -1,6 +1,7 @@
 #include "lane.h"
 
 #include "check.h"
+#include "lane_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +10,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,8 +17,6 @@ enum {
     PRINTED_LOOKS = 200, /* at a pipe that the agent is reading */
     PRINTED_PAUSE_NS = 50 * 1000,
 };
-
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 static size_t shared_size(void)
 {
@@ -75,6 +73,7 @@ drover_status lane_open(struct lane *lane, int call_fd, struct lane_ends *out_en
     *lane = (struct lane){.wake_fd = -1, .call_fd = call_fd, .values_fd = -1};
     *out_ends = (struct lane_ends){
         .memory_fd = -1, .wake_fd = -1, .call_fd = call_fd, .values_fd = -1};
+    lane_files_init(lane, true);
     drover_status status = open_parts(lane, out_ends);
     if (status) {
         lane_ends_close(out_ends);
@@ -93,6 +92,7 @@ drover_status lane_join(struct lane *lane, const struct lane_ends *ends)
     int memory_fd = ends->memory_fd;
     *lane = (struct lane){
         .wake_fd = ends->wake_fd, .call_fd = ends->call_fd, .values_fd = ends->values_fd};
+    lane_files_init(lane, false);
     drover_status status = map_shared(lane, memory_fd);
     close_fd(&memory_fd);
     if (status) {
@@ -110,6 +110,7 @@ void lane_close(struct lane *lane)
         (void)munmap(lane->shared, shared_size());
         lane->shared = NULL;
     }
+    lane_files_fini(lane);
     close_fd(&lane->wake_fd);
     close_fd(&lane->values_fd);
 }
@@ -197,7 +198,7 @@ uint64_t lane_printed(const struct lane *lane, size_t pipe, int fd)
 /* ---- sending ------------------------------------------------------------------------------
  */
 
-static uint32_t form_of(const struct lane_value *value)
+static uint16_t form_of(const struct lane_value *value)
 {
     if (value == NULL || value->is_nil) {
         return RECORD_NIL;
@@ -220,66 +221,6 @@ size_t lane_record_len(const struct lane_record *record)
     return len;
 }
 
-static drover_status write_all(int fd, struct drv_view bytes)
-{
-    while (bytes.len > 0) {
-        ssize_t done = write(fd, bytes.bytes, bytes.len);
-        if (done < 0 && errno == EINTR) {
-            continue;
-        }
-        if (done <= 0) {
-            return errno == ENOSPC || errno == ENOMEM ? DROVER_NOMEM : DROVER_IO;
-        }
-        bytes = drv_view_of(bytes.bytes + done, bytes.len - (size_t)done);
-    }
-    return DROVER_OK;
-}
-
-static drover_status send_fd(int socket, int fd)
-{
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {.bytes = {0}};
-    char byte = 'f';
-    struct iovec part = {.iov_base = &byte, .iov_len = 1};
-    struct msghdr message = {.msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof(control.bytes)};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-    while (sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
-        if (errno == EAGAIN || errno == ETOOMANYREFS || errno == ENOBUFS) {
-            return DROVER_BUSY;
-        }
-        if (errno != EINTR) {
-            return DROVER_IO;
-        }
-    }
-    return DROVER_OK;
-}
-
-static drover_status send_file(struct lane *lane, struct drv_view bytes)
-{
-    int fd = memfd_create("drover-value", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0) {
-        return DROVER_IO;
-    }
-    drover_status status = write_all(fd, bytes);
-    if (!status && fcntl(fd, F_ADD_SEALS, SEALS) != 0) {
-        status = DROVER_IO;
-    }
-    if (!status) {
-        status = send_fd(lane->values_fd, fd);
-    }
-    (void)close(fd);
-    return status;
-}
-
 static void fill_slot(const struct lane_record *record)
 {
     if (record->slot == NULL) {
@@ -292,6 +233,19 @@ static void fill_slot(const struct lane_record *record)
     }
 }
 
+/* Puts a value that is too large for the ring where the record says. */
+static drover_status send_value(struct lane *lane, const struct lane_record *record)
+{
+    uint32_t number = 0;
+    drover_status status = lane_file_write(lane, record->value->bytes, &number);
+    if (status == DROVER_UNKNOWN) {
+        return lane_file_send(lane, record->value->bytes);
+    }
+    record->slot->form = RECORD_KEPT;
+    record->slot->file = (uint16_t)number;
+    return status;
+}
+
 drover_status lane_send(struct lane *lane, const struct lane_record *record)
 {
     struct drv_view parts[LANE_PARTS_MAX + 3];
@@ -300,14 +254,14 @@ drover_status lane_send(struct lane *lane, const struct lane_record *record)
     if (form_of(record->value) != RECORD_NIL && record->value->bytes.len > POOL_VALUE_MAX) {
         return DROVER_TOO_BIG;
     }
-    /* Room first: a memory file that was sent cannot be called back. */
+    /* Room first: a value that was sent cannot be called back. */
     drover_status status = ring_writer_fits(&lane->out, lane_record_len(record));
     if (status) {
         return status;
     }
     fill_slot(record);
     if (form_of(record->value) == RECORD_FILE) {
-        status = send_file(lane, record->value->bytes);
+        status = send_value(lane, record);
         if (status) {
             return status;
         }
@@ -350,91 +304,17 @@ bool lane_take_head(struct drv_view *rest, void *out_head, size_t len)
     return true;
 }
 
-/* Every descriptor in a control message; all but the first are closed. */
-static int first_fd(struct msghdr *message)
+/* What is the same in every form: the length, and the content type, which is taken. */
+static drover_status begin_value(const struct record_value *slot, struct drv_view *rest,
+                                 struct drv_view *out_content_type)
 {
-    int found = -1;
-    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL;
-         header = CMSG_NXTHDR(message, header)) {
-        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) {
-            continue;
-        }
-        size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(fd));
-            if (found < 0) {
-                found = fd;
-            } else {
-                (void)close(fd);
-            }
-        }
+    if (slot->len > POOL_VALUE_MAX) {
+        return DROVER_TOO_BIG;
     }
-    return found;
-}
-
-static int receive_fd(int socket, bool wait)
-{
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {.bytes = {0}};
-    char byte;
-    struct iovec part = {.iov_base = &byte, .iov_len = 1};
-    struct msghdr message = {.msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof(control.bytes)};
-    ssize_t got;
-    do {
-        got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
-    } while (got < 0 && errno == EINTR);
-    return got <= 0 ? -1 : first_fd(&message);
-}
-
-static bool is_sealed_file(int fd, uint64_t len)
-{
-    struct stat info;
-    int seals = fcntl(fd, F_GET_SEALS);
-    return seals >= 0 && (seals & SEALS) == SEALS && fstat(fd, &info) == 0 &&
-           info.st_size >= 0 && (uint64_t)info.st_size == len;
-}
-
-static drover_status read_file(int fd, struct drv_data *data)
-{
-    size_t done = 0;
-    while (done < data->len) {
-        ssize_t got = pread(fd, data->bytes + done, data->len - done, (off_t)done);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got <= 0) {
-            return DROVER_IO;
-        }
-        done += (size_t)got;
-    }
-    return DROVER_OK;
-}
-
-static drover_status take_file(struct lane *lane, uint64_t len, bool wait,
-                               struct drv_data **out_data)
-{
-    int fd = receive_fd(lane->values_fd, wait);
-    if (fd < 0) {
+    if (slot->content_type_len > DROVER_CONTENT_TYPE_MAX ||
+        !lane_take_bytes(rest, slot->content_type_len, out_content_type)) {
         return DROVER_MALFORMED;
     }
-    struct drv_data *data = NULL;
-    drover_status status = is_sealed_file(fd, len) ? drv_data_new((size_t)len, &data)
-                                                   : DROVER_MALFORMED;
-    if (!status) {
-        status = read_file(fd, data);
-    }
-    (void)close(fd);
-    if (status) {
-        drv_data_unref(&data);
-        return status;
-    }
-    *out_data = data;
     return DROVER_OK;
 }
 
@@ -447,19 +327,28 @@ drover_status lane_take_value(struct lane *lane, const struct record_value *slot
         *out_content_type = drv_view_of(NULL, 0);
         return DROVER_OK;
     }
-    if (slot->len > POOL_VALUE_MAX) {
-        return DROVER_TOO_BIG;
-    }
-    if (slot->content_type_len > DROVER_CONTENT_TYPE_MAX ||
-        !lane_take_bytes(rest, slot->content_type_len, out_content_type)) {
-        return DROVER_MALFORMED;
+    drover_status status = begin_value(slot, rest, out_content_type);
+    if (status) {
+        return status;
     }
     if (slot->form == RECORD_FILE) {
-        return take_file(lane, slot->len, wait, out_data);
+        return lane_file_receive(lane, slot->len, wait, out_data);
+    }
+    if (slot->form == RECORD_KEPT) {
+        return lane_file_copy(lane, slot->file, slot->len, wait, out_data);
     }
     struct drv_view bytes;
     if (slot->form != RECORD_INLINE || !lane_take_bytes(rest, (size_t)slot->len, &bytes)) {
         return DROVER_MALFORMED;
     }
     return drv_data_copy(bytes.bytes, bytes.len, out_data);
+}
+
+drover_status lane_borrow_value(struct lane *lane, const struct record_value *slot,
+                                struct drv_view *rest, struct drv_view *out_bytes,
+                                struct drv_view *out_content_type)
+{
+    DRV_ASSERT(slot->form == RECORD_KEPT);
+    drover_status status = begin_value(slot, rest, out_content_type);
+    return status ? status : lane_file_view(lane, slot->file, slot->len, true, out_bytes);
 }

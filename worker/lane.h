@@ -6,7 +6,7 @@
  *   agent ───┤ cancel │ claims │ ring down ──> │ <── ring up ├─── executor
  *            └───────────────────────────────────────────────┘
  *      up_event <── "there is something"      down_event <── the same
- *      values <── sealed memory files ──> values
+ *      values <── memory files, see lane_file.h ──> values
  *
  * Claims decide who has an attempt. The agent puts (serial, PLACED) into a claim before the
  * record goes into the ring; whoever first changes it to TAKEN (the executor, which then runs
@@ -14,7 +14,7 @@
  * record of the past claims nothing.
  *
  * The lane of the agent reads nothing from the executor without a check (ring.h; memory files
- * must be sealed, of the announced size, and are copied), and never blocks.
+ * must be sealed, of the right size, and what is in them is copied), and never blocks.
  */
 #ifndef LANE_H
 #define LANE_H
@@ -29,6 +29,8 @@ enum {
 };
 
 enum lane_claim { LANE_PLACED = 1, LANE_TAKEN = 2, LANE_REVOKED = 3 };
+
+enum { LANE_FILES = 2 }; /* memory files that a sender keeps: one is read, one is written */
 
 enum { LANE_PIPES = 2 }; /* what a process prints: stdout, stderr */
 
@@ -45,6 +47,15 @@ struct lane_shared {
     _Atomic uint64_t blame;               /* serial of the attempt that ended the process */
     _Alignas(64) struct lane_pipe pipes[LANE_PIPES];
     _Alignas(64) _Atomic uint64_t claims[POOL_DEPTH_MAX]; /* serial << 2 | enum lane_claim */
+    _Alignas(64) _Atomic uint32_t files[2][LANE_FILES];   /* enum lane_file_state; down, up */
+};
+
+struct lane_file {  /* one that is kept */
+    int fd;         /* owned; -1: not there yet */
+    uint8_t *map;   /* for an executor that reads; NULL: not mapped */
+    bool is_passed; /* the other side has it */
+    size_t filled;  /* so much of it has memory; counted by the agent */
+    size_t recent;  /* so much was used since lane_trim */
 };
 
 struct lane {
@@ -55,6 +66,9 @@ struct lane {
     int call_fd;                /* an eventfd: the agent waits on it, the executor writes */
     bool is_broken;             /* the peer broke the rules: nothing more is read */
     int values_fd;              /* owned; sequenced-packet socket, own end */
+    bool is_agent;
+    bool has_spare; /* kept files have memory that lane_trim could give back */
+    struct lane_file sent[LANE_FILES], taken[LANE_FILES];
 };
 
 /* What a thread of an executor inherits. In the agent wake_fd and call_fd are borrowed. */
@@ -112,6 +126,21 @@ DROVER_MUST_USE drover_status lane_take_value(struct lane *lane,
                                               const struct record_value *slot, bool wait,
                                               struct drv_view *rest, struct drv_data **out_data,
                                               struct drv_view *out_content_type);
+
+/*
+ * The same without a copy, for an executor: the bytes stay in a kept file until lane_release,
+ * and are followed by a NUL. For values of form RECORD_KEPT. OK, MALFORMED, TOO_BIG, IO.
+ */
+DROVER_MUST_USE drover_status lane_borrow_value(struct lane *lane,
+                                                const struct record_value *slot,
+                                                struct drv_view *rest,
+                                                struct drv_view *out_bytes,
+                                                struct drv_view *out_content_type);
+void lane_release(struct lane *lane, uint32_t file);
+
+/* Gives back the memory of kept files, but for what was used since the last call; the agent's
+ * business. False: there is nothing left to be given back. */
+bool lane_trim(struct lane *lane);
 
 /* Copies a fixed struct off the front of `rest`; false when there is not enough. */
 bool lane_take_head(struct drv_view *rest, void *out_head, size_t len);

@@ -254,6 +254,7 @@ static void init(struct pool *pool, const struct pool_config *config)
     pool->slots = config->slots;
     pool->epoll_fd = pool->call_fd = pool->zygote.control = -1;
     pool->retry_at_us = pool->look_at_us = pool->start_at_us = INT64_MAX;
+    pool->trim_at_us = INT64_MAX;
     pool->idle_us = INT64_MAX;
     if (config->idle_ms != 0 && config->idle_ms < (uint64_t)INT64_MAX / 4000U) {
         pool->idle_us = (int64_t)config->idle_ms * 1000;
@@ -408,7 +409,7 @@ int64_t pool_deadline_us(const struct pool *pool)
         return 0;
     }
     int64_t due_us = earlier(pool->retry_at_us, pool->look_at_us);
-    due_us = earlier(due_us, pool->start_at_us);
+    due_us = earlier(due_us, earlier(pool->start_at_us, pool->trim_at_us));
     due_us = earlier(due_us, pool_shrink_at_us(pool));
     const struct drv_heap_node *node = drv_heap_min(&pool->timers);
     if (node != NULL) {
@@ -458,6 +459,21 @@ static void read_outputs(struct pool *pool, const struct pool_sink *sink, int64_
     for (size_t i = 0; i < pool->proc_count; i++) {
         pool_output_read(pool, &pool->procs[i], sink, now_us);
     }
+}
+
+static void trim_lanes(struct pool *pool, int64_t now_us)
+{
+    if (pool->trim_at_us == INT64_MAX && pool->has_spare) {
+        pool->trim_at_us = now_us + POOL_TRIM_US;
+    }
+    if (pool->trim_at_us > now_us) {
+        return;
+    }
+    pool->has_spare = false;
+    for (size_t i = 0; i < pool->seat_count; i++) {
+        pool->has_spare = lane_trim(&pool->seats[i].lane) || pool->has_spare;
+    }
+    pool->trim_at_us = pool->has_spare ? now_us + POOL_TRIM_US : INT64_MAX;
 }
 
 static void retry(struct pool *pool, int64_t now_us)
@@ -517,6 +533,7 @@ drover_status pool_poll(struct pool *pool, int64_t now_us, pool_event_fn on_even
     pool_report_dropped(pool, &sink);
     pool_run_timers(pool, &sink, now_us);
     retry(pool, now_us);
+    trim_lanes(pool, now_us);
     pool_shrink(pool, now_us);
     pool_place(pool, now_us);
     arm_seats(pool);

@@ -121,6 +121,7 @@ static drover_status send_run(struct pool *pool, struct seat *seat, struct run *
     if (!status) {
         status = send_task(seat, run);
     }
+    pool->has_spare = pool->has_spare || seat->lane.has_spare;
     if (status) {
         (void)lane_claim(&seat->lane, run->claim, run->serial, LANE_REVOKED);
     } else {

@@ -33,14 +33,15 @@
 #include "zygote.h"
 
 enum {
-    POOL_WATCH_US = 1000,     /* a run that takes longer is reported STARTED */
-    POOL_BACKLOG_US = 2000,   /* expected run time that may be placed in one seat */
-    POOL_RETRY_US = 1000,     /* until something that could not be sent is tried again */
-    POOL_LOOK_US = 200000,    /* progress and logs do not always call; they are looked for */
-    POOL_RECORDS_MAX = 1024,  /* records read from one seat in one poll */
-    POOL_LOOKS_MAX = 8,       /* busy seats that are asked whether they take one more */
-    POOL_LINE_MAX = 1024,     /* bytes of a line of output in the log */
-    POOL_OUTPUT_TURN = 65536, /* bytes read from one pipe in one poll */
+    POOL_WATCH_US = 1000,       /* a run that takes longer is reported STARTED */
+    POOL_BACKLOG_US = 2000,     /* expected run time that may be placed in one seat */
+    POOL_TRIM_US = 1000 * 1000, /* memory files keep what was used of them in so long */
+    POOL_RETRY_US = 1000,       /* until something that could not be sent is tried again */
+    POOL_LOOK_US = 200000,      /* progress and logs do not always call; they are looked for */
+    POOL_RECORDS_MAX = 1024,    /* records read from one seat in one poll */
+    POOL_LOOKS_MAX = 8,         /* busy seats that are asked whether they take one more */
+    POOL_LINE_MAX = 1024,       /* bytes of a line of output in the log */
+    POOL_OUTPUT_TURN = 65536,   /* bytes read from one pipe in one poll */
     POOL_OUTPUT_LAST = 1024 * 1024, /* the same when an attempt ends; no pipe holds more */
     POOL_LOG_LINES = 4096,          /* of output that go to the log in a second */
     POOL_LOG_SPAN_US = 1000 * 1000,
@@ -217,6 +218,8 @@ struct pool {
     int64_t retry_at_us; /* INT64_MAX: nothing to be sent again */
     int64_t start_at_us; /* INT64_MAX: no start waits for its time */
     int64_t look_at_us;  /* INT64_MAX: nothing runs */
+    int64_t trim_at_us;  /* INT64_MAX: no lane has memory that could go back */
+    bool has_spare;      /* one has */
     struct drv_rng rng;
     struct drv_buffer record;
 

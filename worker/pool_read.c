@@ -406,6 +406,7 @@ void pool_send_answer(struct pool *pool, struct seat *seat, int64_t now_us)
     struct lane_record record = {
         .head = &head, .head_len = sizeof(head), .slot = &head.value, .value = &value};
     drover_status status = seat->is_asking ? lane_send(&seat->lane, &record) : DROVER_OK;
+    pool->has_spare = pool->has_spare || seat->lane.has_spare;
     if (status == DROVER_BUSY) {
         pool->retry_at_us = now_us + POOL_RETRY_US;
         return;
@@ -502,6 +503,7 @@ void pool_read_seat(struct pool *pool, struct seat *seat, const struct pool_sink
             break;
         }
     }
+    pool->has_spare = pool->has_spare || seat->lane.has_spare;
     if (count > 0 && ring_reader_must_wake(&seat->lane.in)) {
         lane_signal(seat->lane.wake_fd);
     }

@@ -27,17 +27,22 @@ enum record_kind {
 };
 
 enum {
-    RECORD_INLINE_MAX = 32 *
-                        1024, /* longer values go as a sealed memory file beside the ring */
-    RECORD_TEXT_MAX = 1024,   /* progress, a line of the log without its end */
+    RECORD_INLINE_MAX = 32 * 1024, /* longer values go in memory files beside the ring */
+    RECORD_TEXT_MAX = 1024,        /* progress, a line of the log without its end */
     RECORD_OUTPUT_MAX = 16 * 1024,
 };
 
-enum record_form { RECORD_NIL, RECORD_INLINE, RECORD_FILE };
+enum record_form {
+    RECORD_NIL,
+    RECORD_INLINE,
+    RECORD_FILE, /* in a memory file of its own, which comes beside the ring */
+    RECORD_KEPT, /* in one that its sender keeps */
+};
 
 struct record_value {
     uint64_t len; /* bytes of the value */
-    uint32_t form;
+    uint16_t form;
+    uint16_t file;             /* number, if RECORD_KEPT */
     uint32_t content_type_len; /* 0: msgpack */
 };                             /* followed by: content type; the bytes if RECORD_INLINE */
 

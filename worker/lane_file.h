@@ -1,0 +1,58 @@
+/*
+ * lane_file.h: values that are too large for a ring: memory files, for lane.c alone.
+ *
+ *            write                    name in a record
+ *   sender ────────> file 0 .. n-1 ──────────────────────> receiver
+ *        ^                                                    │ reads in place (executor),
+ *        └──────────── word in lane_shared: FREE <────────────┘ or copies (agent)
+ *
+ * A sender keeps a few files. Each is made once, large enough for any value (what was never
+ * written takes no memory), sealed against shrinking, passed by the socket with the first
+ * record that names it, and written again and again: its pages are there, and nobody opens,
+ * maps or closes anything. A word for each says whose it is:
+ *
+ *   FREE ──sender──> USED ──receiver──> FREE          FREE ──agent──> TRIMMED ──agent──> FREE
+ *
+ * While all are used, a value goes in a sealed file of its own. The agent gives back the memory
+ * of all files, also those of an executor, which may be busy for long: a file keeps as much as
+ * was used of it in the time before.
+ *
+ * The agent trusts no word and no file of an executor: it never touches a file but by system
+ * calls that cannot fail in a harmful way or wait, and a wrong word costs the executor its own
+ * values.
+ *
+ * Copies of a payload: into the file; the executor reads it there. Of a result: into the file;
+ * out of it in the agent.
+ */
+#ifndef LANE_FILE_H
+#define LANE_FILE_H
+
+#include "lane.h"
+
+enum lane_file_state { LANE_FILE_FREE, LANE_FILE_USED, LANE_FILE_TRIMMED };
+
+void lane_files_init(struct lane *lane, bool is_agent);
+void lane_files_fini(struct lane *lane);
+
+/*
+ * Puts a value into a file, which is passed if it was not yet. What follows must not fail: the
+ * record that names it. OK; UNKNOWN: none is free; BUSY (socket full), NOMEM, IO: nothing has
+ * happened.
+ */
+DROVER_MUST_USE drover_status lane_file_write(struct lane *lane, struct drv_view bytes,
+                                              uint32_t *out_number);
+
+/* A file for this value alone. OK, BUSY, NOMEM, IO. */
+DROVER_MUST_USE drover_status lane_file_send(struct lane *lane, struct drv_view bytes);
+/* OK; MALFORMED: none came, or not a sealed one of this size; NOMEM, IO. */
+DROVER_MUST_USE drover_status lane_file_receive(struct lane *lane, uint64_t len, bool wait,
+                                                struct drv_data **out_data);
+
+/* The bytes of a kept file that a record named, until lane_release. OK, MALFORMED, IO. */
+DROVER_MUST_USE drover_status lane_file_view(struct lane *lane, uint32_t number, uint64_t len,
+                                             bool wait, struct drv_view *out_bytes);
+/* A copy of them, and the file is released. OK, MALFORMED, NOMEM, IO. */
+DROVER_MUST_USE drover_status lane_file_copy(struct lane *lane, uint32_t number, uint64_t len,
+                                             bool wait, struct drv_data **out_data);
+
+#endif
