@@ -52,9 +52,10 @@ struct lane_shared {
 
 struct lane_file {  /* one that is kept */
     int fd;         /* owned; -1: not there yet */
-    uint8_t *map;   /* for an executor that reads; NULL: not mapped */
+    uint8_t *map;   /* where it is mapped, by whom that helps; NULL: not yet */
     bool is_passed; /* the other side has it */
-    size_t filled;  /* so much of it has memory; counted by the agent */
+    size_t filled;  /* so much of it has memory, as far as is known */
+    size_t touched; /* so much of it has pages in the sender's mapping */
     size_t recent;  /* so much was used since lane_trim */
 };
 

@@ -17,12 +17,13 @@
  * of all files, also those of an executor, which may be busy for long: a file keeps as much as
  * was used of it in the time before.
  *
- * The agent trusts no word and no file of an executor: it never touches a file but by system
- * calls that cannot fail in a harmful way or wait, and a wrong word costs the executor its own
- * values.
+ * The agent trusts no word and no file of an executor. What an executor has made it never maps,
+ * but reads by a system call that waits for nobody; what it has made itself cannot become
+ * shorter, so that touching it cannot end in a signal; and a wrong word costs the executor its
+ * own values.
  *
- * Copies of a payload: into the file; the executor reads it there. Of a result: into the file;
- * out of it in the agent.
+ * Copies of a payload: one into the file; the executor reads it there. Of a result: one into
+ * the file, one out of it in the agent. broker/DESIGN.md counts those on the whole way.
  */
 #ifndef LANE_FILE_H
 #define LANE_FILE_H

@@ -8,7 +8,7 @@ import os
 import signal
 import unittest
 
-from fleet import Fleet, is_alive, module, test_module, until
+from fleet import Fleet, descendants, is_alive, module, test_module, until
 
 # What the handlers of the module rough do, as commands.
 COMMANDS = """[handler.perish]
@@ -30,6 +30,14 @@ argument = sh
 argument = {}
 stdin = none
 """
+
+
+def resident_bytes(pids):
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+            total += int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+    return total
 
 
 class Models(unittest.TestCase):
@@ -170,6 +178,22 @@ class Models(unittest.TestCase):
 
     def test_poison_exec(self):
         self.poison("exec")
+
+    # ---- large values ----
+
+    def test_what_large_values_took_goes_back(self):
+        self.fleet.broker()
+        worker = self.fleet.worker("--slots", "1")
+        payload = self.fleet.path("payload")
+        with open(payload, "wb") as file:
+            file.write(os.urandom(16 << 20))
+        pids = {worker.pid, *descendants(worker.pid)}
+        before = resident_bytes(pids)
+        # One after the other: the second finds the memory of the first.
+        for _ in range(2):
+            self.fleet.drover("wait", self.fleet.submit("echo", "--raw", payload))
+        until(lambda: resident_bytes(pids) < before + (6 << 20), "the memory is given back")
+        self.failed = False
 
     # ---- rules ----
 
