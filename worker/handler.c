@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { HANDLERS_ARENA_KEEP = 0 };
 
@@ -234,6 +235,76 @@ static drover_status set_max_output(struct worker_handlers *handlers,
     return DROVER_OK;
 }
 
+/* ---- what it is kept to ---------------------------------------------------------------------
+ */
+
+static drover_status set_read(struct worker_handlers *handlers, struct pool_command *command,
+                              const char *value, struct drv_problem *problem)
+{
+    return append_words(handlers, &command->confine.read, &command->confine.read_count, value,
+                        problem);
+}
+
+static drover_status set_write(struct worker_handlers *handlers, struct pool_command *command,
+                               const char *value, struct drv_problem *problem)
+{
+    return append_words(handlers, &command->confine.write, &command->confine.write_count, value,
+                        problem);
+}
+
+static drover_status set_size(const char *key, const char *value, uint64_t *out_size,
+                              struct drv_problem *problem)
+{
+    if (drv_size_parse(value, out_size) != DROVER_OK || *out_size == 0) {
+        return drv_problem_set(problem, DROVER_INVALID, "%s is a size, not '%s'", key, value);
+    }
+    return DROVER_OK;
+}
+
+static drover_status set_limit_memory(struct worker_handlers *handlers,
+                                      struct pool_command *command, const char *value,
+                                      struct drv_problem *problem)
+{
+    (void)handlers;
+    return set_size("limit-memory", value, &command->confine.memory_max, problem);
+}
+
+static drover_status set_limit_file_size(struct worker_handlers *handlers,
+                                         struct pool_command *command, const char *value,
+                                         struct drv_problem *problem)
+{
+    (void)handlers;
+    return set_size("limit-file-size", value, &command->confine.file_size_max, problem);
+}
+
+static drover_status set_limit_files(struct worker_handlers *handlers,
+                                     struct pool_command *command, const char *value,
+                                     struct drv_problem *problem)
+{
+    int64_t count = 0;
+    (void)handlers;
+    if (drv_int_parse(value, &count) != DROVER_OK || count < CONFINE_FILES_MIN) {
+        return drv_problem_set(problem, DROVER_INVALID,
+                               "limit-files is a number from %d, not '%s'", CONFINE_FILES_MIN,
+                               value);
+    }
+    command->confine.files_max = (uint64_t)count;
+    return DROVER_OK;
+}
+
+static drover_status set_limit_cpu(struct worker_handlers *handlers,
+                                   struct pool_command *command, const char *value,
+                                   struct drv_problem *problem)
+{
+    uint64_t ms = 0;
+    (void)handlers;
+    if (drv_duration_parse(value, &ms) != DROVER_OK || ms == 0) {
+        return drv_problem_set(problem, DROVER_INVALID, "limit-cpu is a time, not '%s'", value);
+    }
+    command->confine.cpu_s_max = ms / 1000 + (ms % 1000 != 0);
+    return DROVER_OK;
+}
+
 static const struct {
     const char *name;
     key_fn set;
@@ -247,6 +318,12 @@ static const struct {
     {"cwd", set_cwd},
     {"environment", set_environment},
     {"max-output", set_max_output},
+    {"read", set_read},
+    {"write", set_write},
+    {"limit-memory", set_limit_memory},
+    {"limit-cpu", set_limit_cpu},
+    {"limit-files", set_limit_files},
+    {"limit-file-size", set_limit_file_size},
 };
 
 /* ---- sections -------------------------------------------------------------------------------
@@ -305,6 +382,38 @@ drover_status worker_handlers_entry(void *context, const struct drv_config_entry
     return drv_problem_set(problem, DROVER_INVALID, "unknown key '%s'", entry->key);
 }
 
+static drover_status check_paths(const struct pool_command *command, const char *key,
+                                 const char *const *paths, size_t count,
+                                 struct drv_problem *problem)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (paths[i][0] != '/' || access(paths[i], F_OK) != 0) {
+            return drv_problem_set(problem, DROVER_INVALID,
+                                   "[handler.%s]: %s = %s is no absolute path that is there",
+                                   command->type, key, paths[i]);
+        }
+    }
+    return DROVER_OK;
+}
+
+/* A path that cannot be kept to must not look as if it were. */
+static drover_status check_confine(const struct pool_command *command,
+                                   struct drv_problem *problem)
+{
+    const struct confine *confine = &command->confine;
+    if (confine_has_paths(confine) && !confine_can_paths()) {
+        return drv_problem_set(problem, DROVER_INVALID,
+                               "[handler.%s]: this kernel has no Landlock, which read and "
+                               "write need",
+                               command->type);
+    }
+    drover_status status = check_paths(command, "read", confine->read, confine->read_count,
+                                       problem);
+    return status
+               ? status
+               : check_paths(command, "write", confine->write, confine->write_count, problem);
+}
+
 drover_status worker_handlers_check(const struct worker_handlers *handlers,
                                     struct drv_problem *problem)
 {
@@ -318,6 +427,10 @@ drover_status worker_handlers_check(const struct worker_handlers *handlers,
             return drv_problem_set(problem, DROVER_INVALID,
                                    "[handler.%s]: content-type is for stdout = raw",
                                    command->type);
+        }
+        drover_status status = check_confine(command, problem);
+        if (status != DROVER_OK) {
+            return status;
         }
     }
     return DROVER_OK;

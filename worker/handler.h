@@ -10,8 +10,10 @@
  * `command` is split at spaces; "..." and '...' keep spaces, a backslash keeps the next
  * character; there is no shell. `argument`, any number of them, adds one whole argument. The
  * other keys: persist (yes or no), stdin (json, text, msgpack, none), stdout (auto, text, json,
- * raw), content-type, cwd, environment (names, between spaces), max-output (a size). What they
- * mean stands in pool.h.
+ * raw), content-type, cwd, environment (names, between spaces), max-output (a size); read and
+ * write (absolute paths, between spaces, also several times), limit-memory, limit-file-size
+ * (sizes), limit-cpu (a time), limit-files (a number). What they mean stands in pool.h and
+ * confine.h.
  */
 #ifndef WORKER_HANDLER_H
 #define WORKER_HANDLER_H

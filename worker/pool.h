@@ -37,6 +37,7 @@
 #ifndef POOL_H
 #define POOL_H
 
+#include "confine.h"
 #include "data.h"
 #include "view.h"
 
@@ -103,7 +104,8 @@ struct pool_command {
     const char *cwd;                /* NULL: a fresh temporary directory, removed afterwards */
     const char *const *environment; /* names passed on besides config->environment */
     size_t environment_count;
-    size_t output_max; /* bytes; 0: POOL_OUTPUT_MAX */
+    size_t output_max;      /* bytes; 0: POOL_OUTPUT_MAX */
+    struct confine confine; /* its fresh temporary directory can be changed, too */
 };
 
 /* How one task type is run. */

@@ -166,8 +166,9 @@ static const struct drv_option handler_options[] = {
 
 static const char epilog[] =
     "Commands as handlers are sections [handler.TYPE] of the file, with the keys command,\n"
-    "argument, persist, stdin, stdout, content-type, cwd, environment, max-output. Sections\n"
-    "[type.NAME] say how one type runs, with the keys of --type.\n"
+    "argument, persist, stdin, stdout, content-type, cwd, environment, max-output, read,\n"
+    "write, limit-memory, limit-cpu, limit-files, limit-file-size. Sections [type.NAME] say\n"
+    "how one type runs, with the keys of --type.\n"
     "When the broker has welcomed it, it prints `ready worker=ID name=N types=...`.\n"
     "SIGTERM and SIGINT return what has not started, let running tasks end within --grace,\n"
     "and end it; a second signal ends the grace.\n"

@@ -156,7 +156,7 @@ class Installed(unittest.TestCase):
         for program in ("broker", "worker"):
             with open(self.path("etc/drover", program + ".ini"), encoding="utf-8") as file:
                 lines = [re.sub(r"^; ([a-z-]+ = .*|\[.*\])$", r"\1", line) for line in file]
-            lines = [line for line in lines if not line.startswith(("load =", "data ="))]
+            lines = [line for line in lines if not line.startswith(("load =", "data =", "read ="))]
             path = self.path(program + "-all.ini")
             with open(path, "w", encoding="utf-8") as file:
                 file.writelines(lines)

@@ -174,7 +174,9 @@ static bool enter(const struct launch *launch)
             return false;
         }
     }
-    return chdir(launch->command->cwd) == 0;
+    const struct command *command = launch->command;
+    return chdir(command->cwd) == 0 &&
+           (command->confine == NULL || confine_enter(command->confine, command->scratch));
 }
 
 static _Noreturn void launch_child(const struct launch *launch)

@@ -41,11 +41,13 @@ struct command {
     char *const *argv; /* NULL-terminated; argv[0] is looked up in the worker's PATH */
     const struct command_environment *environment;
     const char *cwd;
+    const struct confine *confine; /* NULL: nothing but what holds for the executor */
+    const char *scratch;           /* can be changed in any case; NULL: none */
 };
 
 /*
  * Starts it with the given descriptors, which stay the caller's. stderr_fd -1: the executor's.
- * OK, or IO with *out_errno: the errno of fork, chdir or exec.
+ * OK, or IO with *out_errno: the errno of fork, chdir, confine_enter or exec.
  */
 DROVER_MUST_USE drover_status command_start(const struct command *command, int stdin_fd,
                                             int stdout_fd, int stderr_fd, pid_t *out_pid,

@@ -231,7 +231,9 @@ static void run_command(struct drover_job *job, const struct pool_command *comma
     if (!status) {
         struct command start = {.argv = made.argv.items,
                                 .environment = &made.environment,
-                                .cwd = command->cwd != NULL ? command->cwd : made.directory};
+                                .cwd = command->cwd != NULL ? command->cwd : made.directory,
+                                .confine = &command->confine,
+                                .scratch = command->cwd != NULL ? NULL : made.directory};
         run.input = drv_buffer_view(&made.input);
         status = command_run(job->executor, &start, &run);
     }

@@ -94,16 +94,15 @@ static drover_status make_argv(const struct pool_command *command, char ***out_a
     return DROVER_OK;
 }
 
-static drover_status launch(struct program *program, const char *cwd, char *const *argv,
-                            const struct command_environment *environment, int *out_errno)
+static drover_status launch(struct program *program, const struct command *start,
+                            int *out_errno)
 {
     int in[2] = {-1, -1};
     int out[2] = {-1, -1};
-    struct command start = {.argv = argv, .environment = environment, .cwd = cwd};
     drover_status status = DROVER_IO;
     if (pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0 &&
         fcntl(in[1], F_SETFL, O_NONBLOCK) == 0 && fcntl(out[0], F_SETFL, O_NONBLOCK) == 0) {
-        status = command_start(&start, in[0], out[1], -1, &program->pid, out_errno);
+        status = command_start(start, in[0], out[1], -1, &program->pid, out_errno);
     } else {
         *out_errno = errno;
     }
@@ -142,8 +141,12 @@ static drover_status start_program(struct program *program, struct executor *exe
         *out_errno = errno;
     }
     if (!status) {
-        const char *cwd = command->cwd != NULL ? command->cwd : program->directory;
-        status = launch(program, cwd, argv, &environment, out_errno);
+        struct command start = {.argv = argv,
+                                .environment = &environment,
+                                .cwd = command->cwd != NULL ? command->cwd : program->directory,
+                                .confine = &command->confine,
+                                .scratch = command->cwd != NULL ? NULL : program->directory};
+        status = launch(program, &start, out_errno);
     }
     if (!status) {
         program->command = command;
