@@ -60,6 +60,29 @@ drover_status admit_many(struct core *core, struct admission *admission,
     return DROVER_BUSY;
 }
 
+drover_status admit_key(struct core *core, struct admission *admission, const struct line *line,
+                        const char **out_text)
+{
+    static const char REASON[] = "there are too many keys";
+    if (admission->key.ptr == NULL || drv_table_count(&core->keys) < core->config.keys_max ||
+        key_find(core, queue_name(line->queue), admission->key) != NULL) {
+        return DROVER_OK;
+    }
+    event_limit(core, REASON, line->queue);
+    admission->is_busy = true;
+    *out_text = REASON;
+    return DROVER_BUSY;
+}
+
+const struct key *admit_taken(const struct core *core, const struct admission *admission,
+                              const struct line *line)
+{
+    const struct key *key = admission->key.ptr == NULL
+                                ? NULL
+                                : key_find(core, queue_name(line->queue), admission->key);
+    return key != NULL && key_is_taken(core, key) ? key : NULL;
+}
+
 bool line_is_offered(const struct line *line)
 {
     return !drv_list_is_empty(&line->fits);

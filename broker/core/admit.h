@@ -7,9 +7,13 @@
 #include "queue.h"
 #include "session.h"
 
-struct admission {  /* of one message */
-    bool is_busy;   /* something was refused as busy: so is all behind it */
-    uint32_t flags; /* DRV_SPEC_* of the group at hand */
+struct key;
+
+struct admission {         /* of one message */
+    bool is_busy;          /* something was refused as busy: so is all behind it */
+    uint32_t flags;        /* DRV_SPEC_* of the group at hand */
+    struct drv_str key;    /* of the group at hand; nil: none */
+    int64_t key_window_us; /* the same */
 };
 
 /* Whether one more task with this payload may come. OK, BUSY or DRAINING with a static text. */
@@ -21,6 +25,14 @@ drover_status admit(struct core *core, struct admission *admission,
 drover_status admit_many(struct core *core, struct admission *admission,
                          const struct session *session, const struct line *line, uint64_t count,
                          uint64_t bytes, const char **out_text);
+
+/* Whether there may be one more key, this one. OK or BUSY with a static text. */
+drover_status admit_key(struct core *core, struct admission *admission, const struct line *line,
+                        const char **out_text);
+
+/* The key of the group at hand, if another task has it; NULL: none has. */
+const struct key *admit_taken(const struct core *core, const struct admission *admission,
+                              const struct line *line);
 
 /* Whether some connected worker could run what stands in this line. */
 bool line_is_offered(const struct line *line);

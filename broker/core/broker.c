@@ -39,6 +39,7 @@ void core_config_init(struct core_config *config)
         .details_bytes_max = (uint64_t)64 << 20,
         .stream_bytes_max = (uint64_t)256 << 20,
         .output_bytes_max = (uint64_t)64 << 20,
+        .keys_max = 1000000,
         .sessions_max = 100000,
         .credit_bytes = (uint64_t)16 << 20,
         .prefetch_max = 4096,
@@ -78,6 +79,8 @@ static void core_init_parts(struct core *core)
     roster_table_init(core);
     kv_table_init(core);
     schedules_init(core);
+    key_table_init(core);
+    group_table_init(core);
     park_tables_init(core);
     deps_init(core);
     drv_pages_init(&core->pages);
@@ -144,6 +147,7 @@ void core_destroy(struct core **core_owned)
     schedules_fini(core);
     core_free_queues(core);
     kv_fini(core);
+    keys_fini(core);
     park_fini(core);
     leases_fini(core);
     shelves_fini(core);
@@ -154,9 +158,9 @@ void core_destroy(struct core **core_owned)
     save_fini(core);
     history_fini(core);
     DRV_ASSERT(drv_list_is_empty(&core->classes));
-    struct drv_table *tables[] = {&core->tasks,          &core->specs, &core->queues,
-                                  &core->types,          &core->lines, &core->sessions_by_id,
-                                  &core->workers_by_name};
+    struct drv_table *tables[] = {&core->tasks,           &core->specs, &core->queues,
+                                  &core->types,           &core->lines, &core->sessions_by_id,
+                                  &core->workers_by_name, &core->keys,  &core->groups};
     for (size_t i = 0; i < DRV_ARRAY_LEN(tables); i++) {
         DRV_ASSERT(drv_table_count(tables[i]) == 0);
         drv_table_fini(tables[i]);
@@ -229,6 +233,9 @@ void timer_fire(struct core *core, struct timer *timer)
         break;
     case TIMER_SCHEDULE:
         schedule_due(core, DRV_CONTAINER_OF(timer, struct schedule, timer));
+        break;
+    case TIMER_KEY:
+        key_due(core, DRV_CONTAINER_OF(timer, struct key, timer));
         break;
     case TIMER_SHELF:
         shelf_due(core, DRV_CONTAINER_OF(timer, struct shelf, timer));

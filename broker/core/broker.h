@@ -12,7 +12,9 @@
 #include "dispatch.h"
 #include "effects.h"
 #include "event.h"
+#include "group.h"
 #include "history.h"
+#include "key.h"
 #include "kv.h"
 #include "lease.h"
 #include "output.h"
@@ -70,7 +72,7 @@ struct core {
 
     /* registries */
     struct drv_table tasks, specs, queues, types, lines, sessions_by_id, workers_by_name, kv,
-        parked, tombs;
+        parked, tombs, keys, groups;
     struct drv_slab task_slab, more_slab, lease_slab, watch_slab;
     struct peers peers;
     struct sessions sessions;
@@ -102,6 +104,7 @@ struct core {
     struct drv_list kept; /* struct more.kept: those with a timer of their own */
     uint64_t kept_count, kept_bytes;
 
+    uint64_t key_serial; /* of the last claim */
     uint64_t kv_version, kv_bytes;
     uint64_t details_bytes; /* of all workers */
     struct history history; /* outside the books, and bounded */
@@ -145,6 +148,8 @@ void queue_tables_init(struct core *core);
 void session_table_init(struct core *core);
 void roster_table_init(struct core *core);
 void kv_table_init(struct core *core);
+void key_table_init(struct core *core);
+void group_table_init(struct core *core);
 void park_tables_init(struct core *core);
 
 #endif

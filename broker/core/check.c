@@ -208,25 +208,32 @@ static void check_registries(struct check *check)
     tallies_of_table(check, &check->lines, &core->lines);
     tallies_of_table(check, &check->specs, &core->specs);
     tallies_of_table(check, &check->sessions, &core->sessions_by_id);
+    tallies_of_table(check, &check->keys, &core->keys);
+    tallies_of_table(check, &check->groups, &core->groups);
+    check->groups_found = calloc(check->groups.count + 1, sizeof *check->groups_found);
+    expect(check, check->groups_found != NULL, "no memory for the check");
     tallies_of_workers(check, &check->workers);
 }
 
 const char *core_check(const struct core *core)
 {
     static void (*const parts[])(struct check *) = {
-        check_registries, check_schedules, check_tasks,    check_kept,    check_lines,
-        check_scheduled,  check_leases,    check_parked,   check_workers, check_classes,
-        check_queues,     check_peers,     check_sessions, check_timers,  check_counters,
-        check_kv,         check_details,   check_output,   check_history, check_edges,
+        check_registries, check_schedules, check_tasks,   check_kept,     check_names,
+        check_lines,      check_scheduled, check_leases,  check_parked,   check_workers,
+        check_classes,    check_queues,    check_peers,   check_sessions, check_timers,
+        check_counters,   check_kv,        check_details, check_output,   check_history,
+        check_edges,
     };
     struct check check = {.core = core, .is_exact = drv_list_is_empty(&core->sweeps)};
     for (size_t i = 0; i < DRV_ARRAY_LEN(parts) && check.broken == NULL; i++) {
         parts[i](&check);
     }
     const struct tallies *tallies[] = {&check.queues, &check.types,    &check.lines,
-                                       &check.specs,  &check.sessions, &check.workers};
+                                       &check.specs,  &check.sessions, &check.workers,
+                                       &check.keys,   &check.groups};
     for (size_t i = 0; i < DRV_ARRAY_LEN(tallies); i++) {
         free(tallies[i]->items);
     }
+    free(check.groups_found);
     return check.broken;
 }

@@ -9,6 +9,7 @@
  *   check_work.c   queues, lines, leases, workers, classes
  *   check_peer.c   connections, sessions, replies, watches
  *   check_stream.c subscriptions, and output that is kept
+ *   check_name.c   keys and groups
  */
 #ifndef CORE_CHECK_CORE_H
 #define CORE_CHECK_CORE_H
@@ -30,12 +31,18 @@ struct tallies {         /* sorted by owner */
     size_t count;
 };
 
+struct census { /* of the members of a group */
+    uint64_t tasks;
+    uint64_t states[DROVER_STATE_LOST + 1];
+};
+
 struct check {
     const struct core *core;
     const char *broken; /* static: the first thing that does not hold, NULL so far */
     bool is_exact;      /* nothing is being taken apart in slices */
-    struct tallies queues, types, lines, specs, sessions, workers;
+    struct tallies queues, types, lines, specs, sessions, workers, keys, groups;
     uint64_t states[DROVER_STATE_LOST + 1]; /* tasks and elements */
+    struct census *groups_found;            /* owned: as many as there are groups, and one */
     uint64_t leases;
     uint64_t timers, timers_armed;
     uint64_t kept_count, kept_bytes;
@@ -71,6 +78,10 @@ void check_tasks(struct check *check);
 void check_schedules(struct check *check);
 void check_scheduled(struct check *check);
 void check_kept(struct check *check);
+void check_names(struct check *check);
+/* What a task says about its key, and about its group. */
+void check_claim(struct check *check, const struct task *task);
+void check_member(struct check *check, const struct task *task);
 void check_lines(struct check *check);
 void check_leases(struct check *check);
 void check_workers(struct check *check);

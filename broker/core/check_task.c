@@ -384,6 +384,8 @@ static void check_task(struct check *check, const struct task *task)
     tally_of(check, &check->specs, task->spec)->references++;
     check->scheduled += task->spec->schedule != NULL && !unit_is_terminal(&task->unit);
     check_timer(check, &task->timer, TIMER_TASK);
+    check_claim(check, task);
+    check_member(check, task);
     expect(check, task_peek(check->core, &task->id) == task, "a task is not found by its id");
     if (task_is_array(task)) {
         check_whole_array(check, task);

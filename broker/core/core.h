@@ -94,6 +94,7 @@ struct core_config {
     uint64_t kv_count_max, kv_bytes_max;
     uint64_t stream_bytes_max; /* windows of all subscriptions, together */
     uint64_t output_bytes_max; /* output of tasks that is kept; the oldest goes first */
+    uint64_t keys_max;         /* of tasks, those whose window is not over included */
     uint32_t sessions_max;
     uint64_t credit_bytes; /* byte window offered to peers in WELCOME: 16 MiB */
     uint32_t prefetch_max; /* leases per worker beyond its slots */
@@ -232,6 +233,9 @@ enum core_save_kind {
     CORE_SAVE_SCHEDULE_RUN, /* what it has run, and when it runs next */
     CORE_SAVE_SCHEDULE_END, /* it was removed */
     CORE_SAVE_AFTER,        /* what a task or an element waits for */
+    CORE_SAVE_KEY,          /* that its task is forgotten and its window is not over */
+    CORE_SAVE_KEY_END,      /* */
+    CORE_SAVE_GROUP,        /* what it counts of tasks that are forgotten */
     CORE_SAVE_KINDS
 };
 
@@ -327,7 +331,7 @@ struct core_counters { /* cumulative but for waiting..running; see DESIGN.md */
     uint64_t submitted, waiting, delayed, queued, running, succeeded, failed, cancelled,
         expired, lost_at_restart;
     uint64_t retried, stale_results, duplicate_results, unknown_results, malformed, refused,
-        charged, requeued_free, stale_writes, stale_progress, stale_heartbeats;
+        charged, requeued_free, stale_writes, stale_progress, stale_heartbeats, attached;
 };
 void core_counters_get(const struct core *core, struct core_counters *out_counters);
 void core_count_malformed(struct core *core); /* the shell dropped bytes that were no message */

@@ -87,6 +87,10 @@ bool document_all_statistics(struct document *document, struct drv_table_cursor 
 
 static bool matches(const struct task *task, const struct drv_query *query)
 {
+    if (query->tag_name.ptr != NULL &&
+        !spec_has_tag(task->spec, query->tag_name, query->tag_value)) {
+        return false;
+    }
     const struct line *line = task->spec->line;
     uint32_t state = task_is_array(task) ? array_state(task->array) : task->unit.state;
     if (query->states != 0 && (query->states & (1U << state)) == 0) {
@@ -118,17 +122,28 @@ static void put_task(struct document *document, struct task *task)
     } else if (lease != NULL && lease->worker != NULL) {
         document_str(document, "worker", worker_name(lease->worker));
     }
+    if (task->spec->group != NULL) {
+        document_str(document, "group", group_name(task->spec->group));
+    }
     document_end(document);
 }
 
 bool document_tasks(struct document *document, const struct drv_query *query,
                     struct drv_table_cursor *cursor, uint32_t rows)
 {
+    const struct drv_table *tasks = &document->core->tasks;
+    if (query->group.ptr != NULL) {
+        const struct group *group = group_find(document->core, query->group);
+        if (group == NULL) {
+            return false;
+        }
+        tasks = &group->tasks; /* in the order of all: by the hash of their ids */
+    }
     for (int scanned = 0; scanned < DOCUMENT_SCAN; scanned++) {
         if (rows == 0 || document_is_full(document)) {
             return true;
         }
-        struct task *task = drv_table_next(&document->core->tasks, cursor);
+        struct task *task = drv_table_next(tasks, cursor);
         if (task == NULL) {
             return false;
         }
@@ -138,6 +153,60 @@ bool document_tasks(struct document *document, const struct drv_query *query,
         }
     }
     return true;
+}
+
+void document_group(struct document *document, const struct group *group)
+{
+    uint64_t gone = 0;
+    document_map(document, NULL);
+    document_str(document, "name", group_name(group));
+    document_uint(document, "tasks", drv_table_count(&group->tasks));
+    document_map(document, "states");
+    for (unsigned state = DROVER_STATE_WAITING; state <= DROVER_STATE_LOST; state++) {
+        gone += group->gone[state];
+        if (state < DROVER_STATE_LOST) {
+            document_uint(document, drover_state_name((enum drover_state)state),
+                          group->states[state]);
+        }
+    }
+    document_end(document);
+    document_uint(document, "submitted", group_submitted(group));
+    document_uint(document, "active", group_active(group));
+    document_uint(document, "forgotten", gone);
+    document_end(document);
+}
+
+bool document_groups(struct document *document, struct drv_table_cursor *cursor, uint32_t rows)
+{
+    while (rows > 0 && !document_is_full(document)) {
+        const struct group *group = drv_table_next(&document->core->groups, cursor);
+        if (group == NULL) {
+            return false;
+        }
+        document_group(document, group);
+        rows--;
+    }
+    return true;
+}
+
+void document_key(struct document *document, const struct key *key)
+{
+    const struct task *task = key->task;
+    int64_t left_us = key->until_us - document->core->now_us;
+    document_map(document, NULL);
+    document_id(document, "id", &key->id);
+    document_str(document, "queue", key_queue(key));
+    document_str(document, "key", key_word(key));
+    if (task != NULL) {
+        document_text(document, "state",
+                      drover_state_name(task_is_array(task)
+                                            ? array_state(task->array)
+                                            : (enum drover_state)task->unit.state));
+    }
+    if (left_us > 0) {
+        document_uint(document, "window_left_ms", ms_of_us(left_us));
+    }
+    document_end(document);
 }
 
 bool document_kv(struct document *document, struct drv_str prefix,

@@ -80,6 +80,7 @@ static void put_counters(struct document *document)
         {"stale_writes", c->stale_writes},
         {"stale_progress", c->stale_progress},
         {"stale_heartbeats", c->stale_heartbeats},
+        {"attached", c->attached},
     };
     document_map(document, "tasks");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -155,6 +156,8 @@ void document_status(struct document *document)
     put_aggregates(document);
     document_uint(document, "queue_count", drv_table_count(&core->queues));
     document_uint(document, "worker_count", drv_table_count(&core->workers_by_name));
+    document_uint(document, "key_count", drv_table_count(&core->keys));
+    document_uint(document, "group_count", drv_table_count(&core->groups));
     document_bool(document, "truncated", truncated);
     document_end(document);
 }

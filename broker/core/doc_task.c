@@ -191,6 +191,13 @@ static void put_spec(struct document *document, const struct item *item)
                      : left_of((uint32_t)spec->numbers.loss_budget, item->unit->losses));
     document_text(document, "level",
                   drover_durability_name((enum drover_durability)spec->numbers.level));
+    if (spec->group != NULL) {
+        document_str(document, "group", group_name(spec->group));
+    }
+    const struct claim *claim = task_claim(item->task);
+    if (claim != NULL) {
+        document_str(document, "key", key_word(claim->key));
+    }
     struct drv_str meta = spec_meta(spec);
     if (meta.len > 0) {
         document_bin(document, "meta", meta);

@@ -23,6 +23,8 @@ enum {
 
 struct schedule;
 struct array;
+struct group;
+struct key;
 struct worker;
 struct times;
 
@@ -96,6 +98,9 @@ bool document_schedules(struct document *document, struct drv_str name,
 void document_schedule_time(struct document *document, const char *key,
                             const struct schedule *schedule, int64_t wall_ms);
 bool document_arrays(struct document *document, struct drv_table_cursor *cursor, uint32_t rows);
+bool document_groups(struct document *document, struct drv_table_cursor *cursor, uint32_t rows);
+void document_group(struct document *document, const struct group *group);
+void document_key(struct document *document, const struct key *key);
 bool document_kv(struct document *document, struct drv_str prefix,
                  struct drv_table_cursor *cursor, uint32_t rows);
 

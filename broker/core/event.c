@@ -47,29 +47,20 @@ static bool worker_matches(struct drv_str wanted, const struct who *who)
            str_equals(wanted, drv_str_of(text));
 }
 
-/* Tags are kept as name\0value\0... */
 static bool tag_matches(const struct stream_filter *filter, const struct item *item)
 {
-    if (filter->tag_name.ptr == NULL) {
+    return filter->tag_name.ptr == NULL ||
+           (item != NULL &&
+            spec_has_tag(item->task->spec, filter->tag_name, filter->tag_value));
+}
+
+static bool group_matches(const struct stream_filter *filter, const struct item *item)
+{
+    if (filter->group.ptr == NULL) {
         return true;
     }
-    if (item == NULL) {
-        return false;
-    }
-    struct drv_str tags = spec_tags(item->task->spec);
-    for (size_t at = 0; at < tags.len;) {
-        size_t name_len = strnlen(tags.ptr + at, tags.len - at);
-        size_t value_at = at + name_len + 1;
-        size_t value_len = value_at < tags.len
-                               ? strnlen(tags.ptr + value_at, tags.len - value_at)
-                               : 0;
-        if (str_equals(filter->tag_name, str_of(tags.ptr + at, name_len)) &&
-            str_equals(filter->tag_value, str_of(tags.ptr + value_at, value_len))) {
-            return true;
-        }
-        at = value_at + value_len + 1;
-    }
-    return false;
+    const struct group *group = item == NULL ? NULL : item->task->spec->group;
+    return group != NULL && str_equals(group_name(group), filter->group);
 }
 
 static bool id_matches(const struct stream_filter *filter, const struct item *item)
@@ -88,7 +79,8 @@ static bool event_matches(const struct stream_filter *filter, const struct event
                                               : type_name(event->item->task->spec->line->type);
     return (filter->mask >> event->kind & 1) != 0 && id_matches(filter, event->item) &&
            is_any_or(filter->queue, queue) && is_any_or(filter->type, type) &&
-           worker_matches(filter->worker, event->who) && tag_matches(filter, event->item);
+           worker_matches(filter->worker, event->who) && tag_matches(filter, event->item) &&
+           group_matches(filter, event->item);
 }
 
 static bool key_matches(const struct subscription *reader, const struct kv_entry *entry)
@@ -113,6 +105,9 @@ static void put_item(struct document *document, const struct item *item)
     }
     document_str(document, "type", type_name(line->type));
     document_str(document, "queue", queue_name(line->queue));
+    if (item->task->spec->group != NULL) {
+        document_str(document, "group", group_name(item->task->spec->group));
+    }
 }
 
 static void put_progress(struct document *document, const struct more *more)

@@ -57,6 +57,7 @@ void unit_drop_more(struct core *core, struct unit *unit)
     failure_free(core, &more->error);
     progress_free(core, &more->progress);
     tie_free(core, &more->tie);
+    DRV_ASSERT(more->claim == NULL);
     drv_slab_free(&core->more_slab, more);
     core->memory_bytes -= sizeof *more;
 }

@@ -5,6 +5,13 @@
 #include "broker.h"
 #include "handlers.h"
 
+/* Others may come for the results of what has a key. */
+static uint32_t open_flags(const struct drv_array_open *open)
+{
+    bool has_key = open->spec.key.ptr != NULL;
+    return open->spec.flags & ~(has_key ? (uint32_t)DRV_SPEC_RELEASE : 0);
+}
+
 static drover_status open_new(struct core *core, struct session *session,
                               const struct drv_array_open *open, struct spec *spec)
 {
@@ -16,21 +23,24 @@ static drover_status open_new(struct core *core, struct session *session,
         task_free(core, task);
         return DROVER_NOMEM;
     }
-    watch_own(core, task, session, open->spec.flags & ~(uint32_t)DRV_SPEC_WATCH);
-    drv_list_push_back(&session->arrays, &task->array->open_link);
-    task_begin(core, task, session);
     bool is_tied = open->spec.flags & DRV_SPEC_CANCEL_WITH_SESSION;
-    if (is_tied && !unit_tie(core, task, session)) {
-        task_forget(core, task);
+    bool has_key = open->spec.key.ptr != NULL;
+    if ((is_tied && !unit_tie(core, task, session)) ||
+        (has_key &&
+         key_claim(core, task, open->spec.key, us_of_ms(open->spec.key_window_ms)))) {
+        task_free(core, task);
         return DROVER_NOMEM;
     }
+    watch_own(core, task, session, open_flags(open) & ~(uint32_t)DRV_SPEC_WATCH);
+    drv_list_push_back(&session->arrays, &task->array->open_link);
+    task_begin(core, task, session);
     return DROVER_OK;
 }
 
 static drover_status open_watch(struct core *core, struct session *session,
                                 const struct drv_array_open *open)
 {
-    uint32_t flags = open->spec.flags;
+    uint32_t flags = open_flags(open);
     if (!(flags & DRV_SPEC_WATCH)) {
         return DROVER_OK;
     }
@@ -49,13 +59,14 @@ void array_watch_again(struct core *core, struct reply *reply,
     }
 }
 
-static drover_status open_checked(struct core *core, struct session *session,
+static drover_status open_checked(struct core *core, struct reply *reply,
                                   const struct drv_array_open *open, struct spec *spec,
                                   const char **out_text)
 {
+    struct session *session = reply->session;
     struct task *task = task_find(core, &open->id);
     if (task != NULL) {
-        if (!task_is_array(task) || task->spec != spec ||
+        if (!task_is_array(task) || task->spec != spec || !task_has_key(task, open->spec.key) ||
             !body_equals(task->array->with, &open->with)) {
             *out_text = "there is another task with this id";
             return DROVER_CONFLICT;
@@ -66,9 +77,17 @@ static drover_status open_checked(struct core *core, struct session *session,
         *out_text = "no connected worker offers this type";
         return DROVER_REFUSED;
     }
-    struct admission admission = {0};
+    struct admission admission = {.key = open->spec.key};
+    const struct key *taken = admit_taken(core, &admission, spec->line);
+    if (taken != NULL) {
+        reply_attached(core, reply, 0, taken);
+        return DROVER_ATTACHED;
+    }
     drover_status status = admit(core, &admission, session, spec->line, open->with.len,
                                  out_text);
+    if (status == DROVER_OK) {
+        status = admit_key(core, &admission, spec->line, out_text);
+    }
     if (status == DROVER_OK) {
         status = open_new(core, session, open, spec);
     }
@@ -79,6 +98,7 @@ void on_array_open(struct core *core, struct peer *peer, const struct drv_messag
                    struct reply *reply)
 {
     const struct drv_array_open *open = &message->array_open;
+    (void)peer;
     struct spec *spec = NULL;
     const char *text = NULL;
     drover_status status = spec_check(core, &open->spec, &text);
@@ -96,9 +116,9 @@ void on_array_open(struct core *core, struct peer *peer, const struct drv_messag
     if (status == DROVER_OK) {
         reply->number = spec->numbers.level;
         reply->level = spec->numbers.level;
-        status = open_checked(core, peer->session, open, spec, &text);
+        status = open_checked(core, reply, open, spec, &text);
     }
-    if (status) {
+    if (status && status != DROVER_ATTACHED) {
         core->counters.refused++;
         reply->retry_after_ms = drover_status_is_retryable(status) ? RETRY_AFTER_MS : 0;
     }

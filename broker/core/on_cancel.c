@@ -7,6 +7,7 @@
 #include "broker.h"
 #include "cancel.h"
 #include "handlers.h"
+#include "purge.h"
 
 static const char CANCELLED_BY_REQUEST[] = "cancelled by request";
 
@@ -31,11 +32,28 @@ static bool cancel_target(struct core *core, struct reply *reply, const struct i
     return verdict != CANCEL_ASSIGNED || reply_wait(core, reply, &item->unit->lease->waiters);
 }
 
+static void cancel_group(struct core *core, struct reply *reply,
+                         const struct drv_targets *targets)
+{
+    struct group *group = group_find(core, targets->group);
+    if (targets->target_count > 0) {
+        reply_fail(core, reply, DROVER_INVALID, "either tasks or a group");
+    } else if (group == NULL) {
+        reply_fail(core, reply, DROVER_UNKNOWN, "no such group");
+    } else {
+        group_cancel(core, group, reply);
+    }
+}
+
 void on_cancel(struct core *core, struct peer *peer, const struct drv_message *message,
                struct reply *reply)
 {
     (void)peer;
     const struct drv_targets *targets = &message->targets;
+    if (targets->group.ptr != NULL) {
+        cancel_group(core, reply, targets);
+        return;
+    }
     reply->is_gathering = true;
     for (size_t i = 0; i < targets->target_count; i++) {
         const struct drv_target *target = &targets->targets[i];

@@ -287,6 +287,40 @@ static drover_status put_history(struct page *page, struct document *document)
     return DROVER_OK;
 }
 
+static drover_status put_key(struct page *page, struct document *document)
+{
+    const struct drv_query *query = page->query;
+    struct drv_str queue = query->name.ptr == NULL ? drv_str_of("default") : query->name;
+    const struct key *key = query->text.ptr == NULL ? NULL
+                                                    : key_find(page->core, queue, query->text);
+    if (key == NULL) {
+        return DROVER_UNKNOWN;
+    }
+    document_key(document, key);
+    return DROVER_OK;
+}
+
+static drover_status put_groups(struct page *page, struct document *document)
+{
+    const struct group *group = NULL;
+    if (page->query->name.ptr != NULL) {
+        group = group_find(page->core, page->query->name);
+        if (group == NULL) {
+            return DROVER_UNKNOWN;
+        }
+    }
+    document_map(document, NULL);
+    document_array(document, "groups");
+    if (group != NULL) {
+        document_group(document, group);
+    } else {
+        page->has_more = document_groups(document, &page->cursor, page->rows);
+    }
+    document_end(document);
+    document_end(document);
+    return DROVER_OK;
+}
+
 static drover_status answer(struct page *page, struct document *document)
 {
     static drover_status (*const topics[])(struct page *, struct document *) = {
@@ -303,6 +337,8 @@ static drover_status answer(struct page *page, struct document *document)
         [DRV_TOPIC_HISTORY] = put_history,
         [DRV_TOPIC_ARRAYS] = put_arrays,
         [DRV_TOPIC_VALUES] = put_values,
+        [DRV_TOPIC_KEY] = put_key,
+        [DRV_TOPIC_GROUPS] = put_groups,
     };
     uint32_t topic = page->query->topic;
     if (topic >= sizeof(topics) / sizeof(topics[0]) || topics[topic] == NULL) {

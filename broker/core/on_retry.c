@@ -42,6 +42,23 @@ static bool is_retry_of(const struct task *task, const struct item *origin)
            drover_id_equal(&more->retry_of, &origin->task->id);
 }
 
+/* The new one gets the key of the old one; a part of an array does not. False: out of memory.
+ */
+static bool inherit_key(struct core *core, struct task *task, const struct item *origin)
+{
+    const struct claim *claim = task_claim(origin->task);
+    return claim == NULL || origin->index != DROVER_INDEX_NONE ||
+           key_claim(core, task, key_word(claim->key), claim->window_us) == DROVER_OK;
+}
+
+/* Whether nobody else has the key that the new one would get. */
+static bool key_is_free(const struct core *core, const struct item *origin)
+{
+    const struct claim *claim = task_claim(origin->task);
+    return claim == NULL || origin->index != DROVER_INDEX_NONE ||
+           claim->key->task == origin->task || !key_is_taken(core, claim->key);
+}
+
 static drover_status retry_single(struct core *core, struct session *session,
                                   const struct item *origin, const drover_id *new_id,
                                   const struct parents *parents)
@@ -57,7 +74,8 @@ static drover_status retry_single(struct core *core, struct session *session,
         return DROVER_NOMEM;
     }
     struct task *task = task_new(core, new_id, origin->task->spec);
-    if (task == NULL || !remember_origin(core, task, origin)) {
+    if (task == NULL || !remember_origin(core, task, origin) ||
+        !inherit_key(core, task, origin)) {
         body_release(core, &payload);
         if (task != NULL) {
             task_free(core, task);
@@ -86,7 +104,8 @@ static struct array *array_like(struct core *core, struct session *session,
         return NULL;
     }
     struct drv_val with = body_val(origin->task->array->with);
-    if (!remember_origin(core, task, origin) || array_open(core, task, &with)) {
+    if (!remember_origin(core, task, origin) || array_open(core, task, &with) ||
+        !inherit_key(core, task, origin)) {
         task_free(core, task);
         return NULL;
     }
@@ -143,6 +162,10 @@ static drover_status retry_verdict(const struct core *core, const struct item *i
     }
     if (item->unit->state == DROVER_STATE_SUCCEEDED) {
         *out_text = "the task has succeeded";
+        return DROVER_CONFLICT;
+    }
+    if (!*out_is_done && !key_is_free(core, item)) {
+        *out_text = "another task has its key";
         return DROVER_CONFLICT;
     }
     if ((known != NULL && !*out_is_done) || drover_id_is_zero(new_id)) {

@@ -51,7 +51,8 @@ static bool task_set_parents(struct core *core, struct task *task,
 static drover_status submit_new(struct core *core, struct session *session,
                                 const struct drv_entry *entry, const struct batch *batch)
 {
-    uint32_t flags = batch->admission.flags;
+    const struct admission *admission = &batch->admission;
+    uint32_t flags = admission->flags;
     struct body *payload;
     if (body_new(core, &entry->val, &payload)) {
         return DROVER_NOMEM;
@@ -65,8 +66,10 @@ static drover_status submit_new(struct core *core, struct session *session,
     task->payload_len = (uint32_t)body_len(payload);
     watch_own(core, task, session, flags);
     bool is_tied = (flags & DRV_SPEC_CANCEL_WITH_SESSION) != 0;
+    bool has_key = admission->key.ptr != NULL;
     if ((is_tied && !unit_tie(core, task, session)) ||
-        !task_set_parents(core, task, &batch->parents)) {
+        !task_set_parents(core, task, &batch->parents) ||
+        (has_key && key_claim(core, task, admission->key, admission->key_window_us))) {
         task_free(core, task);
         return DROVER_NOMEM;
     }
@@ -125,6 +128,7 @@ bool submit_is_same(const struct core *core, const struct task *task,
     /* What it has waited for is no longer known once it has ended. */
     return (unit_is_terminal(&task->unit) ||
             deps_are(&task->unit, wanted->after, wanted->after_count)) &&
+           task_has_key(task, wanted->key) &&
            task_payload_equals(core, task, &entry->val);
 }
 
@@ -144,6 +148,9 @@ static drover_status submit_admitted(struct core *core, struct session *session,
 {
     drover_status status = admit(core, &batch->admission, session, batch->spec->line,
                                  entry->val.len, out_text);
+    if (status == DROVER_OK) {
+        status = admit_key(core, &batch->admission, batch->spec->line, out_text);
+    }
     if (status == DROVER_OK) {
         status = batch_parents(core, batch);
         *out_text = batch->text;
@@ -173,6 +180,9 @@ static drover_status submit_entry(struct core *core, struct session *session,
         status = submit_again(core, session, task, entry, batch);
         *out_text = status == DROVER_CONFLICT ? "there is another task with this id" : NULL;
         return status;
+    }
+    if (!batch->admission.is_busy && admit_taken(core, &batch->admission, batch->spec->line)) {
+        return DROVER_ATTACHED;
     }
     return submit_admitted(core, session, entry, batch, out_text);
 }
@@ -208,12 +218,27 @@ drover_status submit_spec(struct core *core, const struct drv_spec *wanted,
     return DROVER_OK;
 }
 
+static void admission_of_group(struct admission *admission, const struct drv_spec *spec)
+{
+    admission->flags = spec->flags;
+    admission->key = spec->key;
+    admission->key_window_us = us_of_ms(spec->key_window_ms);
+    if (spec->key.ptr != NULL) {
+        admission->flags &= ~(uint32_t)DRV_SPEC_RELEASE; /* others may come for it */
+    }
+}
+
 static void submit_group(struct core *core, struct reply *reply, size_t first,
                          const struct drv_submit_group *group, struct batch *batch)
 {
     const char *text = NULL;
     batch->spec = NULL;
-    drover_status status = submit_spec(core, &group->spec, &batch->spec, &text);
+    drover_status status = DROVER_INVALID;
+    if (group->spec.key.ptr != NULL && group->entry_count > 1) {
+        text = "a key is for one task alone";
+    } else {
+        status = submit_spec(core, &group->spec, &batch->spec, &text);
+    }
     for (size_t i = 0; status != DROVER_OK && i < group->entry_count; i++) {
         submit_refuse(core, reply, first + i, status, text);
     }
@@ -224,7 +249,7 @@ static void submit_group(struct core *core, struct reply *reply, size_t first,
     if (reply->level < batch->spec->numbers.level) {
         reply->level = batch->spec->numbers.level;
     }
-    batch->admission.flags = group->spec.flags;
+    admission_of_group(&batch->admission, &group->spec);
     batch->wanted = &group->spec;
     batch->has_parents = false;
     for (size_t i = 0; i < group->entry_count; i++) {
@@ -234,7 +259,10 @@ static void submit_group(struct core *core, struct reply *reply, size_t first,
         if (status == DROVER_OK && batch->made != NULL && !was_there) {
             batch->made->bits[(first + i) / 64] |= (uint64_t)1 << (first + i) % 64;
         }
-        if (status) {
+        if (status == DROVER_ATTACHED) {
+            reply_attached(core, reply, first + i,
+                           admit_taken(core, &batch->admission, batch->spec->line));
+        } else if (status) {
             submit_refuse(core, reply, first + i, status, text);
         }
     }

@@ -6,8 +6,9 @@
 
 struct purge {
     struct sweep sweep;
-    struct drv_list in_queue; /* queue->sweeps */
-    struct queue *queue;      /* referenced */
+    struct drv_list in_owner; /* queue->sweeps or group->sweeps */
+    struct queue *queue;      /* referenced; NULL: it is a cancel of the group */
+    struct group *group;      /* referenced; NULL: it is a purge of the queue */
     struct drv_table_cursor cursor;
     bool is_in_array; /* the cursor is past this array, whose elements are not done */
     drover_id array_id;
@@ -17,6 +18,8 @@ struct purge {
     int64_t since_us;
     uint64_t purged;
 };
+
+static const char GROUP_CANCELLED[] = "its group was cancelled";
 
 /* --- what is purged ---------------------------------------------------------------------- */
 
@@ -53,13 +56,13 @@ static bool item_waits(const struct item *item)
            !(item->unit->flags & UNIT_CANCELLING);
 }
 
-/* Everybody who waits for the purge also waits for this worker's answer. */
-static bool wait_for_answer(struct core *core, const struct purge *purge, struct lease *lease)
+/* Everybody who waits for the purge also waits for this: a worker's answer, another sweep. */
+static bool wait_for(struct core *core, const struct purge *purge, struct drv_list *cause)
 {
     DRV_LIST_EACH(link, &purge->sweep.waiters)
     {
         struct waiter *waiter = DRV_LIST_ITEM(link, struct waiter, in_cause);
-        if (!reply_wait(core, waiter->reply, &lease->waiters)) {
+        if (!reply_wait(core, waiter->reply, cause)) {
             return false;
         }
     }
@@ -73,11 +76,62 @@ static bool purge_item(struct core *core, struct purge *purge, const struct item
         return true;
     }
     struct lease *lease = item->unit->lease;
-    if (lease != NULL && lease->worker != NULL && !wait_for_answer(core, purge, lease)) {
+    if (lease != NULL && lease->worker != NULL && !wait_for(core, purge, &lease->waiters)) {
         return false;
     }
     (void)cancel_item(core, item, "its queue was purged");
     purge->purged++;
+    return true;
+}
+
+static uint64_t elements_active(const struct array *array)
+{
+    uint64_t active = 0;
+    for (unsigned state = DROVER_STATE_WAITING; state <= DROVER_STATE_RUNNING; state++) {
+        active += array->states[state];
+    }
+    return active;
+}
+
+/* An array of the group, as a whole. False: out of memory, to be tried again. */
+static bool cancel_array(struct core *core, struct purge *purge, struct array *array)
+{
+    struct task *task = array->task;
+    if (!is_older(core, purge, task->submitted_us, &task->place, &task->timer) ||
+        (array->is_cancelled && array_is_still(array))) {
+        return true;
+    }
+    if (!wait_for(core, purge, &array->sweep.waiters)) {
+        return false;
+    }
+    if (!array->is_cancelled) {
+        struct item item = item_of_task(task);
+        purge->purged += elements_active(array);
+        (void)cancel_item(core, &item, GROUP_CANCELLED);
+    }
+    return true;
+}
+
+/* A task of the group. False: out of memory, to be tried again. */
+static bool cancel_task(struct core *core, struct purge *purge, struct task *task)
+{
+    struct item item = item_of_task(task);
+    if (task_is_array(task)) {
+        return cancel_array(core, purge, task->array);
+    }
+    if (!item_is_older(core, purge, &item)) {
+        return true;
+    }
+    struct lease *lease = task->unit.lease;
+    bool is_assigned = lease != NULL && lease->worker != NULL &&
+                       !(lease->flags & LEASE_STARTED);
+    if (is_assigned && !wait_for(core, purge, &lease->waiters)) {
+        return false;
+    }
+    if (!(task->unit.flags & UNIT_CANCELLING)) {
+        (void)cancel_item(core, &item, GROUP_CANCELLED);
+        purge->purged++;
+    }
     return true;
 }
 
@@ -87,14 +141,16 @@ static bool purge_item(struct core *core, struct purge *purge, const struct item
 static struct task *purge_next(struct core *core, struct purge *purge, uint32_t *budget,
                                bool *out_at_end)
 {
+    const struct drv_table *tasks = purge->group != NULL ? &purge->group->tasks : &core->tasks;
     while (*budget > 0) {
-        struct task *task = drv_table_next(&core->tasks, &purge->cursor);
+        struct task *task = drv_table_next(tasks, &purge->cursor);
         *out_at_end = task == NULL;
         if (task == NULL) {
             return NULL;
         }
         (*budget)--;
-        if (task->spec->line->queue == purge->queue && !unit_is_terminal(&task->unit)) {
+        bool is_wanted = purge->group != NULL || task->spec->line->queue == purge->queue;
+        if (is_wanted && !unit_is_terminal(&task->unit)) {
             return task;
         }
     }
@@ -137,17 +193,22 @@ static void purge_end(struct core *core, struct purge *purge)
     {
         DRV_LIST_ITEM(link, struct waiter, in_cause)->reply->number = (int64_t)purge->purged;
     }
-    event_queue(core, DRV_EVENT_QUEUE_PURGED, purge->queue, purge->purged);
+    if (purge->queue != NULL) {
+        event_queue(core, DRV_EVENT_QUEUE_PURGED, purge->queue, purge->purged);
+    }
     sweep_done(core, &purge->sweep);
-    drv_list_remove(&purge->in_queue);
-    queue_release(core, purge->queue);
+    drv_list_remove(&purge->in_owner);
+    if (purge->queue != NULL) {
+        queue_release(core, purge->queue);
+    }
+    group_release(core, purge->group);
     core_free(core, purge, sizeof *purge);
 }
 
 static void purge_step(struct core *core, struct sweep *sweep, uint32_t budget)
 {
     struct purge *purge = DRV_CONTAINER_OF(sweep, struct purge, sweep);
-    bool is_at_end = queue_count(purge->queue) == 0;
+    bool is_at_end = purge->queue != NULL && queue_count(purge->queue) == 0;
     while (budget > 0 && !is_at_end) {
         if (purge->is_in_array) {
             purge->is_in_array = !purge_array(core, purge, &budget);
@@ -156,6 +217,13 @@ static void purge_step(struct core *core, struct sweep *sweep, uint32_t budget)
         struct drv_table_cursor before = purge->cursor;
         struct task *task = purge_next(core, purge, &budget, &is_at_end);
         if (task == NULL) {
+            continue;
+        }
+        if (purge->group != NULL) {
+            if (!cancel_task(core, purge, task)) {
+                purge->cursor = before;
+                return;
+            }
             continue;
         }
         if (task_is_array(task)) {
@@ -177,30 +245,37 @@ static void purge_step(struct core *core, struct sweep *sweep, uint32_t budget)
 
 /* --- begin ------------------------------------------------------------------------------- */
 
-static bool queue_is_too_busy(const struct queue *queue)
+static bool is_too_busy(const struct drv_list *sweeps, int max)
 {
     int count = 0;
-    DRV_LIST_EACH(link, &queue->sweeps)
+    DRV_LIST_EACH(link, sweeps)
     {
         count++;
     }
-    return count >= PURGES_MAX;
+    return count >= max;
 }
 
-static struct purge *purge_new(struct core *core, struct queue *queue)
+/* Of a queue or of a group. */
+static struct purge *purge_new(struct core *core, struct queue *queue, struct group *group)
 {
     struct purge *purge = core_alloc(core, sizeof *purge);
     if (purge == NULL) {
         return NULL;
     }
     sweep_init(&purge->sweep, purge_step);
-    queue->references++;
     purge->queue = queue;
+    purge->group = group;
+    if (queue != NULL) {
+        queue->references++;
+        drv_list_push_back(&queue->sweeps, &purge->in_owner);
+    } else {
+        group->references++;
+        drv_list_push_back(&group->sweeps, &purge->in_owner);
+    }
     purge->cursor = DRV_TABLE_CURSOR_INIT;
     purge->arrival = core->arrival;
     purge->armed = core->timers.sequence;
     purge->since_us = core->now_us;
-    drv_list_push_back(&queue->sweeps, &purge->in_queue);
     sweep_start(core, &purge->sweep);
     return purge;
 }
@@ -212,12 +287,25 @@ void queue_purge(struct core *core, struct queue *queue, struct reply *reply)
         reply_answer(core, reply);
         return;
     }
-    if (queue_is_too_busy(queue)) {
+    if (is_too_busy(&queue->sweeps, PURGES_MAX)) {
         reply->retry_after_ms = RETRY_AFTER_MS;
         reply_fail(core, reply, DROVER_BUSY, "the queue is being purged too often already");
         return;
     }
-    struct purge *purge = purge_new(core, queue);
+    struct purge *purge = purge_new(core, queue, NULL);
+    if (purge == NULL || !reply_wait(core, reply, &purge->sweep.waiters)) {
+        reply_fail(core, reply, DROVER_NOMEM, NULL);
+    }
+}
+
+void group_cancel(struct core *core, struct group *group, struct reply *reply)
+{
+    if (is_too_busy(&group->sweeps, GROUP_CANCELS_MAX)) {
+        reply->retry_after_ms = RETRY_AFTER_MS;
+        reply_fail(core, reply, DROVER_BUSY, "the group is being cancelled too often already");
+        return;
+    }
+    struct purge *purge = purge_new(core, NULL, group);
     if (purge == NULL || !reply_wait(core, reply, &purge->sweep.waiters)) {
         reply_fail(core, reply, DROVER_NOMEM, NULL);
     }

@@ -139,6 +139,25 @@ static size_t notes_cost(const struct reply *reply)
     return cost;
 }
 
+void reply_attached(struct core *core, struct reply *reply, size_t position,
+                    const struct key *key)
+{
+    const struct task *task = key->task;
+    uint32_t level = task != NULL ? (uint32_t)save_level_of(core, task)
+                                  : (uint32_t)save_level_max(core);
+    core->counters.attached++;
+    reply_note(reply, position, DROVER_ATTACHED, "another task has this key", 0);
+    if (reply->code != DROVER_NOMEM) {
+        struct reply_note *note = &reply->notes[reply->note_count - 1];
+        note->has_id = true;
+        note->id = key->id;
+    }
+    reply_reaches(reply, task != NULL ? task->spec->numbers.level : level);
+    if ((uint32_t)reply->level < level) {
+        reply->level = (enum drover_durability)level;
+    }
+}
+
 /* The answer is complete: into the books of the session, and out. */
 static void reply_finish(struct core *core, struct reply *reply)
 {
@@ -448,6 +467,8 @@ static bool reply_copy(struct core *core, const struct reply *reply,
             .code = note->code,
             .text = note->owns_text ? effects_text(core, text) : text,
             .retry_after_ms = note->retry_after_ms,
+            .has_id = note->has_id,
+            .id = note->id,
         };
     }
     out_reply->notes = notes;

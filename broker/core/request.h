@@ -19,6 +19,8 @@ struct reply_note {
     uint32_t retry_after_ms;
     bool owns_text;
     const char *text; /* static, or owned */
+    bool has_id;      /* ATTACHED: */
+    drover_id id;     /* the task that has the key */
 };
 
 struct reply {
@@ -56,6 +58,8 @@ struct waiter {
     struct reply *reply;
 };
 
+struct key;
+
 /*
  * The common beginning of every request: floor, repetition, bounds. Returns the open reply to
  * be filled and answered, or NULL when there is nothing to do.
@@ -73,6 +77,10 @@ void reply_note(struct reply *reply, size_t position, drover_status code, const 
 /* The same with a text that is copied. */
 void reply_note_copy(struct reply *reply, size_t position, drover_status code, const char *text,
                      uint64_t retry_after_ms);
+
+/* Another task has the key: its id is told. It must be as safe as what it tells. */
+void reply_attached(struct core *core, struct reply *reply, size_t position,
+                    const struct key *key);
 
 /* Answer: now, or when the last waiter is done. */
 void reply_answer(struct core *core, struct reply *reply);

@@ -93,10 +93,10 @@ static bool restore_broker(struct restore *restore, const struct core_saved *sav
     struct core *core = restore->core;
     struct core_counters *counters = &core->counters;
     uint64_t *others[SAVE_OTHERS] = {
-        &counters->retried,         &counters->stale_results,   &counters->duplicate_results,
-        &counters->unknown_results, &counters->malformed,       &counters->refused,
-        &counters->charged,         &counters->requeued_free,   &counters->stale_writes,
-        &counters->stale_progress,  &counters->stale_heartbeats};
+        &counters->retried,         &counters->stale_results,    &counters->duplicate_results,
+        &counters->unknown_results, &counters->malformed,        &counters->refused,
+        &counters->charged,         &counters->requeued_free,    &counters->stale_writes,
+        &counters->stale_progress,  &counters->stale_heartbeats, &counters->attached};
     (void)saved;
     for (unsigned state = DROVER_STATE_SUCCEEDED; state <= DROVER_STATE_LOST; state++) {
         core->gone[state] = record_uint(reader);
@@ -119,17 +119,26 @@ static bool restore_broker(struct restore *restore, const struct core_saved *sav
 static bool restore_body(struct restore *restore, const struct core_saved *saved)
 {
     static const restore_fn readers[CORE_SAVE_KINDS] = {
-        [CORE_SAVE_BROKER] = restore_broker,   [CORE_SAVE_TASK] = restore_task,
-        [CORE_SAVE_UNIT] = restore_unit,       [CORE_SAVE_RUN] = restore_run,
-        [CORE_SAVE_RUN_DUE] = restore_run_due, [CORE_SAVE_RETRIED] = restore_retried,
-        [CORE_SAVE_FORGET] = restore_forget,   [CORE_SAVE_SESSION] = restore_session_whole,
-        [CORE_SAVE_REPLIES] = restore_replies, [CORE_SAVE_SESSION_END] = restore_session_end,
-        [CORE_SAVE_KV] = restore_kv,           [CORE_SAVE_KV_DELETE] = restore_kv_delete,
+        [CORE_SAVE_BROKER] = restore_broker,
+        [CORE_SAVE_TASK] = restore_task,
+        [CORE_SAVE_UNIT] = restore_unit,
+        [CORE_SAVE_RUN] = restore_run,
+        [CORE_SAVE_RUN_DUE] = restore_run_due,
+        [CORE_SAVE_RETRIED] = restore_retried,
+        [CORE_SAVE_FORGET] = restore_forget,
+        [CORE_SAVE_SESSION] = restore_session_whole,
+        [CORE_SAVE_REPLIES] = restore_replies,
+        [CORE_SAVE_SESSION_END] = restore_session_end,
+        [CORE_SAVE_KV] = restore_kv,
+        [CORE_SAVE_KV_DELETE] = restore_kv_delete,
         [CORE_SAVE_QUEUE] = restore_queue,
         [CORE_SAVE_SCHEDULE] = restore_schedule,
         [CORE_SAVE_SCHEDULE_RUN] = restore_schedule_run,
         [CORE_SAVE_SCHEDULE_END] = restore_schedule_end,
         [CORE_SAVE_AFTER] = restore_after,
+        [CORE_SAVE_KEY] = restore_key,
+        [CORE_SAVE_KEY_END] = restore_key_end,
+        [CORE_SAVE_GROUP] = restore_group,
     };
     struct record_reader reader;
     if (saved->kind >= CORE_SAVE_KINDS || readers[saved->kind] == NULL) {

@@ -116,6 +116,14 @@ bool restore_waits(const struct restore *restore, const struct item *item);
 /* All tasks are there. */
 bool restore_finish_deps(struct restore *restore);
 
+/* restore_name.c */
+bool restore_key(struct restore *restore, const struct core_saved *saved,
+                 struct record_reader *reader);
+bool restore_key_end(struct restore *restore, const struct core_saved *saved,
+                     struct record_reader *reader);
+bool restore_group(struct restore *restore, const struct core_saved *saved,
+                   struct record_reader *reader);
+
 /* restore_end.c */
 bool restore_finish(struct restore *restore);
 

@@ -386,6 +386,7 @@ bool restore_finish(struct restore *restore)
     }
     count_gone(core);
     core->save.is_on = core->config.durability_max > DROVER_DURABILITY_MEMORY;
+    groups_restore_end(core);
     arrays_go_on(restore);
     schedules_restored(core);
     ties_cancel(core, &restore->orphans);

@@ -71,6 +71,10 @@ static bool read_notes(struct restore *restore, struct record_reader *reader,
         if (reply->note_count == before) {
             return false;
         }
+        if (code == DROVER_ATTACHED) {
+            reply->notes[before].has_id = true;
+            reply->notes[before].id = record_id(reader);
+        }
     }
     return true;
 }

@@ -24,6 +24,14 @@ static bool pairs_are_fine(const char *at, size_t len, uint32_t *out_count)
     return len == 0 || (at[len - 1] == '\0' && ends % 2 == 0);
 }
 
+/* What stands with the options in the record of a task. */
+struct options {
+    struct spec_numbers numbers;
+    struct drv_str key; /* borrowed; nil: none */
+    struct claim claim; /* without the key */
+    uint32_t key_len;
+};
+
 static bool spec_is_fine(const struct spec_numbers *numbers, const char *tail,
                          uint32_t *out_tag_count)
 {
@@ -33,7 +41,8 @@ static bool spec_is_fine(const struct spec_numbers *numbers, const char *tail,
     const char *tags = needs + numbers->needs_len + numbers->fairness_len;
     return numbers->type_len >= 1 && numbers->type_len <= DRV_NAME_MAX &&
            numbers->queue_len >= 1 && numbers->queue_len <= DRV_NAME_MAX &&
-           numbers->meta_len <= DRV_META_MAX && numbers->level >= DROVER_DURABILITY_MEMORY &&
+           numbers->meta_len <= DRV_META_MAX && numbers->group_len <= DRV_NAME_MAX &&
+           numbers->level >= DROVER_DURABILITY_MEMORY &&
            numbers->level <= DROVER_DURABILITY_SYNCED &&
            pairs_are_fine(require, numbers->require_len, &require_count) &&
            needs_are_fine(needs, numbers->needs_len) &&
@@ -48,8 +57,9 @@ static uint64_t number_if(struct record_reader *reader, unsigned mask, unsigned 
     return mask & bit ? record_uint_max(reader, max) : 0;
 }
 
-static void read_numbers(struct record_reader *reader, struct spec_numbers *numbers)
+static void read_numbers(struct record_reader *reader, struct options *options)
 {
+    struct spec_numbers *numbers = &options->numbers;
     const uint64_t long_us = (uint64_t)us_of_ms(UINT64_MAX);
     unsigned mask = record_u32(reader);
     numbers->level = record_u8(reader);
@@ -76,16 +86,35 @@ static void read_numbers(struct record_reader *reader, struct spec_numbers *numb
         numbers->limits[i] = number_if(reader, mask, limits[i], UINT64_MAX);
     }
     numbers->schedule_len = (uint32_t)number_if(reader, mask, SPEC_SCHEDULE, UINT32_MAX);
+    numbers->group_len = (uint32_t)number_if(reader, mask, SPEC_GROUP, DRV_NAME_MAX);
+    options->key_len = (uint32_t)number_if(reader, mask, SPEC_KEY, DRV_TEXT_MAX);
+    options->claim.window_us = (int64_t)number_if(reader, mask, SPEC_KEY_WINDOW, long_us);
+    options->claim.serial = number_if(reader, mask, SPEC_KEY_SERIAL, UINT64_MAX);
 }
 
-struct spec *restore_spec(struct restore *restore, struct record_reader *reader)
+/* Behind the options. */
+static bool read_key(struct restore *restore, struct record_reader *reader,
+                     struct options *options)
 {
-    struct spec_numbers numbers = {0};
+    const uint8_t *text = options->key_len == 0 ? NULL : record_raw(reader, options->key_len);
+    options->key = str_of((const char *)text, text == NULL ? 0 : options->key_len);
+    if (reader->failed || (text == NULL) != (options->claim.serial == 0)) {
+        return restore_wrong(restore, "the key of a task is no key");
+    }
+    return true;
+}
+
+/* With a reference; NULL: wrong, or out of memory. */
+static struct spec *read_spec(struct restore *restore, struct record_reader *reader,
+                              struct options *options)
+{
+    struct spec_numbers numbers;
     struct spec *spec = NULL;
-    read_numbers(reader, &numbers);
+    read_numbers(reader, options);
+    numbers = options->numbers;
     uint64_t tail_len = (uint64_t)numbers.type_len + numbers.queue_len + numbers.require_len +
                         numbers.needs_len + numbers.fairness_len + numbers.tags_len +
-                        numbers.schedule_len + numbers.meta_len;
+                        numbers.group_len + numbers.schedule_len + numbers.meta_len;
     const char *tail = tail_len > record_left(reader)
                            ? NULL
                            : (const char *)record_raw(reader, (size_t)tail_len);
@@ -93,7 +122,21 @@ struct spec *restore_spec(struct restore *restore, struct record_reader *reader)
         (void)restore_wrong(restore, "the options of a task are no options");
         return NULL;
     }
+    if (!read_key(restore, reader, options)) {
+        return NULL;
+    }
     return spec_intern(restore->core, &numbers, tail, (size_t)tail_len, &spec) ? NULL : spec;
+}
+
+struct spec *restore_spec(struct restore *restore, struct record_reader *reader)
+{
+    struct options options = {0};
+    struct spec *spec = read_spec(restore, reader, &options);
+    if (spec != NULL && options.key.ptr != NULL) {
+        spec_release(restore->core, &spec);
+        (void)restore_wrong(restore, "a key of what is no task");
+    }
+    return spec;
 }
 
 /* --- what most have not ------------------------------------------------------------------ */
@@ -422,11 +465,22 @@ struct array *restore_array(struct restore *restore, const drover_id *id)
     return task == NULL ? NULL : task->array;
 }
 
-static void task_adopt_spec(struct core *core, struct task *task, struct spec **spec)
+/* False when out of memory. */
+static bool task_adopt_spec(struct core *core, struct task *task, struct spec **spec)
 {
+    if (task->spec->group != (*spec)->group) {
+        if ((*spec)->group != NULL && !group_add(core, (*spec)->group, task)) {
+            return false;
+        }
+        if (task->spec->group != NULL) {
+            group_remove(core, task->spec->group, task);
+        }
+    }
+    key_leave(core, task); /* of the queue of the old options */
     spec_release(core, &task->spec);
     task->spec = *spec;
     *spec = NULL;
+    return true;
 }
 
 /* Payload or shared value, the last of the record. */
@@ -454,8 +508,7 @@ static struct task *task_of_record(struct restore *restore, const struct core_sa
         return NULL;
     }
     if (task != NULL) {
-        task_adopt_spec(restore->core, task, spec);
-        return task;
+        return task_adopt_spec(restore->core, task, spec) ? task : NULL;
     }
     task = task_make(restore, &saved->id, *spec);
     if (task != NULL && is_array && !array_make(restore, task)) {
@@ -465,7 +518,8 @@ static struct task *task_of_record(struct restore *restore, const struct core_sa
 }
 
 static bool read_task(struct restore *restore, const struct core_saved *saved,
-                      struct record_reader *reader, struct spec **spec)
+                      struct record_reader *reader, struct spec **spec,
+                      const struct options *options)
 {
     uint32_t owner = record_u32(reader);
     int64_t submitted_us = restore_instant(restore, record_fixed(reader));
@@ -481,6 +535,10 @@ static bool read_task(struct restore *restore, const struct core_saved *saved,
     task->payload_len = payload_len;
     task->payload_hash = payload_hash;
     task->flags |= TASK_SAVED;
+    if (options->key.ptr != NULL &&
+        !key_restore_claim(restore->core, task, options->key, &options->claim)) {
+        return false;
+    }
     if (!read_unit(restore, reader, &item) || !read_payload(restore, reader, task)) {
         return false;
     }
@@ -497,11 +555,13 @@ static bool read_task(struct restore *restore, const struct core_saved *saved,
 bool restore_task(struct restore *restore, const struct core_saved *saved,
                   struct record_reader *reader)
 {
-    struct spec *spec = restore_spec(restore, reader);
+    struct options options = {0};
+    struct spec *spec = read_spec(restore, reader, &options);
     if (spec == NULL) {
         return false;
     }
-    bool is_fine = !drover_id_is_zero(&saved->id) && read_task(restore, saved, reader, &spec);
+    bool is_fine = !drover_id_is_zero(&saved->id) &&
+                   read_task(restore, saved, reader, &spec, &options);
     spec_release(restore->core, &spec);
     return is_fine;
 }

@@ -25,6 +25,9 @@ const char *core_save_kind_name(uint16_t kind)
         [CORE_SAVE_SCHEDULE_RUN] = "schedule_run",
         [CORE_SAVE_SCHEDULE_END] = "schedule_end",
         [CORE_SAVE_AFTER] = "after",
+        [CORE_SAVE_KEY] = "key",
+        [CORE_SAVE_KEY_END] = "key_end",
+        [CORE_SAVE_GROUP] = "group",
     };
     return kind < CORE_SAVE_KINDS ? names[kind] : NULL;
 }
@@ -40,6 +43,7 @@ void save_init(struct core *core)
     save->is_broker_dirty = true;
     drv_buffer_init(&save->bytes);
     drv_list_init(&save->sessions);
+    drv_list_init(&save->groups);
 }
 
 void save_fini(struct core *core)
@@ -237,10 +241,10 @@ static void other_counters(const struct core *core, uint64_t out_others[SAVE_OTH
 {
     const struct core_counters *counters = &core->counters;
     const uint64_t others[SAVE_OTHERS] = {
-        counters->retried,         counters->stale_results,   counters->duplicate_results,
-        counters->unknown_results, counters->malformed,       counters->refused,
-        counters->charged,         counters->requeued_free,   counters->stale_writes,
-        counters->stale_progress,  counters->stale_heartbeats};
+        counters->retried,         counters->stale_results,    counters->duplicate_results,
+        counters->unknown_results, counters->malformed,        counters->refused,
+        counters->charged,         counters->requeued_free,    counters->stale_writes,
+        counters->stale_progress,  counters->stale_heartbeats, counters->attached};
     memcpy(out_others, others, sizeof others);
 }
 
@@ -302,6 +306,9 @@ void save_flush(struct core *core)
     struct drv_list *link;
     while ((link = drv_list_pop_front(&save->sessions)) != NULL) {
         save_put_session(core, DRV_LIST_ITEM(link, struct session, unsaved));
+    }
+    while ((link = drv_list_pop_front(&save->groups)) != NULL) {
+        save_put_group(core, DRV_LIST_ITEM(link, struct group, unsaved));
     }
     if (save->is_broker_dirty || counters_are_old(core)) {
         put_broker(core);
@@ -436,6 +443,22 @@ static void kv_rewrite(struct core *core, const drover_id *id, uint64_t lsn)
     }
 }
 
+static void key_rewrite(struct core *core, const drover_id *id, uint64_t lsn)
+{
+    struct key *key = key_find_saved(core, id);
+    if (key != NULL && key->is_saved && save_is_old(key->mark, lsn)) {
+        save_key(core, key);
+    }
+}
+
+static void group_rewrite(struct core *core, const drover_id *id, uint64_t lsn)
+{
+    struct group *group = group_find_saved(core, id);
+    if (group != NULL && group->is_saved && save_is_old(group->mark, lsn)) {
+        save_put_group(core, group);
+    }
+}
+
 void core_rewrite(struct core *core, uint16_t kind, const drover_id *id, uint32_t index,
                   uint64_t lsn)
 {
@@ -464,6 +487,12 @@ void core_rewrite(struct core *core, uint16_t kind, const drover_id *id, uint32_
     case CORE_SAVE_QUEUE:
         queues_rewrite(core, lsn);
         break;
+    case CORE_SAVE_KEY:
+        key_rewrite(core, id, lsn);
+        break;
+    case CORE_SAVE_GROUP:
+        group_rewrite(core, id, lsn);
+        break;
     case CORE_SAVE_SCHEDULE:
     case CORE_SAVE_SCHEDULE_RUN:
         schedule_rewrite(core, id, lsn);
@@ -476,6 +505,7 @@ void core_rewrite(struct core *core, uint16_t kind, const drover_id *id, uint32_
     case CORE_SAVE_FORGET:
     case CORE_SAVE_SESSION_END:
     case CORE_SAVE_KV_DELETE:
+    case CORE_SAVE_KEY_END:
     case CORE_SAVE_KINDS:
         break; /* what came before is gone already */
     }
@@ -501,6 +531,24 @@ static void array_save_all(struct core *core, struct array *array)
             element->unit.flags &= (uint8_t)~UNIT_SAVED;
             save_item(core, &item);
             save_deps_of(core, &item);
+        }
+    }
+}
+
+static void names_save_all(struct core *core)
+{
+    struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
+    struct group *group;
+    struct key *key;
+    while ((key = drv_table_next(&core->keys, &cursor)) != NULL) {
+        if (key->is_saved) {
+            save_key(core, key);
+        }
+    }
+    cursor = DRV_TABLE_CURSOR_INIT;
+    while ((group = drv_table_next(&core->groups, &cursor)) != NULL) {
+        if (group->is_saved) {
+            save_put_group(core, group);
         }
     }
 }
@@ -542,6 +590,7 @@ void core_save_all(struct core *core)
             save_schedule(core, schedule);
         }
     }
+    names_save_all(core);
     queues_rewrite(core, core->save.lsn + 1);
     core->save.is_broker_dirty = true;
 }

@@ -26,7 +26,10 @@
 #include "record.h"
 
 struct array;
+struct claim;
+struct group;
 struct item;
+struct key;
 struct kv_entry;
 struct queue;
 struct reply;
@@ -37,7 +40,7 @@ struct task;
 
 enum {
     SAVE_MARK_BITS = 16,
-    SAVE_OTHERS = 11, /* counters that do not follow from the tasks */
+    SAVE_OTHERS = 12, /* counters that do not follow from the tasks */
 };
 #define SAVE_MARK_STEP ((uint64_t)1 << SAVE_MARK_BITS)
 
@@ -59,6 +62,7 @@ struct save {
     struct dirty *dirty; /* owned */
     size_t dirty_count, dirty_capacity;
     struct drv_list sessions; /* struct session.unsaved */
+    struct drv_list groups;   /* struct group.unsaved */
     uint64_t lsn;             /* of the last record that was handed out or restored */
     uint16_t broker_mark;
     uint64_t others[SAVE_OTHERS]; /* counters as they were last recorded */
@@ -87,6 +91,12 @@ void save_session_end(struct core *core, const struct session *session);
 void save_kv(struct core *core, struct kv_entry *entry);
 void save_kv_delete(struct core *core, const struct kv_entry *entry);
 void save_queue(struct core *core, struct queue *queue);
+/* A key that is remembered without its task; and is not any more. */
+void save_key(struct core *core, struct key *key);
+void save_key_end(struct core *core, const struct key *key);
+/* What a group counts of tasks that are forgotten; and it goes. */
+void save_group(struct core *core, struct group *group);
+void save_group_end(struct core *core, const struct group *group);
 
 /* Everything that has changed becomes records; the turn's records are complete. */
 void save_flush(struct core *core);
@@ -109,9 +119,13 @@ bool save_is_old(uint16_t mark, uint64_t lsn);
 int64_t save_wall(const struct core *core, int64_t at_us);
 
 /* save_task.c */
-void save_put_spec(struct record_writer *writer, const struct spec *spec);
+/* Options, and the key of the task that has them (NULL: none). */
+void save_put_spec(struct record_writer *writer, const struct spec *spec,
+                   const struct claim *claim);
 void save_put_task(struct core *core, struct task *task);
 void save_put_unit(struct core *core, const struct item *item);
+/* save_name.c */
+void save_put_group(struct core *core, struct group *group);
 /* save_session.c */
 void save_put_session(struct core *core, struct session *session);
 

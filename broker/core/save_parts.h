@@ -60,6 +60,10 @@ enum {
     SPEC_PROCESSES = 131072,
     SPEC_FILES = 262144,
     SPEC_SCHEDULE = 524288,
+    SPEC_GROUP = 1 << 20,
+    SPEC_KEY = 1 << 21, /* not of the options: of the task */
+    SPEC_KEY_WINDOW = 1 << 22,
+    SPEC_KEY_SERIAL = 1 << 23,
 };
 
 enum { SESSION_DRAINING = 1 };

@@ -48,7 +48,7 @@ void save_schedule(struct core *core, struct schedule *schedule)
     record_put_uint(&writer, plan->late_ms);
     record_put_u8(&writer, plan->overlap);
     record_put_u8(&writer, plan->missed);
-    save_put_spec(&writer, plan->spec);
+    save_put_spec(&writer, plan->spec, NULL);
     put_state(&writer, schedule);
     record_put_val_head(&writer, &payload);
     save_end(core, &writer, &payload);

@@ -28,6 +28,9 @@ static void put_reply(struct record_writer *writer, const struct reply *reply)
         record_put_uint(writer, note->code);
         record_put_uint(writer, note->retry_after_ms);
         put_text(writer, note->text);
+        if (note->code == DROVER_ATTACHED) {
+            record_put_id(writer, &note->id);
+        }
     }
     record_put_val(writer, &val);
 }

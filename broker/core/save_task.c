@@ -12,7 +12,8 @@ enum {
 
 /* --- options ----------------------------------------------------------------------------- */
 
-void save_put_spec(struct record_writer *writer, const struct spec *spec)
+void save_put_spec(struct record_writer *writer, const struct spec *spec,
+                   const struct claim *claim)
 {
     const struct spec_numbers *numbers = &spec->numbers;
     _Static_assert(sizeof(struct spec_numbers) == 144,
@@ -41,6 +42,10 @@ void save_put_spec(struct record_writer *writer, const struct spec *spec)
         {SPEC_PROCESSES, numbers->limits[SPEC_LIMIT_PROCESSES]},
         {SPEC_FILES, numbers->limits[SPEC_LIMIT_FILES]},
         {SPEC_SCHEDULE, numbers->schedule_len},
+        {SPEC_GROUP, numbers->group_len},
+        {SPEC_KEY, claim == NULL ? 0 : claim->key->text_len},
+        {SPEC_KEY_WINDOW, claim == NULL ? 0 : (uint64_t)claim->window_us},
+        {SPEC_KEY_SERIAL, claim == NULL ? 0 : claim->serial},
     };
     unsigned mask = 0;
     for (size_t i = 0; i < DRV_ARRAY_LEN(parts); i++) {
@@ -56,6 +61,9 @@ void save_put_spec(struct record_writer *writer, const struct spec *spec)
         }
     }
     record_put_raw(writer, spec->tail, spec->tail_len);
+    if (claim != NULL) {
+        record_put_raw(writer, key_word(claim->key).ptr, claim->key->text_len);
+    }
 }
 
 /* --- what most have not ------------------------------------------------------------------ */
@@ -262,7 +270,7 @@ void save_put_task(struct core *core, struct task *task)
     struct session *owner = session_by_handle(core, task->owner);
     struct record_writer writer = save_begin(core, CORE_SAVE_TASK, &task->id,
                                              DROVER_INDEX_NONE);
-    save_put_spec(&writer, task->spec);
+    save_put_spec(&writer, task->spec, task_claim(task));
     record_put_uint(&writer, owner == NULL ? 0 : owner->handle.generation);
     record_put_fixed(&writer, save_wall(core, task->submitted_us));
     record_put_uint(&writer, task->payload_len);
@@ -278,13 +286,22 @@ void save_put_task(struct core *core, struct task *task)
     task->unit.mark = save_mark(core);
 }
 
+static void count_gone(struct core *core, const struct task *task, unsigned state,
+                       uint64_t count)
+{
+    core->gone[state] += count;
+    if (task->spec->group != NULL) {
+        group_forget(core, task->spec->group, state, count);
+    }
+}
+
 void save_forget(struct core *core, const struct task *task)
 {
     if (!task_is_array(task)) {
-        core->gone[task->unit.state]++;
+        count_gone(core, task, task->unit.state, 1);
     }
     for (unsigned state = 0; task_is_array(task) && state <= DROVER_STATE_LOST; state++) {
-        core->gone[state] += task->array->states[state];
+        count_gone(core, task, state, task->array->states[state]);
     }
     if (!save_wants(core, task)) {
         return;

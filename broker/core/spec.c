@@ -34,8 +34,6 @@ static drover_status spec_check_served(const struct drv_spec *spec, const char *
         bool is_asked;
         const char *text;
     } options[] = {
-        {spec->key.ptr != NULL || spec->key_window_ms > 0, "unique keys are not served"},
-        {spec->group.ptr != NULL, "groups are not served"},
         {spec->fairness.ptr != NULL, "fairness keys are not served"},
         {spec->need_count > 0, "needs are not served"},
         {spec->limit_memory_bytes > 0 || spec->limit_cpu_ms > 0 ||
@@ -86,6 +84,14 @@ drover_status spec_check(const struct core *core, const struct drv_spec *spec,
     if (spec->durability > core->config.durability_max) {
         *out_text = "the store cannot give this durability";
         return DROVER_REFUSED;
+    }
+    if (spec->key.ptr != NULL && spec->key.len == 0) {
+        *out_text = "the key is empty";
+        return DROVER_INVALID;
+    }
+    if (spec->key.ptr == NULL && spec->key_window_ms > 0) {
+        *out_text = "the window of a key, and no key";
+        return DROVER_INVALID;
     }
     if (spec->meta.len > DRV_META_MAX) {
         *out_text = "the metadata is too long";
@@ -221,6 +227,8 @@ static drover_status spec_tail(struct drv_buffer *tail, const struct drv_spec *s
     numbers->fairness_len = (uint32_t)spec->fairness.len;
     numbers->tags_len = tail_pairs(tail, spec->tags, spec->tag_count, false, &failed);
     numbers->tag_count = (uint32_t)spec->tag_count;
+    failed |= drv_buffer_append(tail, spec->group.ptr, spec->group.len) != DROVER_OK;
+    numbers->group_len = (uint32_t)spec->group.len;
     numbers->schedule_len = (uint32_t)schedule.len;
     if (schedule.len > 0) {
         failed |= drv_buffer_append(tail, schedule.ptr, schedule.len) != DROVER_OK;
@@ -240,6 +248,11 @@ static size_t needs_at(const struct spec_numbers *numbers)
 static size_t fairness_at(const struct spec_numbers *numbers)
 {
     return needs_at(numbers) + numbers->needs_len;
+}
+
+static const char *spec_part(const struct spec *spec, size_t offset)
+{
+    return (const char *)spec->tail + offset;
 }
 
 static struct line *spec_line(struct core *core, const struct spec_numbers *numbers,
@@ -282,6 +295,29 @@ static bool spec_find_schedule(struct core *core, struct spec *spec)
     return schedule != NULL;
 }
 
+/* Line and group, with a reference each. False: out of memory. */
+static bool spec_resolve(struct core *core, struct spec *spec)
+{
+    const struct spec_numbers *numbers = &spec->numbers;
+    spec->line = spec_line(core, numbers, (const char *)spec->tail);
+    if (spec->line != NULL && numbers->group_len > 0) {
+        size_t offset = (size_t)spec->tail_len - numbers->meta_len - numbers->schedule_len -
+                        numbers->group_len;
+        spec->group = group_ensure(core, str_of(spec_part(spec, offset), numbers->group_len));
+    }
+    return spec->line != NULL && (numbers->group_len == 0 || spec->group != NULL) &&
+           spec_find_schedule(core, spec);
+}
+
+static void spec_unresolve(struct core *core, struct spec *spec)
+{
+    if (spec->line != NULL) {
+        line_release(core, spec->line);
+    }
+    group_release(core, spec->group);
+    schedule_release(core, &spec->schedule);
+}
+
 static struct spec *spec_new(struct core *core, const struct spec_key *key, uint64_t hash)
 {
     struct spec *spec = core_alloc(core, sizeof *spec + key->tail_len);
@@ -293,13 +329,8 @@ static struct spec *spec_new(struct core *core, const struct spec_key *key, uint
     spec->numbers = *key->numbers;
     spec->tail_len = (uint32_t)key->tail_len;
     memcpy(spec->tail, key->tail, key->tail_len);
-    spec->line = spec_line(core, &spec->numbers, (const char *)spec->tail);
-    if (spec->line == NULL || !spec_find_schedule(core, spec) ||
-        drv_table_insert(&core->specs, hash, spec)) {
-        if (spec->line != NULL) {
-            line_release(core, spec->line);
-        }
-        schedule_release(core, &spec->schedule);
+    if (!spec_resolve(core, spec) || drv_table_insert(&core->specs, hash, spec)) {
+        spec_unresolve(core, spec);
         core_free(core, spec, sizeof *spec + key->tail_len);
         return NULL;
     }
@@ -388,15 +419,9 @@ void spec_release(struct core *core, struct spec **spec)
         return;
     }
     drv_table_remove_entry(&core->specs, released->hash, released);
-    line_release(core, released->line);
-    schedule_release(core, &released->schedule);
+    spec_unresolve(core, released);
     core->memory_bytes -= sizeof *released + released->tail_len;
     effects_bury(core, &released->corpse); /* a LEASE may show its metadata */
-}
-
-static const char *spec_part(const struct spec *spec, size_t offset)
-{
-    return (const char *)spec->tail + offset;
 }
 
 struct drv_str spec_tags(const struct spec *spec)
@@ -414,6 +439,25 @@ struct drv_str spec_needs(const struct spec *spec)
 struct drv_str spec_fairness(const struct spec *spec)
 {
     return str_of(spec_part(spec, fairness_at(&spec->numbers)), spec->numbers.fairness_len);
+}
+
+/* Tags are kept as name\0value\0... */
+bool spec_has_tag(const struct spec *spec, struct drv_str name, struct drv_str value)
+{
+    struct drv_str tags = spec_tags(spec);
+    for (size_t at = 0; at < tags.len;) {
+        size_t name_len = strnlen(tags.ptr + at, tags.len - at);
+        size_t value_at = at + name_len + 1;
+        size_t value_len = value_at < tags.len
+                               ? strnlen(tags.ptr + value_at, tags.len - value_at)
+                               : 0;
+        if (str_equals(name, str_of(tags.ptr + at, name_len)) &&
+            str_equals(value, str_of(tags.ptr + value_at, value_len))) {
+            return true;
+        }
+        at = value_at + value_len + 1;
+    }
+    return false;
 }
 
 struct drv_str spec_meta(const struct spec *spec)

@@ -4,13 +4,14 @@
  * A spec is interned by its canonical bytes, so that a million tasks of one kind carry one
  * pointer each and two submits are the same exactly when their specs are the same object and
  * their payloads are equal. What only concerns the submitting session (watch, release, strict)
- * is not part of it.
+ * is not part of it, nor is the key, which is another for each task (key.h).
  */
 #ifndef CORE_SPEC_H
 #define CORE_SPEC_H
 
 #include "effects.h"
 
+struct group;
 struct line;
 struct schedule;
 
@@ -35,10 +36,9 @@ struct spec_numbers { /* no padding: compared as bytes */
     uint32_t level; /* enum drover_durability, resolved */
     int32_t priority;
     uint32_t type_len, queue_len, require_len, tags_len, meta_len, tag_count;
-    uint32_t needs_len, fairness_len;
-    uint64_t limits[SPEC_LIMITS]; /* 0: none */
+    uint32_t needs_len, fairness_len, group_len;
     uint32_t schedule_len;        /* 0: not of a schedule */
-    uint32_t reserved;            /* 0 */
+    uint64_t limits[SPEC_LIMITS]; /* 0: none */
 };
 
 struct spec {
@@ -46,10 +46,11 @@ struct spec {
     uint32_t references;
     uint64_t hash;
     struct line *line;         /* referenced */
+    struct group *group;       /* referenced; NULL: none */
     struct schedule *schedule; /* referenced; NULL: none */
     struct spec_numbers numbers;
     uint32_t tail_len;
-    uint8_t tail[]; /* type, queue, require, needs, fairness, tags, schedule, meta */
+    uint8_t tail[]; /* type, queue, require, needs, fairness, tags, group, schedule, meta */
 };
 
 /*
@@ -87,5 +88,7 @@ struct drv_str spec_fairness(const struct spec *spec);
 struct drv_str spec_needs(const struct spec *spec);
 /* Tags as written by spec_ensure: name\0value\0... */
 struct drv_str spec_tags(const struct spec *spec);
+/* Whether it has this tag. */
+bool spec_has_tag(const struct spec *spec, struct drv_str name, struct drv_str value);
 
 #endif

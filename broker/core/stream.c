@@ -93,7 +93,8 @@ static struct drv_str keep_text(char **at, struct drv_str text)
 static size_t texts_len(const struct drv_subscribe *subscribe)
 {
     return subscribe->queue.len + subscribe->type.len + subscribe->worker.len +
-           subscribe->text.len + subscribe->tag_name.len + subscribe->tag_value.len;
+           subscribe->text.len + subscribe->tag_name.len + subscribe->tag_value.len +
+           subscribe->group.len;
 }
 
 static void filter_fill(struct stream_filter *filter, const struct drv_subscribe *subscribe,
@@ -109,6 +110,7 @@ static void filter_fill(struct stream_filter *filter, const struct drv_subscribe
     filter->text = keep_text(&at, subscribe->text);
     filter->tag_name = keep_text(&at, subscribe->tag_name);
     filter->tag_value = keep_text(&at, subscribe->tag_value);
+    filter->group = keep_text(&at, subscribe->group);
 }
 
 static bool may_grant(const struct core *core, const struct session *session, uint64_t bytes)

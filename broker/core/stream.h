@@ -46,7 +46,7 @@ struct stream_filter {
     bool has_id;
     drover_id id;
     uint32_t index;
-    struct drv_str queue, type, worker, text, tag_name, tag_value;
+    struct drv_str queue, type, worker, text, tag_name, tag_value, group;
 };
 
 struct subscription {

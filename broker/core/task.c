@@ -17,7 +17,7 @@ void task_table_init(struct core *core)
     drv_table_init(&core->tasks, core->config.seed, task_is);
 }
 
-static uint64_t task_hash(const struct core *core, const drover_id *id)
+uint64_t task_hash(const struct core *core, const drover_id *id)
 {
     return drv_table_hash(&core->tasks, id->bytes, sizeof id->bytes);
 }
@@ -160,6 +160,9 @@ void item_set_state(struct core *core, const struct item *item, enum drover_stat
     }
     (*counter_of(counters, state))++;
     line_count(item->task->spec->line, state, 1);
+    if (item->task->spec->group != NULL) {
+        group_count(item->task->spec->group, before, state);
+    }
     if (item->index != DROVER_INDEX_NONE) {
         struct array *array = item->task->array;
         if (before != 0) {
@@ -297,6 +300,20 @@ void item_unplace(struct core *core, const struct item *item)
 
 /* --- life of a task ---------------------------------------------------------------------- */
 
+/* Into the table, and into that of its group. False: out of memory. */
+static bool task_register(struct core *core, struct task *task, struct group *group)
+{
+    uint64_t hash = task_hash(core, &task->id);
+    if (drv_table_insert(&core->tasks, hash, task)) {
+        return false;
+    }
+    if (group != NULL && !group_add(core, group, task)) {
+        drv_table_remove_entry(&core->tasks, hash, task);
+        return false;
+    }
+    return true;
+}
+
 struct task *task_new(struct core *core, const drover_id *id, struct spec *spec)
 {
     struct task *task = drv_slab_alloc(&core->task_slab);
@@ -308,7 +325,7 @@ struct task *task_new(struct core *core, const drover_id *id, struct spec *spec)
         return NULL;
     }
     task->id = *id;
-    if (drv_table_insert(&core->tasks, task_hash(core, id), task)) {
+    if (!task_register(core, task, spec->group)) {
         timer_fini(core, &task->timer);
         drv_slab_free(&core->task_slab, task);
         return NULL;
@@ -323,6 +340,10 @@ struct task *task_new(struct core *core, const drover_id *id, struct spec *spec)
 void task_free(struct core *core, struct task *task)
 {
     drv_table_remove_entry(&core->tasks, task_hash(core, &task->id), task);
+    if (task->spec->group != NULL) {
+        group_remove(core, task->spec->group, task);
+    }
+    key_leave(core, task);
     save_drop(core, task);
     task_dismantle(core, task);
 }
@@ -357,6 +378,7 @@ void task_forget(struct core *core, struct task *task)
     struct item item = item_of_task(task);
     effects_record_item(core, CORE_RECORD_FORGOTTEN, &item, NULL);
     save_forget(core, task);
+    key_remember(core, task);
     watch_drop_task(core, task);
     task_unretain(core, task);
     task_free(core, task);

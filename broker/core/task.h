@@ -20,6 +20,7 @@
 #include "timer.h"
 
 struct array;
+struct claim;
 struct deps;
 struct lease;
 
@@ -148,6 +149,7 @@ struct more {
     struct output *output;     /* owned: who reads what it prints */
     struct tail *tail;         /* owned: the last of what it printed */
     struct tie *tie;           /* owned */
+    struct claim *claim;       /* owned: its key (key.h) */
     int64_t ended_us;
     uint8_t history_count;
     bool has_retry_of;
@@ -176,6 +178,7 @@ static inline bool task_is_array(const struct task *task)
 struct task *task_find(const struct core *core, const drover_id *id);
 /* The same without taking it in hand (hand.h). */
 struct task *task_peek(const struct core *core, const drover_id *id);
+uint64_t task_hash(const struct core *core, const drover_id *id);
 /* False when there is no such task or element. index NONE of an array gives the whole. */
 bool item_find(const struct core *core, const drover_id *id, uint32_t index,
                struct item *out_item);

@@ -264,6 +264,8 @@ struct drv_note { /* ACK: seq used; REPLY: text and retry_after_ms used */
     uint32_t code;
     struct drv_str text;
     uint64_t retry_after_ms;
+    bool has_id; /* REPLY: the task that it is about is another one */
+    drover_id id;
 };
 struct drv_ack {
     const struct drv_note *notes;
@@ -330,7 +332,8 @@ struct drv_array_seal {
 struct drv_targets { /* CANCEL, RETRY, FORGET, WATCH, UNWATCH */
     const struct drv_target *targets;
     size_t target_count;
-    struct drv_str text; /* CANCEL: reason */
+    struct drv_str text;  /* CANCEL: reason */
+    struct drv_str group; /* CANCEL: all of this group; nil: the targets */
     uint32_t flags;      /* WATCH: 1 without values, 2 release; CANCEL: DRV_CANCEL_* */
 };
 enum { DRV_CANCEL_AWAITED = 1 }; /* what the target awaits is cancelled with it */
@@ -410,6 +413,8 @@ enum drv_topic {
     DRV_TOPIC_KV,
     DRV_TOPIC_WORKER,
     DRV_TOPIC_STATISTICS,
+    DRV_TOPIC_KEY,
+    DRV_TOPIC_GROUPS,
     DRV_TOPIC_SCHEDULES = 16,
     DRV_TOPIC_HISTORY = 24,
     DRV_TOPIC_ARRAYS,
@@ -424,6 +429,8 @@ struct drv_query {
     uint32_t states; /* bit n: enum drover_state n; 0 all */
     struct drv_str cursor;
     uint32_t limit;
+    struct drv_str group;               /* tasks of this group; nil: any */
+    struct drv_str tag_name, tag_value; /* tasks with this tag; name nil: any */
 };
 struct drv_fetch { /* of a task that has ended */
     drover_id id;

@@ -193,6 +193,9 @@ const struct drv_ref *drv_get_refs(struct drv_decode *decode, size_t *out_count)
 const struct drv_str *drv_get_texts(struct drv_decode *decode, size_t max, size_t *out_count);
 const struct drv_pair *drv_get_pairs(struct drv_decode *decode, size_t *out_count);
 const struct drv_count *drv_get_counts(struct drv_decode *decode, size_t *out_count);
+/* A tag that is wanted; the name is nil when there is none. */
+void drv_get_tag(struct drv_decode *decode, struct drv_str *out_name,
+                 struct drv_str *out_value);
 /* Notes of a REPLY (with text) or of an ACK (with seq). */
 const struct drv_note *drv_get_notes(struct drv_decode *decode, bool is_ack, size_t *out_count);
 void drv_get_error(struct drv_decode *decode, struct drv_error *out_error); /* error? */
@@ -256,6 +259,8 @@ void drv_put_pairs(struct drv_encode *encode, const struct drv_pair *pairs, size
 void drv_put_counts(struct drv_encode *encode, const struct drv_count *counts, size_t count);
 void drv_put_notes(struct drv_encode *encode, const struct drv_note *notes, size_t count,
                    bool is_ack);
+/* A tag that is wanted: [name, s], or nil. */
+void drv_put_tag(struct drv_encode *encode, struct drv_str name, struct drv_str value);
 void drv_put_error(struct drv_encode *encode, const struct drv_error *error);
 void drv_put_after(struct drv_encode *encode, const struct drv_after *after, size_t count);
 void drv_put_spec(struct drv_encode *encode, const struct drv_spec *spec);

@@ -504,6 +504,7 @@ const struct drv_note *drv_get_notes(struct drv_decode *decode, bool is_ack, siz
         if (!is_ack) {
             notes[i].text = drv_get_text_optional(decode, DRV_TEXT_MAX);
             notes[i].retry_after_ms = drv_get_u64(decode);
+            notes[i].has_id = drv_get_id_optional(decode, &notes[i].id);
         }
         drv_get_close(decode, outer);
     }
@@ -511,6 +512,18 @@ const struct drv_note *drv_get_notes(struct drv_decode *decode, bool is_ack, siz
     decode->note_count += items.count;
     *out_count = items.count;
     return notes;
+}
+
+void drv_get_tag(struct drv_decode *decode, struct drv_str *out_name, struct drv_str *out_value)
+{
+    uint32_t outer;
+    *out_name = (struct drv_str){NULL, 0};
+    *out_value = (struct drv_str){NULL, 0};
+    if (drv_get_open_optional(decode, &outer)) {
+        *out_name = drv_get_name(decode);
+        *out_value = drv_get_text(decode, DRV_LABEL_VALUE_MAX);
+        drv_get_close(decode, outer);
+    }
 }
 
 void drv_get_error(struct drv_decode *decode, struct drv_error *out_error)

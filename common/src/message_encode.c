@@ -442,7 +442,7 @@ void drv_put_notes(struct drv_encode *encode, const struct drv_note *notes, size
     drv_put_items(encode, count, DRV_BATCH_MAX - encode->note_count);
     for (size_t i = 0; is_ok(encode) && i < count; i++) {
         const struct drv_note *note = &notes[i];
-        drv_put_array(encode, is_ack ? 3 : 4);
+        drv_put_array(encode, is_ack ? 3 : note->has_id ? 5 : 4);
         if (is_ack) {
             drv_put_uint(encode, note->seq);
         }
@@ -452,10 +452,24 @@ void drv_put_notes(struct drv_encode *encode, const struct drv_note *notes, size
             drv_put_text_optional(encode, note->text, DRV_TEXT_MAX);
             drv_put_uint(encode, note->retry_after_ms);
         }
+        if (!is_ack && note->has_id) {
+            drv_put_id(encode, &note->id);
+        }
     }
     if (is_ok(encode)) {
         encode->note_count += count;
     }
+}
+
+void drv_put_tag(struct drv_encode *encode, struct drv_str name, struct drv_str value)
+{
+    if (name.ptr == NULL) {
+        drv_put_nil(encode);
+        return;
+    }
+    drv_put_array(encode, 2);
+    drv_put_name(encode, name);
+    drv_put_text(encode, value, DRV_LABEL_VALUE_MAX);
 }
 
 void drv_put_error(struct drv_encode *encode, const struct drv_error *error)

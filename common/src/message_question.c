@@ -53,6 +53,8 @@ void drv_decode_query(struct drv_decode *decode, struct drv_message *out_message
     query->states = drv_get_u32(decode);
     query->cursor = drv_get_binary_optional(decode, DRV_TEXT_MAX);
     query->limit = drv_get_u32(decode);
+    query->group = drv_get_name_optional(decode);
+    drv_get_tag(decode, &query->tag_name, &query->tag_value);
 }
 
 void drv_encode_query(struct drv_encode *encode, const struct drv_message *message)
@@ -66,6 +68,8 @@ void drv_encode_query(struct drv_encode *encode, const struct drv_message *messa
     drv_put_uint(encode, query->states);
     drv_put_binary_optional(encode, query->cursor, DRV_TEXT_MAX);
     drv_put_uint(encode, query->limit);
+    drv_put_name_optional(encode, query->group);
+    drv_put_tag(encode, query->tag_name, query->tag_value);
 }
 
 void drv_decode_document(struct drv_decode *decode, struct drv_message *out_message)

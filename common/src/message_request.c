@@ -172,6 +172,7 @@ void drv_decode_cancel(struct drv_decode *decode, struct drv_message *out_messag
     get_targets(decode, false, &out_message->targets);
     out_message->targets.text = drv_get_text(decode, DRV_TEXT_MAX);
     out_message->targets.flags = drv_get_u32(decode);
+    out_message->targets.group = drv_get_name_optional(decode);
 }
 
 void drv_encode_cancel(struct drv_encode *encode, const struct drv_message *message)
@@ -179,6 +180,7 @@ void drv_encode_cancel(struct drv_encode *encode, const struct drv_message *mess
     put_targets(encode, &message->targets, false);
     drv_put_text(encode, message->targets.text, DRV_TEXT_MAX);
     drv_put_uint(encode, message->targets.flags);
+    drv_put_name_optional(encode, message->targets.group);
 }
 
 void drv_decode_retry(struct drv_decode *decode, struct drv_message *out_message)

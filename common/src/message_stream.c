@@ -29,19 +29,6 @@ static void put_output(struct drv_encode *encode, uint32_t stream)
 
 /* ---- SUBSCRIBE --------------------------------------------------------------------------- */
 
-static void get_tag(struct drv_decode *decode, struct drv_subscribe *subscribe)
-{
-    uint32_t outer;
-    subscribe->tag_name = (struct drv_str){NULL, 0};
-    subscribe->tag_value = (struct drv_str){NULL, 0};
-    if (!drv_get_open_optional(decode, &outer)) {
-        return;
-    }
-    subscribe->tag_name = drv_get_name(decode);
-    subscribe->tag_value = drv_get_text(decode, DRV_LABEL_VALUE_MAX);
-    drv_get_close(decode, outer);
-}
-
 /* The number of the stream is not checked: a broker answers one it does not know. */
 void drv_decode_subscribe(struct drv_decode *decode, struct drv_message *out_message)
 {
@@ -59,21 +46,11 @@ void drv_decode_subscribe(struct drv_decode *decode, struct drv_message *out_mes
     subscribe->type = drv_get_name_optional(decode);
     subscribe->worker = drv_get_text_optional(decode, DRV_NAME_MAX);
     subscribe->text = drv_get_text_optional(decode, DRV_KEY_MAX);
-    get_tag(decode, subscribe);
+    drv_get_tag(decode, &subscribe->tag_name, &subscribe->tag_value);
+    subscribe->group = drv_get_name_optional(decode);
     if (subscribe->subscription == 0) {
         drv_decode_fail(decode, DROVER_MALFORMED, "subscription 0");
     }
-}
-
-static void put_tag(struct drv_encode *encode, const struct drv_subscribe *subscribe)
-{
-    if (subscribe->tag_name.ptr == NULL) {
-        drv_put_nil(encode);
-        return;
-    }
-    drv_put_array(encode, 2);
-    drv_put_name(encode, subscribe->tag_name);
-    drv_put_text(encode, subscribe->tag_value, DRV_LABEL_VALUE_MAX);
 }
 
 void drv_encode_subscribe(struct drv_encode *encode, const struct drv_message *message)
@@ -95,7 +72,8 @@ void drv_encode_subscribe(struct drv_encode *encode, const struct drv_message *m
     drv_put_name_optional(encode, subscribe->type);
     drv_put_text_optional(encode, subscribe->worker, DRV_NAME_MAX);
     drv_put_text_optional(encode, subscribe->text, DRV_KEY_MAX);
-    put_tag(encode, subscribe);
+    drv_put_tag(encode, subscribe->tag_name, subscribe->tag_value);
+    drv_put_name_optional(encode, subscribe->group);
 }
 
 /* ---- LOGS, EVENTS, TAKEN ----------------------------------------------------------------- */

@@ -28,6 +28,7 @@ struct drv_subscribe {
     struct drv_str worker;              /* name, or id text; nil: any */
     struct drv_str text;                /* shared data: key or prefix */
     struct drv_str tag_name, tag_value; /* events of tasks with this tag; name nil: any */
+    struct drv_str group;               /* events of tasks of this group; nil: any */
 };
 
 enum drv_event { /* what happened: bits of a subscription's mask, names in drv_event_name */

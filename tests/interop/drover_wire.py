@@ -34,7 +34,7 @@ CODES = {
     13: "version", 14: "wrong_endpoint", 15: "session_expired", 16: "outcome_unknown",
     17: "refused", 18: "failed", 19: "cancelled", 20: "expired", 21: "lost", 22: "io",
     23: "malformed", 24: "not_ready", 25: "draining", 26: "internal", 27: "epoch",
-    28: "protocol", 29: "limit", 30: "moved", 31: "dependency",
+    28: "protocol", 29: "limit", 30: "moved", 31: "dependency", 32: "attached",
 }
 ERROR_KINDS = {1: "handler", 2: "crash", 3: "timeout", 4: "limit", 5: "lost", 6: "dependency",
                7: "refused", 8: "cancelled", 9: "expired"}

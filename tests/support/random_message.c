@@ -216,6 +216,7 @@ static void fill_array_seal(source *s, struct drv_message *m)
 static void fill_targets(source *s, struct drv_message *m)
 {
     m->targets = random_targets(s);
+    m->targets.group = random_optional(s, random_name(s));
 }
 
 static void fill_kv(source *s, struct drv_message *m)
@@ -285,7 +286,12 @@ static void fill_query(source *s, struct drv_message *m)
                                   .text = random_optional(s, random_text(s, 200)),
                                   .states = random_number32(s),
                                   .cursor = random_optional(s, random_bytes(s, 40)),
-                                  .limit = random_number32(s)};
+                                  .limit = random_number32(s),
+                                  .group = random_optional(s, random_name(s)),
+                                  .tag_name = random_optional(s, random_name(s))};
+    if (m->query.tag_name.ptr != NULL) {
+        m->query.tag_value = random_text(s, DRV_LABEL_VALUE_MAX);
+    }
 }
 
 static void fill_document(source *s, struct drv_message *m)
@@ -372,6 +378,7 @@ static void fill_subscribe(source *s, struct drv_message *m)
         .worker = random_optional(s, random_text(s, DRV_NAME_MAX)),
         .text = random_optional(s, random_text(s, DRV_KEY_MAX)),
         .tag_name = random_optional(s, random_name(s)),
+        .group = random_optional(s, random_name(s)),
     };
     if (m->subscribe.has_id) {
         m->subscribe.id = random_id(s);

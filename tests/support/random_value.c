@@ -184,6 +184,8 @@ const struct drv_note *random_notes(source *s, bool is_ack, size_t *out_count)
         } else {
             list[i].text = random_optional(s, random_text(s, DRV_TEXT_MAX));
             list[i].retry_after_ms = random_number(s, 64);
+            list[i].has_id = random_chance(s, 30);
+            list[i].id = list[i].has_id ? random_id(s) : (drover_id){{0}};
         }
     }
     return list;

@@ -62,9 +62,10 @@ extern "C" {
     X(28, PROTOCOL, "protocol", "the peer broke the protocol", false)                      \
     X(29, LIMIT, "limit", "a fixed limit is exceeded", false)                              \
     X(30, MOVED, "moved", "another broker serves this now", false)                         \
-    X(31, DEPENDENCY, "dependency", "a task it depends on did not succeed", false)
+    X(31, DEPENDENCY, "dependency", "a task it depends on did not succeed", false)         \
+    X(32, ATTACHED, "attached", "another task has this key already", false)
 
-/* DROVER_OK, DROVER_NOMEM, ... DROVER_DEPENDENCY. */
+/* DROVER_OK, DROVER_NOMEM, ... DROVER_ATTACHED. */
 typedef enum drover_status {
 #define DROVER_STATUS_ENUM(number, NAME, name, text, retryable) DROVER_##NAME = (number),
     DROVER_STATUS_MAP(DROVER_STATUS_ENUM)

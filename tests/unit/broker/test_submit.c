@@ -178,12 +178,6 @@ static void test_options_not_served_are_refused(void **state)
     client(bench, 1);
     struct drv_count need = {text("gpu"), 1};
     struct drv_spec spec = spec_of("work");
-    spec.key = text("unique");
-    expect_refused(bench, &spec, DROVER_UNSUPPORTED);
-    spec = spec_of("work");
-    spec.group = text("group");
-    expect_refused(bench, &spec, DROVER_UNSUPPORTED);
-    spec = spec_of("work");
     spec.fairness = text("me");
     expect_refused(bench, &spec, DROVER_UNSUPPORTED);
     spec = spec_of("work");
@@ -193,7 +187,7 @@ static void test_options_not_served_are_refused(void **state)
     spec = spec_of("work");
     spec.limit_cpu_ms = 1;
     expect_refused(bench, &spec, DROVER_UNSUPPORTED);
-    assert_int_equal(counters(bench).refused, 5);
+    assert_int_equal(counters(bench).refused, 3);
 }
 
 /* A full queue: busy from there on, in the order of the message. */

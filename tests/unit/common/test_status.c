@@ -11,6 +11,7 @@ static void test_status_numbers_are_frozen(void **state)
     assert_int_equal(DROVER_STALE, 9);
     assert_int_equal(DROVER_MALFORMED, 23);
     assert_int_equal(DROVER_DEPENDENCY, 31);
+    assert_int_equal(DROVER_ATTACHED, 32);
     assert_string_equal(drover_status_name(DROVER_TOO_BIG), "too_big");
     assert_string_equal(drover_status_name(DROVER_WRONG_ENDPOINT), "wrong_endpoint");
 }
@@ -27,15 +28,15 @@ static void test_status_retryable_marks(void **state)
 /* A number from a newer peer gives a text, not a crash. */
 static void test_status_foreign_number_has_a_text(void **state)
 {
-    assert_string_equal(drover_status_name((drover_status)32), "status");
+    assert_string_equal(drover_status_name((drover_status)33), "status");
     assert_string_equal(drover_status_text((drover_status)4000000), "unknown status");
-    assert_false(drover_status_is_retryable((drover_status)32));
+    assert_false(drover_status_is_retryable((drover_status)33));
 }
 
 /* Every status has a name of its own and a text. */
 static void test_status_names_are_unique(void **state)
 {
-    for (int a = 0; a <= 31; a++) {
+    for (int a = 0; a <= 32; a++) {
         assert_true(strlen(drover_status_text((drover_status)a)) > 0);
         for (int b = 0; b < a; b++) {
             assert_string_not_equal(drover_status_name((drover_status)a),
