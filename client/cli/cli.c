@@ -163,6 +163,9 @@ int cli_connect(struct cli *cli)
     char text[512] = "";
     struct drv_buffer endpoint;
     drover_client_options options = DROVER_CLIENT_OPTIONS_INIT;
+    if (cli->client != NULL) {
+        return CLI_OK; /* a key among the operands was looked up */
+    }
     options.connect_timeout_ms = (uint64_t)drv_options_int(cli->options, "connect-timeout");
     options.error_text = text;
     options.error_size = sizeof(text);

@@ -41,6 +41,7 @@ enum cli_word {
     CLI_WORD_TYPE,
     CLI_WORD_QUEUE,
     CLI_WORD_WORKER,
+    CLI_WORD_GROUP,
     CLI_WORD_SHELL,
 };
 
@@ -91,7 +92,7 @@ size_t cli_operand_count(const struct cli *cli);
 const char *cli_operand(const struct cli *cli, size_t index);
 
 /*
- * Opens the session, trying for as long as --connect-timeout says.
+ * Opens the session, unless it is open, trying for as long as --connect-timeout says.
  * CLI_OK, or says why not and returns the exit code.
  */
 int cli_connect(struct cli *cli);

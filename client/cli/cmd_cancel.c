@@ -8,6 +8,7 @@
 #include "target.h"
 #include "tasks.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 /* What one of the commands does with each task. */
@@ -57,7 +58,9 @@ static int refused(const struct cli *cli, const drover_task_ref *task, drover_st
         return cli_say(CLI_FAILED, "%s has not ended yet", text);
     }
     if (status == DROVER_CONFLICT) {
-        return cli_say(CLI_FAILED, "%s has succeeded, there is nothing to retry", text);
+        return cli_say(
+            CLI_FAILED,
+            "%s has succeeded, there is nothing to retry (or another task has its key)", text);
     }
     return cli_failed(cli, status, text);
 }
@@ -76,6 +79,16 @@ static const struct drv_option cancel_options[] = {
      .kind = DRV_OPTION_DURATION,
      .argument = "TIME",
      .help = "stop waiting after TIME, exit 124; the cancel stands"},
+    {.name = "group",
+     .letter = 'g',
+     .kind = DRV_OPTION_STRING,
+     .argument = "GROUP",
+     .help = "everything in the group that has not ended"},
+    {.name = "tag",
+     .kind = DRV_OPTION_STRING,
+     .argument = "K=V",
+     .help = "every task with this tag that has not ended, of the group if one is said"},
+    TARGET_QUEUE_OPTION,
 };
 
 static int cancel_one(struct cli *cli, const drover_task_ref *task, struct deadline deadline)
@@ -95,20 +108,130 @@ static int cancel_one(struct cli *cli, const drover_task_ref *task, struct deadl
     return print_pair(cli, text, "state", no_wait ? "cancelling" : drover_state_name(state));
 }
 
+struct refs {
+    drover_task_ref *items; /* owned */
+    size_t count, capacity;
+};
+
+static int keep_row(void *context, const drover_value *row)
+{
+    struct refs *refs = context;
+    if (refs->count == refs->capacity) {
+        size_t capacity = refs->capacity == 0 ? 256 : refs->capacity * 2;
+        drover_task_ref *items = realloc(refs->items, capacity * sizeof(*items));
+        if (items == NULL) {
+            return cli_no_memory();
+        }
+        refs->items = items;
+        refs->capacity = capacity;
+    }
+    refs->count += doc_task(row, &refs->items[refs->count]);
+    return CLI_OK;
+}
+
+/* What has not ended of all that the filter names; of that the rest of the time is waited for.
+ */
+static int await_rest(struct cli *cli, drover_task_filter *filter, struct deadline deadline)
+{
+    struct refs refs = {0};
+    filter->states = TASKS_ACTIVE;
+    int code = tasks_walk(cli, filter, UINT64_MAX, keep_row, &refs);
+    if (code == CLI_OK && refs.count > 0) {
+        drover_status status = drover_wait_all(cli->client, refs.items, refs.count,
+                                               deadline_left(deadline), NULL);
+        if (status == DROVER_TIMEOUT) {
+            code = cli_say(CLI_TIMEOUT, "cancel: the time is over, not all of it has ended");
+        } else if (status != DROVER_OK && status != DROVER_UNKNOWN) {
+            code = cli_failed(cli, status, "cancel");
+        } else {
+            /* ended, or forgotten since */
+        }
+    }
+    free(refs.items);
+    return code;
+}
+
+static int print_cancelled(const struct cli *cli, const char *group, uint64_t count)
+{
+    struct json_out json;
+    if (cli->json) {
+        json_begin(&json);
+        json_key_text(&json, "group", group);
+        json_key_int(&json, "cancelled", (int64_t)count);
+        return json_print(&json);
+    }
+    (void)printf("%s: %" PRIu64 " cancelled\n", group, count);
+    return CLI_OK;
+}
+
+static int cancel_group(struct cli *cli, drover_task_filter *filter, struct deadline deadline)
+{
+    uint64_t count = 0;
+    drover_status status = drover_group_cancel(cli->client, filter->group,
+                                               drv_options_string(cli->options, "reason"),
+                                               CLI_ASK_MS, &count);
+    if (status == DROVER_UNKNOWN) {
+        return cli_say(CLI_FAILED, "there is no group '%s'", filter->group);
+    }
+    if (status != DROVER_OK) {
+        return cli_failed(cli, status, filter->group);
+    }
+    int code = drv_options_flag(cli->options, "no-wait") ? CLI_OK
+                                                         : await_rest(cli, filter, deadline);
+    return cli_worse(code, print_cancelled(cli, filter->group, count));
+}
+
+/* All at once are gone through before the first is cancelled: the list is one of what has not
+ * ended. */
+static int cancel_tag(struct cli *cli, drover_task_filter *filter, struct deadline deadline)
+{
+    struct refs refs = {0};
+    filter->states = TASKS_ACTIVE;
+    int worst = tasks_walk(cli, filter, UINT64_MAX, keep_row, &refs);
+    for (size_t i = 0; worst <= CLI_FAILED && i < refs.count; i++) {
+        worst = cli_worse(worst, cancel_one(cli, &refs.items[i], deadline));
+    }
+    free(refs.items);
+    return worst;
+}
+
+static int cancel_many(struct cli *cli)
+{
+    struct tasks_label label;
+    drover_task_filter filter = DROVER_TASK_FILTER_INIT;
+    int code = tasks_label(cli, &filter, &label);
+    if (code == CLI_OK) {
+        code = cli_connect(cli);
+    }
+    struct deadline deadline = deadline_in(cli_duration(cli, "timeout"));
+    if (code != CLI_OK) {
+        return code;
+    }
+    return filter.tag != NULL ? cancel_tag(cli, &filter, deadline)
+                              : cancel_group(cli, &filter, deadline);
+}
+
 static int cancel(struct cli *cli)
 {
-    return for_each(cli, cancel_one, cli_duration(cli, "timeout"));
+    bool many = drv_options_is_set(cli->options, "group") ||
+                drv_options_is_set(cli->options, "tag");
+    if (many == (cli_operand_count(cli) > 0)) {
+        return cli_say(CLI_USAGE, "cancel: say either tasks, --group or --tag");
+    }
+    return many ? cancel_many(cli) : for_each(cli, cancel_one, cli_duration(cli, "timeout"));
 }
 
 const struct cli_command cmd_cancel = {
     .name = "cancel",
     .summary = "cancel tasks and arrays, wait until nothing of them runs",
-    .usage = "ID|ID.N... [--no-wait] [--reason TEXT] [--timeout TIME]",
-    .about = "Prints each task and the state in which it ended, which is another one than\n"
-             "cancelled when it was faster.",
+    .usage = "ID|ID.N|key:NAME...|--group GROUP|--tag K=V [--no-wait] [--reason TEXT] "
+             "[--timeout TIME]",
+    .about =
+        "Prints each task and the state in which it ended, which is another one than\n"
+        "cancelled when it was faster. --group cancels all of a group at once and prints how\n"
+        "many; what comes into it meanwhile is not touched.",
     .options = cancel_options,
     .option_count = DRV_ARRAY_LEN(cancel_options),
-    .operand_min = 1,
     .operand_max = SIZE_MAX,
     .run = cancel,
 };
@@ -121,7 +244,16 @@ static const struct drv_option retry_options[] = {
      .letter = 'q',
      .kind = DRV_OPTION_STRING,
      .argument = "QUEUE",
-     .help = "with --failed: of this queue only"},
+     .help = "with --failed: of this queue only; else the queue of key:NAME"},
+    {.name = "group",
+     .letter = 'g',
+     .kind = DRV_OPTION_STRING,
+     .argument = "GROUP",
+     .help = "with --failed: of this group only"},
+    {.name = "tag",
+     .kind = DRV_OPTION_STRING,
+     .argument = "K=V",
+     .help = "with --failed: with this tag only"},
 };
 
 static int retry_one(struct cli *cli, const drover_task_ref *task, struct deadline deadline)
@@ -148,10 +280,14 @@ static int retry_row(void *context, const drover_value *row)
 
 static int retry_failed(struct cli *cli)
 {
+    struct tasks_label label;
     drover_task_filter filter = DROVER_TASK_FILTER_INIT;
+    int code = tasks_label(cli, &filter, &label);
     filter.queue = drv_options_string(cli->options, "queue");
     filter.states = 1U << DROVER_STATE_FAILED;
-    int code = cli_connect(cli);
+    if (code == CLI_OK) {
+        code = cli_connect(cli);
+    }
     return code == CLI_OK ? tasks_walk(cli, &filter, UINT64_MAX, retry_row, cli) : code;
 }
 
@@ -167,7 +303,7 @@ static int retry(struct cli *cli)
 const struct cli_command cmd_retry = {
     .name = "retry",
     .summary = "submit tasks that did not succeed again",
-    .usage = "ID|ID.N...|--failed [--queue QUEUE]",
+    .usage = "ID|ID.N|key:NAME...|--failed [--queue QUEUE] [--group GROUP] [--tag K=V]",
     .about =
         "Prints each task and the id of the new one. Of an array the elements that did not\n"
         "succeed are retried, as a new array.",
@@ -191,6 +327,8 @@ static int forget_one(struct cli *cli, const drover_task_ref *task, struct deadl
     return print_pair(cli, text, "state", "forgotten");
 }
 
+static const struct drv_option forget_options[] = {TARGET_QUEUE_OPTION};
+
 static int forget(struct cli *cli)
 {
     return for_each(cli, forget_one, DROVER_FOREVER);
@@ -199,7 +337,9 @@ static int forget(struct cli *cli)
 const struct cli_command cmd_forget = {
     .name = "forget",
     .summary = "drop ended tasks and their results now",
-    .usage = "ID|ID.N...",
+    .usage = "ID|ID.N|key:NAME...",
+    .options = forget_options,
+    .option_count = DRV_ARRAY_LEN(forget_options),
     .operand_min = 1,
     .operand_max = SIZE_MAX,
     .run = forget,

@@ -156,6 +156,7 @@ static void offer_names(const drover_value *document, enum cli_word kind,
     char name[DOC_TEXT_MAX];
     const char *key = kind == CLI_WORD_QUEUE    ? "queues"
                       : kind == CLI_WORD_WORKER ? "workers"
+                      : kind == CLI_WORD_GROUP  ? "groups"
                                                 : "types";
     drover_value *rows = doc_get(document, key);
     drover_value *row = NULL;
@@ -169,6 +170,13 @@ static void offer_names(const drover_value *document, enum cli_word kind,
         drover_value_destroy(&row);
     }
     drover_value_destroy(&rows);
+}
+
+static drover_status ask_document(drover_client *client, enum cli_word kind, int64_t timeout_ms,
+                                  drover_value **out_document)
+{
+    return kind == CLI_WORD_GROUP ? drover_group_list(client, 0, NULL, timeout_ms, out_document)
+                                  : drover_status_get(client, timeout_ms, out_document);
 }
 
 /* Nothing is said when there is no broker: the person is typing. */
@@ -185,7 +193,7 @@ static void ask_names(void *context, enum cli_word kind, struct complete *comple
     if (!endpoint_is_local(endpoint) && /* a pool is made for work, not for a Tab */
         drover_client_open(endpoint, &options, &request->cli->client) == DROVER_OK &&
         deadline_left(deadline) > 0 &&
-        drover_status_get(request->cli->client, deadline_left(deadline), &document) ==
+        ask_document(request->cli->client, kind, deadline_left(deadline), &document) ==
             DROVER_OK) {
         offer_names(document, kind, complete);
     }

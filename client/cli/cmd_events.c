@@ -32,8 +32,13 @@ static const struct drv_option options[] = {
      .help = "only of this worker and what it runs"},
     {.name = "task",
      .kind = DRV_OPTION_STRING,
-     .argument = "ID|ID.N",
+     .argument = "ID|ID.N|key:NAME",
      .help = "only of this task, element or array"},
+    {.name = "group",
+     .letter = 'g',
+     .kind = DRV_OPTION_STRING,
+     .argument = "GROUP",
+     .help = "only of tasks of this group"},
     {.name = "tag",
      .kind = DRV_OPTION_STRING,
      .argument = "K=V",
@@ -75,10 +80,10 @@ static int read_tag(const struct cli *cli, drover_event_filter *filter, struct t
     return CLI_OK;
 }
 
-static int read_task(const struct cli *cli, drover_event_filter *filter, drover_task_ref *task)
+static int read_task(struct cli *cli, drover_event_filter *filter, drover_task_ref *task)
 {
     const char *text = drv_options_string(cli->options, "task");
-    int code = text == NULL ? CLI_OK : target_parse(text, task);
+    int code = text == NULL ? CLI_OK : target_find(cli, text, task);
     if (text != NULL && code == CLI_OK) {
         filter->task = &task->id;
         filter->index = task->index;
@@ -96,6 +101,7 @@ static int run(struct cli *cli)
     filter.queue = drv_options_string(cli->options, "queue");
     filter.type = drv_options_string(cli->options, "type");
     filter.worker = drv_options_string(cli->options, "worker");
+    filter.group = drv_options_string(cli->options, "group");
     int code = read_tag(cli, &filter, &tag);
     if (code == CLI_OK) {
         code = read_task(cli, &filter, &task);
@@ -126,8 +132,8 @@ static int run(struct cli *cli)
 const struct cli_command cmd_events = {
     .name = "events",
     .summary = "tell what happens: tasks, workers, queues, the broker",
-    .usage =
-        "[-f] [--kind KIND,...] [--queue QUEUE] [--type TYPE] [--worker WORKER] [--task ID]",
+    .usage = "[-f] [--kind KIND,...] [--queue QUEUE] [--type TYPE] [--worker WORKER] [--task "
+             "ID] [--group GROUP]",
     .about = "One line for each event, with the time on this machine; with --json one object.\n"
              "A reader that is too slow is told how many it has missed.",
     .options = options,

@@ -19,6 +19,7 @@ static const struct drv_option options[] = {
     {.name = "data",
      .kind = DRV_OPTION_FLAG,
      .help = "the partial data that it hands over, a value on each line, and nothing else"},
+    TARGET_QUEUE_OPTION,
 };
 
 /* What goes to one of our streams. */
@@ -196,7 +197,7 @@ static int run(struct cli *cli)
                             .err = {.file = stderr, .is_terminal = isatty(STDERR_FILENO) != 0}};
     drover_logs_options wanted = DROVER_LOGS_OPTIONS_INIT;
     drover_stream *stream = NULL;
-    int code = target_parse(cli_operand(cli, 0), &reader.task);
+    int code = target_find(cli, cli_operand(cli, 0), &reader.task);
     if (code == CLI_OK) {
         code = cli_connect(cli);
     }
@@ -219,7 +220,7 @@ static int run(struct cli *cli)
 const struct cli_command cmd_logs = {
     .name = "logs",
     .summary = "print what a task prints, or has printed",
-    .usage = "[-f] ID|ID.N [--data]",
+    .usage = "[-f] ID|ID.N|key:NAME [--data]",
     .about =
         "stdout goes to stdout; stderr, and what the handler logs, to stderr. Of a task\n"
         "that has ended the last of it is kept; of one that runs, what its worker has.\n"

@@ -23,6 +23,7 @@ static const struct drv_option options[] = {
      .kind = DRV_OPTION_FLAG,
      .help = "of a task that was retried, the result of its last retry"},
     {.name = "raw", .kind = DRV_OPTION_FLAG, .help = "print text and binary as bytes"},
+    TARGET_QUEUE_OPTION,
 };
 
 static int unknown(const drover_task_ref *task, drover_status status, const struct cli *cli)
@@ -216,7 +217,7 @@ static int run(struct cli *cli)
 const struct cli_command cmd_result = {
     .name = "result",
     .summary = "print the results of tasks, waiting for them",
-    .usage = "ID|ID.N... [--latest] [--timeout TIME] [--raw]",
+    .usage = "ID|ID.N|key:NAME... [--latest] [--timeout TIME] [--raw]",
     .about =
         "Waits for the end of each task and prints its result as JSON, or the bytes of a\n"
         "result that has a content type of its own. An array prints a line per element, as\n"

@@ -5,6 +5,7 @@
 #include "doc.h"
 #include "escape.h"
 #include "grid.h"
+#include "group.h"
 #include "human.h"
 #include "print.h"
 #include "target.h"
@@ -239,7 +240,7 @@ static int print_attempts(const drover_value *document)
 
 static int print_show(const struct cli *cli, const drover_value *document)
 {
-    static const char *const first[] = {"type", "queue", "priority", "count"};
+    static const char *const first[] = {"type", "queue", "group", "key", "priority", "count"};
     static const char *const last[] = {"attempt",       "retries_left", "losses_left", "level",
                                        "payload_bytes", "result_bytes", "retry_of",    "why"};
     char text[DOC_TEXT_MAX];
@@ -247,6 +248,7 @@ static int print_show(const struct cli *cli, const drover_value *document)
     print_task_name(document);
     print_line("state", doc_text(document, "state", text, sizeof(text)));
     print_line("elements", doc_join(document, "states", text, sizeof(text)));
+    print_line("tags", doc_join(document, "tags", text, sizeof(text)));
     for (size_t i = 0; i < DRV_ARRAY_LEN(first); i++) {
         print_text(document, first[i]);
     }
@@ -269,17 +271,33 @@ static int print_show(const struct cli *cli, const drover_value *document)
 
 static int show(struct cli *cli)
 {
-    return ask_each(cli, drover_task_show, print_show);
+    const char *group = drv_options_string(cli->options, "group");
+    if ((group != NULL) == (cli_operand_count(cli) > 0)) {
+        return cli_say(CLI_USAGE, "show: say either tasks or --group");
+    }
+    return group != NULL ? group_show(cli, group) : ask_each(cli, drover_task_show, print_show);
 }
+
+static const struct drv_option show_options[] = {
+    {.name = "group",
+     .letter = 'g',
+     .kind = DRV_OPTION_STRING,
+     .argument = "GROUP",
+     .help = "how far a group is"},
+    TARGET_QUEUE_OPTION,
+};
+static const struct drv_option why_options[] = {TARGET_QUEUE_OPTION};
 
 const struct cli_command cmd_show = {
     .name = "show",
     .summary = "everything about tasks and arrays",
-    .usage = "ID|ID.N...",
+    .usage = "ID|ID.N|key:NAME...|--group GROUP",
     .about =
         "Prints where a task stands, its options, its attempts with their workers and ends,\n"
-        "and what it printed last if it failed. ID.N is one element of an array.",
-    .operand_min = 1,
+        "and what it printed last if it failed. ID.N is one element of an array, key:NAME\n"
+        "the latest task with that key. --group tells how far the tasks of a group are.",
+    .options = show_options,
+    .option_count = DRV_ARRAY_LEN(show_options),
     .operand_max = SIZE_MAX,
     .run = show,
 };
@@ -306,7 +324,9 @@ static int why(struct cli *cli)
 const struct cli_command cmd_why = {
     .name = "why",
     .summary = "why a task is where it is and what will move it",
-    .usage = "ID|ID.N...",
+    .usage = "ID|ID.N|key:NAME...",
+    .options = why_options,
+    .option_count = DRV_ARRAY_LEN(why_options),
     .about =
         "One line per task: what it waits for, who runs it, or how it ended. With --json the\n"
         "reason is also a short code that stays the same.",
@@ -339,6 +359,12 @@ static const struct drv_option list_options[] = {
      .help = "only in this state",
      .choices = state_names,
      .repeatable = true},
+    {.name = "group",
+     .letter = 'g',
+     .kind = DRV_OPTION_STRING,
+     .argument = "GROUP",
+     .help = "only of this group"},
+    {.name = "tag", .kind = DRV_OPTION_STRING, .argument = "K=V", .help = "only with this tag"},
     {.name = "limit",
      .letter = 'l',
      .kind = DRV_OPTION_INT,
@@ -437,6 +463,11 @@ static int list_once(struct cli *cli)
     filter.queue = drv_options_string(cli->options, "queue");
     filter.type = drv_options_string(cli->options, "type");
     filter.states = wanted_states(cli);
+    struct tasks_label label;
+    int code = tasks_label(cli, &filter, &label);
+    if (code != CLI_OK) {
+        return code;
+    }
     return cli->json ? list_json(cli, &filter, limit) : list_grid(cli, &filter, limit);
 }
 
@@ -449,7 +480,8 @@ const struct cli_command cmd_task_list = {
     .group = "task",
     .name = "ls",
     .summary = "list tasks",
-    .usage = "[--queue QUEUE] [--type TYPE] [--state STATE]... [--limit N] " WATCH_USAGE,
+    .usage = "[--queue QUEUE] [--type TYPE] [--state STATE]... [--group GROUP] [--tag K=V] "
+             "[--limit N] " WATCH_USAGE,
     .options = list_options,
     .option_count = DRV_ARRAY_LEN(list_options),
     .operand_max = 1,

@@ -19,7 +19,16 @@ static const struct drv_option options[] = {
     INPUT_PAYLOAD_OPTIONS,
 };
 
-static int print_id(const struct cli *cli, const drover_id *id)
+/* Whoever has the key was submitted before: that is the task. */
+static void tell_attached(const drover_submit_options *submit_options, const drover_id *id)
+{
+    char text[TARGET_TEXT_MAX];
+    target_format(id, DROVER_INDEX_NONE, text);
+    (void)cli_say(CLI_OK, "attached to %s: that task has the key '%s' already", text,
+                  submit_options->key);
+}
+
+static int print_id(const struct cli *cli, const drover_id *id, bool attached)
 {
     char text[TARGET_TEXT_MAX];
     struct json_out json;
@@ -27,6 +36,9 @@ static int print_id(const struct cli *cli, const drover_id *id)
     if (cli->json) {
         json_begin(&json);
         json_key_text(&json, "id", text);
+        if (attached) {
+            json_key_bool(&json, "attached", true);
+        }
         return json_print(&json);
     }
     (void)puts(text);
@@ -72,6 +84,10 @@ static int submit_and_wait(struct cli *cli, const char *type, const drover_value
     drover_id id = drover_future_id(future);
     task_warn_unoffered(cli, &id, type);
     status = await(cli, future, &outcome);
+    id = drover_future_id(future);
+    if (drover_future_is_attached(future)) {
+        tell_attached(submit_options, &id);
+    }
     target_format(&id, DROVER_INDEX_NONE, text);
     (void)snprintf(what, sizeof(what), "task %s has not ended", text);
     int code = CLI_OK;
@@ -95,12 +111,23 @@ static int submit(struct cli *cli, const char *type, const drover_value *payload
     if (drv_options_flag(cli->options, "wait")) {
         return submit_and_wait(cli, type, payload, submit_options);
     }
-    drover_status status = drover_submit(cli->client, type, payload, submit_options, &id);
+    drover_submit_options named = *submit_options;
+    drover_id own;
+    drover_status status = drover_id_new(&own);
     if (status != DROVER_OK) {
         return cli_failed(cli, status, "submit");
     }
+    named.id = &own;
+    status = drover_submit(cli->client, type, payload, &named, &id);
+    if (status != DROVER_OK) {
+        return cli_failed(cli, status, "submit");
+    }
+    bool attached = !drover_id_equal(&own, &id);
+    if (attached) {
+        tell_attached(submit_options, &id);
+    }
     task_warn_unoffered(cli, &id, type);
-    return print_id(cli, &id);
+    return print_id(cli, &id, attached);
 }
 
 static int run(struct cli *cli)

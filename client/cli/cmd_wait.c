@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-enum { ROUND_MAX = 1000 }; /* tasks waited for at a time by --all and --queue */
+enum { ROUND_MAX = 1000 }; /* tasks waited for at a time by --all and the like */
 
 static const struct drv_option options[] = {
     {.name = "all",
@@ -22,11 +22,17 @@ static const struct drv_option options[] = {
      .letter = 'q',
      .kind = DRV_OPTION_STRING,
      .argument = "QUEUE",
-     .help = "until the queue has no active task any more"},
+     .help =
+         "until the queue has no active task any more; with key:NAME, the queue of the key"},
     {.name = "group",
+     .letter = 'g',
      .kind = DRV_OPTION_STRING,
      .argument = "GROUP",
-     .help = "until the group has no active task any more (not in this version)"},
+     .help = "until the group has no active task any more"},
+    {.name = "tag",
+     .kind = DRV_OPTION_STRING,
+     .argument = "K=V",
+     .help = "until no task with this tag is active any more"},
     {.name = "timeout",
      .kind = DRV_OPTION_DURATION,
      .argument = "TIME",
@@ -147,15 +153,13 @@ static int add_row(void *context, const drover_value *row)
 }
 
 /* One page of what is active now, and its end. *out_count 0: nothing is active. */
-static int wait_page(struct cli *cli, struct deadline deadline, size_t *out_count)
+static int wait_page(struct cli *cli, const drover_task_filter *filter,
+                     struct deadline deadline, size_t *out_count)
 {
     struct round round = {NULL, 0};
-    drover_task_filter filter = DROVER_TASK_FILTER_INIT;
-    filter.queue = drv_options_string(cli->options, "queue");
-    filter.states = TASKS_ACTIVE;
     drover_status status = drover_completions_new(cli->client, DROVER_COMPLETIONS_STATES,
                                                   &round.completions);
-    int code = status == DROVER_OK ? tasks_walk(cli, &filter, ROUND_MAX, add_row, &round)
+    int code = status == DROVER_OK ? tasks_walk(cli, filter, ROUND_MAX, add_row, &round)
                                    : cli_failed(cli, status, "wait");
     if (code == CLI_OK) {
         code = wait_round(cli, round.completions, deadline, NULL);
@@ -167,10 +171,17 @@ static int wait_page(struct cli *cli, struct deadline deadline, size_t *out_coun
 
 static int wait_active(struct cli *cli, struct deadline deadline)
 {
-    int worst = CLI_OK;
     size_t count;
+    struct tasks_label label;
+    drover_task_filter filter = DROVER_TASK_FILTER_INIT;
+    int worst = tasks_label(cli, &filter, &label);
+    filter.queue = drv_options_string(cli->options, "queue");
+    filter.states = TASKS_ACTIVE;
+    if (worst != CLI_OK) {
+        return worst;
+    }
     do {
-        worst = cli_worse(worst, wait_page(cli, deadline, &count));
+        worst = cli_worse(worst, wait_page(cli, &filter, deadline, &count));
     } while (count > 0 && worst <= CLI_FAILED);
     return worst;
 }
@@ -179,13 +190,13 @@ static int wait_active(struct cli *cli, struct deadline deadline)
 
 static int check(const struct cli *cli)
 {
+    bool has_tasks = cli_operand_count(cli) > 0;
     bool all = drv_options_flag(cli->options, "all") ||
-               drv_options_is_set(cli->options, "queue");
-    if (drv_options_is_set(cli->options, "group")) {
-        return cli_say(CLI_USAGE, "wait: groups are not in this version");
-    }
-    if (all == (cli_operand_count(cli) > 0)) {
-        return cli_say(CLI_USAGE, "wait: say either tasks, --all or --queue");
+               drv_options_is_set(cli->options, "group") ||
+               drv_options_is_set(cli->options, "tag") ||
+               (!has_tasks && drv_options_is_set(cli->options, "queue"));
+    if (all == has_tasks) {
+        return cli_say(CLI_USAGE, "wait: say either tasks, --all, --queue, --group or --tag");
     }
     return CLI_OK;
 }
@@ -212,9 +223,11 @@ static int run(struct cli *cli)
 const struct cli_command cmd_wait = {
     .name = "wait",
     .summary = "wait for the end of tasks",
-    .usage = "ID|ID.N...|--all|--queue QUEUE [--timeout TIME]",
+    .usage = "ID|ID.N|key:NAME...|--all|--queue QUEUE|--group GROUP|--tag K=V [--timeout TIME]",
     .about = "Prints each task and its state as it ends. Exit code 1 when one of them did not\n"
-             "succeed. --all and --queue go on until nothing is active, new tasks included.",
+             "succeed. --all, --queue, --group and --tag, which may be combined, go on until "
+             "nothing\n"
+             "is active, new tasks included.",
     .options = options,
     .option_count = DRV_ARRAY_LEN(options),
     .operand_max = SIZE_MAX,

@@ -13,6 +13,7 @@ extern const struct cli_command cmd_queue_list, cmd_queue_pause, cmd_queue_resum
 extern const struct cli_command cmd_queue_purge, cmd_queue_set;
 extern const struct cli_command cmd_worker_list, cmd_worker_show, cmd_worker_drain;
 extern const struct cli_command cmd_worker_resume;
+extern const struct cli_command cmd_group_list, cmd_group_show;
 extern const struct cli_command cmd_status, cmd_ps;
 extern const struct cli_command cmd_kv_get, cmd_kv_set, cmd_kv_delete, cmd_kv_increment;
 extern const struct cli_command cmd_kv_compare, cmd_kv_list, cmd_kv_watch;

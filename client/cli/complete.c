@@ -67,6 +67,7 @@ static void offer_kind(struct complete *complete, enum cli_word kind)
     case CLI_WORD_TYPE:
     case CLI_WORD_QUEUE:
     case CLI_WORD_WORKER:
+    case CLI_WORD_GROUP:
         if (complete->names != NULL) {
             complete->names(complete->context, kind, complete);
         }
@@ -87,11 +88,9 @@ static enum cli_word argument_kind(const struct drv_option *option)
     static const struct {
         const char *argument;
         enum cli_word kind;
-    } kinds[] = {{"FILE", CLI_WORD_FILE},
-                 {"DIR", CLI_WORD_FILE},
-                 {"QUEUE", CLI_WORD_QUEUE},
-                 {"TYPE", CLI_WORD_TYPE},
-                 {"WORKER", CLI_WORD_WORKER}};
+    } kinds[] = {{"FILE", CLI_WORD_FILE},     {"DIR", CLI_WORD_FILE},
+                 {"QUEUE", CLI_WORD_QUEUE},   {"TYPE", CLI_WORD_TYPE},
+                 {"WORKER", CLI_WORD_WORKER}, {"GROUP", CLI_WORD_GROUP}};
     for (size_t i = 0; i < DRV_ARRAY_LEN(kinds); i++) {
         if (strcmp(kinds[i].argument, option->argument) == 0) {
             return kinds[i].kind;

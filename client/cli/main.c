@@ -7,7 +7,8 @@
  *   cli.c           what they share: connection, messages, exit codes
  *   endpoint.c      which broker, or a private pool
  *   task_options.c  the options of a task
- *   target.c        ID, ID.N
+ *   target.c        ID, ID.N, key:NAME
+ *   instant.c       instants of the wall clock
  *   input.c         payloads and records from operands, files, stdin
  *   stream.c        the loop of map and xargs: an array in, its outcomes out
  *   exec.c          commands on the fleet, for run and xargs

@@ -3,11 +3,13 @@
 
 #include "check.h"
 #include "doc.h"
+#include "instant.h"
 #include "target.h"
 #include "units.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { META_MAX = 1024, TAG_VALUE_MAX = 128, YEAR_S = 366 * 86400 };
 
@@ -31,6 +33,10 @@ const struct drv_option task_option_list[] = {
      .kind = DRV_OPTION_DURATION,
      .argument = "TIME",
      .help = "do not start before"},
+    {.name = "not-before",
+     .kind = DRV_OPTION_STRING,
+     .argument = "INSTANT",
+     .help = "the same by the clock of this machine: 2026-11-27T22:00:00Z"},
     {.name = "expire",
      .kind = DRV_OPTION_DURATION,
      .argument = "TIME",
@@ -49,20 +55,28 @@ const struct drv_option task_option_list[] = {
      .kind = DRV_OPTION_DURATION,
      .argument = "TIME",
      .help = "wait before the first retry, doubles (1s if none is said)"},
+    {.name = "backoff-max",
+     .kind = DRV_OPTION_DURATION,
+     .argument = "TIME",
+     .help = "wait no longer than this between attempts (1m if none is said)"},
     {.name = "key",
      .kind = DRV_OPTION_STRING,
      .argument = "KEY",
-     .help =
-         "unique in its queue while the task is active (brokers of this version refuse it)"},
+     .help = "the only active task of its queue with this key: a second one attaches to it"},
+    {.name = "key-window",
+     .kind = DRV_OPTION_DURATION,
+     .argument = "TIME",
+     .help = "the key stays taken for so long after the submit, also when the task has ended"},
     {.name = "after",
      .kind = DRV_OPTION_STRING,
      .argument = "ID",
      .help = "start when this task has succeeded (brokers of this version refuse it)",
      .repeatable = true},
     {.name = "group",
+     .letter = 'g',
      .kind = DRV_OPTION_STRING,
      .argument = "GROUP",
-     .help = "a name for several tasks (brokers of this version refuse it)"},
+     .help = "a name for several tasks: to count, list, await and cancel them"},
     {.name = "tag",
      .kind = DRV_OPTION_STRING,
      .argument = "K=V",
@@ -215,19 +229,59 @@ static void read_plain(drover_submit_options *submit, const struct drv_options *
     submit->retries = (uint32_t)drv_options_int(options, "retries");
     if (drv_options_is_set(options, "backoff")) {
         submit->backoff_ms = (uint64_t)drv_options_int(options, "backoff");
-        if (submit->backoff_max_ms < submit->backoff_ms) {
-            submit->backoff_max_ms = submit->backoff_ms;
-        }
+    }
+    if (drv_options_is_set(options, "backoff-max")) {
+        submit->backoff_max_ms = (uint64_t)drv_options_int(options, "backoff-max");
+    } else if (submit->backoff_max_ms < submit->backoff_ms) {
+        submit->backoff_max_ms = submit->backoff_ms;
+    } else {
+        /* the usual bound */
     }
     if (drv_options_is_set(options, "keep")) {
         submit->keep_ms = drv_options_int(options, "keep");
     }
     submit->key = drv_options_string(options, "key");
+    submit->key_window_ms = (uint64_t)drv_options_int(options, "key-window");
     submit->fairness = drv_options_string(options, "fairness-key");
     submit->strict = drv_options_flag(options, "strict");
     submit->durability = (drover_durability)(drv_options_choice(options, "durability") + 1);
     submit->meta = drv_options_string(options, "meta");
     submit->meta_len = submit->meta != NULL ? strlen(submit->meta) : 0;
+}
+
+/* The wall clock is asked once, here: the broker gets a delay. */
+static int read_not_before(const struct cli *cli, drover_submit_options *submit)
+{
+    const char *text = drv_options_string(cli->options, "not-before");
+    int64_t at_ms;
+    struct timespec now;
+    if (text == NULL) {
+        return CLI_OK;
+    }
+    if (drv_options_is_set(cli->options, "delay")) {
+        return cli_say(CLI_USAGE, "say either --delay or --not-before");
+    }
+    if (!instant_parse(text, &at_ms)) {
+        return cli_say(CLI_USAGE,
+                       "--not-before: '%s' is no instant, such as 2026-11-27T22:00:00Z or "
+                       "2026-11-27T23:00:00+01:00",
+                       text);
+    }
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    submit->delay_ms = at_ms > now_ms ? (uint64_t)(at_ms - now_ms) : 0;
+    return CLI_OK;
+}
+
+static int check_key(const drover_submit_options *submit)
+{
+    if (submit->key != NULL && submit->key[0] == '\0') {
+        return cli_say(CLI_USAGE, "--key: it is empty");
+    }
+    if (submit->key == NULL && submit->key_window_ms > 0) {
+        return cli_say(CLI_USAGE, "--key-window: the window of which key? Say --key");
+    }
+    return CLI_OK;
 }
 
 int task_options_init(struct task_options *options, const struct cli *cli, int64_t busy_ms)
@@ -248,7 +302,13 @@ int task_options_init(struct task_options *options, const struct cli *cli, int64
     if (submit->wait_ms > 0) {
         submit->ack_timeout_ms += submit->wait_ms;
     }
-    int code = read_name(cli, "queue", &submit->queue);
+    int code = check_key(submit);
+    if (code == CLI_OK) {
+        code = read_not_before(cli, submit);
+    }
+    if (code == CLI_OK) {
+        code = read_name(cli, "queue", &submit->queue);
+    }
     if (code == CLI_OK) {
         code = read_name(cli, "group", &submit->group);
     }

@@ -4,6 +4,34 @@
 #include "doc.h"
 #include "watch.h"
 
+#include <string.h>
+
+int tasks_label(const struct cli *cli, drover_task_filter *filter, struct tasks_label *label)
+{
+    const char *text = drv_options_string(cli->options, "tag");
+    filter->group = drv_options_string(cli->options, "group");
+    if (filter->group != NULL && !drover_name_is_valid(filter->group)) {
+        return cli_say(CLI_USAGE, "--group: '%s' is no name (letters, digits and . _ : -)",
+                       filter->group);
+    }
+    if (text == NULL) {
+        return CLI_OK;
+    }
+    const char *equals = strchr(text, '=');
+    size_t len = equals == NULL ? 0 : (size_t)(equals - text);
+    if (len == 0 || len > DROVER_NAME_MAX) {
+        return cli_say(CLI_USAGE, "--tag: '%s' is not NAME=VALUE", text);
+    }
+    memcpy(label->name, text, len);
+    label->name[len] = '\0';
+    if (!drover_name_is_valid(label->name)) {
+        return cli_say(CLI_USAGE, "--tag: '%s' does not begin with a name", text);
+    }
+    filter->tag = label->name;
+    filter->tag_value = equals + 1;
+    return CLI_OK;
+}
+
 static int walk_page(const drover_value *document, uint64_t *left, tasks_row_fn row,
                      void *context)
 {

@@ -18,6 +18,10 @@ static void keep_text(struct drv_ask *ask, struct drv_str text)
 static drover_status take_reply(struct drv_ask *ask, const struct drv_reply *reply)
 {
     ask->number = reply->number;
+    if (reply->note_count > 0 && reply->notes[0].has_id) {
+        ask->has_id = true;
+        ask->id = reply->notes[0].id;
+    }
     if (ask->status == DROVER_OK && reply->note_count > 0 &&
         reply->notes[0].code != DROVER_OK) {
         ask->status = (drover_status)reply->notes[0].code;

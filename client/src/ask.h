@@ -13,6 +13,8 @@ struct drv_ask {
     drover_client *client;
     bool is_done;
     drover_status status; /* of the answer, or of its first note */
+    bool has_id;          /* ATTACHED: the task that has the key */
+    drover_id id;
     int64_t number;
     uint64_t retry_after_ms;
     bool wants_value;        /* the reply's val or the document becomes `value` */

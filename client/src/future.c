@@ -126,6 +126,7 @@ static void on_taken(struct drv_submission *submission, drover_status status,
 {
     struct drover_future *future = DRV_CONTAINER_OF(submission, struct drover_future,
                                                     submission);
+    future->id = submission->id; /* of the task that had the key, perhaps */
     submission_fini(future);
     future->level = level;
     if (status != DROVER_OK) {
@@ -198,7 +199,9 @@ static uint32_t flags_of(const drover_submit_options *options, enum drv_submit_h
     if (how == DRV_SUBMIT_STATES) {
         return DRV_SPEC_WATCH | DRV_SPEC_WATCH_STATES;
     }
-    return DRV_SPEC_WATCH | (options->keep_ms < 0 ? DRV_SPEC_RELEASE : 0U);
+    /* Others may come for the result of what has a key. */
+    bool release = options->keep_ms < 0 && options->key == NULL;
+    return DRV_SPEC_WATCH | (release ? DRV_SPEC_RELEASE : 0U);
 }
 
 static drover_status ensure_spec(drover_client *client, const char *type,

@@ -90,7 +90,26 @@ drover_status drover_future_of(drover_client *client, const drover_id *id, uint3
 
 drover_id drover_future_id(const drover_future *future)
 {
-    return future->id;
+    drover_client *client = future->client;
+    if (drv_client_is_foreign(client)) {
+        return future->id;
+    }
+    (void)pthread_mutex_lock(&client->lock);
+    drover_id id = future->id; /* changes when it is attached to another task */
+    (void)pthread_mutex_unlock(&client->lock);
+    return id;
+}
+
+bool drover_future_is_attached(const drover_future *future)
+{
+    drover_client *client = future->client;
+    if (drv_client_is_foreign(client)) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&client->lock);
+    bool attached = future->submission.is_attached;
+    (void)pthread_mutex_unlock(&client->lock);
+    return attached;
 }
 
 bool drover_future_is_done(const drover_future *future)

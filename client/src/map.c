@@ -169,6 +169,9 @@ static drover_status open_array(struct drover_map *map, const drover_submit_opti
         ask.pending.message.array_open = (struct drv_array_open){
             .id = map->id, .spec = map->spec->spec, .with = drv_payload_val(&map->with)};
         status = drv_ask_run(&ask, deadline_us);
+        if (status == DROVER_ATTACHED && ask.has_id) {
+            map->id = ask.id;
+        }
         int64_t again_us = drv_now_us() + (int64_t)(ask.retry_after_ms % 10000 + 20) * 1000;
         drv_ask_fini(&ask);
         if (status != DROVER_BUSY || again_us >= busy_until_us || again_us >= deadline_us) {
@@ -193,12 +196,64 @@ static drover_status open_array(struct drover_map *map, const drover_submit_opti
     return status;
 }
 
+/* How many elements there are, and whether that is final. The lock is held. */
+static drover_status recount(struct drover_map *map, int64_t deadline_us)
+{
+    struct drv_ask ask;
+    drover_value *count = NULL;
+    drover_value *sealed = NULL;
+    drv_ask_init(&ask, map->client, DRV_QUERY);
+    ask.pending.message.query = (struct drv_query){
+        .topic = DRV_TOPIC_TASK, .has_id = true, .id = map->id, .index = DROVER_INDEX_NONE};
+    drover_status status = drv_ask_run(&ask, deadline_us);
+    if (status == DROVER_OK &&
+        (drover_value_map_get(ask.value, "count", &count) != DROVER_OK ||
+         drover_value_get_uint(count, &map->count) != DROVER_OK ||
+         drover_value_map_get(ask.value, "sealed", &sealed) != DROVER_OK ||
+         drover_value_get_bool(sealed, &map->is_sealed) != DROVER_OK)) {
+        status = drv_client_say(map->client, DROVER_UNKNOWN, "this is no array");
+    }
+    map->count = map->count < DRV_ARRAY_MAX ? map->count : DRV_ARRAY_MAX;
+    map->input_ended = map->is_sealed;
+    map->recount_at_us = drv_now_us() + MAP_RECOUNT_US;
+    drover_value_destroy(&count);
+    drover_value_destroy(&sealed);
+    drv_ask_fini(&ask);
+    return status;
+}
+
+/* Elements of an array of others are watched one by one. OK or NOMEM. */
+static drover_status watch_elements(struct drover_map *map)
+{
+    map->elements = calloc(map->window, sizeof(*map->elements));
+    if (map->elements == NULL) {
+        return DROVER_NOMEM;
+    }
+    for (uint32_t i = 0; i < map->window; i++) {
+        drv_watcher_init(&map->elements[i].watcher);
+        map->elements[i].watcher.wants_value = true;
+        map->elements[i].watcher.on_end = on_element_end;
+        map->elements[i].map = map;
+    }
+    return DROVER_OK;
+}
+
+/* Another array has the key: it is read, and no item is asked for. The lock is held. */
+static drover_status become_attached(struct drover_map *map,
+                                     const drover_submit_options *submit)
+{
+    map->source = NULL;
+    map->is_attached = true;
+    drover_status status = watch_elements(map);
+    return status == DROVER_OK ? recount(map, drv_deadline_us(submit->ack_timeout_ms)) : status;
+}
+
 /* The lock is held. */
 static drover_status start(struct drover_map *map, const char *type,
                            const drover_submit_options *submit, bool keep)
 {
     drover_client *client = map->client;
-    bool release = !keep && submit->keep_ms < 0;
+    bool release = !keep && submit->keep_ms < 0 && submit->key == NULL;
     uint32_t flags = DRV_SPEC_WATCH | (release ? DRV_SPEC_RELEASE : 0U);
     drover_status status = drv_task_spec_ensure(NULL, type, submit, flags, &map->spec);
     if (status != DROVER_OK) {
@@ -212,7 +267,8 @@ static drover_status start(struct drover_map *map, const char *type,
     if (status != DROVER_OK) {
         return status;
     }
-    return open_array(map, submit);
+    status = open_array(map, submit);
+    return status == DROVER_ATTACHED ? become_attached(map, submit) : status;
 }
 
 static drover_status resolve(const drover_map_options *options, drover_map_options *out_options)
@@ -305,32 +361,6 @@ void drover_map_close(drover_map **map)
 
 /* ---- attached maps ----------------------------------------------------------------------- */
 
-/* How many elements there are, and whether that is final. The lock is held. */
-static drover_status recount(struct drover_map *map, int64_t deadline_us)
-{
-    struct drv_ask ask;
-    drover_value *count = NULL;
-    drover_value *sealed = NULL;
-    drv_ask_init(&ask, map->client, DRV_QUERY);
-    ask.pending.message.query = (struct drv_query){
-        .topic = DRV_TOPIC_TASK, .has_id = true, .id = map->id, .index = DROVER_INDEX_NONE};
-    drover_status status = drv_ask_run(&ask, deadline_us);
-    if (status == DROVER_OK &&
-        (drover_value_map_get(ask.value, "count", &count) != DROVER_OK ||
-         drover_value_get_uint(count, &map->count) != DROVER_OK ||
-         drover_value_map_get(ask.value, "sealed", &sealed) != DROVER_OK ||
-         drover_value_get_bool(sealed, &map->is_sealed) != DROVER_OK)) {
-        status = drv_client_say(map->client, DROVER_UNKNOWN, "this is no array");
-    }
-    map->count = map->count < DRV_ARRAY_MAX ? map->count : DRV_ARRAY_MAX;
-    map->input_ended = map->is_sealed;
-    map->recount_at_us = drv_now_us() + MAP_RECOUNT_US;
-    drover_value_destroy(&count);
-    drover_value_destroy(&sealed);
-    drv_ask_fini(&ask);
-    return status;
-}
-
 /* Watches the elements that came into the window, many at a time. */
 static drover_status watch_more(struct drover_map *map)
 {
@@ -359,16 +389,9 @@ drover_status drover_map_attach(drover_client *client, const drover_id *id, int6
         return DROVER_NOMEM;
     }
     map->id = *id;
-    map->elements = calloc(map->window, sizeof(*map->elements));
-    if (map->elements == NULL) {
+    if (watch_elements(map) != DROVER_OK) {
         map_free(map);
         return DROVER_NOMEM;
-    }
-    for (uint32_t i = 0; i < map->window; i++) {
-        drv_watcher_init(&map->elements[i].watcher);
-        map->elements[i].watcher.wants_value = true;
-        map->elements[i].watcher.on_end = on_element_end;
-        map->elements[i].map = map;
     }
     drover_status status = drv_client_enter(client);
     if (status != DROVER_OK) {
@@ -494,6 +517,11 @@ drover_status drover_map_next(drover_map *map, int64_t timeout_ms, drover_outcom
 drover_id drover_map_id(const drover_map *map)
 {
     return map->id;
+}
+
+bool drover_map_is_attached(const drover_map *map)
+{
+    return map->is_attached;
 }
 
 void drover_map_get_progress(const drover_map *map, drover_map_progress *out_progress)

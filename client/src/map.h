@@ -70,6 +70,7 @@ struct drover_map {
     struct drv_payload carry; /* owned */
     bool input_ended;         /* nothing is pulled any more */
     bool is_cancelled;        /* what is refused from now on is no surprise */
+    bool is_attached;         /* another array had the key: it is read instead */
     bool is_sealed;
     bool seal_asked;
     bool array_ended;

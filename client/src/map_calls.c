@@ -40,9 +40,11 @@ static int64_t ms_left(int64_t deadline_us)
 static void give_up(drover_map **map)
 {
     drover_client *client = (*map)->client;
-    drv_client_enter_always(client);
-    map_cancel(*map);
-    drv_client_end_call(client, DROVER_OK);
+    if (!(*map)->is_attached) {
+        drv_client_enter_always(client);
+        map_cancel(*map);
+        drv_client_end_call(client, DROVER_OK);
+    }
     drover_map_close(map);
 }
 
@@ -57,11 +59,14 @@ static drover_status read_all(drover_map *map, size_t count, int64_t deadline_us
         if (status != DROVER_OK) {
             break;
         }
-        if (*out_read == count) { /* cannot be: the source had no more */
+        if (*out_read == count) { /* of an array that had the key: the source had no more */
             drover_outcome_destroy(&outcome);
-            return DROVER_INTERNAL;
+            return map->is_attached ? DROVER_CONFLICT : DROVER_INTERNAL;
         }
         outcomes[(*out_read)++] = outcome;
+    }
+    if (status == DROVER_UNKNOWN && map->is_attached && *out_read < count) {
+        return DROVER_CONFLICT;
     }
     return status == DROVER_UNKNOWN && *out_read == count ? DROVER_OK : status;
 }

@@ -194,6 +194,12 @@ drover_status drover_task_why(drover_client *client, const drover_id *id, uint32
     return query_task(client, DRV_TOPIC_WHY, id, index, timeout_ms, out_document);
 }
 
+static bool text_is_valid(const char *text, size_t max)
+{
+    size_t len = strlen(text);
+    return len <= max && drv_utf8_is_valid((const uint8_t *)text, len);
+}
+
 static bool optional_name_is_valid(const char *name)
 {
     return name == NULL || drover_name_is_valid(name);
@@ -205,8 +211,11 @@ drover_status drover_task_list(drover_client *client, const drover_task_filter *
 {
     static const drover_task_filter ALL = DROVER_TASK_FILTER_INIT;
     const drover_task_filter *f = filter != NULL ? filter : &ALL;
+    bool has_tag = f->tag != NULL;
     if (f->size < sizeof(*f) || f->limit > ROWS_MAX || !optional_name_is_valid(f->queue) ||
-        !optional_name_is_valid(f->type)) {
+        !optional_name_is_valid(f->type) || !optional_name_is_valid(f->group) ||
+        !optional_name_is_valid(f->tag) || has_tag != (f->tag_value != NULL) ||
+        (has_tag && !text_is_valid(f->tag_value, DRV_LABEL_VALUE_MAX))) {
         return DROVER_INVALID;
     }
     struct drv_query q = {
@@ -216,6 +225,9 @@ drover_status drover_task_list(drover_client *client, const drover_task_filter *
         .text = drv_str_of(f->type),
         .states = f->states,
         .limit = f->limit != 0 ? f->limit : ROWS_MAX,
+        .group = drv_str_of(f->group),
+        .tag_name = drv_str_of(f->tag),
+        .tag_value = drv_str_of(f->tag_value),
     };
     return query(client, &q, cursor, timeout_ms, out_document);
 }
@@ -276,6 +288,59 @@ drover_status drover_worker_show(drover_client *client, const char *worker, int6
     struct drv_query q = {
         .topic = DRV_TOPIC_WORKER, .index = DROVER_INDEX_NONE, .name = drv_str_of(worker)};
     return query(client, &q, NULL, timeout_ms, out_document);
+}
+
+drover_status drover_group_list(drover_client *client, uint32_t limit, drover_cursor *cursor,
+                                int64_t timeout_ms, drover_value **out_document)
+{
+    return query_rows(client, DRV_TOPIC_GROUPS, NULL, limit, cursor, timeout_ms, out_document);
+}
+
+drover_status drover_group_show(drover_client *client, const char *group, int64_t timeout_ms,
+                                drover_value **out_document)
+{
+    if (!drover_name_is_valid(group)) {
+        return DROVER_INVALID;
+    }
+    struct drv_query q = {
+        .topic = DRV_TOPIC_GROUPS, .index = DROVER_INDEX_NONE, .name = drv_str_of(group)};
+    return query(client, &q, NULL, timeout_ms, out_document);
+}
+
+/* The id in a document about a key. */
+static drover_status id_of(const drover_value *document, drover_id *out_id)
+{
+    drover_value *value = NULL;
+    const char *text = NULL;
+    drover_status status = drover_value_map_get(document, "id", &value);
+    if (status == DROVER_OK) {
+        status = drover_value_get_string(value, &text, NULL);
+    }
+    if (status == DROVER_OK) {
+        status = drover_id_parse(text, out_id);
+    }
+    drover_value_destroy(&value);
+    return status == DROVER_OK ? DROVER_OK : DROVER_PROTOCOL;
+}
+
+drover_status drover_key_find(drover_client *client, const char *queue, const char *key,
+                              int64_t timeout_ms, drover_id *out_id)
+{
+    drover_value *document = NULL;
+    if (!optional_name_is_valid(queue) || key == NULL || key[0] == '\0' ||
+        !text_is_valid(key, DRV_TEXT_MAX)) {
+        return DROVER_INVALID;
+    }
+    struct drv_query q = {.topic = DRV_TOPIC_KEY,
+                          .index = DROVER_INDEX_NONE,
+                          .name = drv_str_of(queue),
+                          .text = drv_str_of(key)};
+    drover_status status = query(client, &q, NULL, timeout_ms, &document);
+    if (status == DROVER_OK) {
+        status = id_of(document, out_id);
+    }
+    drover_value_destroy(&document);
+    return status;
 }
 
 /* ---- queues and workers ------------------------------------------------------------------ */

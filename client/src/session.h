@@ -198,6 +198,7 @@ struct drv_submission {
     struct drv_payload payload;  /* owned */
     struct drv_task_spec *spec;  /* owned reference */
     struct drv_watcher *watcher; /* borrowed; NULL: the spec has no watch flag */
+    bool is_attached;            /* another task had the key: `id` is that one's now */
     /* Taken (OK, with the level) or not. */
     void (*on_taken)(struct drv_submission *submission, drover_status status,
                      drover_durability level, struct drv_str text);

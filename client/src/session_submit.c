@@ -120,6 +120,24 @@ static void take(struct drv_session *session, struct drv_submission *submission,
                          (struct drv_str){NULL, 0});
 }
 
+/* Another task has the key: that one it is, from here on. */
+static void attach(struct drv_session *session, struct drv_submission *submission,
+                   const drover_id *id, int64_t level)
+{
+    struct drv_watcher *watcher = submission->watcher;
+    drover_status status = DROVER_OK;
+    leave(session, submission);
+    submission->id = *id;
+    submission->is_attached = true;
+    if (watcher != NULL && watcher->watch != NULL) {
+        drv_session_watch_refused(session, watcher);
+        status = drv_session_watch(session, watcher, id, DROVER_INDEX_NONE, false);
+    }
+    uint32_t reached = level >= 0 && level <= DROVER_DURABILITY_SYNCED ? (uint32_t)level : 0;
+    submission->on_taken(submission, status, (drover_durability)reached,
+                         (struct drv_str){NULL, 0});
+}
+
 /* ---- answers ----------------------------------------------------------------------------- */
 
 /* Puts the busy ones of a batch, which are in order, back where they were. */
@@ -165,7 +183,7 @@ static bool goes_back(struct drv_session *session, struct drv_submission *submis
 
 /* The notes: refused ones are told, busy ones gathered in order; both leave the batch. */
 static void sort_out(struct batch *batch, const struct drv_note *notes, size_t count,
-                     struct drv_list *busy)
+                     int64_t level, struct drv_list *busy)
 {
     struct drv_session *session = batch->session;
     for (size_t i = 0; i < count; i++) {
@@ -177,6 +195,10 @@ static void sort_out(struct batch *batch, const struct drv_note *notes, size_t c
         struct drv_submission *submission = batch->items[note->position];
         drover_status status = (drover_status)note->code;
         batch->items[note->position] = NULL;
+        if (status == DROVER_ATTACHED && note->has_id) {
+            attach(session, submission, &note->id, level);
+            continue;
+        }
         if (status == DROVER_BUSY) {
             session->is_busy = true;
             hold(session, note->retry_after_ms);
@@ -208,7 +230,7 @@ static void all_taken(struct batch *batch, const struct drv_reply *reply)
     struct drv_list busy;
     drv_list_init(&busy);
     batch->session->is_busy = false;
-    sort_out(batch, reply->notes, reply->note_count, &busy);
+    sort_out(batch, reply->notes, reply->note_count, reply->number, &busy);
     for (size_t i = 0; i < batch->count; i++) {
         prefetch(batch, i + AHEAD);
         if (batch->items[i] != NULL) {
@@ -256,6 +278,14 @@ static size_t entry_head(const struct drv_submission *submission, bool new_group
     return ENTRY_HEAD_BYTES + (new_group ? GROUP_HEAD_BYTES + submission->spec->head_bytes : 0);
 }
 
+/* Whether it cannot stand beside the one before it: another spec, or a key, which is for one
+ * task alone. */
+static bool begins_group(const struct drv_submission *submission,
+                         const struct drv_task_spec *last)
+{
+    return submission->spec != last || last->spec.key.ptr != NULL;
+}
+
 /* As many from the front as fit into one message. The answer names the lowest level of all, so
  * those that ask for different ones do not travel together. */
 static struct extent measure(const struct drv_session *session)
@@ -268,7 +298,7 @@ static struct extent measure(const struct drv_session *session)
     {
         const struct drv_submission *submission = submission_of(link);
         struct drv_val val = drv_payload_val(&submission->payload);
-        bool new_group = submission->spec != last;
+        bool new_group = begins_group(submission, last);
         bool fits = drv_meter_fits(&meter, entry_head(submission, new_group), &val);
         if (!fits ||
             (last != NULL && last->spec.durability != submission->spec->spec.durability)) {
@@ -312,7 +342,7 @@ static void batch_fill(struct drv_session *session, struct batch *batch)
         batch->items[i] = submission;
         batch->entries[i].id = submission->id;
         batch->entries[i].val = drv_payload_val(&submission->payload);
-        if (submission->spec != last) {
+        if (begins_group(submission, last)) {
             group++;
             group->spec = submission->spec->spec;
             group->entries = &batch->entries[i];

@@ -163,7 +163,8 @@ static drover_status keep_strings(struct drover_stream *stream)
 {
     struct drv_subscribe *wanted = &stream->subscription.wanted;
     struct drv_str *texts[] = {&wanted->queue, &wanted->type,     &wanted->worker,
-                               &wanted->text,  &wanted->tag_name, &wanted->tag_value};
+                               &wanted->text,  &wanted->tag_name, &wanted->tag_value,
+                               &wanted->group};
     size_t size = 1;
     for (size_t i = 0; i < DRV_ARRAY_LEN(texts); i++) {
         size += texts[i]->len;
@@ -252,11 +253,13 @@ drover_status drover_events_open(drover_client *client, const drover_event_filte
                                    .type = drv_str_of(filter->type),
                                    .worker = drv_str_of(filter->worker),
                                    .tag_name = drv_str_of(filter->tag),
-                                   .tag_value = drv_str_of(filter->tag_value)};
+                                   .tag_value = drv_str_of(filter->tag_value),
+                                   .group = drv_str_of(filter->group)};
     if (filter->size != sizeof(*filter) || !name_is_valid(filter->queue, DRV_NAME_MAX) ||
         !name_is_valid(filter->type, DRV_NAME_MAX) ||
         !name_is_valid(filter->worker, DRV_NAME_MAX) ||
         !name_is_valid(filter->tag, DRV_NAME_MAX) ||
+        !name_is_valid(filter->group, DRV_NAME_MAX) ||
         !name_is_valid(filter->tag_value, DRV_LABEL_VALUE_MAX) ||
         (filter->tag != NULL) != (filter->tag_value != NULL) ||
         masks_of(filter->kinds, &wanted.mask) != DROVER_OK) {

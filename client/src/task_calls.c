@@ -14,6 +14,8 @@ static void fill_receipt(drover_receipt *receipt, const struct drover_future *fu
 {
     receipt->status = future->is_done ? future->status : status;
     receipt->level = future->is_done ? future->level : DROVER_DURABILITY_DEFAULT;
+    receipt->id = future->id;
+    receipt->attached = future->submission.is_attached;
 }
 
 /* The acknowledgement of one submit; one that was never sent is taken back when time is over.
@@ -45,6 +47,7 @@ drover_status drover_submit(drover_client *client, const char *type, const drove
     status = drv_future_submit(client, type, &draft, DRV_SUBMIT_ONLY, &future);
     if (status == DROVER_OK) {
         status = await_taken(future, drv_deadline_us(draft.options.ack_timeout_ms));
+        draft.id = future->id;
         drv_future_drop(&future);
     }
     if (status == DROVER_OK && out_id != NULL) {
@@ -110,7 +113,8 @@ drover_status drover_submit_all(drover_client *client, const char *type,
     drover_submit_options resolved;
     const char *reason = NULL;
     drover_status status = drv_options_resolve(options, &resolved, &reason);
-    if (status != DROVER_OK || (resolved.id != NULL && count > 1)) {
+    bool is_for_one = resolved.id != NULL || resolved.key != NULL;
+    if (status != DROVER_OK || (is_for_one && count > 1)) {
         return status != DROVER_OK ? status : DROVER_INVALID;
     }
     if (!drover_name_is_valid(type)) {
@@ -441,6 +445,24 @@ drover_status drover_cancel(drover_client *client, const drover_id *id, uint32_t
     status = watch_and_cancel(client, id, index, reason, drv_answer_deadline_us(timeout_ms),
                               out_state == NULL ? &state : out_state);
     return drv_client_leave(client, status);
+}
+
+drover_status drover_group_cancel(drover_client *client, const char *group, const char *reason,
+                                  int64_t timeout_ms, uint64_t *out_count)
+{
+    struct drv_ask ask;
+    if (!drover_name_is_valid(group)) {
+        return DROVER_INVALID;
+    }
+    drv_ask_init(&ask, client, DRV_CANCEL);
+    ask.pending.message.targets = (struct drv_targets){.text = drv_str_of(reason),
+                                                       .group = drv_str_of(group)};
+    drover_status status = drv_ask_call(&ask, timeout_ms);
+    if (status == DROVER_OK && out_count != NULL) {
+        *out_count = (uint64_t)ask.number;
+    }
+    drv_ask_fini(&ask);
+    return status;
 }
 
 drover_status drover_retry(drover_client *client, const drover_id *id, uint32_t index,

@@ -52,7 +52,9 @@ class Usage(unittest.TestCase):
         for option in (["--delay", "5"], ["--delay", "5 s"], ["--expire", "-1s"],
                        ["--timeout", "1.5s"], ["--priority", "128"], ["--retries", "many"],
                        ["--durability", "forever"], ["--tag", "x"], ["--need", "gpu=some"],
-                       ["--queue", "a b"], ["--nonsense"], ["--delay"]):
+                       ["--queue", "a b"], ["--nonsense"], ["--delay"],
+                       ["--not-before", "tomorrow"], ["--group", "a b"], ["--key", ""],
+                       ["--key-window", "1s"]):
             self.assert_mistake("submit", "square", "1", *option, about=option[0])
         self.assert_mistake("submit", "square", "1", "--after", "nobody", about="nobody")
         self.assert_mistake("--broker", about="--broker")
@@ -76,7 +78,7 @@ class Usage(unittest.TestCase):
     def test_tasks_malformed_are_refused(self):
         for task in ("x", "01ARZ3NDEKTSV4RRFFQ69G5FAV.", "01ARZ3NDEKTSV4RRFFQ69G5FAV.x"):
             self.assert_mistake("result", task, about=task)
-        self.assert_mistake("cancel", "key:name", about="not in this version")
+        self.assert_mistake("submit", "square", "--after", "key:name", about="cannot stand")
         self.assert_mistake("submit", "no such type", about="no type")
         self.assert_mistake("run", "a b", about="'a b'")
 

@@ -194,8 +194,9 @@ typedef struct drover_submit_options {
     int32_t loss_budget;          /* 3; attempts that may be lost with their worker */
     drover_durability durability; /* DROVER_DURABILITY_DEFAULT */
     int64_t keep_ms;              /* -1: auto; how long the result is kept */
-    const char *key;              /* NULL: none; unique in its queue while the task is active */
-    uint64_t key_window_ms;       /* 0; and this long after the submit */
+    const char *key;              /* NULL: none; up to 1024 bytes of UTF-8: the only task of its
+                                     queue with this key while it is active... */
+    uint64_t key_window_ms;       /* 0; ...and until this long after the submit */
     const drover_dependency *after; /* NULL */
     size_t after_count;             /* 0 */
     const char *group;              /* NULL: none */
@@ -235,6 +236,11 @@ typedef struct drover_submit_options {
  * Submits a task of the given type (a name) with payload in (NULL: nil) and waits until the
  * broker has taken it, as durably as asked. options may be NULL. out_id may be NULL.
  *
+ * With options->key, when another task has that key: nothing is submitted, *out_id is the id of
+ * that task, and the call returns DROVER_OK (who wants to know gives options->id and compares).
+ * Content and options may differ: the first wins. Calls that wait for the result get the
+ * result of that task. A task with a key is not forgotten when its result was fetched.
+ *
  * Blocks for at most options->ack_timeout_ms. After DROVER_TIMEOUT or DROVER_OUTCOME_UNKNOWN
  * the task may exist or not; submitting again under the same id (options->id) is safe.
  * Returns DROVER_OK; DROVER_BUSY (a limit of the broker, for longer than options->wait_ms);
@@ -252,11 +258,13 @@ typedef struct drover_receipt {
     drover_id id;
     drover_status status;    /* as drover_submit returns it */
     drover_durability level; /* what the task survives; DEFAULT when it was not taken */
+    bool attached;           /* another task had the key: id is that one's */
 } drover_receipt;
 
 /*
  * Submits count tasks of one type in few messages and waits for all acknowledgements together;
- * order is kept. items[i] may be NULL for nil; options->id must be NULL when count is not 1.
+ * order is kept. items[i] may be NULL for nil; options->id and options->key must be NULL when
+ * count is not 1.
  * out_receipts has room for count. Returns DROVER_OK when all were taken, else the first
  * failure in order; the receipts are filled in either case, but for DROVER_INVALID.
  */
@@ -348,9 +356,22 @@ DROVER_API DROVER_MUST_USE drover_status drover_cancel_request(drover_client *cl
                                                                int64_t timeout_ms);
 
 /*
+ * Cancels everything in a group that has not ended, running tasks and arrays included, and
+ * waits for the acknowledgement: from then on nothing of it starts; what runs is being stopped.
+ * What comes into the group meanwhile is not touched. reason (NULL: none) is shown to people;
+ * out_count (may be NULL): how many tasks and elements. Returns DROVER_OK; DROVER_UNKNOWN (no
+ * such group); DROVER_INVALID (no name); DROVER_BUSY (too many cancels of it go on).
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_group_cancel(drover_client *client,
+                                                             const char *group,
+                                                             const char *reason,
+                                                             int64_t timeout_ms,
+                                                             uint64_t *out_count);
+
+/*
  * Submits a task that has not succeeded again, as a new task; of an array its failed elements,
- * as a new array. Returns DROVER_OK; DROVER_UNKNOWN; DROVER_NOT_READY (it has not ended);
- * DROVER_CONFLICT (it succeeded).
+ * as a new array. A key goes along. Returns DROVER_OK; DROVER_UNKNOWN; DROVER_NOT_READY (it has
+ * not ended); DROVER_CONFLICT (it succeeded, or another task has its key by now).
  */
 DROVER_API DROVER_MUST_USE drover_status drover_retry(drover_client *client,
                                                       const drover_id *id, uint32_t index,
@@ -405,7 +426,13 @@ drover_submit_callback(drover_client *client, const char *type, const drover_val
                        const drover_submit_options *options, drover_done_fn done, void *context,
                        drover_id *out_id);
 
+/* The id of the task; another one once the broker has said that a task with this key is there
+ * already. Never blocks. */
 DROVER_API drover_id drover_future_id(const drover_future *future);
+
+/* Whether that was so: the future ends as that task does, whoever submitted it; to cancel it
+ * cancels that task. Known once it is done, mostly earlier. Never blocks. */
+DROVER_API bool drover_future_is_attached(const drover_future *future);
 
 /* Whether waiting would not block. Never blocks; also drives nothing. */
 DROVER_API bool drover_future_is_done(const drover_future *future);
@@ -520,7 +547,9 @@ typedef struct drover_map_options {
     }
 
 /*
- * Opens an array of tasks of one type whose items come from source. Blocks for at most the
+ * Opens an array of tasks of one type whose items come from source. With a key that another
+ * array has, that one is read instead, as by drover_map_attach: source is never asked
+ * (drover_map_is_attached tells; DROVER_UNKNOWN when it is no array). Blocks for at most the
  * submit options' ack_timeout_ms. Returns as drover_submit.
  */
 DROVER_API DROVER_MUST_USE drover_status
@@ -547,6 +576,9 @@ DROVER_API DROVER_MUST_USE drover_status drover_map_next(drover_map *map, int64_
 
 /* The array's id, to be looked up or cancelled from elsewhere. */
 DROVER_API drover_id drover_map_id(const drover_map *map);
+
+/* Whether drover_map_open found another array with the key. */
+DROVER_API bool drover_map_is_attached(const drover_map *map);
 
 typedef struct drover_map_progress {
     uint64_t submitted; /* items taken by the broker */
@@ -575,7 +607,9 @@ DROVER_API void drover_map_close(drover_map **map);
 /*
  * A whole map in one call: count items (NULL: nil), count outcomes in input order, each to be
  * destroyed by the caller. options may be NULL. On failure the array is cancelled and there are
- * no outcomes. Returns DROVER_OK when all ended, in whatever states; else as drover_map_next.
+ * no outcomes. With a key that another array has: its outcomes, or DROVER_CONFLICT when it has
+ * another number of elements; it is not cancelled. Returns DROVER_OK when all ended, in
+ * whatever states; else as drover_map_next.
  */
 DROVER_API DROVER_MUST_USE drover_status drover_map_all(
     drover_client *client, const char *type, const drover_value *const *items, size_t count,

@@ -90,15 +90,18 @@ typedef struct drover_cursor {
 
 /* Which tasks to list. Start with DROVER_TASK_FILTER_INIT. */
 typedef struct drover_task_filter {
-    size_t size;       /* sizeof(drover_task_filter) */
-    const char *queue; /* NULL: all */
-    const char *type;  /* NULL: all */
-    uint32_t states;   /* 0: all; else the sum of 1 << DROVER_STATE_... */
-    uint32_t limit;    /* rows per page, at most 1000; 0: 1000 */
+    size_t size;           /* sizeof(drover_task_filter) */
+    const char *queue;     /* NULL: all */
+    const char *type;      /* NULL: all */
+    uint32_t states;       /* 0: all; else the sum of 1 << DROVER_STATE_... */
+    uint32_t limit;        /* rows per page, at most 1000; 0: 1000 */
+    const char *group;     /* NULL: all; else the list looks at the tasks of the group alone */
+    const char *tag;       /* NULL: all; else of tasks with the tag... */
+    const char *tag_value; /* ...that has this value */
 } drover_task_filter;
-#define DROVER_TASK_FILTER_INIT                       \
-    {                                                 \
-        sizeof(drover_task_filter), NULL, NULL, 0, 0, \
+#define DROVER_TASK_FILTER_INIT                                         \
+    {                                                                   \
+        sizeof(drover_task_filter), NULL, NULL, 0, 0, NULL, NULL, NULL, \
     }
 
 /*
@@ -110,6 +113,31 @@ DROVER_API DROVER_MUST_USE drover_status drover_task_list(drover_client *client,
                                                           drover_cursor *cursor,
                                                           int64_t timeout_ms,
                                                           drover_value **out_document);
+
+/*
+ * One page of `groups`: each with its tasks and elements by state, those that were forgotten
+ * included; limit and cursor as for drover_task_list.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_group_list(drover_client *client,
+                                                           uint32_t limit,
+                                                           drover_cursor *cursor,
+                                                           int64_t timeout_ms,
+                                                           drover_value **out_document);
+
+/* The same for one group alone, in `groups`. Returns DROVER_OK or DROVER_UNKNOWN: a group goes
+ * with the last of its tasks. */
+DROVER_API DROVER_MUST_USE drover_status drover_group_show(drover_client *client,
+                                                           const char *group,
+                                                           int64_t timeout_ms,
+                                                           drover_value **out_document);
+
+/*
+ * The latest task that was submitted with a key, ended or not. queue NULL: "default". Returns
+ * DROVER_OK; DROVER_UNKNOWN: there is none; DROVER_INVALID: no queue's name, or an empty key.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_key_find(drover_client *client,
+                                                         const char *queue, const char *key,
+                                                         int64_t timeout_ms, drover_id *out_id);
 
 /* `queues`, all of them. */
 DROVER_API DROVER_MUST_USE drover_status drover_queue_list(drover_client *client,

@@ -90,11 +90,12 @@ typedef struct drover_event_filter {
     uint32_t index;        /* of this element; DROVER_INDEX_NONE: the task and all elements */
     const char *tag;       /* of tasks with the tag... */
     const char *tag_value; /* ...that has this value */
+    const char *group;     /* of tasks in the group */
 } drover_event_filter;
 #define DROVER_EVENT_FILTER_INIT                                                            \
     {                                                                                       \
         sizeof(drover_event_filter), NULL, NULL, NULL, NULL, NULL, DROVER_INDEX_NONE, NULL, \
-            NULL,                                                                           \
+            NULL, NULL,                                                                     \
     }
 
 /*
