@@ -91,8 +91,7 @@ class Tasks(unittest.TestCase):
                       self.one_line("submit", "squear", "--strict", code=1))
 
     def test_option_that_the_broker_does_not_serve_is_refused_in_words(self):
-        for option in (["--fairness-key", "f"],
-                       ["--need", "gpu=1"], ["--after", NOBODY]):
+        for option in (["--fairness-key", "f"], ["--need", "gpu=1"]):
             with self.subTest(option=option):
                 self.one_line("submit", "noop", *option, code=64)
 

@@ -26,6 +26,7 @@ from drover_wire import (
 
 WATCH_FLAG, RELEASE_FLAG, STRICT_FLAG = 1, 2, 4
 STATUS, TASK, WHY, TASKS, QUEUES, WORKERS, SHARED_DATA, ONE_WORKER = range(1, 9)
+KEY, GROUPS = 10, 11
 GET, SET, DELETE, INCREMENT, COMPARE_AND_SET = range(1, 6)
 
 
@@ -80,6 +81,8 @@ class Reply:
         self.number = number
         self.text = text
         self.notes = {at(note, 0, 0): CODES[at(note, 1, 0)] for note in notes or ()}
+        self.attached = {at(note, 0, 0): at(note, 4, None) for note in notes or ()
+                         if CODES[at(note, 1, 0)] == "attached"}
         self.value = value
         self.document = document
         self.cursor = cursor
@@ -189,9 +192,13 @@ class Client:
                     [[task, builder.val(value)] for task, value in entries]]]])))
         for part, request in requests:
             reply = self._answer(request)
-            if reply.notes:
+            if set(reply.notes.values()) - {"attached"}:
                 raise RequestError(18, f"refused: {reply.notes}", reply)
             self._note_watched(part, reply.number)
+            for position, first in reply.attached.items():
+                ids[ids.index(part[position])] = first  # the task that has the key
+                self._watched.pop(part[position], None)
+                self.watch([first])
         return ids
 
     def submit_graph(self, nodes):
@@ -267,6 +274,11 @@ class Client:
         return self._answer(self._request(
             CANCEL, lambda builder: [[target_of(target) for target in targets], reason]))
 
+    def cancel_group(self, group, reason=""):
+        """Cancels all of a group; how many tasks and elements that were."""
+        return self._answer(self._request(
+            CANCEL, lambda builder: [[], reason, 0, group])).number
+
     def retry(self, task, index=-1):
         """Runs a task that has failed once more, as a new one."""
         again = new_id()
@@ -303,10 +315,11 @@ class Client:
             WORKER, lambda builder: [2 if resume else 1, worker]))
 
     def query(self, topic, task=None, index=-1, name=None, text=None, states=0, cursor=None,
-              limit=0):
-        """The document that answers a question."""
+              limit=0, group=None, tag=None):
+        """The document that answers a question; tag: a pair."""
         return self._answer(self._question(QUERY, lambda builder: [
-            topic, task, index, name, text, states, cursor, limit])).document
+            topic, task, index, name, text, states, cursor, limit, group,
+            None if tag is None else list(tag)])).document
 
     # ---- streams ----
 
@@ -547,17 +560,15 @@ def target_of(target):
 
 def spec(task_type, queue=None, priority=0, delay_ms=0, expire_ms=0, timeout_ms=0, retries=0,
          backoff_ms=1000, backoff_max_ms=60000, loss_budget=3, durability=0, keep_ms=-1,
-         flags=WATCH_FLAG, meta=None, after=()):
-    """A spec in the order of the document; what comes after `flags` is left to its default.
-    after: (id, index, when) of each parent."""
+         flags=WATCH_FLAG, meta=None, after=(), key=None, key_window_ms=0, group=None, tags=None):
+    """A spec in the order of the document; what is not there is left to its default.
+    after: (id, index, when) of each parent; tags: a dict."""
     fields = [task_type, queue, priority, delay_ms, expire_ms, timeout_ms, retries, backoff_ms,
               backoff_max_ms, loss_budget, durability, keep_ms, flags]
-    if after:
-        fields += [None, 0, [list(parent) for parent in after]]
-    if meta is not None:
-        fields += [None] * (22 - len(fields)) + [meta]
-        fields[14] = 0
-    return fields
+    late = {13: key, 14: key_window_ms, 15: [list(parent) for parent in after] or None,
+            16: group, 17: [list(tag) for tag in (tags or {}).items()] or None, 22: meta}
+    last = max((position for position, value in late.items() if value), default=0)
+    return fields + [late.get(position) for position in range(13, last + 1)]
 
 
 def batches(values, limits):

@@ -3,7 +3,7 @@
 import unittest
 
 from drover_client import (
-    COMPARE_AND_SET, DELETE, INCREMENT, ONE_WORKER, QUEUES, STATUS, TASK, TASKS, WHY, WORKERS,
+    COMPARE_AND_SET, DELETE, GROUPS, INCREMENT, KEY, ONE_WORKER, QUEUES, STATUS, TASK, TASKS, WHY, WORKERS,
     Client, OutcomeUnknown, RequestError, TaskError, Value)
 from drover_wire import id_text, new_id
 from fleet import SCALE, Fleet, until
@@ -50,6 +50,25 @@ class Tasks(WithBrokerAndWorker):
         ids = self.client.submit_many("square", range(1500))
         self.assertEqual([self.client.result(task) for task in ids], [n * n for n in range(1500)])
         self.assertEqual(self.client.query(STATUS)["tasks"]["submitted"], 1500)
+
+    def test_a_key_makes_two_submits_one_task(self):
+        with self.connect() as other:
+            first = self.client.submit("sleep", 200, key="k", key_window_ms=60000)
+            self.assertEqual(other.submit("square", 3, key="k"), first)
+            self.assertEqual(other.result(first), self.client.result(first))
+        document = self.client.query(KEY, text="k")
+        self.assertEqual((document["id"], document["state"]), (id_text(first), "succeeded"))
+        self.assertEqual(self.client.query(STATUS)["tasks"]["submitted"], 1)
+
+    def test_a_group_is_counted_listed_and_cancelled(self):
+        self.client.submit_many("sleep", [60000] * 3, group="g", tags={"colour": "red"})
+        self.client.submit("square", 3)
+        rows = self.client.query(TASKS, group="g", tag=("colour", "red"))["tasks"]
+        self.assertEqual(len(rows), 3)
+        self.assertEqual(self.client.cancel_group("g"), 3)
+        self.until(lambda status: status["tasks"]["cancelled"] == 3, "all are cancelled")
+        group, = self.client.query(GROUPS, name="g")["groups"]
+        self.assertEqual((group["active"], group["states"]["cancelled"]), (0, 3))
 
     def test_the_same_id_is_the_same_task(self):
         task = self.client.submit("square", 3)
