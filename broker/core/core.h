@@ -51,6 +51,7 @@ struct core_defects {
     bool lose_event;          /* a subscriber is not told, and the gap is not counted */
     bool early_ack;           /* promise 1: replies do not wait for what they speak of */
     bool forget_reply;        /* promise 4: replies are not kept over a restart */
+    bool share_key;           /* promise 4: two tasks at a time have the same key */
 };
 
 /* The task that is being handled, told where it can be read after a crash (hand.h). */

@@ -159,6 +159,28 @@ static void check_limits(struct sim *sim, uint32_t serial)
     }
 }
 
+/* Nobody else has the key: neither a task that has not ended nor one within its window. */
+static void check_key(struct sim *sim, uint32_t serial)
+{
+    const struct sim_task *task = sim_model_task(&sim->model, serial);
+    for (uint32_t i = 0; i < sim->model.count; i++) {
+        const struct sim_task *other = sim_model_task(&sim->model, i);
+        bool same = other->spec.key == task->spec.key && other->spec.queue == task->spec.queue;
+        if (i == serial || !same || !other->known || other->array != SIM_NO_TASK ||
+            other->epoch != sim->broker.epoch) {
+            continue;
+        }
+        bool in_window = sim->now_us <
+                         other->submitted_us + (int64_t)other->spec.key_window_ms * 1000;
+        if (!sim_state_is_terminal(other->state) && !other->forgotten) {
+            accuse(sim, i, "has not ended, and another one has the same key");
+        } else if (in_window && !task->is_retry && !sim->profile.durable) {
+            accuse(sim, i, "is within its window, and another one has the same key");
+        }
+    }
+    sim_count(sim, SIM_KEY_TAKEN_SEEN);
+}
+
 static void on_submit(struct sim *sim, uint32_t serial, const struct core_record *record)
 {
     struct sim_task *task = sim_model_task(&sim->model, serial);
@@ -172,6 +194,9 @@ static void on_submit(struct sim *sim, uint32_t serial, const struct core_record
     task->submitted_us = sim->now_us;
     task->due_us = sim->now_us + (int64_t)task->spec.delay_ms * 1000;
     set_state(sim, task, record->state);
+    if (task->spec.key != 0 && task->array == SIM_NO_TASK) {
+        check_key(sim, serial);
+    }
     if (!is_counted(task)) {
         return;
     }

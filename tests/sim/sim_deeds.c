@@ -47,6 +47,11 @@ static void spec_fancy(struct sim *sim, struct sim_task_spec *spec)
     }
     spec->flags |= chance(sim, 6) ? DRV_SPEC_CANCEL_WITH_SESSION : 0u;
     spec->flags |= chance(sim, 4) ? DRV_SPEC_STRICT : 0u;
+    spec->group = chance(sim, 20) ? (unsigned)sim_between(sim, 1, SIM_GROUP_COUNT - 1) : 0;
+    if (chance(sim, 8)) {
+        spec->key = (unsigned)sim_between(sim, 1, SIM_KEY_COUNT - 1);
+        spec->key_window_ms = chance(sim, 50) ? (uint64_t)sim_between(sim, 1, 1500) : 0;
+    }
 }
 
 static size_t payload_random(struct sim *sim)
@@ -78,6 +83,9 @@ static struct sim_task_spec spec_random(struct sim *sim)
         spec.flags |= DRV_SPEC_WATCH;
         spec.flags |= chance(sim, 12) ? DRV_SPEC_RELEASE : 0u;
         spec.flags |= chance(sim, 10) ? DRV_SPEC_WATCH_STATES : 0u;
+    }
+    if (spec.key != 0) {
+        spec.flags &= ~(uint32_t)DRV_SPEC_RELEASE; /* does not count then */
     }
     return spec;
 }
@@ -373,6 +381,7 @@ static void do_retry(struct sim *sim, struct sim_peer *peer)
         uint32_t serial = task_new(sim, peer, &spec);
         sim_model_task(&sim->model, serial)->payload = payload;
         sim_model_task(&sim->model, serial)->submit = SIM_SUBMIT_SENT;
+        sim_model_task(&sim->model, serial)->is_retry = true;
     }
     sim_request_send(sim, peer, request);
 }
@@ -463,7 +472,7 @@ static void do_query(struct sim *sim, struct sim_peer *peer)
     if (request == NULL) {
         return;
     }
-    request->op = (uint32_t)sim_between(sim, DRV_TOPIC_STATUS, DRV_TOPIC_WORKER);
+    request->op = (uint32_t)sim_between(sim, DRV_TOPIC_STATUS, DRV_TOPIC_GROUPS);
     uint32_t serial = pick(sim, peer, is_sent);
     if (request->op == DRV_TOPIC_TASK || request->op == DRV_TOPIC_WHY) {
         if (serial == SIM_NO_TASK) {

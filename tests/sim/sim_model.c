@@ -101,6 +101,9 @@ uint32_t sim_model_find(const struct sim_model *model, const drover_id *id, uint
     return SIM_NO_TASK;
 }
 
+static const char *const key_names[SIM_KEY_COUNT] = {NULL, "red", "green", "blue"};
+static const char *const group_names[SIM_GROUP_COUNT] = {NULL, "even", "odd"};
+
 void sim_spec_build(const struct sim_task_spec *from, struct drv_spec *out_spec)
 {
     drv_spec_init(out_spec, drv_str_of(sim_type_name(from->type)));
@@ -116,4 +119,12 @@ void sim_spec_build(const struct sim_task_spec *from, struct drv_spec *out_spec)
     out_spec->durability = from->durability;
     out_spec->keep_ms = from->keep_ms;
     out_spec->flags = from->flags;
+    out_spec->key = drv_str_of(key_names[from->key]);
+    out_spec->key_window_ms = from->key_window_ms;
+    out_spec->group = drv_str_of(group_names[from->group]);
+    if (from->group != 0) {
+        static const struct drv_pair tag = {{"colour", 6}, {"red", 3}};
+        out_spec->tags = &tag;
+        out_spec->tag_count = 1;
+    }
 }

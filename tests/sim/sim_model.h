@@ -20,6 +20,8 @@
 
 #define SIM_NO_TASK UINT32_MAX
 
+enum { SIM_KEY_COUNT = 4, SIM_GROUP_COUNT = 3 }; /* 0: none */
+
 enum sim_submit {                     /* client side */
                   SIM_SUBMIT_NEW,     /* not sent, or refused as busy and to be sent again */
                   SIM_SUBMIT_SENT,    /* no answer yet */
@@ -45,6 +47,9 @@ struct sim_task_spec {
     int32_t loss_budget;
     uint32_t durability, flags;
     int64_t keep_ms;
+    unsigned key; /* 0: none */
+    uint64_t key_window_ms;
+    unsigned group;     /* 0: none; tasks of a group have a tag, too */
     size_t payload_len; /* 0: no value (elements and arrays only) */
 };
 
@@ -65,6 +70,7 @@ struct sim_task {
     enum sim_submit submit;
     uint64_t acked_epoch;
     uint32_t level;
+    bool is_retry;
     bool seal_asked, sealed_acked, cancel_asked, forget_asked, retry_asked;
     bool abandoned;        /* array: will not be sealed */
     int64_t busy_until_us; /* array: elements were refused as busy */

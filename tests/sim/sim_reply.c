@@ -66,13 +66,42 @@ static void task_acked(struct sim *sim, struct sim_peer *peer, struct sim_task *
     sim_checker_on_promise(sim, task);
 }
 
+/* Another task has the key: it must have, as far as anybody knows. */
+static void task_attached(struct sim *sim, const struct sim_request *request, uint32_t position,
+                          const struct drv_reply *reply)
+{
+    struct sim_task *task = sim_model_task(&sim->model, request->targets[position]);
+    const struct drv_note *note = NULL;
+    for (size_t i = 0; i < reply->note_count; i++) {
+        if (reply->notes[i].position == position) {
+            note = &reply->notes[i];
+        }
+    }
+    uint32_t serial = note == NULL || !note->has_id
+                          ? SIM_NO_TASK
+                          : sim_model_find(&sim->model, &note->id, DROVER_INDEX_NONE);
+    const struct sim_task *first = serial == SIM_NO_TASK ? NULL
+                                                         : sim_model_task(&sim->model, serial);
+    if (task->spec.key == 0 || first == NULL || first->spec.key != task->spec.key ||
+        first->spec.queue != task->spec.queue) {
+        sim_fail(sim, "task %u was attached to task %u, which has another key",
+                 request->targets[position], serial);
+        return;
+    }
+    sim_count(sim, SIM_KEY_ATTACHED_SEEN);
+    task->submit = SIM_SUBMIT_REFUSED;
+}
+
 static void submit_answered(struct sim *sim, struct sim_peer *peer,
                             const struct sim_request *request, uint32_t position,
-                            drover_status code, uint32_t level)
+                            const struct drv_reply *reply, drover_status code)
 {
     uint32_t serial = request->targets[position];
+    uint32_t level = (uint32_t)reply->number;
     struct sim_task *task = sim_model_task(&sim->model, serial);
-    if (request->again) {
+    if (code == DROVER_ATTACHED && !request->again) {
+        task_attached(sim, request, position, reply);
+    } else if (request->again) {
         bool right = request->other_content ? code == DROVER_CONFLICT : code == DROVER_OK;
         if (!right && code != DROVER_DRAINING) {
             reply_surprise(sim, request, position, code);
@@ -89,10 +118,10 @@ static void submit_answered(struct sim *sim, struct sim_peer *peer,
 }
 
 static void array_open_answered(struct sim *sim, struct sim_peer *peer, uint32_t array,
-                                const struct sim_request *request, drover_status code,
-                                uint32_t level)
+                                const struct sim_request *request,
+                                const struct drv_reply *reply)
 {
-    submit_answered(sim, peer, request, 0, code, level);
+    submit_answered(sim, peer, request, 0, reply, code_of(reply, 0));
     struct sim_task *whole = sim_model_task(&sim->model, array);
     if (whole->submit == SIM_SUBMIT_REFUSED) {
         for (uint32_t i = 0; i < whole->elements; i++) {
@@ -221,7 +250,9 @@ static void retry_answered(struct sim *sim, struct sim_peer *peer,
         return;
     }
     task->submit = SIM_SUBMIT_REFUSED;
+    bool has_key = task->spec.key != 0; /* another task may have it by then */
     bool fair = code == DROVER_BUSY || code == DROVER_DRAINING ||
+                (code == DROVER_CONFLICT && has_key) ||
                 (code == DROVER_UNKNOWN && task_may_be_unknown(sim, peer, request, position));
     if (!fair) {
         reply_surprise(sim, request, position, code);
@@ -246,7 +277,7 @@ static void targets_answered(struct sim *sim, struct sim_peer *peer,
         drover_status code = code_of(reply, i);
         switch ((unsigned)request->kind) {
         case DRV_SUBMIT:
-            submit_answered(sim, peer, request, i, code, (uint32_t)reply->number);
+            submit_answered(sim, peer, request, i, reply, code);
             break;
         case DRV_ARRAY_ITEMS:
             item_answered(sim, peer, request, i, code);
@@ -326,8 +357,7 @@ void sim_reply_take(struct sim *sim, struct sim_peer *peer, const struct drv_rep
     sim_request_remove(peer->client, open);
     switch ((unsigned)request.kind) {
     case DRV_ARRAY_OPEN:
-        array_open_answered(sim, peer, request.targets[0], &request, code_of(reply, 0),
-                            (uint32_t)reply->number);
+        array_open_answered(sim, peer, request.targets[0], &request, reply);
         break;
     case DRV_ARRAY_SEAL:
         seal_answered(sim, peer, &request, code_of(reply, 0));

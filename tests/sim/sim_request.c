@@ -94,7 +94,8 @@ static bool spec_same(const struct sim_task_spec *a, const struct sim_task_spec 
            a->delay_ms == b->delay_ms && a->expire_ms == b->expire_ms &&
            a->timeout_ms == b->timeout_ms && a->backoff_ms == b->backoff_ms &&
            a->retries == b->retries && a->loss_budget == b->loss_budget &&
-           a->durability == b->durability && a->flags == b->flags && a->keep_ms == b->keep_ms;
+           a->durability == b->durability && a->flags == b->flags && a->keep_ms == b->keep_ms &&
+           a->key == 0 && b->key == 0 && a->group == b->group;
 }
 
 /* ---- the kinds
@@ -223,6 +224,12 @@ static void build_rest(const struct sim_request *request, struct sim *sim, struc
         }
         if (request->op == DRV_TOPIC_WORKER) {
             message->query.name = drv_str_of("worker");
+        }
+        if (request->op == DRV_TOPIC_KEY) {
+            message->query.text = drv_str_of("red");
+        }
+        if (request->op == DRV_TOPIC_TASKS && request->req % 2 == 0) {
+            message->query.group = drv_str_of("even");
         }
     }
 }

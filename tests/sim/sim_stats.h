@@ -112,6 +112,8 @@
     X(ARRAY_ENDED, "arrays whose end was told")                   \
     X(SHARED, "values shared by an array")                        \
     X(RETRY, "tasks retried by request")                          \
+    X(KEY_ATTACHED, "submits attached by their key")              \
+    X(KEY_TAKEN, "keys given to a task")                          \
     X(FORGET, "tasks forgotten by request")                       \
     X(PAUSED, "queues paused")                                    \
     X(PURGED, "queues purged")                                    \

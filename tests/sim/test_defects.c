@@ -47,6 +47,7 @@ static const struct defect defects[] = {
     DEFECT(early_ack, "is not in the records", "increments make", "was swapped twice",
            "after its cancel was acknowledged"),
     DEFECT(forget_reply, "took effect twice", "increments make"),
+    DEFECT(share_key, "has the same key"),
 };
 
 /* A switch that nobody tests would be worth nothing. */
