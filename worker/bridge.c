@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "data.h"
+#include "record.h"
 
 #include <stdlib.h>
 
@@ -151,8 +152,23 @@ static struct pool_value value_of(const struct drv_val *val)
     return value;
 }
 
+/* For the way to the executor. NULL when there are none, or no memory. */
+static struct record_parent *parents_of(const struct worker_task *task)
+{
+    struct record_parent *parents = calloc(task->parent_count + 1, sizeof *parents);
+    for (size_t i = 0; parents != NULL && i < task->parent_count; i++) {
+        const struct drv_parent *parent = &task->parents[i];
+        parents[i].id = parent->id;
+        parents[i].index = parent->index;
+        parents[i].when = (uint8_t)parent->when;
+        parents[i].state = (uint8_t)parent->state;
+    }
+    return parents;
+}
+
 static void run(struct worker_bridge *bridge, const struct worker_task *task)
 {
+    struct record_parent *parents = task->parent_count == 0 ? NULL : parents_of(task);
     const struct pool_attempt attempt = {
         .token = task->key,
         .id = task->ref.id,
@@ -160,6 +176,8 @@ static void run(struct worker_bridge *bridge, const struct worker_task *task)
         .attempt = task->ref.attempt,
         .type = drv_view_of(task->type.ptr, task->type.len),
         .meta = drv_view_of(task->meta.ptr, task->meta.len),
+        .parents = parents,
+        .parent_count = parents == NULL ? 0 : task->parent_count,
         .payload = value_of(&task->val),
         .shared = value_of(&task->shared),
         .timeout_ms = task->timeout_ms,
@@ -169,6 +187,10 @@ static void run(struct worker_bridge *bridge, const struct worker_task *task)
     };
     drover_status status = bridge->is_gone ? DROVER_CLOSED
                                            : pool_submit(bridge->pool, &attempt);
+    if (parents == NULL && task->parent_count > 0) {
+        bridge->is_broke = true; /* it must not run without knowing them */
+    }
+    free(parents);
     if (status != DROVER_OK) {
         echo(bridge, task->key, status);
     }

@@ -141,7 +141,10 @@ static void on_finished(struct errand *errand, const struct pool_event *event)
     } else if (value->data != NULL) {
         (void)!drover_value_from_msgpack(value->view.bytes, value->view.len, &errand->result);
     }
-    if (event->finished.outcome != POOL_SUCCEEDED) {
+    if (event->finished.outcome == POOL_AWAITS) {
+        errand->status = drv_problem_set(&errand->problem, DROVER_UNSUPPORTED,
+                                         "it awaits tasks, and there is no broker");
+    } else if (event->finished.outcome != POOL_SUCCEEDED) {
         const char *kind = drover_error_kind_name(event->finished.error_kind);
         struct drv_view code = event->finished.code;
         code = code.len > 0 ? code : drv_view_text(kind);

@@ -162,6 +162,7 @@ static void run(struct executor *executor, const struct executor_entry *entry,
     job_outcome_init(&outcome);
     job_init(&job, executor, &entry->task, handler->type, started_us);
     job.meta = entry->meta;
+    job.parents = entry->parents;
     job.shared = entry->shared != NULL ? entry->shared->value : NULL;
     drover_status status = executor_payload_of(entry, &payload);
     if (status) {

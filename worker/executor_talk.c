@@ -102,6 +102,9 @@ void executor_parse_task(struct executor *executor, struct drv_view record,
     *entry = (struct executor_entry){.file = NULL};
     if (!lane_take_head(&rest, &entry->task, sizeof(entry->task)) ||
         !lane_take_bytes(&rest, entry->task.meta_len, &entry->meta) ||
+        entry->task.parent_count > POOL_PARENTS_MAX ||
+        !lane_take_bytes(&rest, entry->task.parent_count * sizeof(struct record_parent),
+                         &entry->parents) ||
         !take_payload(executor, entry, &rest)) {
         executor_die("cannot take a task");
     }

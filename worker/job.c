@@ -95,6 +95,8 @@ void job_init(struct drover_job *job, struct executor *executor, const struct re
     job->task = *task;
     job->type = type;
     job->meta = drv_view_of(NULL, 0);
+    job->parents = drv_view_of(NULL, 0);
+    job->awaited = NULL;
     job->shared = NULL;
     job->deadline_us = INT64_MAX;
     if (task->timeout_ms != 0 && task->timeout_ms < (uint64_t)(INT64_MAX - now_us) / 1000U) {
@@ -110,6 +112,7 @@ void job_init(struct drover_job *job, struct executor *executor, const struct re
 
 void job_end(struct drover_job *job)
 {
+    drover_value_destroy(&job->awaited);
     executor_print_last(job->executor, &job->log, drv_view_of(NULL, 0));
     executor_print_last(job->executor, &job->data, drv_view_of(NULL, 0));
 }

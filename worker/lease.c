@@ -148,6 +148,11 @@ static drover_status copy_payload(struct worker_lease *lease,
         }
     }
     lease->val.data = lease->payload;
+    if (entry->parent_count > 0 && drv_data_copy((const uint8_t *)entry->parents,
+                                                 entry->parent_count * sizeof *entry->parents,
+                                                 &lease->parents) != DROVER_OK) {
+        return DROVER_NOMEM;
+    }
     size_t len = val->content_type.len + entry->meta.len;
     if (len > 0) {
         if (drv_data_new(len, &lease->words) != DROVER_OK) {
@@ -176,6 +181,7 @@ static void lease_free(struct worker_book *book, struct worker_lease *lease)
     spool_free(book, lease);
     drv_data_unref(&lease->tail);
     drv_data_unref(&lease->payload);
+    drv_data_unref(&lease->parents);
     drv_data_unref(&lease->words);
     drv_data_unref(&lease->progress_text);
     drv_data_unref(&lease->result_data);
@@ -226,6 +232,7 @@ void worker_book_drop_payload(struct worker_book *book, struct worker_lease *lea
 {
     book->payload_bytes -= lease->val.len;
     drv_data_unref(&lease->payload);
+    drv_data_unref(&lease->parents);
     drv_data_unref(&lease->words);
     worker_shared_unref(&lease->shared);
     lease->val = (struct drv_val){.is_nil = true};

@@ -69,6 +69,7 @@ struct worker_lease {
     struct drv_data *words;       /* owned; content type, meta; later the texts of the result */
     struct drv_val val;           /* into payload and words */
     struct drv_str meta;          /* into words */
+    struct drv_data *parents;     /* owned; struct drv_parent; NULL: none, or dropped */
     struct worker_shared *shared; /* counted; what its array shares; NULL: nothing */
     struct drv_data *progress_text; /* owned; NULL: none */
     uint32_t progress_permille;

@@ -52,12 +52,14 @@ struct drv_log;
 struct drover_module;
 struct drv_problem;
 struct pool;
+struct record_parent;
 
 enum {
     POOL_SLOTS_MAX = 1024,
     POOL_PLACES_MAX = 1024 * 1024,      /* of attempts, see pool_attempt.token */
     POOL_STDERR_MAX = 8192,             /* bytes of the stderr tail of an error */
     POOL_OUTPUT_MAX = 16 * 1024 * 1024, /* default limit on what a command prints */
+    POOL_PARENTS_MAX = 64 + 1024,       /* of an attempt: submitted with, and awaited */
     POOL_VALUE_MAX = 64 * 1024 * 1024,  /* bytes of a payload, a shared value, a result */
     POOL_DEPTH_MAX = 512,               /* attempts placed in one executor at a time */
     POOL_THREADS_MAX = 32,              /* of an executor of model thread */
@@ -200,8 +202,10 @@ struct pool_attempt {
     drover_id id;
     uint32_t index; /* or DROVER_INDEX_NONE */
     uint32_t attempt;
-    struct drv_view type; /* copied */
-    struct drv_view meta; /* copied; at most 1,024 bytes */
+    struct drv_view type;                /* copied */
+    struct drv_view meta;                /* copied; at most 1,024 bytes */
+    const struct record_parent *parents; /* copied; what it has waited for */
+    size_t parent_count;
     struct pool_value payload;
     struct pool_value shared; /* array's shared value; sent once per executor and id */
     uint64_t timeout_ms; /* run time; 0: none. Then as an abort, outcome failed, kind timeout */
@@ -269,7 +273,8 @@ enum pool_stream {
     POOL_STREAM_DATA, /* values of drover_job_emit: each event is one, encoded */
 };
 
-enum pool_outcome { POOL_SUCCEEDED = 1, POOL_FAILED, POOL_CANCELLED }; /* as on the wire */
+/* As on the wire; AWAITS: its value are ids, and it is to run again when these have ended. */
+enum pool_outcome { POOL_SUCCEEDED = 1, POOL_FAILED, POOL_CANCELLED, POOL_AWAITS };
 
 enum pool_return {
     POOL_RETURN_UNSTARTED = 1, /* it never ran */
@@ -289,6 +294,8 @@ enum pool_kv_op {
     POOL_KV_DEL,
     POOL_KV_INCR,
     POOL_KV_CAS,
+    POOL_ASK_FETCH,  /* key: struct record_fetch; the number of the answer is the state */
+    POOL_ASK_SUBMIT, /* key: a child (child.h), value: its payload */
 };
 
 /* All views are valid during the callback only; `value.data` may be kept with drv_data_ref. */

@@ -79,25 +79,27 @@ static drover_status send_shared(struct seat *seat, const struct run *run)
 
 static drover_status send_task(struct seat *seat, const struct run *run)
 {
-    struct drv_view meta = drv_data_view(run->meta);
-    struct record_task head = {.kind = RECORD_TASK,
-                               .claim = run->claim,
-                               .serial = run->serial,
-                               .id = run->id,
-                               .index = run->index,
-                               .attempt = run->attempt,
-                               .handler = run->handler,
-                               .has_shared = run->shared.data != NULL ? 1 : 0,
-                               .timeout_ms = run->timeout_ms,
-                               .kill_ms = run->kill_ms,
-                               .meta_len = (uint32_t)meta.len};
+    struct drv_view parts[] = {drv_data_view(run->meta), drv_data_view(run->parents)};
+    struct record_task head = {
+        .kind = RECORD_TASK,
+        .claim = run->claim,
+        .serial = run->serial,
+        .id = run->id,
+        .index = run->index,
+        .attempt = run->attempt,
+        .handler = run->handler,
+        .has_shared = run->shared.data != NULL ? 1 : 0,
+        .timeout_ms = run->timeout_ms,
+        .kill_ms = run->kill_ms,
+        .meta_len = (uint32_t)parts[0].len,
+        .parent_count = (uint32_t)(parts[1].len / sizeof(struct record_parent))};
     struct lane_value value = {.bytes = run->payload.view,
                                .content_type = run->payload.content_type,
                                .is_nil = run->payload.data == NULL};
     struct lane_record record = {.head = &head,
                                  .head_len = sizeof(head),
-                                 .parts = &meta,
-                                 .count = 1,
+                                 .parts = parts,
+                                 .count = DRV_ARRAY_LEN(parts),
                                  .slot = &head.payload,
                                  .value = &value};
     return lane_send(&seat->lane, &record);

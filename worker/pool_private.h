@@ -62,8 +62,9 @@ struct run {
     drover_id id;
     uint32_t index, attempt;
     uint32_t handler;
-    struct crew *crew;     /* who runs it */
-    struct drv_data *meta; /* owned reference; NULL: none */
+    struct crew *crew;        /* who runs it */
+    struct drv_data *meta;    /* owned reference; NULL: none */
+    struct drv_data *parents; /* owned reference: struct record_parent; NULL: none */
     struct pool_value payload, shared;
     char payload_type[DROVER_CONTENT_TYPE_MAX + 1]; /* what payload.content_type points to */
     char shared_type[DROVER_CONTENT_TYPE_MAX + 1];

@@ -1,3 +1,4 @@
+#include "child.h"
 #include "pool_private.h"
 
 #include "escape.h"
@@ -167,6 +168,12 @@ struct finished {
     struct drv_data *data; /* owned */
 };
 
+static bool are_ids(const struct drv_data *data)
+{
+    return data != NULL && data->len > 0 && data->len % sizeof(drover_id) == 0 &&
+           data->len / sizeof(drover_id) <= DRV_BATCH_MAX;
+}
+
 static bool parse_finished(struct seat *seat, struct drv_view rest, struct finished *out)
 {
     *out = (struct finished){.data = NULL};
@@ -176,10 +183,10 @@ static bool parse_finished(struct seat *seat, struct drv_view rest, struct finis
            lane_take_bytes(&rest, out->head.stderr_len, &out->tail) &&
            out->code.len <= DROVER_JOB_CODE_MAX && out->text.len <= DRV_ERROR_TEXT_MAX &&
            out->tail.len <= POOL_STDERR_MAX && out->head.outcome >= RECORD_SUCCEEDED &&
-           out->head.outcome <= RECORD_STOPPED &&
-           out->head.error_kind <= DROVER_ERROR_EXPIRED &&
+           out->head.outcome <= RECORD_AWAITS && out->head.error_kind <= DROVER_ERROR_EXPIRED &&
            lane_take_value(&seat->lane, &out->head.value, false, &rest, &out->data,
-                           &out->content_type) == DROVER_OK;
+                           &out->content_type) == DROVER_OK &&
+           (out->head.outcome != RECORD_AWAITS || are_ids(out->data));
 }
 
 static void tell_failed(const struct finished *finished, struct pool_event *event,
@@ -212,8 +219,8 @@ static void fill_finished(struct seat *seat, const struct run *run,
                                                     .view = drv_data_view(finished->data),
                                                     .content_type = finished->content_type};
     }
-    if (head->outcome == RECORD_SUCCEEDED) {
-        event->finished.outcome = POOL_SUCCEEDED;
+    if (head->outcome == RECORD_SUCCEEDED || head->outcome == RECORD_AWAITS) {
+        event->finished.outcome = head->outcome == RECORD_AWAITS ? POOL_AWAITS : POOL_SUCCEEDED;
         event->finished.exit_code = -1;
         return;
     }
@@ -360,16 +367,32 @@ static uint64_t request_name(const struct seat *seat, uint64_t sequence)
            (sequence & UINT32_MAX);
 }
 
+/* Whether an executor may ask like this. */
+static bool is_question(const struct record_kv *head, struct drv_view key)
+{
+    struct drv_spec spec;
+    struct drv_after after[DRV_AFTER_MAX];
+    drover_id id;
+    switch (head->op) {
+    case POOL_ASK_FETCH:
+        return key.len == sizeof(struct record_fetch);
+    case POOL_ASK_SUBMIT:
+        return child_read(key, &id, &spec, after);
+    default:
+        return head->op >= POOL_KV_GET && head->op <= POOL_KV_CAS && key.len > 0 &&
+               key.len <= DRV_KEY_MAX && head->value.len <= DRV_KV_VALUE_MAX &&
+               drv_utf8_is_valid(key.bytes, key.len);
+    }
+}
+
 static bool on_kv(struct seat *seat, struct drv_view rest, const struct pool_sink *sink)
 {
     struct record_kv head;
     struct drv_view key;
     struct drv_view content_type;
     struct drv_data *data = NULL;
-    if (!lane_take_head(&rest, &head, sizeof(head)) || head.op < POOL_KV_GET ||
-        head.op > POOL_KV_CAS || head.key_len == 0 || head.key_len > DRV_KEY_MAX ||
-        head.value.len > DRV_KV_VALUE_MAX || !lane_take_bytes(&rest, head.key_len, &key) ||
-        !drv_utf8_is_valid(key.bytes, key.len) ||
+    if (!lane_take_head(&rest, &head, sizeof(head)) ||
+        !lane_take_bytes(&rest, head.key_len, &key) || !is_question(&head, key) ||
         lane_take_value(&seat->lane, &head.value, false, &rest, &data, &content_type) !=
             DROVER_OK) {
         drv_data_unref(&data);

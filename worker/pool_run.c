@@ -111,7 +111,7 @@ static drover_status check_attempt(const struct pool *pool, const struct pool_at
     if (attempt->token == 0 || (uint32_t)attempt->token >= POOL_PLACES_MAX) {
         return DROVER_INVALID;
     }
-    if (attempt->meta.len > META_MAX) {
+    if (attempt->meta.len > META_MAX || attempt->parent_count > POOL_PARENTS_MAX) {
         return DROVER_TOO_BIG;
     }
     if (run_in_place(pool, attempt->token) != NULL) {
@@ -177,6 +177,7 @@ void pool_run_free(struct pool *pool, struct run *run)
     pool->run_count--;
     drv_heap_remove(&pool->timers, &run->timer);
     drv_data_unref(&run->meta);
+    drv_data_unref(&run->parents);
     drv_data_unref(&run->payload.data);
     drv_data_unref(&run->shared.data);
     drv_slab_free(&pool->run_slab, run);
@@ -205,6 +206,11 @@ static drover_status new_run(struct pool *pool, const struct pool_attempt *attem
     if (attempt->meta.len > 0) {
         status = drv_data_copy(attempt->meta.bytes, attempt->meta.len, &run->meta);
     }
+    if (!status && attempt->parent_count > 0) {
+        status = drv_data_copy((const uint8_t *)attempt->parents,
+                               attempt->parent_count * sizeof(*attempt->parents),
+                               &run->parents);
+    }
     if (!status) { /* so that setting a timer cannot fail later */
         status = drv_heap_reserve(&pool->timers, pool->run_count + 1);
     }
@@ -213,6 +219,7 @@ static drover_status new_run(struct pool *pool, const struct pool_attempt *attem
     }
     if (status) {
         drv_data_unref(&run->meta);
+        drv_data_unref(&run->parents);
         drv_slab_free(&pool->run_slab, run);
         return status;
     }

@@ -58,9 +58,16 @@ struct record_task {
     uint64_t timeout_ms; /* 0: none */
     uint64_t kill_ms;    /* grace after SIGTERM for a command that timed out */
     uint32_t meta_len;
-    uint32_t reserved;
+    uint32_t parent_count;
     struct record_value payload;
-}; /* meta, payload */
+}; /* meta, struct record_parent as many as that, payload */
+
+struct record_parent { /* what the task has waited for */
+    drover_id id;
+    uint32_t index;
+    uint8_t when, state;
+    uint8_t reserved[2];
+};
 
 struct record_shared {
     uint32_t kind;
@@ -80,6 +87,7 @@ enum record_outcome {
     RECORD_SUCCEEDED = 1,
     RECORD_FAILED,
     RECORD_STOPPED, /* as it was asked to, by the cancel word */
+    RECORD_AWAITS,  /* the value are the ids of what it waits for, one after the other */
 };
 
 struct record_finished {
@@ -120,6 +128,9 @@ struct record_output {
     uint32_t reserved;
 }; /* bytes */
 
+/* Beside what it says, this carries the other questions: op FETCH has struct record_fetch as
+ * its key, SUBMIT struct record_child and what belongs to it (child.h), and the payload as
+ * value. */
 struct record_kv {
     uint32_t kind;
     uint32_t op;
@@ -132,5 +143,10 @@ struct record_kv {
     uint32_t reserved;
     struct record_value value;
 }; /* key, value */
+
+struct record_fetch {
+    drover_id id;
+    uint32_t index;
+};
 
 #endif

@@ -98,6 +98,14 @@ struct worker_session_config {
     uint64_t backoff_ms, backoff_max_ms; /* between connections: 50 ms to 2 s */
 };
 
+/* Beside enum drv_attempt_outcome: told to the broker as AWAIT. */
+enum { WORKER_OUTCOME_AWAITS = 4 };
+
+/* Beside enum drv_kv_op: questions that are no operations on shared data. The key of FETCH is a
+ * struct record_fetch (record.h), that of SUBMIT a child (child.h), whose payload is the value.
+ */
+enum { WORKER_ASK_FETCH = 6, WORKER_ASK_SUBMIT = 7 };
+
 /* Defaults of every number above; zero and empty for the rest. */
 void worker_session_config_init(struct worker_session_config *config);
 
@@ -142,8 +150,9 @@ void worker_session_set_details(struct worker_session *session, struct drv_view 
 /* From the pool, about the lease that RUN named by `key`. A key that is not known (any more)
  * is ignored. */
 void worker_session_task_started(struct worker_session *session, uint64_t key, int64_t now_us);
-/* It has ended and none of its processes is left; result->ref is ignored, everything in it is
- * borrowed for the call (val.data, when given, is kept by reference). */
+/* It has ended and none of its processes is left, or waits for others (outcome
+ * WORKER_OUTCOME_AWAITS: the value are their ids, one after the other); result->ref is ignored,
+ * everything in it is borrowed for the call (val.data, when given, is kept by reference). */
 void worker_session_task_finished(struct worker_session *session, uint64_t key,
                                   const struct drv_result *result, int64_t now_us);
 /* The pool gives it back, not started: after REVOKE, or because it could not start it now. */
@@ -203,6 +212,8 @@ struct worker_task {
     struct drv_val val;    /* val.data is set unless it is nil: it may be kept by reference */
     struct drv_val shared; /* of the whole array, the same; nil: none */
     struct drv_str meta;
+    const struct drv_parent *parents; /* what it has waited for */
+    size_t parent_count;
     bool is_suspect; /* to be run where it can harm nobody else */
 };
 

@@ -1,6 +1,8 @@
 /*
  * What the broker says: one handler per kind of message.
  */
+#include "buffer.h"
+#include "pack.h"
 #include "session_state.h"
 
 #include <string.h>
@@ -27,7 +29,7 @@ static void doubt_questions(struct worker_session *session)
     DRV_LIST_EACH_SAFE(link, &session->questions.open)
     {
         struct worker_question *question = DRV_LIST_ITEM(link, struct worker_question, link);
-        if (question->is_sent && question->kv.op != DRV_KV_GET) {
+        if (question->is_sent && question->kv.has_fence) {
             worker_session_answer(session, question,
                                   &(struct worker_answer){.code = DROVER_OUTCOME_UNKNOWN,
                                                           .val = {.is_nil = true}});
@@ -368,6 +370,52 @@ static void on_ack(struct worker_session *session, const struct drv_message *mes
     }
 }
 
+static void put_pair(struct drv_pack *pack, const char *name, struct drv_str text)
+{
+    drv_pack_str(pack, name, strlen(name));
+    drv_pack_str(pack, text.ptr, text.len);
+}
+
+/* What a handler sees of a task that did not succeed and left no value: a map. */
+static struct drv_val error_value(struct worker_session *session, const struct drv_error *error)
+{
+    struct drv_buffer bytes;
+    struct drv_pack pack;
+    drv_buffer_init(&bytes);
+    drv_pack_init(&pack, &bytes);
+    size_t more = (error->exit_code >= 0 ? 1U : 0U) + (error->signal > 0 ? 1U : 0U);
+    drv_pack_map(&pack, 3 + more);
+    put_pair(&pack, "kind",
+             drv_str_of(drover_error_kind_name((enum drover_error_kind)error->kind)));
+    put_pair(&pack, "code", error->code);
+    put_pair(&pack, "text", error->text);
+    if (error->exit_code >= 0) {
+        drv_pack_str(&pack, "exit_code", strlen("exit_code"));
+        drv_pack_int(&pack, error->exit_code);
+    }
+    if (error->signal > 0) {
+        drv_pack_str(&pack, "signal", strlen("signal"));
+        drv_pack_uint(&pack, error->signal);
+    }
+    struct drv_val val = {.is_nil = true};
+    if (drv_pack_status(&pack) == DROVER_OK) {
+        struct drv_str copy = worker_effects_text(
+            &session->effects, (struct drv_str){(const char *)bytes.bytes, bytes.len});
+        val = (struct drv_val){.bytes = (const uint8_t *)copy.ptr, .len = copy.len};
+    } else {
+        worker_session_go_broke(session);
+    }
+    drv_buffer_fini(&bytes);
+    return val;
+}
+
+/* The answer to a submit of one task says in a note why it was not taken. */
+static uint32_t code_of(const struct drv_reply *reply)
+{
+    return reply->code == DROVER_OK && reply->note_count > 0 ? reply->notes[0].code
+                                                             : reply->code;
+}
+
 static void on_reply(struct worker_session *session, const struct drv_message *message,
                      int64_t now_us)
 {
@@ -379,11 +427,14 @@ static void on_reply(struct worker_session *session, const struct drv_message *m
         if (question == NULL) {
             continue; /* nobody waits for it any more */
         }
-        worker_session_answer(session, question,
-                              &(struct worker_answer){.code = reply->code,
-                                                      .number = reply->number,
-                                                      .text = reply->text,
-                                                      .val = reply->val});
+        bool is_error = reply->val.is_nil && reply->error.kind != DROVER_ERROR_NONE;
+        worker_session_answer(
+            session, question,
+            &(struct worker_answer){.code = code_of(reply),
+                                    .number = reply->number,
+                                    .text = reply->text,
+                                    .val = is_error ? error_value(session, &reply->error)
+                                                    : reply->val});
         worker_questions_remove(&session->questions, &question);
     }
 }

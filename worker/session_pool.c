@@ -131,6 +131,10 @@ static void give(struct worker_session *session, struct worker_lease *lease)
     if (lease->shared != NULL) {
         task->shared = lease->shared->val;
     }
+    if (lease->parents != NULL) {
+        task->parents = (const struct drv_parent *)(const void *)lease->parents->bytes;
+        task->parent_count = lease->parents->len / sizeof *task->parents;
+    }
     worker_book_move(&session->book, lease, WORKER_LEASE_GIVEN);
     worker_effects_add(
         &session->effects,
@@ -248,7 +252,8 @@ void worker_session_task_finished(struct worker_session *session, uint64_t key,
     worker_session_finish_output(session, lease);
     if (lease->is_void) {
         worker_book_remove(&session->book, &lease);
-    } else if (lease->goes_back && result->outcome != DRV_OUTCOME_SUCCEEDED) {
+    } else if (lease->goes_back && result->outcome != DRV_OUTCOME_SUCCEEDED &&
+               result->outcome != WORKER_OUTCOME_AWAITS) {
         worker_session_return(session, lease, DRV_RETURN_INTERRUPTED);
     } else if (worker_book_keep_result(&session->book, lease, result) != DROVER_OK) {
         worker_session_go_broke(session);
@@ -360,7 +365,7 @@ void worker_session_task_kv(struct worker_session *session, uint64_t key, uint64
         deadline_us = now_us + (int64_t)budget_ms * 1000;
     }
     struct drv_kv fenced = *kv;
-    fenced.has_fence = kv->op != DRV_KV_GET;
+    fenced.has_fence = kv->op > DRV_KV_GET && kv->op <= DRV_KV_CAS;
     fenced.fence = lease->ref;
     if (worker_questions_add(&session->questions, key, call, &fenced, deadline_us, &question) !=
         DROVER_OK) {

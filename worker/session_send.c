@@ -2,10 +2,13 @@
  * What the session says on its own account: HELLO, ATTACH, REPORT, HEARTBEAT, requests.
  */
 #include "check.h"
+#include "child.h"
 #include "data.h"
+#include "record.h"
 #include "session_state.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Bytes of a head that an entry may take, without its texts. */
 enum {
@@ -234,11 +237,37 @@ static void draft_started(struct worker_session *session, struct draft *draft)
     session->start_flush_at_us = INT64_MAX;
 }
 
+/* The first that has ended, if it ended to wait for others. */
+static struct worker_lease *first_awaiting(const struct worker_session *session)
+{
+    struct worker_lease *lease = worker_book_first(&session->book, WORKER_LEASE_FINISHED);
+    return lease != NULL && lease->result.outcome == WORKER_OUTCOME_AWAITS ? lease : NULL;
+}
+
+/* Kept until it is settled, as a result is. */
+static void send_await(struct worker_session *session, struct worker_lease *lease)
+{
+    uint64_t number = ++session->reports;
+    struct drv_message *message = worker_effects_send(&session->effects, DRV_AWAIT, number);
+    if (message != NULL) {
+        message->await = (struct drv_await){
+            .ref = lease->ref,
+            .children = (const drover_id *)(const void *)lease->result.val.bytes,
+            .child_count = lease->result.val.len / sizeof(drover_id)};
+    }
+    lease->report = number;
+    worker_book_move(&session->book, lease, WORKER_LEASE_REPORTED);
+}
+
 static void draft_results(struct worker_session *session, struct draft *draft, uint64_t number)
 {
     for (struct worker_lease *lease = worker_book_first(&session->book, WORKER_LEASE_FINISHED);
          lease != NULL; lease = worker_book_first(&session->book, WORKER_LEASE_FINISHED)) {
         const struct drv_result *result = &lease->result;
+        if (result->outcome == WORKER_OUTCOME_AWAITS) {
+            draft->is_full = true; /* a message of its own comes first */
+            return;
+        }
         size_t head_bytes = RESULT_HEAD + result->val.content_type.len +
                             result->error.code.len + result->error.text.len +
                             result->error.stderr_tail.len;
@@ -349,8 +378,13 @@ void worker_session_send_reports(struct worker_session *session, int64_t now_us)
     }
     /* What the link takes at a time is bounded; the rest waits for the next turn. */
     uint64_t bytes = 0;
-    while (bytes < session->config.report_bytes_max &&
-           send_report(session, with_progress, now_us, &bytes)) {
+    bool has_more = true;
+    while (has_more && bytes < session->config.report_bytes_max) {
+        for (struct worker_lease *lease = first_awaiting(session); lease != NULL;
+             lease = first_awaiting(session)) {
+            send_await(session, lease);
+        }
+        has_more = send_report(session, with_progress, now_us, &bytes);
     }
 }
 
@@ -402,11 +436,71 @@ void worker_session_send_credit(struct worker_session *session)
 /* ---- requests -------------------------------------------------------------------------------
  */
 
+static enum drv_kind kind_of(const struct worker_question *question)
+{
+    switch (question->kv.op) {
+    case WORKER_ASK_FETCH:
+        return DRV_FETCH;
+    case WORKER_ASK_SUBMIT:
+        return DRV_SUBMIT;
+    default:
+        return DRV_KV;
+    }
+}
+
+static bool fill_fetch(const struct worker_question *question, struct drv_message *message)
+{
+    struct record_fetch fetch;
+    if (question->kv.key.len != sizeof fetch) {
+        return false;
+    }
+    memcpy(&fetch, question->kv.key.ptr, sizeof fetch);
+    message->fetch = (struct drv_fetch){fetch.id, fetch.index};
+    return true;
+}
+
+static bool fill_submit(struct worker_session *session, const struct worker_question *question,
+                        struct drv_message *message)
+{
+    struct worker_effects *effects = &session->effects;
+    struct drv_submit_group *group = worker_effects_alloc(effects, 1, sizeof *group);
+    struct drv_entry *entry = worker_effects_alloc(effects, 1, sizeof *entry);
+    struct drv_after *after = worker_effects_alloc(effects, DRV_AFTER_MAX, sizeof *after);
+    struct drv_view child = drv_view_of(question->kv.key.ptr, question->kv.key.len);
+    if (group == NULL || entry == NULL || after == NULL ||
+        !child_read(child, &entry->id, &group->spec, after)) {
+        return false;
+    }
+    entry->val = question->kv.val;
+    group->entries = entry;
+    group->entry_count = 1;
+    message->submit = (struct drv_submit){.groups = group, .group_count = 1};
+    return true;
+}
+
+/* The question outlives the effects: it is only forgotten by an input of a later turn. */
+static bool fill_question(struct worker_session *session,
+                          const struct worker_question *question, struct drv_message *message)
+{
+    if (message->kind == DRV_FETCH) {
+        return fill_fetch(question, message);
+    }
+    if (message->kind == DRV_SUBMIT) {
+        return fill_submit(session, question, message);
+    }
+    message->kv = question->kv;
+    return true;
+}
+
 static void ask(struct worker_session *session, struct worker_question *question,
                 int64_t now_us)
 {
-    struct drv_message *message = worker_effects_send(&session->effects, DRV_KV, 0);
+    struct drv_message *message = worker_effects_send(&session->effects, kind_of(question), 0);
     if (message == NULL) {
+        return;
+    }
+    if (!fill_question(session, question, message)) {
+        worker_session_go_broke(session); /* what the pool lets through can be read */
         return;
     }
     message->request.req = question->req;
@@ -416,8 +510,6 @@ static void ask(struct worker_session *session, struct worker_question *question
         int64_t left_ms = (question->deadline_us - now_us) / 1000;
         message->request.budget_ms = left_ms < 1 ? 1 : (uint64_t)left_ms;
     }
-    /* The question outlives the effects: it is only forgotten by an input of a later turn. */
-    message->kv = question->kv;
     question->is_sent = true;
     question->is_asked = true;
 }

@@ -41,10 +41,15 @@ static int node_find_compare(const void *key, const void *entry)
     return memcmp(key, ((const struct node *)entry)->id, sizeof(drover_id));
 }
 
+/* The first of that id. */
 static const struct node *outline_find(const struct outline *outline, const drover_id *id)
 {
-    return bsearch(id, outline->nodes, outline->count, sizeof *outline->nodes,
-                   node_find_compare);
+    const struct node *node = bsearch(id, outline->nodes, outline->count,
+                                      sizeof *outline->nodes, node_find_compare);
+    while (node != NULL && node > outline->nodes && drover_id_equal(node[-1].id, id)) {
+        node--;
+    }
+    return node;
 }
 
 static bool outline_draw(struct core *core, struct outline *outline)

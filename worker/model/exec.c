@@ -96,6 +96,47 @@ static void keep_tail(const struct command_run *run, struct job_outcome *outcome
     (void)!drv_buffer_append(&outcome->stderr_tail, tail.bytes, tail.len);
 }
 
+/* DROVER_PARENTS and DROVER_PARENT_STATES: what it has waited for, in order, one blank between
+ * two: `drover result ID` gives what came of it. */
+static drover_status add_parents(struct command_environment *environment,
+                                 const struct drover_job *job)
+{
+    struct drv_buffer ids, states;
+    drv_buffer_init(&ids);
+    drv_buffer_init(&states);
+    drover_status status = DROVER_OK;
+    drover_parent parent;
+    for (size_t i = 0; !status && drover_job_parent(job, i, &parent); i++) {
+        char id[DROVER_ID_TEXT_LEN + 1], name[DROVER_ID_TEXT_LEN + 16];
+        drover_id_format(&parent.id, id);
+        const char *blank = i == 0 ? "" : " ";
+        int len = parent.index == DROVER_INDEX_NONE
+                      ? snprintf(name, sizeof(name), "%s%s", blank, id)
+                      : snprintf(name, sizeof(name), "%s%s.%u", blank, id, parent.index);
+        const char *state = drover_state_name(parent.state);
+        status = drv_buffer_append(&ids, name, (size_t)len);
+        if (!status) {
+            status = drv_buffer_append(&states, blank, strlen(blank));
+        }
+        if (!status) {
+            status = drv_buffer_append(&states, state, strlen(state));
+        }
+    }
+    if (!status && ids.len > 0) {
+        status = drv_buffer_append(&ids, "", 1) || drv_buffer_append(&states, "", 1)
+                     ? DROVER_NOMEM
+                     : command_environment_set(environment, "DROVER_PARENTS",
+                                               (const char *)ids.bytes);
+    }
+    if (!status && ids.len > 0) {
+        status = command_environment_set(environment, "DROVER_PARENT_STATES",
+                                         (const char *)states.bytes);
+    }
+    drv_buffer_fini(&ids);
+    drv_buffer_fini(&states);
+    return status;
+}
+
 /* Id and attempt for programs that want them, as the last word. */
 static drover_status add_task_variables(struct command_environment *environment,
                                         const struct drover_job *job)
@@ -112,7 +153,7 @@ static drover_status add_task_variables(struct command_environment *environment,
         (void)snprintf(number, sizeof(number), "%u", job->task.index);
         status = command_environment_set(environment, "DROVER_INDEX", number);
     }
-    return status;
+    return status ? status : add_parents(environment, job);
 }
 
 /* ---- configured commands ------------------------------------------------------------------

@@ -14,6 +14,10 @@ void function_run(struct drover_job *job, const struct module_handler *handler,
     drover_value_destroy(&result);
     if (drover_job_is_cancelled(job)) {
         outcome->outcome = RECORD_STOPPED;
+    } else if (job->awaited != NULL && status == DROVER_NOT_READY) {
+        outcome->outcome = RECORD_AWAITS;
+        outcome->value = job->awaited;
+        job->awaited = NULL;
     } else if (job->has_failed && status == DROVER_FAILED) {
         job_outcome_fail(outcome, DROVER_ERROR_HANDLER, job->code, "%s", job->text);
         outcome->is_permanent = job->is_permanent;

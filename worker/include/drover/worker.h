@@ -181,6 +181,131 @@ DROVER_API void drover_job_log(drover_job *job, const char *format, ...) DROVER_
  */
 DROVER_API drover_status drover_job_emit(drover_job *job, const drover_value *value);
 
+/* ---- what it has waited for ---------------------------------------------------------------
+ */
+
+/* A task that this one has waited for. */
+typedef struct drover_parent {
+    drover_id id;
+    uint32_t index;     /* DROVER_INDEX_NONE: the task itself, or a whole array */
+    drover_state state; /* how it ended */
+    bool is_awaited;    /* by drover_job_await; false: the task was submitted with it */
+} drover_parent;
+
+/* How many there are: those that the task was submitted with (`after`), in their order, then
+ * those of the last drover_job_await, in theirs. Never blocks, like the next two. */
+DROVER_API size_t drover_job_parent_count(const drover_job *job);
+
+/* One of them, from 0. False: there are not so many. */
+DROVER_API bool drover_job_parent(const drover_job *job, size_t position,
+                                  drover_parent *out_parent);
+
+/* Whether the job goes on after drover_job_await: all that it awaited has ended. */
+DROVER_API bool drover_job_is_resumed(const drover_job *job);
+
+/*
+ * What came of one of them. The broker is asked for it: nothing of it was sent before, and it
+ * is kept until this task has ended, however large. Of a whole array there is a state and no
+ * value; drover_job_fetch reads its elements.
+ *
+ * Blocks for at most timeout_ms. Returns DROVER_OK: it succeeded, *out_value is its result.
+ * DROVER_FAILED, DROVER_CANCELLED, DROVER_EXPIRED, DROVER_LOST: it ended like that, *out_value
+ * is a map with `kind`, `code` and `text` (also `exit_code`, `signal`), or what it left as a
+ * value. The caller destroys *out_value after any of these. DROVER_UNKNOWN: there are not so
+ * many. Else as the calls for shared data.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_job_parent_result(drover_job *job,
+                                                                  size_t position,
+                                                                  uint64_t timeout_ms,
+                                                                  drover_value **out_value);
+
+/* The same of any task or element that has ended. DROVER_UNKNOWN: it is not there, or its
+ * result is not kept any more. DROVER_NOT_READY: it has not ended. */
+DROVER_API DROVER_MUST_USE drover_status drover_job_fetch(drover_job *job, const drover_id *id,
+                                                          uint32_t index, uint64_t timeout_ms,
+                                                          drover_value **out_value);
+
+/* ---- children -----------------------------------------------------------------------------
+ */
+
+/* Something that a child waits for. */
+typedef struct drover_child_after {
+    drover_id id;
+    uint32_t index; /* DROVER_INDEX_NONE: the task itself, or a whole array */
+    bool always;    /* however it ends; false: it must succeed */
+} drover_child_after;
+
+/* Start with DROVER_CHILD_OPTIONS_INIT. Everything as in drover_submit_options of client.h. */
+typedef struct drover_child_options {
+    size_t size;                     /* sizeof(drover_child_options) */
+    const char *queue;               /* NULL: "default" */
+    int priority;                    /* 0 */
+    uint32_t retries;                /* 0 */
+    uint64_t delay_ms;               /* 0 */
+    uint64_t expire_ms;              /* 0: never */
+    uint64_t timeout_ms;             /* 0: none */
+    uint64_t backoff_ms;             /* 1,000 */
+    uint64_t backoff_max_ms;         /* 60,000 */
+    int64_t keep_ms;                 /* -1: as the broker does by default */
+    drover_durability durability;    /* DROVER_DURABILITY_DEFAULT */
+    const drover_child_after *after; /* NULL */
+    size_t after_count;              /* 0; at most 64 */
+} drover_child_options;
+
+#define DROVER_CHILD_OPTIONS_INIT                                           \
+    {                                                                       \
+        sizeof(drover_child_options), NULL, 0, 0, 0, 0, 0, 1000, 60000, -1, \
+            DROVER_DURABILITY_DEFAULT, NULL, 0,                             \
+    }
+
+/*
+ * The id of child number n of a task, or of an element of an array (index DROVER_INDEX_NONE: of
+ * the task itself): always the same, so that a handler that runs again submits the same tasks
+ * again, which changes nothing. It sorts with its parent's time. Any thread; never blocks.
+ */
+DROVER_API drover_id drover_child_id(const drover_id *parent, uint32_t index, uint64_t n);
+
+/* The id of child n of this job's task: the same in every attempt (drover_child_id). */
+DROVER_API drover_id drover_job_child_id(const drover_job *job, uint64_t n);
+
+/*
+ * Submits a task as child n of this one. When the job runs again, after a loss or a failure,
+ * the same call finds the same task: give every child its own n, and the same one every time.
+ *
+ * payload: borrowed; NULL: nil. options: NULL for the defaults. out_id may be NULL.
+ * Blocks for at most timeout_ms, waiting while the broker is busy. Returns DROVER_OK: it is
+ * there, as durable as asked; DROVER_CONFLICT: child n is another task; DROVER_DEPENDENCY: what
+ * it is to wait for is not there; DROVER_INVALID: an option that makes no sense; DROVER_BUSY,
+ * DROVER_TIMEOUT, DROVER_REFUSED... as the broker says; else as the calls for shared data.
+ */
+DROVER_API DROVER_MUST_USE drover_status
+drover_job_submit(drover_job *job, uint64_t n, const char *type, const drover_value *payload,
+                  const drover_child_options *options, uint64_t timeout_ms, drover_id *out_id);
+
+#define DROVER_JOB_AWAIT_MAX 1024 /* tasks that one call names */
+
+/*
+ * Lets the job wait for tasks, its children most often, without holding its slot:
+ *
+ *     if (!drover_job_is_resumed(job)) {
+ *         ... drover_job_submit(job, 0, ...), drover_job_submit(job, 1, ...)
+ *         return drover_job_await(job, ids, 2);
+ *     }
+ *     ... drover_job_parent_result(job, 0, ...)
+ *
+ * The attempt ends when the handler returns what this returned. When all of them have ended, in
+ * whatever way, the handler is called again from its beginning, as the next attempt, maybe in
+ * another process on another host; nothing is charged to its retries. What it knew is gone but
+ * for its payload: it asks drover_job_is_resumed, or looks at how far its children are.
+ * Each such call names what it waits for anew; those of an earlier one are only kept if they
+ * are named again. A task that waits for itself, directly or not, waits until it is cancelled.
+ *
+ * ids: count of them, from 1 to DROVER_JOB_AWAIT_MAX; they must be there, and be at least as
+ * durable as this task: else it fails for good, kind `dependency`. An array counts as one.
+ * Never blocks. Returns DROVER_NOT_READY, or a failure to be returned as well.
+ */
+DROVER_API drover_status drover_job_await(drover_job *job, const drover_id *ids, size_t count);
+
 /* ---- shared data --------------------------------------------------------------------------
  */
 
