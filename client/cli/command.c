@@ -7,19 +7,26 @@
 #include <string.h>
 
 const struct cli_command *const cli_commands[] = {
-    &cmd_submit,        &cmd_map,        &cmd_run,         &cmd_xargs,        &cmd_result,
-    &cmd_wait,          &cmd_cancel,     &cmd_retry,       &cmd_forget,       &cmd_show,
-    &cmd_why,           &cmd_task_list,  &cmd_queue_list,  &cmd_queue_pause,  &cmd_queue_resume,
-    &cmd_queue_purge,   &cmd_queue_set,  &cmd_worker_list, &cmd_worker_show,  &cmd_worker_drain,
-    &cmd_worker_resume, &cmd_group_list, &cmd_group_show,  &cmd_status,       &cmd_ps,
-    &cmd_kv_get,        &cmd_kv_set,     &cmd_kv_delete,   &cmd_kv_increment, &cmd_kv_compare,
-    &cmd_kv_list,       &cmd_kv_watch,   &cmd_logs,        &cmd_events,       &cmd_doctor,
-    &cmd_completion,    &cmd_complete,   &cmd_bench,
+    &cmd_submit,      &cmd_map,          &cmd_run,
+    &cmd_xargs,       &cmd_result,       &cmd_wait,
+    &cmd_cancel,      &cmd_retry,        &cmd_forget,
+    &cmd_show,        &cmd_why,          &cmd_task_list,
+    &cmd_queue_list,  &cmd_queue_pause,  &cmd_queue_resume,
+    &cmd_queue_purge, &cmd_queue_set,    &cmd_worker_list,
+    &cmd_worker_show, &cmd_worker_drain, &cmd_worker_resume,
+    &cmd_group_list,  &cmd_group_show,   &cmd_status,
+    &cmd_ps,          &cmd_kv_get,       &cmd_kv_set,
+    &cmd_kv_delete,   &cmd_kv_increment, &cmd_kv_compare,
+    &cmd_kv_list,     &cmd_kv_watch,     &cmd_graph_submit,
+    &cmd_graph_show,  &cmd_graph_wait,   &cmd_graph_cancel,
+    &cmd_graph_retry, &cmd_logs,         &cmd_events,
+    &cmd_doctor,      &cmd_completion,   &cmd_complete,
+    &cmd_bench,
 };
 const size_t cli_command_count = DRV_ARRAY_LEN(cli_commands);
 
 /* Named by the design and not there yet, so that the answer is not a riddle. */
-static const char *const later[] = {"top", "schedule", "alert", "graph", "keygen"};
+static const char *const later[] = {"top", "schedule", "alert", "keygen"};
 
 /* Whether word is name, or its plural where groups have one. */
 static bool is_word(const char *name, const char *word, bool has_plural)

@@ -17,6 +17,8 @@ extern const struct cli_command cmd_group_list, cmd_group_show;
 extern const struct cli_command cmd_status, cmd_ps;
 extern const struct cli_command cmd_kv_get, cmd_kv_set, cmd_kv_delete, cmd_kv_increment;
 extern const struct cli_command cmd_kv_compare, cmd_kv_list, cmd_kv_watch;
+extern const struct cli_command cmd_graph_submit, cmd_graph_show, cmd_graph_wait;
+extern const struct cli_command cmd_graph_cancel, cmd_graph_retry;
 extern const struct cli_command cmd_events, cmd_logs;
 extern const struct cli_command cmd_doctor, cmd_completion, cmd_complete, cmd_bench;
 

@@ -70,7 +70,12 @@ const struct drv_option task_option_list[] = {
     {.name = "after",
      .kind = DRV_OPTION_STRING,
      .argument = "ID",
-     .help = "start when this task has succeeded (brokers of this version refuse it)",
+     .help = "start when this task has succeeded; if it does not, end as failed",
+     .repeatable = true},
+    {.name = "after-any",
+     .kind = DRV_OPTION_STRING,
+     .argument = "ID",
+     .help = "start when this task has ended, in whatever way",
      .repeatable = true},
     {.name = "group",
      .letter = 'g',
@@ -176,17 +181,30 @@ static int read_needs(struct task_options *options, const struct cli *cli)
     return code;
 }
 
-static int read_after(struct task_options *options, const struct cli *cli)
+static int read_parents(struct task_options *options, const struct cli *cli, const char *option,
+                        bool always)
 {
-    int code = check_count(cli, "after", &options->submit.after_count);
-    for (size_t i = 0; code == CLI_OK && i < options->submit.after_count; i++) {
+    size_t *count = &options->submit.after_count;
+    size_t given = drv_options_count(cli->options, option);
+    int code = given <= TASK_OPTION_LIST_MAX - *count
+                   ? CLI_OK
+                   : cli_say(CLI_USAGE, "--%s: more than %d tasks to wait for", option,
+                             TASK_OPTION_LIST_MAX);
+    for (size_t i = 0; code == CLI_OK && i < given; i++) {
         drover_task_ref task;
-        code = target_parse(drv_options_at(cli->options, "after", i), &task);
+        code = target_parse(drv_options_at(cli->options, option, i), &task);
         if (code == CLI_OK) {
-            options->after[i] = (drover_dependency){.id = task.id, .index = task.index};
+            options->after[(*count)++] = (drover_dependency){
+                .id = task.id, .index = task.index, .always = always};
         }
     }
     return code;
+}
+
+static int read_after(struct task_options *options, const struct cli *cli)
+{
+    int code = read_parents(options, cli, "after", false);
+    return code == CLI_OK ? read_parents(options, cli, "after-any", true) : code;
 }
 
 static int read_lists(struct task_options *options, const struct cli *cli)

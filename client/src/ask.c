@@ -25,6 +25,8 @@ static drover_status take_reply(struct drv_ask *ask, const struct drv_reply *rep
     if (ask->status == DROVER_OK && reply->note_count > 0 &&
         reply->notes[0].code != DROVER_OK) {
         ask->status = (drover_status)reply->notes[0].code;
+        ask->has_note = true;
+        ask->position = reply->notes[0].position;
         keep_text(ask, reply->notes[0].text);
     }
     if (ask->status != DROVER_OK || !ask->wants_value) {

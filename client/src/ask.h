@@ -16,6 +16,8 @@ struct drv_ask {
     bool has_id;          /* ATTACHED: the task that has the key */
     drover_id id;
     int64_t number;
+    bool has_note; /* the answer has notes, the first of which is about `position` */
+    uint32_t position;
     uint64_t retry_after_ms;
     bool wants_value;        /* the reply's val or the document becomes `value` */
     drover_value *value;     /* owned; NULL when there is none */

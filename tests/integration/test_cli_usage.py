@@ -38,7 +38,7 @@ class Usage(unittest.TestCase):
         self.assert_mistake("\033[31m", about="\\x1b")
 
     def test_command_of_later_version_is_told(self):
-        for command in ("top", "schedule", "alerts", "graph", "keygen"):
+        for command in ("top", "schedule", "alerts", "keygen"):
             self.assert_mistake(command, about="not in this version")
 
     def test_json_malformed_is_refused(self):
@@ -115,7 +115,7 @@ class Help(unittest.TestCase):
     def test_help_is_asked_for_in_many_ways(self):
         text = self.assert_help("--help")
         self.assertIn("  submit ", text)
-        self.assertNotIn("graph", text)
+        self.assertNotIn("keygen", text)
         self.assert_help("help")
         self.assertIn("--wait", self.assert_help("help", "submit"))
         self.assertEqual(self.assert_help("submit", "--help"), self.assert_help("help", "submit"))

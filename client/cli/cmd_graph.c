@@ -1,0 +1,260 @@
+/* cmd_graph.c: graph submit, show, wait, cancel, retry. */
+#include "command.h"
+
+#include "check.h"
+#include "deadline.h"
+#include "graph_file.h"
+#include "graph_view.h"
+#include "json_out.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const no_graph = "there is no graph '%s' (graphs are found for 7 days)";
+
+/* Says what went wrong with a graph, in its own words if it has some. */
+static int failed(const struct cli *cli, const drover_graph *graph, drover_status status,
+                  const char *what)
+{
+    const char *problem = graph == NULL ? "" : drover_graph_problem(graph);
+    return problem[0] != '\0' ? cli_say(cli_exit_code(status), "%s: %s", what, problem)
+                              : cli_failed(cli, status, what);
+}
+
+/* Connects and looks the first operand up. */
+static int find(struct cli *cli, drover_graph **out_graph)
+{
+    const char *name = cli_operand(cli, 0);
+    if (!drover_name_is_valid(name)) {
+        return cli_say(CLI_USAGE, "'%s' is no name of a graph", name);
+    }
+    int code = cli_connect(cli);
+    if (code != CLI_OK) {
+        return code;
+    }
+    drover_status status = drover_graph_find(cli->client, name, CLI_ASK_MS, out_graph);
+    if (status == DROVER_UNKNOWN) {
+        return cli_say(CLI_FAILED, no_graph, name);
+    }
+    return status == DROVER_OK ? CLI_OK : cli_failed(cli, status, name);
+}
+
+/* ---- wait -------------------------------------------------------------------------------- */
+
+/* 0 when all have succeeded. */
+static int await(struct cli *cli, const drover_graph *graph, int64_t timeout_ms)
+{
+    size_t count = drover_graph_count(graph), bad = 0;
+    drover_state *states = calloc(count + 1, sizeof *states);
+    if (states == NULL) {
+        return cli_no_memory();
+    }
+    drover_status status = drover_graph_wait(cli->client, graph, timeout_ms, states);
+    for (size_t i = 0; i < count; i++) {
+        bad += states[i] != DROVER_STATE_SUCCEEDED;
+    }
+    free(states);
+    if (status != DROVER_OK) {
+        return cli_failed(cli, status, drover_graph_name(graph));
+    }
+    return bad == 0 ? CLI_OK
+                    : cli_say(CLI_FAILED, "%zu of %zu nodes of graph %s did not succeed", bad,
+                              count, drover_graph_name(graph));
+}
+
+static int wait_graph(struct cli *cli)
+{
+    drover_graph *graph = NULL;
+    int code = find(cli, &graph);
+    if (code == CLI_OK) {
+        code = await(cli, graph, cli_duration(cli, "timeout"));
+    }
+    drover_graph_destroy(&graph);
+    return code;
+}
+
+static const struct drv_option wait_options[] = {
+    {.name = "timeout",
+     .kind = DRV_OPTION_DURATION,
+     .argument = "TIME",
+     .help = "stop waiting after TIME, exit 124; the graph goes on"},
+};
+
+const struct cli_command cmd_graph_wait = {
+    .group = "graph",
+    .name = "wait",
+    .summary = "wait for the end of a graph; exit 1 unless all succeeded",
+    .usage = "NAME|ID [--timeout TIME]",
+    .options = wait_options,
+    .option_count = DRV_ARRAY_LEN(wait_options),
+    .operand_min = 1,
+    .operand_max = 1,
+    .run = wait_graph,
+};
+
+/* ---- submit ------------------------------------------------------------------------------ */
+
+static int print_submitted(const struct cli *cli, const drover_graph *graph)
+{
+    struct json_out json;
+    drover_graph_node node;
+    char id[DROVER_ID_TEXT_LEN + 1];
+    drover_id graph_id = drover_graph_id(graph);
+    drover_id_format(&graph_id, id);
+    if (!cli->json) {
+        (void)printf("%s\n", id);
+        return cli_flush(CLI_OK);
+    }
+    json_begin(&json);
+    json_key_text(&json, "id", id);
+    json_key_text(&json, "name", drover_graph_name(graph));
+    json_key_object(&json, "nodes");
+    for (size_t i = 0; drover_graph_node_at(graph, i, &node); i++) {
+        drover_id_format(&node.id, id);
+        json_key_text(&json, node.name, id);
+    }
+    json_end_object(&json);
+    return json_print(&json);
+}
+
+static int submit_graph(struct cli *cli)
+{
+    drover_graph *graph = NULL;
+    const char *name = drv_options_string(cli->options, "name");
+    if (name != NULL && !drover_name_is_valid(name)) {
+        return cli_say(CLI_USAGE, "--name: '%s' is no name", name);
+    }
+    int code = graph_file_read(cli_operand(cli, 0), name, &graph);
+    if (code == CLI_OK) {
+        code = cli_connect(cli);
+    }
+    if (code == CLI_OK) {
+        drover_status status = drover_graph_submit(cli->client, graph, CLI_ASK_MS);
+        code = status == DROVER_OK ? print_submitted(cli, graph)
+                                   : failed(cli, graph, status, "graph submit");
+    }
+    if (code == CLI_OK && drv_options_flag(cli->options, "wait")) {
+        code = await(cli, graph, DROVER_FOREVER);
+    }
+    drover_graph_destroy(&graph);
+    return code;
+}
+
+static const struct drv_option submit_options[] = {
+    {.name = "name",
+     .kind = DRV_OPTION_STRING,
+     .argument = "NAME",
+     .help = "by which it is found, instead of the one in the file"},
+    {.name = "wait",
+     .kind = DRV_OPTION_FLAG,
+     .help = "wait until all have ended; exit 1 unless all succeeded"},
+};
+
+const struct cli_command cmd_graph_submit = {
+    .group = "graph",
+    .name = "submit",
+    .summary = "submit tasks that wait for each other, all or none",
+    .usage = "FILE.json|- [--name NAME] [--wait]",
+    .about = "The file: {\"name\": NAME, \"nodes\": [{\"name\": N, \"type\": TYPE, "
+             "\"payload\": JSON,\n\"after\": [N, {\"name\": N, \"always\": true}, {\"task\": "
+             "ID}], ...}]}. A node may have queue,\npriority, delay, expire, timeout, retries, "
+             "backoff, keep, durability, tags, require, meta and\nstrict, as the options of "
+             "submit. Prints the graph's id.",
+    .options = submit_options,
+    .option_count = DRV_ARRAY_LEN(submit_options),
+    .operand_min = 1,
+    .operand_max = 1,
+    .first = CLI_WORD_FILE,
+    .run = submit_graph,
+};
+
+/* ---- show -------------------------------------------------------------------------------- */
+
+static int show_graph(struct cli *cli)
+{
+    struct graph_view view = {.nodes = NULL};
+    drover_graph *graph = NULL;
+    int code = find(cli, &graph);
+    if (code == CLI_OK) {
+        code = graph_view_init(&view, cli, graph);
+    }
+    if (code == CLI_OK) {
+        code = cli->json ? graph_view_json(&view) : graph_view_print(&view);
+    }
+    graph_view_fini(&view);
+    drover_graph_destroy(&graph);
+    return code;
+}
+
+const struct cli_command cmd_graph_show = {
+    .group = "graph",
+    .name = "show",
+    .summary = "a graph as a tree: states, run times, the critical path",
+    .usage = "NAME|ID",
+    .operand_min = 1,
+    .operand_max = 1,
+    .run = show_graph,
+};
+
+/* ---- cancel, retry ----------------------------------------------------------------------- */
+
+static int cancel_graph(struct cli *cli)
+{
+    drover_graph *graph = NULL;
+    const char *node = cli_operand(cli, 1);
+    int code = find(cli, &graph);
+    if (code == CLI_OK) {
+        drover_status status = drover_graph_cancel(cli->client, graph, node,
+                                                   "its graph was cancelled", CLI_ASK_MS);
+        code = status == DROVER_UNKNOWN && node != NULL &&
+                       drover_graph_position(graph, node) == SIZE_MAX
+                   ? cli_say(CLI_FAILED, "graph %s has no node %s", cli_operand(cli, 0), node)
+               : status == DROVER_OK ? CLI_OK
+                                     : failed(cli, graph, status, "graph cancel");
+    }
+    drover_graph_destroy(&graph);
+    return code;
+}
+
+const struct cli_command cmd_graph_cancel = {
+    .group = "graph",
+    .name = "cancel",
+    .summary = "cancel a graph, or a node and what waits for it",
+    .usage = "NAME|ID [NODE]",
+    .operand_min = 1,
+    .operand_max = 2,
+    .run = cancel_graph,
+};
+
+static int retry_graph(struct cli *cli)
+{
+    struct json_out json;
+    size_t count = 0;
+    drover_graph *graph = NULL;
+    int code = find(cli, &graph);
+    if (code == CLI_OK) {
+        drover_status status = drover_graph_retry(cli->client, graph, cli_operand(cli, 1),
+                                                  CLI_ASK_MS, &count);
+        code = status == DROVER_OK ? CLI_OK : failed(cli, graph, status, "graph retry");
+    }
+    drover_graph_destroy(&graph);
+    if (code == CLI_OK && cli->json) {
+        json_begin(&json);
+        json_key_uint(&json, "retried", count);
+        code = json_print(&json);
+    } else if (code == CLI_OK) {
+        (void)printf("%zu tasks run again\n", count);
+        code = cli_flush(CLI_OK);
+    }
+    return code;
+}
+
+const struct cli_command cmd_graph_retry = {
+    .group = "graph",
+    .name = "retry",
+    .summary = "run again what did not succeed in a graph, or in a part",
+    .usage = "NAME|ID [NODE]",
+    .operand_min = 1,
+    .operand_max = 2,
+    .run = retry_graph,
+};

@@ -1,0 +1,165 @@
+"""Tasks that wait for others, through the real programs: parents, children, graphs."""
+
+import json
+import unittest
+
+from fleet import Fleet, test_module, until
+
+
+class WithFleet(unittest.TestCase):
+    def setUp(self):
+        self.fleet = Fleet()
+        self.addCleanup(self.end)
+        self.folder = self.fleet.path("data")
+        self.broker = self.start_broker()
+
+    def end(self):
+        failed = any(error for _, error in getattr(self._outcome, "errors", ()) if error)
+        self.fleet.__exit__(AssertionError if failed else None, None, None)
+
+    def start_broker(self):
+        """A durable one, at the same place every time."""
+        program = self.fleet.start(
+            "drover-broker", "--data", self.folder, "--bind", self.fleet.endpoint,
+            "--bind-workers", self.fleet.worker_endpoint)
+        return program.wait_ready()
+
+    def worker(self, *arguments):
+        return self.fleet.worker("--load", test_module("family"), *arguments)
+
+    def value(self, task):
+        return json.loads(self.fleet.drover("result", task).stdout)
+
+
+class Parents(WithFleet):
+    def test_results_of_parents_reach_the_child(self):
+        self.worker("--slots", "1")
+        parents = [self.fleet.submit("square", str(n)) for n in (2, 3)]
+        child = self.fleet.submit("total", *[word for parent in parents
+                                             for word in ("--after", parent)])
+        self.assertEqual(self.value(child), 13)
+
+    def test_a_child_sees_why_its_parent_failed(self):
+        self.worker("--slots", "1")
+        bad = self.fleet.submit("square", '"no number"')
+        self.assertEqual(self.value(self.fleet.submit("look", "--after-any", bad))["kind"],
+                         "handler")
+        done = self.fleet.drover("submit", "noop", "--wait", "--after", bad, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(bad, done.stderr)
+
+    def test_commands_learn_the_ids_of_their_parents(self):
+        config = self.fleet.write("worker.ini", "[handler.parents]\ncommand = sh -c\n"
+                                  "argument = echo $DROVER_PARENTS $DROVER_PARENT_STATES\n"
+                                  "stdin = none\n")
+        self.fleet.worker("--config", config)
+        parent = self.fleet.submit("noop")
+        child = self.fleet.submit("parents", "--after", parent)
+        self.assertEqual(self.value(child).split(), [parent, "succeeded"])
+
+    def test_why_names_what_it_waits_for(self):
+        parent = self.fleet.submit("noop")
+        child = self.fleet.submit("noop", "--after", parent)
+        why = self.fleet.json("why", child)
+        self.assertEqual(why["reason"], "waiting")
+        self.assertIn(parent, why["text"])
+        self.assertEqual(self.fleet.show(parent)["children"], 1)
+
+
+class Children(WithFleet):
+    def test_a_recursion_runs_on_one_slot(self):
+        self.worker("--slots", "1")
+        self.assertEqual(self.value(self.fleet.submit("fib", "8")), 21)
+
+    def test_broker_and_worker_may_die_in_between(self):
+        first = self.worker("--slots", "2")
+        task = self.fleet.submit("fib", "9")
+        until(lambda: self.fleet.status()["tasks"]["succeeded"] > 5, "some have ended")
+        self.broker.kill()
+        self.broker = self.start_broker()
+        first.kill()
+        self.worker("--slots", "2")
+        self.assertEqual(self.value(task), 34)
+
+    def test_a_child_that_is_not_there_fails_the_parent(self):
+        self.worker("--slots", "1")
+        done = self.fleet.drover("submit", "lonely", "--wait", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("dependency", done.stderr)
+
+    def test_a_waiting_parent_holds_no_slot_and_learns_of_a_cancel(self):
+        self.worker("--slots", "1")
+        task = self.fleet.submit("nanny", "600000")
+        document = self.fleet.until_state(task, "waiting")
+        child = document["parents"][0]["id"]
+        self.fleet.drover("cancel", child)
+        self.assertEqual(self.value(task), "cancelled")
+
+
+class Graphs(WithFleet):
+    def graph(self, nodes, **more):
+        return self.fleet.write("graph.json", json.dumps({"nodes": nodes, **more}))
+
+    def test_a_graph_runs_in_order_and_is_shown(self):
+        self.worker("--slots", "2")
+        path = self.graph([
+            {"name": "sum", "type": "total", "after": ["left", "right"]},
+            {"name": "left", "type": "square", "payload": 3},
+            {"name": "right", "type": "square", "payload": 4, "queue": "side"}], name="pyth")
+        done = self.fleet.json("graph", "submit", path)
+        self.fleet.drover("graph", "wait", "pyth")
+        self.assertEqual(self.value(done["nodes"]["sum"]), 25)
+        shown = self.fleet.json("graph", "show", done["id"])
+        self.assertEqual({node["name"]: node["state"] for node in shown["nodes"]},
+                         {"left": "succeeded", "right": "succeeded", "sum": "succeeded"})
+        text = self.fleet.drover("graph", "show", "pyth").stdout
+        self.assertIn("graph pyth", text)
+        self.assertIn("└─", text)
+        again = self.fleet.drover("graph", "submit", path, check=False)
+        self.assertIn("pyth already", again.stderr)
+
+    def test_mistakes_are_found_before_anything_is_sent(self):
+        for nodes, word in (
+                ([{"name": "a", "type": "noop", "after": ["b"]}], "node a"),
+                ([{"name": "a", "type": "noop", "after": ["b"]},
+                  {"name": "b", "type": "noop", "after": ["a"]}], "waits for itself"),
+                ([{"name": "a", "type": "noop"}, {"name": "a", "type": "noop"}], "two"),
+                ([{"name": "a", "type": "noop", "afer": []}], "afer"),
+                ([{"name": "a"}], "type")):
+            with self.subTest(word):
+                done = self.fleet.drover("graph", "submit", self.graph(nodes), check=False)
+                self.assertEqual(done.returncode, 64)
+                self.assertIn(word, done.stderr)
+        self.assertEqual(self.fleet.status()["tasks"]["submitted"], 0)
+
+    def test_what_did_not_succeed_is_retried_and_the_rest_cancelled(self):
+        gate = self.fleet.path("gate")
+        config = self.fleet.write("worker.ini", "[handler.try]\ncommand = test -e\n"
+                                  f"argument = {gate}\nstdin = none\n")
+        self.fleet.worker("--config", config)
+        ids = self.fleet.json("graph", "submit", self.graph([
+            {"name": "first", "type": "noop"},
+            {"name": "second", "type": "try", "after": ["first"]},
+            {"name": "third", "type": "noop", "after": ["second"]}], name="steps"))["nodes"]
+        done = self.fleet.drover("graph", "wait", "steps", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("2 of 3", done.stderr)
+        self.fleet.write("gate", "")
+        self.assertEqual(self.fleet.json("graph", "retry", "steps"), {"retried": 2})
+        self.fleet.drover("graph", "wait", "steps")
+        nodes = {node["name"]: node["id"]
+                 for node in self.fleet.json("graph", "show", "steps")["nodes"]}
+        self.assertEqual(nodes["first"], ids["first"])
+        self.assertNotEqual(nodes["third"], ids["third"])
+
+    def test_a_part_is_cancelled_with_what_waits_for_it(self):
+        ids = self.fleet.json("graph", "submit", self.graph([
+            {"name": "a", "type": "noop"}, {"name": "b", "type": "noop", "after": ["a"]},
+            {"name": "c", "type": "noop", "after": ["b"]}], name="cut"))["nodes"]
+        self.fleet.drover("graph", "cancel", "cut", "b")
+        states = {name: self.fleet.state(task) for name, task in ids.items()}
+        self.assertEqual(states, {"a": "queued", "b": "cancelled", "c": "cancelled"})
+
+
+if __name__ == "__main__":
+    unittest.main()
