@@ -55,6 +55,12 @@ static void on_welcome(struct worker_session *session, const struct drv_message 
     session->heartbeat_at_us = now_us;
     session->details_due = session->details.len > 0; /* a broker that started anew has none */
     session->is_broker_draining = false;
+    session->has_await = false;
+    for (size_t i = 0; i < welcome->capability_count; i++) {
+        const struct drv_str *capability = &welcome->capabilities[i];
+        session->has_await |= capability->len == strlen("await") &&
+                              memcmp(capability->ptr, "await", capability->len) == 0;
+    }
     worker_session_set_told(session, welcome->worker_endpoints, welcome->worker_endpoint_count);
     if (session->was_welcomed && !welcome->resumed) {
         doubt_questions(session);

@@ -237,11 +237,33 @@ static void draft_started(struct worker_session *session, struct draft *draft)
     session->start_flush_at_us = INT64_MAX;
 }
 
+/* A broker that does not know AWAIT is told a failure. */
+static void refuse_await(struct worker_session *session, struct worker_lease *lease)
+{
+    session->book.held_bytes -= lease->result.val.len;
+    lease->held_bytes -= lease->result.val.len;
+    drv_data_unref(&lease->result_data);
+    lease->result.outcome = DRV_OUTCOME_FAILED;
+    lease->result.val = NO_VALUE;
+    lease->result.error = (struct drv_error){
+        .kind = DROVER_ERROR_REFUSED,
+        .text = drv_str_of("it awaits tasks, which this broker does not serve"),
+        .exit_code = -1,
+        .flags = DRV_ERROR_PERMANENT};
+}
+
 /* The first that has ended, if it ended to wait for others. */
-static struct worker_lease *first_awaiting(const struct worker_session *session)
+static struct worker_lease *first_awaiting(struct worker_session *session)
 {
     struct worker_lease *lease = worker_book_first(&session->book, WORKER_LEASE_FINISHED);
-    return lease != NULL && lease->result.outcome == WORKER_OUTCOME_AWAITS ? lease : NULL;
+    if (lease == NULL || lease->result.outcome != WORKER_OUTCOME_AWAITS) {
+        return NULL;
+    }
+    if (!session->has_await) {
+        refuse_await(session, lease);
+        return NULL;
+    }
+    return lease;
 }
 
 /* Kept until it is settled, as a result is. */

@@ -90,6 +90,7 @@ struct worker_session {
 
     /* the end */
     bool is_broker_draining;
+    bool has_await; /* the broker takes AWAIT */
     enum worker_drain drain;
     int64_t drain_at_us;  /* what runs is cancelled */
     int64_t settle_at_us; /* waiting for a broker ends; INT64_MAX: does not run yet */

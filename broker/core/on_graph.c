@@ -148,6 +148,10 @@ static void judge_group(struct core *core, struct outline *outline, size_t first
     const char *text = NULL;
     struct spec *spec = NULL;
     drover_status verdict = submit_spec(core, &group->spec, &spec, &text);
+    if (verdict == DROVER_OK && group->spec.key.ptr != NULL) {
+        verdict = DROVER_UNSUPPORTED; /* it could turn out to be another task */
+        text = "a task of a graph has no key";
+    }
     for (size_t i = 0; i < group->entry_count; i++) {
         drover_status status = verdict;
         if (status == DROVER_OK) {

@@ -253,7 +253,7 @@ static void submit_group(struct core *core, struct reply *reply, size_t first,
     batch->wanted = &group->spec;
     batch->has_parents = false;
     for (size_t i = 0; i < group->entry_count; i++) {
-        bool was_there = task_peek(core, &group->entries[i].id) != NULL;
+        bool was_there = batch->made != NULL && task_peek(core, &group->entries[i].id) != NULL;
         text = NULL;
         status = submit_entry(core, reply->session, &group->entries[i], batch, &text);
         if (status == DROVER_OK && batch->made != NULL && !was_there) {

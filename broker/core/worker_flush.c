@@ -27,6 +27,16 @@ struct load {
     bool is_broken; /* out of memory */
 };
 
+/* Of all that is said of a lease, so that nothing passes it: also what it waited for is safe.
+ */
+static enum drover_durability lease_level(const struct core *core, const struct lease *lease)
+{
+    const struct edge *edges = NULL;
+    struct item item = lease_item(lease);
+    return deps_edges(lease->unit, &edges) == 0 ? save_level_of(core, lease->task)
+                                                : deps_level(core, &item);
+}
+
 static uint32_t lease_wire_flags(const struct lease *lease)
 {
     uint32_t flags = lease->flags & LEASE_CONFIRM ? DRV_LEASE_CONFIRM : 0;
@@ -87,8 +97,7 @@ static bool load_add(struct core *core, struct load *load, struct lease *lease)
     uint32_t flags = lease_wire_flags(lease);
     const struct edge *edges = NULL;
     size_t edge_count = deps_edges(lease->unit, &edges);
-    enum drover_durability level = edge_count == 0 ? save_level_of(core, lease->task)
-                                                   : deps_level(core, &item);
+    enum drover_durability level = lease_level(core, lease);
     bool is_new_group = !group_takes(load, spec, flags);
     size_t head_bytes = LEASE_HEAD_BYTES + entry.meta.len + edge_count * PARENT_HEAD_BYTES +
                         (is_new_group ? GROUP_HEAD_BYTES : 0);
@@ -187,7 +196,7 @@ static void *refs_of(struct core *core, struct worker *worker, uint8_t notice, s
         if (refs != NULL && at < count && lease->notices & notice) {
             lease->notices &= (uint8_t)~notice;
             refs[at++] = lease_ref(lease);
-            enum drover_durability needed = save_level_of(core, lease->task);
+            enum drover_durability needed = lease_level(core, lease);
             *level = needed > *level ? needed : *level;
         }
     }

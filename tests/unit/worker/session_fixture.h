@@ -47,6 +47,12 @@ struct seen_question {
 };
 
 struct seen {
+    size_t awaits, await_count, submits, fetches;
+    struct drv_ref await_ref;
+    drover_id await_first, submit_id;
+    uint64_t submit_req, fetch_req;
+    struct drv_fetch fetch;
+    char submit_type[32];
     int connects, disconnects, flushes, hellos, goodbyes, welcomes, losses, stops, complaints;
     int heartbeats, reports;
     char endpoint[64], text[128];
@@ -87,6 +93,7 @@ struct seen {
 };
 
 struct fixture {
+    bool knows_no_await; /* the broker */
     struct worker_session_config config;
     struct worker_session *session;
     struct seen seen;
@@ -209,6 +216,23 @@ static inline void fixture_see_message(struct seen *seen, const struct worker_ef
         seen->credit = message->credit.items;
     } else if (message->kind == DRV_KV) {
         fixture_see_question(seen, message);
+    } else if (message->kind == DRV_AWAIT) {
+        seen->awaits++;
+        seen->await_ref = message->await.ref;
+        seen->await_count = message->await.child_count;
+        seen->await_first = message->await.children[0];
+        seen->token = effect->token;
+    } else if (message->kind == DRV_SUBMIT) {
+        const struct drv_submit_group *group = &message->submit.groups[0];
+        seen->submits++;
+        seen->submit_req = message->request.req;
+        seen->submit_id = group->entries[0].id;
+        fixture_text(seen->submit_type, sizeof seen->submit_type, group->spec.type.ptr,
+                     group->spec.type.len);
+    } else if (message->kind == DRV_FETCH) {
+        seen->fetches++;
+        seen->fetch_req = message->request.req;
+        seen->fetch = message->fetch;
     } else if (message->kind == DRV_LOG) {
         fixture_see_log(seen, effect);
     } else if (message->kind == DRV_GOODBYE) {
@@ -328,11 +352,14 @@ static inline void fixture_receive(struct fixture *f, struct drv_message *messag
 
 static inline void fixture_welcome_as(struct fixture *f, bool resumed)
 {
+    static const struct drv_str capabilities[] = {{"after", 5}, {"await", 5}};
     struct drv_message message = {
         .kind = DRV_WELCOME,
         .epoch = 7,
         .welcome = {.version = 1,
                     .resumed = resumed,
+                    .capabilities = capabilities,
+                    .capability_count = f->knows_no_await ? 1 : 2,
                     .credit_bytes = f->window,
                     .heartbeat_ms = 1000,
                     .lease_ms = 10000,
