@@ -1,0 +1,164 @@
+// The frame of the page: views by address, the stream of the broker, theme and token.
+
+import { get, hasToken, listen, setToken } from "./api.js";
+import { repaint } from "./charts.js";
+import { h, setText, empty } from "./dom.js";
+import { age, bytes } from "./format.js";
+import { overview } from "./view_overview.js";
+import { workers, worker } from "./view_workers.js";
+import { queues } from "./view_queues.js";
+import { tasks, arrays } from "./view_tasks.js";
+import { task } from "./view_task.js";
+import { events } from "./view_events.js";
+import { schedules, alerts, graphs } from "./view_more.js";
+
+const VIEWS = [
+  ["", "Overview", overview],
+  ["tasks", "Tasks", tasks],
+  ["arrays", "Arrays", arrays],
+  ["queues", "Queues", queues],
+  ["workers", "Workers", workers],
+  ["schedules", "Schedules", schedules, (about) => about.has?.includes("schedules")],
+  ["graphs", "Graphs", graphs, (about) => about.has?.includes("graphs")],
+  ["alerts", "Alerts", alerts, (about) => about.has?.includes("alerts")],
+  ["events", "Events", events],
+];
+const DETAILS = { worker, task };
+const FEED_MAX = 500;
+
+// What all views share.
+const context = { status: null, feed: [], about: { actions: false }, canAct: () => context.about.actions && hasToken() };
+let view = null;
+let heardAt = 0;
+let isOn = false;
+
+const $ = (id) => document.getElementById(id);
+
+// ---- views ----
+
+function parts() {
+  const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
+  return { words: path.split("/").map(decodeURIComponent), query: new URLSearchParams(query) };
+}
+
+function show() {
+  const { words, query } = parts();
+  view?.destroy?.();
+  const make = DETAILS[words[0]] ?? VIEWS.find((item) => item[0] === words[0])?.[2];
+  view = make ? make(context, words.slice(1), query) : { element: empty("There is nothing here.", h("a", { href: "#/" }, "Back to the overview")) };
+  $("view").replaceChildren(view.element);
+  window.scrollTo(0, 0);
+  for (const link of $("nav").children) {
+    if (link.dataset.view === words[0]) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = words[0] ? `${words.filter(Boolean).join(" ")} · drover` : "drover";
+  if (context.status) view.update?.(context.status);
+}
+
+function buildNav() {
+  $("nav").replaceChildren(...VIEWS.filter((item) => !item[3] || item[3](context.about))
+    .map(([name, title]) => h("a", { href: `#/${name}`, "data-view": name }, title)));
+}
+
+// ---- the stream ----
+
+function onStream(kind, data) {
+  if (kind === "status") {
+    context.status = data;
+    heardAt = Date.now();
+    const broker = data.broker;
+    setText($("foot"), `${broker.version} · ${broker.endpoint ?? ""} · up ${age(broker.uptime_ms)} · ${broker.store} store · ${bytes(broker.rss_bytes)}${broker.draining ? " · draining" : ""}`);
+    view?.update?.(data);
+  } else if (kind === "event") {
+    context.feed.push(data);
+    if (context.feed.length > FEED_MAX) context.feed.splice(0, context.feed.length - FEED_MAX);
+    view?.event?.(data);
+  }
+  showLive();
+}
+
+function onState(state, error) {
+  isOn = state === "on";
+  if (error?.status === 401 || error?.status === 403) askToken();
+  if (isOn) loadAbout();
+  showLive();
+}
+
+function showLive() {
+  const late = heardAt ? Date.now() - heardAt : 0;
+  const live = $("live");
+  const isFresh = isOn && heardAt && late < 4000;
+  live.className = `live ${isFresh ? "on" : "off"}`;
+  setText(live, isFresh ? "live" : heardAt ? `no news for ${age(Math.max(late, 1000))}` : isOn ? "connected" : "connecting");
+}
+
+async function loadAbout() {
+  try {
+    context.about = await get("about");
+  } catch (error) {
+    if (error.status === 401 || error.status === 403) askToken();
+    return;
+  }
+  showUnlock();
+  buildNav();
+  show();
+}
+
+// ---- token ----
+
+function showUnlock() {
+  $("unlock").hidden = !context.about.actions;
+  setText($("unlock"), hasToken() ? "Lock" : "Unlock");
+}
+
+function askToken() {
+  if (!$("dialog").open) $("dialog").showModal();
+}
+
+$("unlock").addEventListener("click", () => {
+  if (hasToken()) {
+    setToken("");
+    loadAbout();
+  } else {
+    askToken();
+  }
+});
+$("dialog").addEventListener("close", () => {
+  if ($("dialog").returnValue === "ok") setToken($("token").value.trim());
+  $("token").value = "";
+  loadAbout();
+});
+
+// ---- theme ----
+
+const THEMES = ["auto", "light", "dark"];
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+function theme() {
+  const saved = localStorage.getItem("drover-theme");
+  return THEMES.includes(saved) ? saved : "auto";
+}
+
+function applyTheme() {
+  const name = theme() === "auto" ? (dark.matches ? "dark" : "light") : theme();
+  document.documentElement.dataset.theme = name;
+  setText($("theme"), { auto: "Auto", light: "Light", dark: "Dark" }[theme()]);
+  $("theme").setAttribute("aria-label", `Theme: ${theme()}`);
+  repaint();
+}
+
+$("theme").addEventListener("click", () => {
+  localStorage.setItem("drover-theme", THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length]);
+  applyTheme();
+});
+dark.addEventListener("change", applyTheme);
+
+// ---- begin ----
+
+applyTheme();
+buildNav();
+show();
+window.addEventListener("hashchange", show);
+setInterval(showLive, 1000);
+listen(onStream, onState);

@@ -1,0 +1,56 @@
+// Schedules, graphs and alerts: where the broker has them.
+
+import { get } from "./api.js";
+import { Table, empty, h, spread, state } from "./dom.js";
+import { age, count } from "./format.js";
+
+const REFRESH_MS = 3000;
+
+function listView(title, path, key, table) {
+  async function load() {
+    try {
+      table.update((await get(`${path}?limit=500`))[key] ?? []);
+    } catch {
+      // the stream tells that the broker is away
+    }
+  }
+  const timer = setInterval(load, REFRESH_MS);
+  load();
+  return { element: h("div", { class: "grid" }, h("div", { class: "head wide" }, h("h1", {}, title)), h("section", { class: "card wide" }, table.element)), destroy: () => clearInterval(timer) };
+}
+
+export function schedules() {
+  return listView("Schedules", "schedules", "schedules", new Table([
+    { title: "Schedule", cell: (row) => row.name },
+    { title: "State", cell: (row) => state(row.paused ? "paused" : "open") },
+    { title: "When", cell: (row) => (row.cron ? `${row.cron}  ${row.zone ?? ""}` : `every ${age(row.every_ms)}`) },
+    { title: "Type", cell: (row) => h("a", { href: `#/tasks?type=${encodeURIComponent(row.type)}` }, row.type) },
+    { title: "Next", num: true, cell: (row) => (row.next_in_ms !== undefined ? `in ${age(row.next_in_ms)}` : "–") },
+    { title: "Last", cell: (row) => (row.last ? h("a", { class: "mono", href: `#/task/${row.last.id}` }, row.last.state ?? row.last.id) : "never") },
+    { title: "Runs", num: true, cell: (row) => count(row.runs) },
+    { title: "Skipped", num: true, cell: (row) => count(row.skipped) },
+    { title: "Unfinished", num: true, cell: (row) => count(row.unfinished) },
+    { title: "", wrap: true, cell: (row) => row.trouble ?? "" },
+  ], (row) => row.name, empty("There is no schedule.", "A schedule submits a task at its times: ", h("code", {}, "drover schedule add NAME --cron '0 3 * * *' TYPE"))));
+}
+
+export function graphs() {
+  return listView("Graphs", "graphs", "graphs", new Table([
+    { title: "Graph", cell: (row) => row.name ?? row.id },
+    { title: "State", cell: (row) => state(row.state ?? "open") },
+    { title: "Progress", cell: (row) => spread(Object.entries(row.states ?? {}).map(([name, amount]) => [name, amount, `${count(amount)} ${name}`]), row.count ?? 1) },
+    { title: "Tasks", num: true, cell: (row) => count(row.count) },
+    { title: "Submitted", num: true, cell: (row) => (row.age_ms !== undefined ? `${age(row.age_ms)} ago` : "–") },
+  ], (row) => row.id ?? row.name, empty("There is no graph.", "A graph is tasks that wait for each other: ", h("code", {}, "drover graph submit FILE"))));
+}
+
+export function alerts() {
+  return listView("Alerts", "alerts", "alerts", new Table([
+    { title: "Alert", cell: (row) => row.name },
+    { title: "Severity", cell: (row) => row.severity ?? "" },
+    { title: "State", cell: (row) => state(row.state ?? "open") },
+    { title: "Rule", wrap: true, cell: (row) => row.rule ?? row.text ?? "" },
+    { title: "Value", num: true, cell: (row) => (typeof row.value === "number" ? count(row.value) : row.value ?? "") },
+    { title: "Since", num: true, cell: (row) => (row.age_ms !== undefined ? age(row.age_ms) : "–") },
+  ], (row) => row.name, empty("Nothing is wrong.", "Rules that hold for long enough appear here.")));
+}

@@ -1,0 +1,119 @@
+// How it is, at a glance.
+
+import { LineChart } from "./charts.js";
+import { Table, empty, h, meter, setText, state } from "./dom.js";
+import { age, bytes, count, ms, plural, rate } from "./format.js";
+import { History } from "./history.js";
+
+const REFRESH_MS = 5000;
+
+function tile(title) {
+  const value = h("b", {}, "–");
+  const note = h("p");
+  return { value, note, element: h("section", { class: "card tile" }, h("h2", {}, title), value, note) };
+}
+
+function fill(target, value, unit, note, isBad) {
+  target.value.replaceChildren(document.createTextNode(value), ...(unit ? [h("span", {}, unit)] : []));
+  setText(target.note, note);
+  target.element.classList.toggle("bad", Boolean(isBad));
+}
+
+// Workers of one host tell the same numbers: each host once.
+function hostsOf(status) {
+  const hosts = new Map();
+  for (const worker of status.workers) {
+    const host = hosts.get(worker.host) ?? { name: worker.host, workers: 0, slots: 0, running: 0, stats: null };
+    host.workers++;
+    host.slots += worker.slots;
+    host.running += worker.running;
+    host.stats = worker.stats ?? host.stats;
+    hosts.set(worker.host, host);
+  }
+  return [...hosts.values()].sort((a, b) => a.name.localeCompare(b.name));
+}
+
+export function overview() {
+  const tiles = { done: tile("Throughput"), queued: tile("Waiting"), running: tile("Running"), failed: tile("Failed"), oldest: tile("Longest wait"), workers: tile("Workers") };
+  const charts = {
+    flow: new LineChart("Tasks a second", [{ name: "succeeded" }, { name: "submitted" }, { name: "failed" }], rate),
+    backlog: new LineChart("Backlog", [{ name: "queued" }, { name: "delayed or waiting" }], count, undefined, true),
+    slots: new LineChart("Slots", [{ name: "busy" }, { name: "all" }], count, undefined, true),
+    delay: new LineChart("Broker", [{ name: "longest turn" }, { name: "journal" }], ms),
+  };
+  const queueTable = new Table([
+    { title: "Queue", cell: (row) => h("a", { href: `#/tasks?queue=${encodeURIComponent(row.name)}` }, row.name) },
+    { title: "Waiting", num: true, cell: (row) => count(row.depth) },
+    { title: "Running", num: true, cell: (row) => count(row.running) },
+    { title: "Oldest", num: true, cell: (row) => (row.depth ? age(row.oldest_age_ms) : "–") },
+    { title: "Wait p99", num: true, cell: (row) => ms(row.wait?.p99_ms) },
+    { title: "", cell: (row) => (row.paused ? state("paused") : "") },
+  ], (row) => row.name, empty("No queue is in use.", "Queues appear with their first task: ", h("code", {}, "drover submit TYPE JSON --queue NAME")));
+  const hostTable = new Table([
+    { title: "Host", cell: (row) => row.name },
+    { title: "Slots", num: true, cell: (row) => `${row.running} of ${row.slots}` },
+    { title: "Processor", cell: (row) => meter(row.stats?.cpu_percent) },
+    { title: "Memory", cell: (row) => meter(row.stats?.memory_percent) },
+    { title: "Disk", cell: (row) => meter(row.stats?.disk_percent) },
+  ], (row) => row.name, empty("No worker is connected.", "Tasks are kept until one comes: ", h("code", {}, "drover-worker --load FILE.so")));
+  const notices = h("div", { hidden: true });
+  let history = new History("hour");
+  const span = (name, title) => h("button", { type: "button", "aria-pressed": String(name === history.span), onclick: (event) => {
+    for (const button of event.target.parentNode.children) button.setAttribute("aria-pressed", String(button === event.target));
+    history = new History(name);
+    refresh();
+  } }, title);
+  const element = h("div", { class: "grid" },
+    h("div", { class: "head wide" }, h("h1", {}, "Overview"), h("div", { class: "push" }, h("span", { class: "group", role: "group", "aria-label": "Span of the charts" }, span("hour", "Hour"), span("day", "Day")))),
+    h("div", { class: "wide" }, notices),
+    h("div", { class: "tiles wide" }, Object.values(tiles).map((item) => item.element)),
+    Object.values(charts).map((chart) => chart.element),
+    h("section", { class: "card" }, h("h2", {}, "Queues"), queueTable.element),
+    h("section", { class: "card" }, h("h2", {}, "Hosts"), hostTable.element));
+
+  async function refresh() {
+    const mine = history;
+    try {
+      await mine.refresh();
+    } catch {
+      return; // the stream tells that the broker is away
+    }
+    if (mine !== history) return;
+    const step = mine.step;
+    charts.flow.update([mine.rate("succeeded"), mine.rate("submitted"), mine.rate("failed")], step);
+    charts.backlog.update([mine.get("queued"), mine.get("waiting")], step);
+    charts.slots.update([mine.get("busy"), mine.get("slots")], step);
+    charts.delay.update([mine.get("loop_ms"), mine.get("journal_ms")], step);
+  }
+
+  const timer = setInterval(refresh, REFRESH_MS);
+  refresh();
+
+  return {
+    element,
+    update(status) {
+      const { tasks, rates = {}, times = {}, broker } = status;
+      fill(tiles.done, rate(rates.succeeded_per_s), "/s", `${count(tasks.succeeded)} succeeded in all`);
+      fill(tiles.queued, count(tasks.queued), "", tasks.delayed + tasks.waiting ? `${count(tasks.delayed + tasks.waiting)} delayed or waiting` : "nothing is delayed");
+      fill(tiles.running, count(tasks.running), status.slots ? `of ${count(status.slots)} slots` : "", times.run ? `half run under ${ms(times.run.p50_ms)}` : "none has ended lately");
+      fill(tiles.failed, count(tasks.failed), "", rates.failed_per_s > 0 ? `${rate(rates.failed_per_s)} a second now` : "none just now", rates.failed_per_s > 0);
+      fill(tiles.oldest, status.oldest_age_ms ? age(status.oldest_age_ms) : "none", "", times.wait ? `99 of 100 waited under ${ms(times.wait.p99_ms)}` : "nothing has waited lately");
+      fill(tiles.workers, count(status.workers.filter((row) => row.state !== "reattaching").length), "", `on ${plural(new Set(status.workers.map((row) => row.host)).size, "host")} · broker ${bytes(broker.rss_bytes)}`);
+      queueTable.update([...status.queues].sort((a, b) => b.depth + b.running - a.depth - a.running || a.name.localeCompare(b.name)).slice(0, 12));
+      hostTable.update(hostsOf(status).slice(0, 24));
+      const told = [];
+      for (const alert of status.alerts ?? []) {
+        const words = [alert.severity, alert.name ?? alert.rule, alert.text ?? alert.metric, alert.age_ms !== undefined ? `for ${age(alert.age_ms)}` : ""];
+        told.push(h("p", { class: "notice warn" }, words.filter(Boolean).join(" · ")));
+      }
+      if (broker.draining) told.push(h("p", { class: "notice warn" }, "The broker is going down: it takes no new tasks."));
+      notices.replaceChildren(...told);
+      notices.hidden = told.length === 0;
+      notices.parentNode.hidden = told.length === 0;
+    },
+    destroy() {
+      clearInterval(timer);
+      for (const chart of Object.values(charts)) chart.destroy();
+    },
+  };
+}

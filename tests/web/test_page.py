@@ -1,0 +1,223 @@
+"""The page in a browser: real data, live, and text that stays text.
+
+One fleet and one headless Chromium for all stories, in the order of their names. Screenshots at
+three widths in both themes go to $DROVER_SHOT_DIR, when that is set.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import unittest
+
+from fleet import Fleet, until
+
+if not (shutil.which("chromium") and shutil.which("chromedriver")):
+    print("chromium or its driver is not installed")
+    sys.exit(77)
+
+from selenium import webdriver  # noqa: E402
+from selenium.webdriver.chrome.options import Options  # noqa: E402
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+
+TOKEN = "0123456789abcdef-token"
+HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
+
+
+class Page(unittest.TestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        cls.fleet = Fleet()
+        token = cls.fleet.write("token", TOKEN + "\n")
+        subprocess.run(["chmod", "600", token], check=True)
+        cls.arguments = ["--http-token-file", token]
+        broker = cls.fleet.broker("--http", "127.0.0.1:0", *cls.arguments)
+        cls.broker = broker
+        cls.address = broker.ready["http"]
+        cls.fleet.worker("--name", "alpha", "--slots", "3", "--stats-interval", "1s")
+        cls.fleet.worker("--name", "beta", "--slots", "2")
+        cls.fill()
+        options = Options()
+        for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                     "--disable-background-networking", "--window-size=1600,1000",
+                     f"--user-data-dir={cls.fleet.path('profile')}"):
+            options.add_argument(word)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        cls.browser = webdriver.Chrome(options=options, service=Service(
+            "/usr/bin/chromedriver", log_path=cls.fleet.path("chromedriver.log")))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.browser.quit()
+        cls.fleet.__exit__(None, None, None)
+
+    @classmethod
+    def fill(cls):
+        """Something of everything."""
+        cls.done = cls.fleet.submit("square", "7", "--queue", "images", "--tag", f"what={HOSTILE[:60]}")
+        cls.failed = cls.fleet.submit("fail", f'"{HOSTILE}"')
+        cls.printed = cls.fleet.submit("print", f'"{HOSTILE}"')
+        cls.waits = cls.fleet.submit("nobody.offers", "1", "--queue", "mail")
+        cls.runs = cls.fleet.submit("sleep", "600000", "--queue", "images", "--priority", "3")
+        cls.fleet.drover("map", "square", "--keep", "1h", stdin="".join(f"{n}\n" for n in range(200)))
+        cls.fleet.drover("map", "sleep", "--queue", "reports", stdin="1\n" * 60)
+        cls.fleet.until_state(cls.failed, "failed")
+        cls.fleet.until_state(cls.printed, "succeeded")
+
+    # ---- helpers ----
+
+    def go(self, view):
+        self.browser.get(f"http://{self.address}/#/{view}")
+
+    def run_js(self, script, *arguments):
+        return self.browser.execute_script(script, *arguments)
+
+    def text(self):
+        return self.run_js("return document.querySelector('#view').textContent")
+
+    def until_text(self, *words, seconds=20):
+        try:
+            until(lambda: all(word in self.text() for word in words), f"shows {words}", seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the page has {self.text()[:3000]!r}, the console "
+                                 f"{self.browser.get_log('browser')}") from None
+
+    def press(self, title):
+        def found():
+            return self.run_js(
+                "const b = [...document.querySelectorAll('button')].find((b) => b.checkVisibility"
+                " ? b.checkVisibility() && b.textContent === arguments[0]"
+                " : b.textContent === arguments[0]); if (b) b.click(); return !!b;", title)
+        until(found, f"there is a button {title!r}")
+
+    def is_harmless(self):
+        return (self.run_js("return window.hacked === undefined") and
+                self.run_js("return document.querySelectorAll('#view img, #view script').length") == 0)
+
+    # ---- stories ----
+
+    def test_a_overview_shows_what_is_there(self):
+        self.go("")
+        self.until_text("Throughput", "images", "mail", "Processor")
+        self.assertEqual(self.run_js("return document.querySelector('#live').textContent"), "live")
+        shown = self.run_js("return [...document.querySelectorAll('.tile b')].map((b) => b.innerText)")
+        self.assertNotIn("–", shown)
+
+    def test_b_charts_move(self):
+        self.go("")
+        points = ("const c = Chart.getChart(document.querySelector('canvas'));"
+                  " return c ? c.data.datasets[0].data.length : 0;")
+        first = until(lambda: self.run_js(points), "the chart has a point", 30)
+        self.fleet.submit("noop")
+        until(lambda: self.run_js(points) > first, "the chart has one more", 30)
+
+    def test_c_hostile_text_stays_text(self):
+        self.go(f"task/{self.failed}")
+        self.until_text("handler", HOSTILE, "failed")
+        self.assertTrue(self.is_harmless())
+        self.go(f"task/{self.printed}")
+        self.until_text(HOSTILE, "Output")
+        self.assertTrue(self.is_harmless())
+        self.go(f"task/{self.done}")
+        self.until_text(HOSTILE[:60], "49")
+        self.assertTrue(self.is_harmless())
+        self.go("events")
+        self.until_text("Events")
+        self.assertTrue(self.is_harmless())
+
+    def test_d_why_a_task_stands_still(self):
+        self.go("tasks?queue=mail")
+        self.until_text(self.waits, "queued")
+        self.go(f"task/{self.waits}")
+        self.until_text("no worker offers type nobody.offers")
+
+    def test_e_lists(self):
+        self.go("workers")
+        self.until_text("alpha", "beta", "connected")
+        self.go("worker/alpha")
+        self.until_text("prefork", "Tasks done", "Executors")
+        self.go("queues")
+        self.until_text("images", "mail", "no worker offers it", "Run p50")
+        self.go("arrays")
+        self.until_text("200 of 200")
+
+    def test_f_a_life_is_seen_live(self):
+        self.go("events")
+        self.until_text("Events")
+        until(lambda: self.run_js("return document.querySelector('#live').textContent") == "live",
+              "the stream is there")
+        task = self.fleet.submit("sleep", "300")
+        self.until_text(task, "task.submitted", "task.started", "task.ended")
+        self.go(f"task/{task}")
+        self.until_text("succeeded", "Attempts")
+
+    def test_g_actions_need_the_token(self):
+        self.go(f"task/{self.runs}")
+        self.until_text("running")
+        self.assertNotIn("Cancel", self.text())
+        code = self.browser.execute_async_script(
+            "const done = arguments[1]; fetch(`/api/v1/task/${arguments[0]}/cancel`,"
+            " {method: 'POST'}).then((a) => done(a.status));", self.runs)
+        self.assertEqual(code, 401)
+        self.assertEqual(self.fleet.state(self.runs), "running")
+        self.press("Unlock")
+        self.run_js("document.querySelector('#token').value = arguments[0];"
+                    "document.querySelector('#dialog button[value=ok]').click();", TOKEN)
+        self.press("Cancel")
+        self.press("Really cancel?")
+        self.fleet.until_state(self.runs, "cancelled")
+        self.until_text("cancelled")
+        self.go("queues")
+        self.press("Pause")
+        until(lambda: any(row["paused"] for row in self.fleet.json("queue", "ls")["queues"]),
+              "a queue is paused")
+        self.press("Resume")
+
+    def test_h_the_page_outlives_the_broker(self):
+        self.go("")
+        self.until_text("Throughput")
+        self.broker.terminate()
+        until(lambda: "no news" in self.run_js(
+            "return document.querySelector('#live').textContent"), "the page says so")
+        self.fleet.broker("--http", self.address, *self.arguments)
+        until(lambda: self.run_js("return document.querySelector('#live').textContent") == "live",
+              "the page is back")
+
+    def test_i_nothing_was_complained_about(self):
+        """No error in the console but those of the answers that were asked for."""
+        lines = [line["message"] for line in self.browser.get_log("browser")
+                 if line["level"] == "SEVERE"]
+        expected = ("Failed to load resource", "ERR_CONNECTION", "ERR_INCOMPLETE", "ERR_EMPTY",
+                    "ERR_NETWORK")
+        self.assertEqual([line for line in lines if not any(w in line for w in expected)], [])
+
+    def test_b_shots(self):
+        folder = os.environ.get("DROVER_SHOT_DIR")
+        if not folder:
+            self.skipTest("DROVER_SHOT_DIR is not set")
+        os.makedirs(folder, exist_ok=True)
+        views = {"overview": "", "task": f"task/{self.failed}", "tasks": "tasks",
+                 "worker": "worker/alpha", "queues": "queues", "events": "events"}
+        for name, view in views.items():
+            self.go(view)
+            self.until_text({"overview": "Processor", "task": "handler", "tasks": "succeeded",
+                             "worker": "Tasks done", "queues": "Run p50",
+                             "events": "Events"}[name])
+            for theme in ("light", "dark"):
+                self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {
+                    "features": [{"name": "prefers-color-scheme", "value": theme}]})
+                for width in (400, 1000, 1600):
+                    self.browser.set_window_size(width, 1600 if width < 800 else 1250)
+                    self.browser.execute_async_script(
+                        "const done = arguments[0];"
+                        " requestAnimationFrame(() => requestAnimationFrame(done));")
+                    overflow = self.run_js("return document.documentElement.scrollWidth"
+                                           " - document.documentElement.clientWidth")
+                    self.assertLessEqual(overflow, 0, f"{name} at {width} scrolls sideways")
+                    self.browser.save_screenshot(os.path.join(folder, f"{name}-{width}-{theme}.png"))
+        self.browser.set_window_size(1600, 1000)
+
+
+if __name__ == "__main__":
+    unittest.main()
