@@ -201,6 +201,29 @@ bool intake_drain(struct server *server, enum core_port port, int64_t now_us)
 
 /* ---- from our own HTTP thread ------------------------------------------------------------ */
 
+/* The HTTP thread has one connection at a time: a new one ends the one before. */
+static struct connection *ensure_inside(struct server *server, uint32_t generation,
+                                        int64_t now_us)
+{
+    uint8_t id[CHANNEL_ROUTING_ID_LEN];
+    if (generation != server->inside_generation) {
+        channel_routing_id(server->inside_generation, id);
+        struct connection *old = connections_find(&server->peers, CORE_PORT_CLIENT, id,
+                                                  sizeof(id));
+        if (old != NULL) {
+            old->closing = true;
+            connection_mark_gone(&server->peers, old);
+        }
+        server->inside_generation = generation;
+    }
+    channel_routing_id(generation, id);
+    struct connection *peer = ensure_peer(server, CORE_PORT_CLIENT, id, sizeof(id), now_us);
+    if (peer != NULL) {
+        peer->is_inside = true;
+    }
+    return peer;
+}
+
 bool intake_drain_inside(struct server *server, int64_t now_us)
 {
     struct channel_frames inside;
@@ -209,15 +232,12 @@ bool intake_drain_inside(struct server *server, int64_t now_us)
         if (!channel_pop(&server->channel->up, &inside)) {
             return false;
         }
-        uint8_t id[CHANNEL_ROUTING_ID_LEN];
-        channel_routing_id(inside.generation, id);
-        struct connection *peer = ensure_peer(server, CORE_PORT_CLIENT, id, sizeof(id), now_us);
+        struct connection *peer = ensure_inside(server, inside.generation, now_us);
         if (peer != NULL && !peer->closing) {
             struct frames frames = {
                 inside.head->bytes, inside.head->len,
                 inside.blob == NULL ? NULL : inside.blob->bytes + inside.blob_offset,
                 inside.blob_len};
-            peer->is_inside = true;
             handle(server, peer, &frames, now_us);
         }
         channel_frames_fini(&inside);

@@ -73,9 +73,10 @@ struct server {
     int socket_fds[CORE_PORT_WORKER + 1];               /* they become readable */
     char endpoints[CORE_PORT_WORKER + 1][ENDPOINT_MAX]; /* as bound */
     const char *endpoint_list[CORE_PORT_WORKER + 1];
-    struct http *http;       /* owned; NULL: not served */
-    struct channel *channel; /* its, borrowed; NULL with it */
-    int signal_fd;           /* owned */
+    struct http *http;          /* owned; NULL: not served */
+    struct channel *channel;    /* its, borrowed; NULL with it */
+    uint32_t inside_generation; /* of its connection */
+    int signal_fd;              /* owned */
     struct self_meter meter;
     int64_t self_at_us;     /* next reading */
     int64_t store_at_us;    /* next time that the store is tended */

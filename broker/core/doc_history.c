@@ -130,18 +130,17 @@ uint64_t document_history(struct document *document, enum history_span span,
 static void put_times(struct document *document, const char *key, const struct times *times,
                       enum times_kind kind)
 {
-    static const struct {
-        const char *key;
-        unsigned permille;
-    } points[] = {{"p50_ms", 500}, {"p90_ms", 900}, {"p99_ms", 990}};
+    static const unsigned permilles[] = {500, 900, 990};
+    static const char *const keys[] = {"p50_ms", "p90_ms", "p99_ms"};
+    uint64_t us[3];
     if (times_count(times, kind) == 0) {
         return;
     }
+    times_permilles(times, kind, permilles, us, 3);
     document_map(document, key);
     document_uint(document, "count", times_count(times, kind));
-    for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
-        document_double(document, points[i].key,
-                        (double)times_permille(times, kind, points[i].permille) / 1000);
+    for (size_t i = 0; i < 3; i++) {
+        document_double(document, keys[i], (double)us[i] / 1000);
     }
     document_end(document);
 }

@@ -35,7 +35,7 @@ static uint8_t halves_of(double percent)
     if (!(percent >= 0)) {
         return PERCENT_UNKNOWN;
     }
-    return percent >= 100 ? 200 : (uint8_t)(percent * 2 + 0.5);
+    return percent >= 100 ? 200 : (uint8_t)lround(percent * 2);
 }
 
 /* ---- workers ----------------------------------------------------------------------------- */
@@ -43,18 +43,15 @@ static uint8_t halves_of(double percent)
 static const struct history_host NOTHING = {PERCENT_UNKNOWN, PERCENT_UNKNOWN, PERCENT_UNKNOWN,
                                             PERCENT_UNKNOWN, 0x7fc0,          0x7fc0};
 
-static struct worker_history *ensure(struct core *core, struct worker *worker)
+static void begin(struct core *core, struct worker *worker)
 {
     struct history *history = &core->history;
-    if (worker->history == NULL && history->worker_count < HISTORY_WORKERS_MAX) {
-        worker->history = calloc(1, sizeof *worker->history);
-        if (worker->history != NULL) {
-            history->worker_count++;
-            worker->history->since[HISTORY_HOUR] = history->rings[HISTORY_HOUR].number + 1;
-            worker->history->since[HISTORY_DAY] = history->rings[HISTORY_DAY].number + 1;
-        }
+    worker->history = calloc(1, sizeof *worker->history);
+    if (worker->history != NULL) {
+        history->worker_count++;
+        worker->history->since[HISTORY_HOUR] = history->rings[HISTORY_HOUR].number + 1;
+        worker->history->since[HISTORY_DAY] = history->rings[HISTORY_DAY].number + 1;
     }
-    return worker->history;
 }
 
 static float rate_of(uint64_t before, uint64_t now, int64_t us)
@@ -107,7 +104,7 @@ static void put_workers(struct core *core, enum history_span span, uint64_t numb
     DRV_LIST_EACH(link, &core->workers)
     {
         struct worker *worker = DRV_LIST_ITEM(link, struct worker, link);
-        struct worker_history *history = ensure(core, worker);
+        struct worker_history *history = worker->history;
         if (history == NULL || number < history->since[span]) {
             continue;
         }
@@ -237,10 +234,16 @@ static int64_t oldest_us(const struct core *core)
 static void count_workers(struct core *core)
 {
     struct history *history = &core->history;
+    uint32_t begun = 0;
     history->slots = history->busy = history->workers = 0;
     DRV_LIST_EACH(link, &core->workers)
     {
-        const struct worker *worker = DRV_LIST_ITEM(link, struct worker, link);
+        struct worker *worker = DRV_LIST_ITEM(link, struct worker, link);
+        if (worker->history == NULL && history->worker_count < HISTORY_WORKERS_MAX &&
+            begun < HISTORY_NEW_MAX) {
+            begin(core, worker);
+            begun++;
+        }
         if (is_here(worker)) {
             history->workers++;
             history->slots += worker->slots;

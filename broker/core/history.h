@@ -28,6 +28,7 @@ enum {
     HISTORY_LONG_STEP_US = 60 * 1000 * 1000,
     HISTORY_LONG_ROWS = 1440, /* a day */
     HISTORY_WORKERS_MAX = 1024,
+    HISTORY_NEW_MAX = 8, /* histories begun in one look: their memory takes a while to come */
     HISTORY_RATE_SAMPLES = 6, /* seconds over which rates are counted */
     HISTORY_LINES_MAX = 4096, /* lines looked at for the oldest task */
 };

@@ -96,17 +96,17 @@ uint64_t times_count(const struct times *times, enum times_kind kind)
     return times == NULL ? 0 : (uint64_t)times->counts[kind][0] + times->counts[kind][1];
 }
 
-uint64_t times_permille(const struct times *times, enum times_kind kind, unsigned permille)
+void times_permilles(const struct times *times, enum times_kind kind, const unsigned *permilles,
+                     uint64_t *out_us, unsigned count)
 {
-    uint64_t count = times_count(times, kind);
-    uint64_t wanted = (count * permille + 999) / 1000;
+    uint64_t all = times_count(times, kind);
     uint64_t seen = 0;
-    wanted = wanted == 0 ? 1 : wanted;
-    for (unsigned i = 0; count > 0 && i < TIMES_BUCKETS; i++) {
+    unsigned at = 0;
+    memset(out_us, 0, count * sizeof *out_us);
+    for (unsigned i = 0; all > 0 && at < count && i < TIMES_BUCKETS; i++) {
         seen += (uint64_t)times->buckets[kind][0][i] + times->buckets[kind][1][i];
-        if (seen >= wanted) {
-            return value_of(i);
+        while (at < count && seen > 0 && seen * 1000 >= all * permilles[at]) {
+            out_us[at++] = value_of(i);
         }
     }
-    return 0;
 }

@@ -52,8 +52,9 @@ void times_record(struct times_registry *registry, struct times **times, enum ti
 void times_free(struct times_registry *registry, struct times **times);
 
 uint64_t times_count(const struct times *times, enum times_kind kind);
-/* The time in microseconds that so many of a thousand did not exceed; 0: nothing was counted.
- */
-uint64_t times_permille(const struct times *times, enum times_kind kind, unsigned permille);
+/* The times in microseconds that so many of a thousand did not exceed, of ascending permilles
+ * in one pass; 0 where nothing was counted. */
+void times_permilles(const struct times *times, enum times_kind kind, const unsigned *permilles,
+                     uint64_t *out_us, unsigned count);
 
 #endif

@@ -151,17 +151,32 @@ static void refuse(struct exchange *exchange, unsigned code, const char *name, c
     if (status == DROVER_OK) {
         status = drv_buffer_append_text(&buffer, "}}\n");
     }
-    if (status == DROVER_OK) {
-        status = drv_data_copy(buffer.bytes, buffer.len, &data);
+    if (status == DROVER_OK && drv_data_copy(buffer.bytes, buffer.len, &data) != DROVER_OK) {
+        data = NULL; /* out of memory: without a text */
     }
     drv_buffer_fini(&buffer);
-    exchange_answer(exchange, code, TYPE_JSON, &data); /* out of memory: without a text */
+    exchange_answer(exchange, code, TYPE_JSON, &data);
 }
 
 void exchange_fail(struct exchange *exchange, drover_status status, const char *text)
 {
     refuse(exchange, code_of(status), drover_status_name(status),
            text != NULL ? text : drover_status_text(status));
+}
+
+static void forget_questions(struct exchange *exchange)
+{
+    uplink_forget(&exchange->http->uplink, &exchange->ask);
+    drv_list_remove(&exchange->waiting);
+    logs_close(exchange->http, &exchange->logs);
+}
+
+void exchange_abandon(struct exchange *exchange, drover_status status)
+{
+    if (exchange != NULL && exchange->is_suspended) {
+        forget_questions(exchange);
+        exchange_fail(exchange, status, NULL);
+    }
 }
 
 /* ---- routes ------------------------------------------------------------------------------ */
@@ -197,7 +212,9 @@ static void serve_about(struct http *http, struct exchange *exchange)
     struct drv_buffer buffer;
     drv_buffer_init(&buffer);
     drover_status status = drv_buffer_printf(
-        &buffer, "{\"version\":\"" DROVER_VERSION_STRING "\",\"actions\":%s,\"token\":%s}\n",
+        &buffer,
+        "{\"version\":\"" DROVER_VERSION_STRING "\",\"actions\":%s,\"token\":%s,"
+        "\"has\":[\"schedules\"]}\n",
         http->config.token_len > 0 ? "true" : "false", http->config.is_open ? "true" : "false");
     exchange_answer_buffer(exchange, MHD_HTTP_OK, TYPE_JSON, &buffer, status);
 }
@@ -257,8 +274,9 @@ static void start(struct http *http, struct exchange *exchange, const char *path
     case ROUTE_LOGS:
         logs_serve(http, exchange);
         break;
-    case ROUTE_EVENTS:
-        break; /* streams answer by themselves */
+    case ROUTE_EVENTS: /* those that have room answer by themselves */
+        exchange_fail(exchange, DROVER_BUSY, "as many streams are open as there may be");
+        break;
     case ROUTE_HEALTHZ:
     case ROUTE_READYZ:
         serve_health(http, exchange, exchange->request.route == ROUTE_READYZ);
@@ -272,12 +290,13 @@ static void start(struct http *http, struct exchange *exchange, const char *path
 /* ---- the first look ---------------------------------------------------------------------- */
 
 static enum MHD_Result read_parameter(void *context, enum MHD_ValueKind kind, const char *key,
-                                      const char *value)
+                                      size_t key_len, const char *value, size_t value_len)
 {
     struct exchange *exchange = context;
+    bool has_nul = strlen(key) != key_len || (value != NULL && strlen(value) != value_len);
     (void)kind;
     if (!exchange->is_answered &&
-        inquiry_parameter(&exchange->request, key, value) != DROVER_OK) {
+        (has_nul || inquiry_parameter(&exchange->request, key, value) != DROVER_OK)) {
         refuse(exchange, MHD_HTTP_BAD_REQUEST, "invalid",
                "a parameter is not known here, or its value makes no sense");
     }
@@ -340,8 +359,8 @@ static void look(struct http *http, struct exchange *exchange, const char *url,
         check_right(http, exchange);
     }
     if (!exchange->is_answered && exchange->request.route != ROUTE_FILE) {
-        (void)MHD_get_connection_values(exchange->connection, MHD_GET_ARGUMENT_KIND,
-                                        read_parameter, exchange);
+        (void)MHD_get_connection_values_n(exchange->connection, MHD_GET_ARGUMENT_KIND,
+                                          read_parameter, exchange);
     }
 }
 
@@ -401,7 +420,7 @@ enum MHD_Result exchange_handle(void *context, struct MHD_Connection *connection
         exchange->is_started = true;
         if (exchange->is_body_too_big) {
             exchange_fail(exchange, DROVER_TOO_BIG, NULL);
-        } else if (exchange->request.route == ROUTE_EVENTS) {
+        } else if (exchange->request.route == ROUTE_EVENTS && streams_have_room(http)) {
             return stream_open(http, exchange);
         } else {
             start(http, exchange, url);
@@ -425,9 +444,7 @@ void exchange_completed(void *context, struct MHD_Connection *connection, void *
     if (exchange == NULL) {
         return;
     }
-    uplink_forget(&http->uplink, &exchange->ask);
-    drv_list_remove(&exchange->waiting);
-    logs_close(http, &exchange->logs);
+    forget_questions(exchange);
     drv_data_unref(&exchange->text);
     exchange->guest->exchange = NULL;
     exchange->guest->since_us = http->now_us;

@@ -51,9 +51,13 @@ static void on_connection(void *context, struct MHD_Connection *connection,
     }
 }
 
-static int64_t patience_us(const struct http *http)
+/* A crowd that was there a moment ago is likely to be there again in a moment. */
+static int64_t patience_us(struct http *http)
 {
-    return http->guest_count > HTTP_PRESSED_AT ? HTTP_PRESSED_US : HTTP_DEADLINE_US;
+    if (http->guest_count > HTTP_PRESSED_AT) {
+        http->pressed_until_us = http->now_us + HTTP_DEADLINE_US;
+    }
+    return http->now_us < http->pressed_until_us ? HTTP_PRESSED_US : HTTP_DEADLINE_US;
 }
 
 /* Whoever takes too long is cut off: libmicrohttpd knows of inactivity only, and a byte now and
@@ -69,10 +73,7 @@ static void end_late(struct http *http)
         drv_list_remove(link);
         guest->is_shut = true;
         (void)shutdown(guest->fd, SHUT_RDWR);
-        struct exchange *exchange = guest->exchange;
-        if (exchange != NULL && exchange->is_suspended) {
-            exchange_fail(exchange, DROVER_TIMEOUT, NULL);
-        }
+        exchange_abandon(guest->exchange, DROVER_TIMEOUT);
     }
 }
 
@@ -135,12 +136,7 @@ static void end_guests(struct http *http)
     http->is_ending = true;
     DRV_LIST_EACH(link, &http->guests)
     {
-        struct exchange *exchange = DRV_LIST_ITEM(link, struct guest, link)->exchange;
-        if (exchange != NULL && exchange->is_suspended) {
-            uplink_forget(&http->uplink, &exchange->ask);
-            drv_list_remove(&exchange->waiting);
-            exchange_fail(exchange, DROVER_DRAINING, NULL);
-        }
+        exchange_abandon(DRV_LIST_ITEM(link, struct guest, link)->exchange, DROVER_DRAINING);
     }
     streams_end(http);
     for (int i = 0; i < END_TURNS && (http->stream_count > 0 || i < 2); i++) {

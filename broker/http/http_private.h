@@ -108,7 +108,8 @@ struct http {
     struct feed feed;
     struct drv_list guests; /* struct guest.link: by since_us */
     size_t guest_count;
-    struct drv_list streams; /* struct stream.link */
+    int64_t pressed_until_us; /* connections are scarce, or were lately */
+    struct drv_list streams;  /* struct stream.link */
     size_t stream_count;
     struct drv_list logs; /* struct logs.link */
     bool is_ending;
@@ -126,6 +127,8 @@ void exchange_answer(struct exchange *exchange, unsigned code, const char *type,
                      struct drv_data **text);
 /* The same with an error; text NULL: that of the status. */
 void exchange_fail(struct exchange *exchange, drover_status status, const char *text);
+/* Fails it if it waits for something, which will not be waited for any more. Fine with NULL. */
+void exchange_abandon(struct exchange *exchange, drover_status status);
 /* The same from a buffer, which is emptied; what could not be put into it fails. */
 void exchange_answer_buffer(struct exchange *exchange, unsigned code, const char *type,
                             struct drv_buffer *buffer, drover_status status);

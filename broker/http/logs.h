@@ -10,7 +10,7 @@ struct logs;
 
 /* Answers when everything has come. */
 void logs_serve(struct http *http, struct exchange *exchange);
-void logs_on_logs(struct http *http, const struct drv_logs *logs);
+void logs_on_logs(struct http *http, const struct drv_logs *message);
 /* The exchange is over. Fine with NULL. */
 void logs_close(struct http *http, struct logs **logs);
 

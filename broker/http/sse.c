@@ -70,13 +70,15 @@ static void free_stream(void *context)
     free(stream);
 }
 
+bool streams_have_room(const struct http *http)
+{
+    return http->stream_count < HTTP_STREAMS_MAX && !http->is_ending;
+}
+
 enum MHD_Result stream_open(struct http *http, struct exchange *exchange)
 {
-    struct stream *stream = NULL;
+    struct stream *stream = calloc(1, sizeof(*stream));
     struct MHD_Response *response = NULL;
-    if (http->stream_count < HTTP_STREAMS_MAX && !http->is_ending) {
-        stream = calloc(1, sizeof(*stream));
-    }
     if (stream != NULL) {
         response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream,
                                                      stream, free_stream);

@@ -12,9 +12,12 @@
 
 #include "http_private.h"
 
-/* Answers with a stream, or refuses. What the handler of libmicrohttpd returns. */
+/* Answers with a stream, for which there must be room. What the handler of libmicrohttpd
+ * returns. */
 enum MHD_Result stream_open(struct http *http, struct exchange *exchange);
 
+/* Whether one more may be opened. */
+bool streams_have_room(const struct http *http);
 /* There is something new. */
 void streams_wake(struct http *http);
 /* Ends those that nobody reads. */

@@ -167,6 +167,7 @@ drover_status uplink_ask(struct uplink *uplink, struct ask *ask, int64_t now_us)
         if (now_us < uplink->again_at_us) {
             return DROVER_UNAVAILABLE;
         }
+        uplink->heard_at_us = now_us;
         drover_status status = connect_anew(uplink);
         if (status != DROVER_OK) {
             drv_link_destroy(&uplink->link);
@@ -308,12 +309,18 @@ static void receive(struct uplink *uplink, const struct channel_frames *frames, 
     }
 }
 
+/* A broker that answers nothing may have given the connection up: it is made anew then. */
 static void end_late(struct uplink *uplink, int64_t now_us)
 {
     struct drv_list *link;
+    bool is_late = false;
     while ((link = drv_list_first(&uplink->asks)) != NULL &&
            DRV_LIST_ITEM(link, struct ask, link)->deadline_us <= now_us) {
         finish(uplink, DRV_LIST_ITEM(link, struct ask, link), DROVER_TIMEOUT, NULL, NULL);
+        is_late = true;
+    }
+    if (is_late && uplink->link != NULL && now_us - uplink->heard_at_us >= UPLINK_ASK_US) {
+        disconnect(uplink, now_us);
     }
 }
 
@@ -323,6 +330,7 @@ void uplink_turn(struct uplink *uplink, int64_t now_us)
     channel_seen(&uplink->channel->down);
     for (int i = 0; i < BURST && channel_pop(&uplink->channel->down, &frames); i++) {
         if (uplink->link != NULL && frames.generation == uplink->generation) {
+            uplink->heard_at_us = now_us;
             receive(uplink, &frames, now_us);
         }
         channel_frames_fini(&frames);

@@ -74,6 +74,7 @@ struct uplink {
     struct drv_list asks;  /* struct ask.link */
     size_t ask_count;
     int64_t again_at_us; /* no new connection before */
+    int64_t heard_at_us; /* something came */
     bool is_pressed;     /* the ring was full */
     uplink_stream_fn on_stream;
     uplink_anew_fn on_anew;

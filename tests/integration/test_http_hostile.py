@@ -1,0 +1,167 @@
+"""HTTP from strangers: refused, or cut off in time; the broker does not notice."""
+
+import http.client
+import socket
+import subprocess
+import time
+import unittest
+
+from fleet import SCALE, Fleet, until
+
+CROWD = 500  # twice the connections that are served at a time
+
+
+class HttpHostile(unittest.TestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        cls.fleet = Fleet()
+        token = cls.fleet.write("token", "0123456789abcdef\n")
+        subprocess.run(["chmod", "600", token], check=True)
+        broker = cls.fleet.broker("--http", "127.0.0.1:0", "--http-token-file", token,
+                                  "--http-allow-host", "fleet.example")
+        cls.host, port = broker.ready["http"].rsplit(":", 1)
+        cls.port = int(port)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.fleet.__exit__(None, None, None)
+
+    def connect(self):
+        return socket.create_connection((self.host, self.port), timeout=20 * SCALE)
+
+    def raw(self, request):
+        """The first line of the answer to these bytes; "" when there is none."""
+        with self.connect() as peer:
+            try:
+                peer.sendall(request)
+                answer = peer.makefile("rb").readline()
+            except (ConnectionResetError, BrokenPipeError):
+                return ""
+        return answer.decode().strip()
+
+    def code(self, request):
+        line = self.raw(request)
+        return int(line.split()[1]) if line else 0
+
+    def get(self, path, **headers):
+        lines = {"Host": "127.0.0.1", "Connection": "close", **headers}
+        text = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in lines.items())
+        return self.code(f"GET {path} HTTP/1.1\r\n{text}\r\n".encode())
+
+    def test_what_is_no_request_is_refused(self):
+        self.assertIn(self.code(b"\x00\x01\x02\r\n\r\n"), (0, 400, 421, 501, 505))
+        self.assertIn(self.code(b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n"), (0, 400, 505))
+        self.assertIn(self.code(b"GET  HTTP/1.1\r\nHost: localhost\r\n\r\n"), (0, 400, 404, 505))
+        for method in ("PUT", "DELETE", "POST", "TRACE", "OPTIONS", "BREW"):
+            line = f"{method} /api/v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            self.assertIn(self.code((line + "\r\n").encode()), (405, 501), method)
+        line = "GET /api/v1/queue/default/pause HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        self.assertEqual(self.code(line.encode()), 405)
+
+    def test_heads_and_bodies_are_bounded(self):
+        self.assertIn(self.get("/", X_Long="x" * 65536), (0, 400, 431))
+        self.assertIn(self.get("/" + "x" * 65536), (0, 400, 414, 431))
+        self.assertIn(self.get("/?" + "&".join(f"k{n}=v" for n in range(5000))),
+                      (0, 400, 414, 431))
+        head = ("POST /api/v1/queue/default/pause HTTP/1.1\r\nHost: localhost\r\n"
+                "Authorization: Bearer 0123456789abcdef\r\nContent-Length: 1000000\r\n\r\n")
+        self.assertIn(self.code(head.encode() + b"x" * 1000000), (0, 413))
+
+    def test_absurd_parameters_are_refused(self):
+        for query in ("limit=0", "limit=-1", "limit=1001", "limit=99999999999999999999",
+                      "limit=1e9", "cursor=00", "cursor=zz", "cursor=" + "00" * 65,
+                      "state=dead", "queue=%00", "queue=a%20b", "type=" + "x" * 300, "what=1"):
+            self.assertEqual(self.get(f"/api/v1/tasks?{query}"), 400, query)
+        self.assertEqual(self.get("/api/v1/history?span=year"), 400)
+        self.assertEqual(self.get("/api/v1/history?worker=nobody"), 404)
+        self.assertEqual(self.get("/api/v1/task/..%2f..%2fetc"), 400)
+        self.assertEqual(self.get("/../../etc/passwd"), 404)
+        self.assertEqual(self.get("/", Range="bytes=0-99999999999999999999"), 200)
+        self.assertEqual(self.get("/", Range="bytes=" + ",".join(["0-1"] * 1000)), 200)
+
+    def test_foreign_names_and_pages_are_refused(self):
+        self.assertEqual(self.get("/api/v1/status", Host="evil.example"), 421)
+        self.assertEqual(self.get("/", Host="127.0.0.1.evil.example"), 421)
+        self.assertIn(self.code(b"GET / HTTP/1.1\r\n\r\n"), (400, 421))
+        self.assertEqual(self.get("/api/v1/status", Host="fleet.example:80"), 200)
+        self.assertEqual(self.get("/api/v1/status", Origin="http://evil.example"), 403)
+        self.assertEqual(self.get("/api/v1/status", Origin="null"), 403)
+        self.assertEqual(self.get("/api/v1/status", Origin="http://127.0.0.1"), 200)
+
+    def test_a_crowd_that_dawdles_is_cut_off_and_nobody_else_waits(self):
+        """Half of them drip a head, half a body; the broker and a reader go on."""
+        heads = (b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
+                 b"POST /api/v1/queue/default/pause HTTP/1.1\r\nHost: localhost\r\n"
+                 b"Authorization: Bearer 0123456789abcdef\r\nContent-Length: 4000\r\n\r\n")
+        crowd = []
+        try:
+            for number in range(CROWD):
+                peer = socket.socket()
+                peer.setblocking(False)
+                peer.connect_ex((self.host, self.port))
+                crowd.append((peer, heads[number % 2]))
+            ended, slowest = set(), 0.0
+            begun = time.monotonic()
+
+            def drip():
+                nonlocal slowest
+                for number, (peer, head) in enumerate(crowd):
+                    if number in ended:
+                        continue
+                    try:
+                        peer.send(b"x" if number in greeted else head)
+                        greeted.add(number)
+                    except BlockingIOError:
+                        continue
+                    except OSError:
+                        ended.add(number)
+                asked = time.monotonic()
+                self.fleet.status()
+                slowest = max(slowest, time.monotonic() - asked)
+                return len(ended) >= CROWD
+
+            greeted = set()
+            until(drip, "all of the crowd are cut off", 30)
+            self.assertLess(slowest, 5 * SCALE)
+            self.assertLess(time.monotonic() - begun, 30 * SCALE)
+        finally:
+            for peer, _ in crowd:
+                peer.close()
+        until(lambda: self.get("/healthz") == 200, "a reader is answered again")
+
+    def test_streams_that_nobody_reads_and_more_than_there_may_be(self):
+        """A stream more is refused; those that are there cost a place in what all share."""
+        request = b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        peers = []
+        try:
+            for _ in range(70):
+                peer = self.connect()
+                peer.sendall(request)
+                peers.append(peer)
+            lines = []
+            for peer in peers:
+                try:
+                    lines.append(peer.makefile("rb").readline())
+                except ConnectionResetError:
+                    lines.append(b"")
+            self.assertEqual(sum(b"200" in line for line in lines), 64)
+            self.assertEqual(self.get("/api/v1/status"), 200)
+        finally:
+            for peer in peers:
+                peer.close()
+
+        def stream_again():
+            connection = http.client.HTTPConnection(self.host, self.port, timeout=20)
+            try:
+                connection.request("GET", "/api/v1/events")
+                return connection.getresponse().status == 200
+            except (ConnectionError, http.client.HTTPException):
+                return False
+            finally:
+                connection.close()
+        until(stream_again, "there is room for a stream again")
+
+
+if __name__ == "__main__":
+    unittest.main()
