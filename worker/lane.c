@@ -106,11 +106,11 @@ drover_status lane_join(struct lane *lane, const struct lane_ends *ends)
 
 void lane_close(struct lane *lane)
 {
-    if (lane->shared != NULL) {
+    if (lane->shared != NULL) { /* else it has no files: it may never have been opened */
+        lane_files_fini(lane);
         (void)munmap(lane->shared, shared_size());
         lane->shared = NULL;
     }
-    lane_files_fini(lane);
     close_fd(&lane->wake_fd);
     close_fd(&lane->values_fd);
 }

@@ -250,7 +250,7 @@ static void why_waiting(const struct item *item, struct why *why)
         say(why, "waiting", "everything that it waited for has ended");
         return;
     }
-    char name[DROVER_ID_TEXT_LEN + 1], index[16] = "", more[48] = "";
+    char name[DROVER_ID_TEXT_LEN + 1], index[16] = "", more[64] = "";
     struct item parent = edge_parent(first);
     bool is_array = task_is_array(parent.task) && parent.index == DROVER_INDEX_NONE;
     enum drover_state state = is_array ? array_state(parent.task->array)

@@ -252,6 +252,20 @@ static void test_lane_idle_memory_goes_back(void **state)
     assert_int_equal(stage->agent.sent[1].fd, -1);
 }
 
+/* A seat whose lane was never opened is closed as any other, and closes nobody's descriptor. */
+static void test_lane_that_was_never_opened_closes_nothing(void **state)
+{
+    struct lane lane = {.wake_fd = -1, .call_fd = -1, .values_fd = -1};
+    int kept = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+    if (kept < 0) { /* there was none */
+        kept = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+    assert_int_equal(dup2(kept, STDIN_FILENO), STDIN_FILENO);
+    lane_close(&lane);
+    assert_true(fcntl(STDIN_FILENO, F_GETFD) >= 0);
+    (void)close(kept);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, stage_open, stage_close)
 
 int main(void)
@@ -263,6 +277,7 @@ int main(void)
         TEST(test_lane_record_that_names_a_wrong_file_is_refused),
         TEST(test_lane_file_that_is_not_sealed_is_refused),
         TEST(test_lane_idle_memory_goes_back),
+        TEST(test_lane_that_was_never_opened_closes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
