@@ -168,6 +168,9 @@ drover_status link_take_transfer(void *context, uint64_t transfer, uint64_t tota
 void link_release_taken(struct drv_link *link);
 void link_transfers_fini(struct drv_link *link);
 
+/* Room for a value that comes in chunks is at most so many times what has come of it. */
+enum { LINK_TRANSFER_AHEAD = 16 };
+
 /* Whether this side asks for an acknowledgement of it within ack_delay_us. A HEARTBEAT is
  * followed by another one, which brings it along: a fleet that only lives says two messages per
  * beat, not three. */

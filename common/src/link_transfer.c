@@ -2,13 +2,10 @@
  * link_transfer.c: values that come as chunks.
  *
  * Memory follows what was received, not what was announced, unless the other side is trusted:
- * there is room for TRANSFER_AHEAD times as much, up to the announced total, and what nothing
- * was written to yet takes no memory of the system.
+ * there is room for LINK_TRANSFER_AHEAD times as much, up to the announced total, and what
+ * nothing was written to yet takes no memory of the system.
  */
 #include "link_private.h"
-
-/* A full chunk makes room for 4 MiB, what fills that for everything. */
-#define TRANSFER_AHEAD 16
 
 static drover_status refuse(drover_status status, const char *reason, const char **out_reason)
 {
@@ -55,8 +52,8 @@ static drover_status grow(const struct drv_link *link, struct link_incoming *slo
         return DROVER_OK;
     }
     uint64_t capacity = slot->total;
-    if (!link->config.is_trusted && need <= slot->total / TRANSFER_AHEAD) {
-        capacity = need * TRANSFER_AHEAD;
+    if (!link->config.is_trusted && need <= slot->total / LINK_TRANSFER_AHEAD) {
+        capacity = need * LINK_TRANSFER_AHEAD;
     }
     return slot->data == NULL ? drv_data_new((size_t)capacity, &slot->data)
                               : drv_data_resize(&slot->data, (size_t)capacity);

@@ -126,7 +126,8 @@ static void check_bounds(const struct drv_link *link)
 {
     for (size_t i = 0; i < DRV_TRANSFERS_MAX; i++) {
         const struct link_incoming *incoming = &link->incoming[i];
-        DRV_ASSERT(incoming->data == NULL || incoming->data->len <= 2 * incoming->received);
+        DRV_ASSERT(incoming->data == NULL ||
+                   incoming->data->len <= LINK_TRANSFER_AHEAD * incoming->received);
     }
     DRV_ASSERT(link->incoming_bytes <= (uint64_t)2 * DRV_PAYLOAD_MAX);
     DRV_ASSERT(link->inbound_bytes <= link->config.window_in * 4 + DRV_BLOB_MAX);
