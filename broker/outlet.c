@@ -13,6 +13,7 @@
 #include "tsan.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <zmq.h>
 
@@ -55,6 +56,19 @@ void outlet_refuse(struct server *server, struct connection *peer, drover_status
     }
 }
 
+static void tell_alert(struct server *server, const struct core_alert *alert)
+{
+    char text[1024];
+    struct drv_str words = drv_str_fit(alert->text, sizeof text - 1);
+    (void)snprintf(text, sizeof text, "%.*s", (int)words.len,
+                   words.ptr == NULL ? "" : words.ptr);
+    drv_log_warn(server->log, alert->is_test ? "alert (a test)" : "alert",
+                 drv_log_str("state", alert->state), drv_log_str("severity", alert->severity),
+                 drv_log_str("text", text));
+    alert_actions_tell(server->commands, alert);
+    alert_actions_tell(server->webhooks, alert);
+}
+
 static void tell_operator(const struct server *server, const struct core_notice *notice)
 {
     drv_log_info(server->log, notice->text,
@@ -89,6 +103,9 @@ static void apply_one(struct server *server, const struct core_effect *effect, i
         break;
     case CORE_RECORD:
         break; /* a history, for those who follow it */
+    case CORE_ALERT:
+        tell_alert(server, &effect->alert);
+        break;
     case CORE_NOTICE:
         tell_operator(server, &effect->notice);
         break;

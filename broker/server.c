@@ -306,6 +306,9 @@ drover_status server_new(const struct settings *settings, const struct drv_log *
         status = make_core(server, seeds[1], problem);
     }
     if (status == DROVER_OK) {
+        status = alert_setup(server, problem);
+    }
+    if (status == DROVER_OK) {
         status = recover(server, problem);
     }
     if (status == DROVER_OK) {
@@ -327,6 +330,8 @@ void server_destroy(struct server **server)
         return;
     }
     http_destroy(&s->http);
+    alert_actions_destroy(&s->commands);
+    alert_actions_destroy(&s->webhooks);
     gate_fini(&s->gate);
     connections_fini(&s->peers);
     for (size_t i = 0; i < DRV_ARRAY_LEN(s->sockets); i++) {

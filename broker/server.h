@@ -20,6 +20,7 @@
 #ifndef BROKER_SERVER_H
 #define BROKER_SERVER_H
 
+#include "alert_action.h"
 #include "arena.h"
 #include "channel.h"
 #include "connection.h"
@@ -60,9 +61,10 @@ enum {
 struct server {
     const struct drv_log *log; /* borrowed */
     struct settings settings;
-    struct core *core;      /* owned */
-    struct store *store;    /* owned */
-    struct hand_page *hand; /* mapped; NULL: nothing is kept */
+    struct core *core;                         /* owned */
+    struct store *store;                       /* owned */
+    struct alert_actions *commands, *webhooks; /* of alerts; owned; NULL: none are wanted */
+    struct hand_page *hand;                    /* mapped; NULL: nothing is kept */
     struct store_recovery recovery;
     int64_t recovery_us; /* how long it took */
     struct gate gate;
@@ -78,6 +80,7 @@ struct server {
     uint32_t inside_generation; /* of its connection */
     int signal_fd;              /* owned */
     struct self_meter meter;
+    struct pace pace;       /* of the store */
     int64_t self_at_us;     /* next reading */
     int64_t store_at_us;    /* next time that the store is tended */
     int64_t turn_due_us;    /* when the next turn begins at the latest; 0: none yet */
@@ -101,6 +104,9 @@ DROVER_MUST_USE drover_status server_run(struct server *server);
 
 /* Hands a time zone of this machine to the core: the status of core_set_zone, or of reading. */
 drover_status server_read_zone(struct server *server, const char *name);
+
+/* alert_setup.c: rules and actions, as the settings have them. */
+DROVER_MUST_USE drover_status alert_setup(struct server *server, struct drv_problem *problem);
 
 /* intake.c: receives and steps up to SERVER_BURST messages of one port; true when there may be
  * more. */

@@ -144,6 +144,27 @@ static const struct drv_option limit_options[] = {
      .fallback = "20000"},
 };
 
+static const struct drv_option alert_options[] = {
+    {.name = "alert-rule",
+     .kind = DRV_OPTION_STRING,
+     .repeatable = true,
+     .argument = "RULE",
+     .help =
+         "NAME METRIC > NUMBER [clear N] [for TIME] [clear-for TIME] [severity S] [only X]"},
+    {.name = "alert-command",
+     .kind = DRV_OPTION_STRING,
+     .argument = "COMMAND",
+     .help =
+         "run when an alert fires or is over, with the alert as JSON on its stdin; no shell"},
+    {.name = "alert-webhook",
+     .kind = DRV_OPTION_STRING,
+     .argument = "URL",
+     .help = "the alert is posted there as JSON"},
+    {.name = "no-default-alerts",
+     .kind = DRV_OPTION_FLAG,
+     .help = "only the rules that are said, not those that come with the broker"},
+};
+
 const struct drv_program settings_program = {
     .name = "drover-broker",
     .usage = "[options] | journal verify|dump|repair|backup ...",
@@ -161,8 +182,13 @@ const struct drv_program settings_program = {
                 .options = limit_options,
                 .count = DRV_ARRAY_LEN(limit_options),
                 .env_prefix = "DROVER_BROKER_",
+                .in_file = true},
+               {.title = "Alerts",
+                .options = alert_options,
+                .count = DRV_ARRAY_LEN(alert_options),
+                .env_prefix = "DROVER_BROKER_",
                 .in_file = true}},
-    .table_count = 2,
+    .table_count = 3,
 };
 
 static void read_limits(const struct drv_options *options, struct core_config *core)
@@ -224,10 +250,29 @@ static drover_status read_http(const struct drv_options *options, struct http_co
     return DROVER_OK;
 }
 
+/* The rules must make sense before the broker starts. */
+static drover_status check_alerts(const struct drv_options *options,
+                                  struct drv_problem *problem)
+{
+    for (size_t i = 0; i < drv_options_count(options, "alert-rule"); i++) {
+        char name[DRV_ALERT_TEXT_MAX], subject[DRV_ALERT_TEXT_MAX];
+        struct drv_alert_rule rule;
+        drover_status status = drv_alert_rule_parse(drv_options_at(options, "alert-rule", i),
+                                                    &rule, name, subject, problem);
+        if (status != DROVER_OK) {
+            drv_problem_prefix(problem,
+                               "--alert-rule %s: ", drv_options_at(options, "alert-rule", i));
+            return status;
+        }
+    }
+    return DROVER_OK;
+}
+
 drover_status settings_read(const struct drv_options *options, struct settings *out_settings,
                             struct drv_problem *problem)
 {
     struct settings settings = {
+        .options = options,
         .grace_us = drv_options_int(options, "grace") * 1000,
         .peers_max = (size_t)drv_options_int(options, "max-connections")};
     settings.is_memory = drv_options_flag(options, "memory");
@@ -253,6 +298,11 @@ drover_status settings_read(const struct drv_options *options, struct settings *
         return drv_problem_set(problem, DROVER_INVALID,
                                "--lease must be at least twice --heartbeat");
     }
+    drover_status alerts = check_alerts(options, problem);
+    if (alerts != DROVER_OK) {
+        return alerts;
+    }
+    settings.core.alerts = true;
     bool insecure = drv_options_flag(options, "insecure");
     drover_status http = read_http(options, &settings.http, problem);
     if (http != DROVER_OK) {

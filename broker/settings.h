@@ -23,6 +23,7 @@ struct settings {
     bool is_memory;          /* keep nothing */
     char data[DATA_DIR_MAX]; /* where else; "": at the usual place (data_dir.h) */
     struct http_config http;
+    const struct drv_options *options; /* borrowed: what stays text, such as alert-rule */
     enum drv_log_level log_level;
     struct core_config core; /* limits and times; identity is filled in by the server */
 };

@@ -101,7 +101,8 @@ drover_status core_new(const struct core_config *config, int64_t now_us, struct 
     core->now_us = now_us;
     core->started_us = now_us;
     core_init_parts(core);
-    if (!timer_init(core, &core->reattach_timer, TIMER_REATTACH) || !shelves_init(core)) {
+    if (!timer_init(core, &core->reattach_timer, TIMER_REATTACH) || !shelves_init(core) ||
+        !alerts_init(core)) {
         core_destroy(&core);
         return DROVER_NOMEM;
     }
@@ -145,6 +146,7 @@ void core_destroy(struct core **core_owned)
     core_free_tasks(core);
     restore_free(core);
     schedules_fini(core);
+    alerts_fini(core);
     core_free_queues(core);
     kv_fini(core);
     keys_fini(core);
@@ -231,6 +233,9 @@ void timer_fire(struct core *core, struct timer *timer)
     case TIMER_KV:
         kv_due(core, timer);
         break;
+    case TIMER_ALERT:
+        alerts_due(core);
+        break;
     case TIMER_SCHEDULE:
         schedule_due(core, DRV_CONTAINER_OF(timer, struct schedule, timer));
         break;
@@ -271,14 +276,6 @@ static void on_nothing(struct core *core, struct peer *peer, const struct drv_me
     (void)message;
 }
 
-static void on_reserved(struct core *core, struct peer *peer, const struct drv_message *message,
-                        struct reply *reply)
-{
-    (void)peer;
-    (void)message;
-    reply_fail(core, reply, DROVER_UNSUPPORTED, "this broker does not serve that");
-}
-
 static const struct handler HANDLERS[] = {
     [DRV_HELLO] = {ANYONE | EARLY, on_hello, NULL},
     [DRV_GOODBYE] = {ANYONE | EARLY, on_goodbye, NULL},
@@ -299,7 +296,7 @@ static const struct handler HANDLERS[] = {
     [DRV_FORGET] = {ANYONE, NULL, on_forget},
     [DRV_GRAPH] = {ANYONE, NULL, on_graph},
     [DRV_SCHEDULE] = {ANYONE, NULL, on_schedule},
-    [DRV_ALERT] = {ANYONE, NULL, on_reserved},
+    [DRV_ALERT] = {ANYONE, NULL, on_alert},
     [DRV_WATCH] = {ANYONE, on_watch, NULL},
     [DRV_UNWATCH] = {ANYONE, on_unwatch, NULL},
     [DRV_QUERY] = {ANYONE, on_query, NULL},

@@ -4,6 +4,7 @@
 #ifndef CORE_BROKER_H
 #define CORE_BROKER_H
 
+#include "alert.h"
 #include "array.h"
 #include "body.h"
 #include "class.h"
@@ -90,6 +91,8 @@ struct core {
     struct drv_list deps_due;     /* struct deps.due: something has come to an end */
     struct drv_list deps_unsaved; /* struct deps.unsaved */
     struct sweep deps_sweep;
+
+    struct alerts alerts;
 
     /* scheduling */
     uint64_t arrival; /* last arrival number given */

@@ -218,11 +218,11 @@ static void check_registries(struct check *check)
 const char *core_check(const struct core *core)
 {
     static void (*const parts[])(struct check *) = {
-        check_registries, check_schedules, check_tasks,   check_kept,     check_names,
-        check_lines,      check_scheduled, check_leases,  check_parked,   check_workers,
-        check_classes,    check_queues,    check_peers,   check_sessions, check_timers,
-        check_counters,   check_kv,        check_details, check_output,   check_history,
-        check_edges,
+        check_registries, check_schedules, check_tasks,  check_kept,    check_names,
+        check_lines,      check_scheduled, check_alerts, check_leases,  check_parked,
+        check_workers,    check_classes,   check_queues, check_peers,   check_sessions,
+        check_timers,     check_counters,  check_kv,     check_details, check_output,
+        check_history,    check_edges,
     };
     struct check check = {.core = core, .is_exact = drv_list_is_empty(&core->sweeps)};
     for (size_t i = 0; i < DRV_ARRAY_LEN(parts) && check.broken == NULL; i++) {

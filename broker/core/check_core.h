@@ -77,6 +77,7 @@ void check_edges(struct check *check);
 void check_tasks(struct check *check);
 void check_schedules(struct check *check);
 void check_scheduled(struct check *check);
+void check_alerts(struct check *check);
 void check_kept(struct check *check);
 void check_names(struct check *check);
 /* What a task says about its key, and about its group. */

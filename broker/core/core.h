@@ -52,6 +52,7 @@ struct core_defects {
     bool early_ack;           /* promise 1: replies do not wait for what they speak of */
     bool forget_reply;        /* promise 4: replies are not kept over a restart */
     bool share_key;           /* promise 4: two tasks at a time have the same key */
+    bool forget_instant;      /* a schedule does not know what it has run */
 };
 
 /* The task that is being handled, told where it can be read after a crash (hand.h). */
@@ -101,6 +102,7 @@ struct core_config {
     uint32_t prefetch_max; /* leases per worker beyond its slots */
     int64_t
         prefetch_run_us; /* types whose mean run time is longer are never prefetched: 10 ms */
+    bool alerts;         /* whether rules are looked at, once a second */
     bool tells_records;  /* CORE_RECORD effects are wanted; false: nobody follows them */
     struct core_hand *hand; /* borrowed for the core's life; NULL: nobody wants to know */
     struct core_defects defects;
@@ -160,6 +162,7 @@ enum core_effect_kind {
                       acknowledge it */
     CORE_RECORD,   /* something happened to a task or a session: a history, for those who follow
                       it (config.tells_records); nothing depends on it */
+    CORE_ALERT,    /* an alert begins to fire, or is over: for who acts on it */
     CORE_NOTICE,   /* something that an operator wants to read in the log */
 };
 
@@ -168,6 +171,15 @@ struct core_notice {     /* about a worker */
     struct drv_str name; /* its name; valid until core_effects_clear */
     struct drv_str host;
     uint32_t leases; /* held when it happened */
+};
+
+/* Of an observation, not of a state that anybody was promised: it waits for no record. */
+struct core_alert {
+    struct drv_str rule, subject, text; /* valid until core_effects_clear */
+    const char *severity, *metric;      /* static */
+    const char *state;                  /* "firing", "resolved" */
+    double value, threshold;
+    bool is_test;
 };
 
 enum core_record_kind {
@@ -209,6 +221,7 @@ struct core_effect {
     uint64_t seq;
     struct core_record record;
     struct core_notice notice;
+    struct core_alert alert;
 };
 
 /* The effects of this turn, in the order in which they must be applied. */
@@ -237,6 +250,9 @@ enum core_save_kind {
     CORE_SAVE_KEY,          /* that its task is forgotten and its window is not over */
     CORE_SAVE_KEY_END,      /* */
     CORE_SAVE_GROUP,        /* what it counts of tasks that are forgotten */
+    CORE_SAVE_ALERT_RULE,   /* one that was added by request */
+    CORE_SAVE_ALERT_SILENCE,
+    CORE_SAVE_ALERT, /* that fires */
     CORE_SAVE_KINDS
 };
 
@@ -291,6 +307,13 @@ DROVER_MUST_USE drover_status core_set_zone(struct core *core, const char *name,
                                             const void *bytes, size_t len);
 /* The names of the zones that are in use; NULL behind the last one. */
 const char *core_zone(const struct core *core, size_t index);
+
+/* Rules of the configuration, and those that are there without one; before core_restore.
+ * subject NULL or "": all. OK, INVALID, BUSY, NOMEM. */
+DROVER_MUST_USE drover_status core_add_alert_rule(struct core *core, const char *name,
+                                                  const char *subject,
+                                                  const struct drv_alert_rule *what);
+DROVER_MUST_USE drover_status core_add_default_alerts(struct core *core);
 
 /* A record as the store gives it back. */
 struct core_saved {

@@ -8,25 +8,9 @@
 
 #include "broker.h"
 
-/* The earliest arrival among the heads of the queue's lines; 0: nothing waits. */
-static int64_t oldest_us(const struct queue *queue)
-{
-    int64_t oldest = 0;
-    DRV_LIST_EACH(link, &queue->lines)
-    {
-        const struct line *line = DRV_LIST_ITEM(link, struct line, in_queue);
-        const struct place *head = line_head(line);
-        int64_t since_us = head == NULL ? 0 : place_since_us(head);
-        if (head != NULL && (oldest == 0 || since_us < oldest)) {
-            oldest = since_us;
-        }
-    }
-    return oldest;
-}
-
 static void put_queue(struct document *document, const struct queue *queue)
 {
-    int64_t oldest = oldest_us(queue);
+    int64_t oldest = queue_oldest_us(queue);
     document_map(document, NULL);
     document_str(document, "name", queue_name(queue));
     document_uint(document, "depth", queue->queued);

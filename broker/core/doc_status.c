@@ -6,7 +6,12 @@
 #include <limits.h>
 
 /* Rows of each list in a status document; the lists themselves come whole by topics 5 and 6. */
-enum { STATUS_QUEUES_MAX = 200, STATUS_WORKERS_MAX = 200, STATUS_TYPES_MAX = 200 };
+enum {
+    STATUS_QUEUES_MAX = 200,
+    STATUS_WORKERS_MAX = 200,
+    STATUS_TYPES_MAX = 200,
+    STATUS_ALERTS_MAX = 100
+};
 
 static uint64_t count_clients(const struct core *core, uint64_t *out_sessions)
 {
@@ -154,6 +159,9 @@ void document_status(struct document *document)
     document_end(document);
     truncated = document_types(document, STATUS_TYPES_MAX) || truncated;
     put_aggregates(document);
+    document_array(document, "alerts");
+    truncated = document_alerts(document, STATUS_ALERTS_MAX) || truncated;
+    document_end(document);
     document_uint(document, "queue_count", drv_table_count(&core->queues));
     document_uint(document, "worker_count", drv_table_count(&core->workers_by_name));
     document_uint(document, "key_count", drv_table_count(&core->keys));

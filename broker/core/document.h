@@ -91,6 +91,10 @@ bool document_all_statistics(struct document *document, struct drv_table_cursor 
 bool document_types(struct document *document, uint32_t rows);
 bool document_tasks(struct document *document, const struct drv_query *query,
                     struct drv_table_cursor *cursor, uint32_t rows);
+/* Alerts, what fires first, as items of the array that is open; true when there are more. */
+bool document_alerts(struct document *document, uint32_t rows);
+/* Rules and silences, into the map that is open. */
+void document_alert_rules(struct document *document);
 /* name nil: all. */
 bool document_schedules(struct document *document, struct drv_str name,
                         struct drv_table_cursor *cursor, uint32_t rows);

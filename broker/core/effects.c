@@ -110,6 +110,14 @@ void effects_settle(struct core *core, struct peer *peer, uint64_t seq)
     }
 }
 
+void effects_alert(struct core *core, const struct core_alert *alert)
+{
+    struct core_effect *effect = effects_add(core, CORE_ALERT);
+    if (effect != NULL) {
+        effect->alert = *alert;
+    }
+}
+
 void effects_notice(struct core *core, const char *text, const struct worker *worker)
 {
     if (worker->who == NULL) {

@@ -58,6 +58,9 @@ void effects_record(struct core *core, const struct core_record *record);
 void effects_record_item(struct core *core, enum core_record_kind kind, const struct item *item,
                          const drover_id *session);
 
+/* An alert begins or is over; copied. */
+void effects_alert(struct core *core, const struct core_alert *alert);
+
 /* Tell the operator about a worker. */
 void effects_notice(struct core *core, const char *text, const struct worker *worker);
 

@@ -15,6 +15,7 @@ struct event {
     const struct kv_entry *entry;
     const struct worker *worker;
     const struct schedule *schedule;
+    const struct alert *alert;
     const char *limit; /* LIMIT: in words */
     uint32_t error_kind;
     uint64_t number; /* RETRIED: delay_ms; PURGED, SKIPPED: count */
@@ -224,6 +225,18 @@ static void put_schedule_event(struct document *document, const struct event *ev
     }
 }
 
+static void put_alert_event(struct document *document, const struct alert *alert)
+{
+    char line[ALERT_LINE_MAX];
+    alert_line(alert, line);
+    document_str(document, "rule", alert_rule_name(alert->rule));
+    document_str(document, "subject", alert_subject(alert));
+    document_text(document, "severity", drv_severity_name(alert->rule->what.severity));
+    document_double(document, "value", alert->value);
+    document_double(document, "threshold", alert->rule->what.threshold);
+    document_str(document, "text", drv_str_of(line));
+}
+
 static void put_limit_event(struct document *document, const struct event *event)
 {
     document_text(document, "limit", event->limit);
@@ -242,6 +255,8 @@ static struct stream_data *event_write(struct core *core, const struct event *ev
         put_kv_event(&document, event);
     } else if (event->item != NULL) {
         put_task_event(&document, event);
+    } else if (event->alert != NULL) {
+        put_alert_event(&document, event->alert);
     } else if (event->schedule != NULL) {
         put_schedule_event(&document, event);
     } else if (event->worker != NULL) {
@@ -330,6 +345,7 @@ void event_requeued(struct core *core, const struct item *item, bool charged)
 
 void event_worker(struct core *core, enum drv_event kind, const struct worker *worker)
 {
+    alerts_worker(core, kind, worker);
     if (event_is_wanted(core, kind) && worker->who != NULL) {
         struct event event = {.kind = kind, .who = worker->who, .worker = worker};
         event_tell_all(core, &event);
@@ -351,6 +367,13 @@ void event_schedule(struct core *core, enum drv_event kind, const struct schedul
     if (event_is_wanted(core, kind)) {
         struct event event = {.kind = kind, .schedule = schedule, .number = count};
         event_tell_all(core, &event);
+    }
+}
+
+void event_alert(struct core *core, enum drv_event kind, const struct alert *alert)
+{
+    if (event_is_wanted(core, kind)) {
+        event_tell_all(core, &(struct event){.kind = kind, .alert = alert});
     }
 }
 

@@ -11,6 +11,7 @@
 #include "stream.h"
 #include "task.h"
 
+struct alert;
 struct kv_entry;
 struct queue;
 struct schedule;
@@ -43,6 +44,8 @@ void event_limit(struct core *core, const char *reason, const struct queue *queu
 /* ADDED, REMOVED, PAUSED, RESUMED, FIRED; SKIPPED with the number of runs. */
 void event_schedule(struct core *core, enum drv_event kind, const struct schedule *schedule,
                     uint64_t count);
+/* FIRING, RESOLVED, ACKNOWLEDGED. */
+void event_alert(struct core *core, enum drv_event kind, const struct alert *alert);
 /* SET, DELETED, EXPIRED. */
 void event_kv(struct core *core, enum drv_event kind, const struct kv_entry *entry);
 

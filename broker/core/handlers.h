@@ -52,6 +52,8 @@ void on_queue(struct core *core, struct peer *peer, const struct drv_message *me
               struct reply *reply);
 void on_worker(struct core *core, struct peer *peer, const struct drv_message *message,
                struct reply *reply);
+void on_alert(struct core *core, struct peer *peer, const struct drv_message *message,
+              struct reply *reply);
 void on_schedule(struct core *core, struct peer *peer, const struct drv_message *message,
                  struct reply *reply);
 void on_forget(struct core *core, struct peer *peer, const struct drv_message *message,

@@ -321,6 +321,26 @@ static drover_status put_groups(struct page *page, struct document *document)
     return DROVER_OK;
 }
 
+static drover_status put_alerts(struct page *page, struct document *document)
+{
+    document_map(document, NULL);
+    document_array(document, "alerts");
+    bool has_more = document_alerts(document, page->rows);
+    document_end(document);
+    document_bool(document, "truncated", has_more);
+    document_end(document);
+    return DROVER_OK;
+}
+
+static drover_status put_alert_rules(struct page *page, struct document *document)
+{
+    (void)page;
+    document_map(document, NULL);
+    document_alert_rules(document);
+    document_end(document);
+    return DROVER_OK;
+}
+
 static drover_status answer(struct page *page, struct document *document)
 {
     static drover_status (*const topics[])(struct page *, struct document *) = {
@@ -334,6 +354,8 @@ static drover_status answer(struct page *page, struct document *document)
         [DRV_TOPIC_WORKER] = put_worker,
         [DRV_TOPIC_STATISTICS] = put_statistics,
         [DRV_TOPIC_SCHEDULES] = put_schedules,
+        [DRV_TOPIC_ALERTS] = put_alerts,
+        [DRV_TOPIC_ALERT_RULES] = put_alert_rules,
         [DRV_TOPIC_HISTORY] = put_history,
         [DRV_TOPIC_ARRAYS] = put_arrays,
         [DRV_TOPIC_VALUES] = put_values,

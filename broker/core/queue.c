@@ -373,3 +373,18 @@ int64_t place_since_us(const struct place *place)
     }
     DRV_UNREACHABLE();
 }
+
+int64_t queue_oldest_us(const struct queue *queue)
+{
+    int64_t oldest = 0;
+    DRV_LIST_EACH(link, &queue->lines)
+    {
+        const struct line *line = DRV_LIST_ITEM(link, struct line, in_queue);
+        const struct place *head = line_head(line);
+        int64_t since_us = head == NULL ? 0 : place_since_us(head);
+        if (head != NULL && (oldest == 0 || since_us < oldest)) {
+            oldest = since_us;
+        }
+    }
+    return oldest;
+}

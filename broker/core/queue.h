@@ -161,4 +161,7 @@ static inline bool line_is_empty(const struct line *line)
 /* When the thing at this place arrived. */
 int64_t place_since_us(const struct place *place);
 
+/* The earliest arrival among the heads of its lines; 0: nothing waits. */
+int64_t queue_oldest_us(const struct queue *queue);
+
 #endif

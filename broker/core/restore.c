@@ -139,6 +139,9 @@ static bool restore_body(struct restore *restore, const struct core_saved *saved
         [CORE_SAVE_KEY] = restore_key,
         [CORE_SAVE_KEY_END] = restore_key_end,
         [CORE_SAVE_GROUP] = restore_group,
+        [CORE_SAVE_ALERT_RULE] = restore_alert_rule,
+        [CORE_SAVE_ALERT_SILENCE] = restore_alert_silence,
+        [CORE_SAVE_ALERT] = restore_alert,
     };
     struct record_reader reader;
     if (saved->kind >= CORE_SAVE_KINDS || readers[saved->kind] == NULL) {

@@ -124,6 +124,14 @@ bool restore_key_end(struct restore *restore, const struct core_saved *saved,
 bool restore_group(struct restore *restore, const struct core_saved *saved,
                    struct record_reader *reader);
 
+/* restore_alert.c */
+bool restore_alert_rule(struct restore *restore, const struct core_saved *saved,
+                        struct record_reader *reader);
+bool restore_alert_silence(struct restore *restore, const struct core_saved *saved,
+                           struct record_reader *reader);
+bool restore_alert(struct restore *restore, const struct core_saved *saved,
+                   struct record_reader *reader);
+
 /* restore_end.c */
 bool restore_finish(struct restore *restore);
 

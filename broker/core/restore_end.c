@@ -389,6 +389,7 @@ bool restore_finish(struct restore *restore)
     groups_restore_end(core);
     arrays_go_on(restore);
     schedules_restored(core);
+    alerts_restored(core);
     ties_cancel(core, &restore->orphans);
     return true;
 }

@@ -28,6 +28,9 @@ const char *core_save_kind_name(uint16_t kind)
         [CORE_SAVE_KEY] = "key",
         [CORE_SAVE_KEY_END] = "key_end",
         [CORE_SAVE_GROUP] = "group",
+        [CORE_SAVE_ALERT_RULE] = "alert_rule",
+        [CORE_SAVE_ALERT_SILENCE] = "alert_silence",
+        [CORE_SAVE_ALERT] = "alert",
     };
     return kind < CORE_SAVE_KINDS ? names[kind] : NULL;
 }
@@ -500,6 +503,11 @@ void core_rewrite(struct core *core, uint16_t kind, const drover_id *id, uint32_
     case CORE_SAVE_AFTER:
         deps_rewrite(core, id, index, lsn);
         break;
+    case CORE_SAVE_ALERT_RULE:
+    case CORE_SAVE_ALERT_SILENCE:
+    case CORE_SAVE_ALERT:
+        alerts_rewrite(core, lsn);
+        break;
     case CORE_SAVE_SCHEDULE_END:
     case CORE_SAVE_BROKER:
     case CORE_SAVE_FORGET:
@@ -592,5 +600,6 @@ void core_save_all(struct core *core)
     }
     names_save_all(core);
     queues_rewrite(core, core->save.lsn + 1);
+    alerts_rewrite(core, core->save.lsn + 1);
     core->save.is_broker_dirty = true;
 }

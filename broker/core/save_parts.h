@@ -68,6 +68,11 @@ enum {
 
 enum { SESSION_DRAINING = 1 };
 
+enum { /* of an alert */
+       ALERT_PART_ACKNOWLEDGED = 1,
+       ALERT_PART_TOLD = 2,
+};
+
 enum { /* of a schedule */
        SCHEDULE_PART_PAUSED = 1,
        SCHEDULE_PART_LAST = 2,

@@ -157,7 +157,7 @@ DROVER_MUST_USE drover_status schedule_submit(struct core *core, struct schedule
 drover_id schedule_task_id(const struct core *core, const struct schedule *schedule,
                            int64_t instant_ms);
 /* An instant was dealt with. */
-void schedule_note(struct schedule *schedule, int64_t instant_ms);
+void schedule_note(struct core *core, struct schedule *schedule, int64_t instant_ms);
 /* A task that names a schedule begins (also one of an earlier life); has ended. */
 void schedule_task_begun(struct core *core, const struct task *task);
 void schedule_task_ended(struct core *core, const struct task *task);

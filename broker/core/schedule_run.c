@@ -44,8 +44,11 @@ static void span_remove(struct schedule *schedule, unsigned at)
             (schedule->span_count - at) * sizeof *schedule->spans);
 }
 
-void schedule_note(struct schedule *schedule, int64_t instant_ms)
+void schedule_note(struct core *core, struct schedule *schedule, int64_t instant_ms)
 {
+    if (core->config.defects.forget_instant) {
+        return; /* defect: it may come again */
+    }
     struct span *spans = schedule->spans;
     unsigned at = 0; /* spans before it begin at or before the instant */
     while (at < schedule->span_count && spans[at].from <= instant_ms) {
@@ -286,7 +289,7 @@ static void run_latest(struct core *core, struct schedule *schedule, int64_t wal
     }
     bool is_done = is_too_late || run(core, schedule, last_ms);
     if (is_done) {
-        schedule_note(schedule, last_ms);
+        schedule_note(core, schedule, last_ms);
     }
     schedule->next_ms = is_done ? schedule_fresh_after(schedule, last_ms) : last_ms;
     if (is_done || missed > 0) {

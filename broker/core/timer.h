@@ -23,6 +23,7 @@ enum timer_kind {
     TIMER_KV,       /* shared data reaches the end of its time to live */
     TIMER_KEY,      /* the window of a key whose task is forgotten is over */
     TIMER_SHELF,    /* the oldest result of its kind reaches the end of its retention */
+    TIMER_ALERT,    /* rules are looked at */
     TIMER_SCHEDULE, /* a run is due */
     TIMER_REATTACH, /* the window after the start closes */
     TIMER_KINDS

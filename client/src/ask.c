@@ -137,3 +137,16 @@ void drv_ask_cancel_unattended(drover_client *client, const drover_id *id, uint3
     cancel->pending.message.targets.target_count = 1;
     drv_session_ask(client->session, &cancel->pending);
 }
+
+struct drv_val drv_ask_val(const drover_value *value)
+{
+    struct drv_val val = {.is_nil = value == NULL};
+    if (value != NULL) {
+        const void *bytes;
+        drover_value_bytes(value, &bytes, &val.len);
+        val.bytes = bytes;
+        const char *type = drover_value_content_type(value);
+        val.content_type = type[0] != '\0' ? drv_str_of(type) : (struct drv_str){NULL, 0};
+    }
+    return val;
+}

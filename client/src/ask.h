@@ -34,6 +34,15 @@ DROVER_MUST_USE drover_status drv_ask_run(struct drv_ask *ask, int64_t deadline_
 /* Enters, asks, waits for at most timeout_ms, leaves. */
 DROVER_MUST_USE drover_status drv_ask_call(struct drv_ask *ask, int64_t timeout_ms);
 
+/* A value that is borrowed for as long as the call lasts; NULL: nil. */
+struct drv_val drv_ask_val(const drover_value *value);
+
+/* One page of a document with rows; name NULL: all. As drover_task_list. */
+DROVER_MUST_USE drover_status drv_ask_rows(drover_client *client, enum drv_topic topic,
+                                           const char *name, uint32_t limit,
+                                           drover_cursor *cursor, int64_t timeout_ms,
+                                           drover_value **out_document);
+
 /* Sends a CANCEL whose answer nobody waits for. The lock is held. Out of memory is ignored: a
  * cancel that nobody waits for promises nothing. */
 void drv_ask_cancel_unattended(drover_client *client, const drover_id *id, uint32_t index);

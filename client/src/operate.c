@@ -24,20 +24,6 @@ static bool key_is_valid(const char *key)
     return len > 0 && len <= DRV_KEY_MAX && drv_utf8_is_valid((const uint8_t *)key, len);
 }
 
-/* A value that is borrowed for as long as the call lasts. */
-static struct drv_val val_of(const drover_value *value)
-{
-    struct drv_val val = {.is_nil = value == NULL};
-    if (value != NULL) {
-        const void *bytes;
-        drover_value_bytes(value, &bytes, &val.len);
-        val.bytes = bytes;
-        const char *type = drover_value_content_type(value);
-        val.content_type = type[0] != '\0' ? drv_str_of(type) : (struct drv_str){NULL, 0};
-    }
-    return val;
-}
-
 static drover_status kv_init(struct drv_ask *ask, drover_client *client, enum drv_kv_op op,
                              const char *key)
 {
@@ -82,7 +68,7 @@ drover_status drover_kv_set(drover_client *client, const char *key, const drover
     if (status != DROVER_OK) {
         return status;
     }
-    ask.pending.message.kv.val = val_of(value);
+    ask.pending.message.kv.val = drv_ask_val(value);
     ask.pending.message.kv.ttl_ms = ttl_ms;
     if (ask.pending.message.kv.val.len > DRV_KV_VALUE_MAX) {
         return DROVER_TOO_BIG;
@@ -128,7 +114,7 @@ drover_status drover_kv_compare_and_set(drover_client *client, const char *key,
     if (status != DROVER_OK || expected > INT64_MAX) {
         return DROVER_INVALID;
     }
-    ask.pending.message.kv.val = val_of(value);
+    ask.pending.message.kv.val = drv_ask_val(value);
     ask.pending.message.kv.number = (int64_t)expected;
     ask.pending.message.kv.ttl_ms = ttl_ms;
     if (ask.pending.message.kv.val.len > DRV_KV_VALUE_MAX) {
@@ -237,6 +223,22 @@ drover_status drover_queue_list(drover_client *client, int64_t timeout_ms,
 {
     struct drv_query q = {.topic = DRV_TOPIC_QUEUES, .index = DROVER_INDEX_NONE};
     return query(client, &q, NULL, timeout_ms, out_document);
+}
+
+drover_status drv_ask_rows(drover_client *client, enum drv_topic topic, const char *name,
+                           uint32_t limit, drover_cursor *cursor, int64_t timeout_ms,
+                           drover_value **out_document)
+{
+    if (limit > ROWS_MAX) {
+        return DROVER_INVALID;
+    }
+    struct drv_query q = {
+        .topic = topic,
+        .index = DROVER_INDEX_NONE,
+        .name = drv_str_of(name),
+        .limit = limit != 0 ? limit : ROWS_MAX,
+    };
+    return query(client, &q, cursor, timeout_ms, out_document);
 }
 
 static drover_status query_rows(drover_client *client, enum drv_topic topic, const char *text,

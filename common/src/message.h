@@ -17,6 +17,7 @@
 #ifndef DRV_MESSAGE_H
 #define DRV_MESSAGE_H
 
+#include "alert_rule.h"
 #include "message_basic.h"
 #include "message_stream.h"
 
@@ -403,6 +404,21 @@ struct drv_schedule_request {
     bool has_id;
     drover_id id; /* RUN: of the task */
 };
+enum drv_alert_op {
+    DRV_ALERT_ADD = 1,
+    DRV_ALERT_REMOVE,
+    DRV_ALERT_ACK,
+    DRV_ALERT_SILENCE,
+    DRV_ALERT_TEST,
+};
+struct drv_alert_request {
+    uint32_t op;
+    struct drv_str rule;    /* nil: all */
+    struct drv_str subject; /* nil: all */
+    bool has_what;
+    struct drv_alert_rule what; /* ADD */
+    uint64_t time_ms;           /* SILENCE; 0: it ends */
+};
 enum drv_topic {
     DRV_TOPIC_STATUS = 1,
     DRV_TOPIC_TASK,
@@ -416,6 +432,8 @@ enum drv_topic {
     DRV_TOPIC_KEY,
     DRV_TOPIC_GROUPS,
     DRV_TOPIC_SCHEDULES = 16,
+    DRV_TOPIC_ALERTS,
+    DRV_TOPIC_ALERT_RULES,
     DRV_TOPIC_HISTORY = 24,
     DRV_TOPIC_ARRAYS,
     DRV_TOPIC_VALUES,
@@ -592,6 +610,7 @@ struct drv_message {
         struct drv_queue_request queue;
         struct drv_worker_request worker;
         struct drv_schedule_request schedule;
+        struct drv_alert_request alert;
         struct drv_query query;
         struct drv_fetch fetch;
         struct drv_document document;

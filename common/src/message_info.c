@@ -14,8 +14,6 @@
                     ordered,                                    \
                     drv_decode_##function,                      \
                     drv_encode_##function}
-#define RESERVED(NAME, prefix_) \
-    [DRV_##NAME] = {#NAME, DRV_PREFIX_##prefix_, 0, false, false, NULL, NULL}
 
 /* clang-format off */
 /*  name        prefix   fields charged ordered functions */
@@ -42,7 +40,7 @@ static const struct drv_kind_row kind_rows[KIND_ROWS] = {
     ROW(FORGET,      REQUEST,   1, false, false, forget),
     ROW(GRAPH,       REQUEST,   1, true,  true,  submit),
     ROW(SCHEDULE,    REQUEST,   4, false, true,  schedule),
-    RESERVED(ALERT,    REQUEST),
+    ROW(ALERT,       REQUEST,   5, false, false, alert),
     ROW(WATCH,       QUESTION,  2, false, false, watch),
     ROW(UNWATCH,     QUESTION,  1, false, false, forget),
     ROW(QUERY,       QUESTION, 10, false, false, query),
@@ -109,6 +107,9 @@ static const char *const event_names[DRV_EVENT_KINDS] = {
     [DRV_EVENT_QUEUE_RESUMED] = "queue.resumed",
     [DRV_EVENT_QUEUE_PURGED] = "queue.purged",
     [DRV_EVENT_QUEUE_SET] = "queue.set",
+    [DRV_EVENT_ALERT_FIRING] = "alert.firing",
+    [DRV_EVENT_ALERT_RESOLVED] = "alert.resolved",
+    [DRV_EVENT_ALERT_ACKNOWLEDGED] = "alert.acknowledged",
     [DRV_EVENT_SCHEDULE_ADDED] = "schedule.added",
     [DRV_EVENT_SCHEDULE_REMOVED] = "schedule.removed",
     [DRV_EVENT_SCHEDULE_PAUSED] = "schedule.paused",

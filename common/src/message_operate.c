@@ -1,5 +1,5 @@
 /*
- * message_operate.c: the codec of SCHEDULE (PROTOCOL.md section 6, "Requests").
+ * message_operate.c: the codec of SCHEDULE and ALERT (PROTOCOL.md section 6, "Requests").
  */
 #include "cron.h"
 #include "message_codec.h"
@@ -61,4 +61,59 @@ void drv_encode_schedule(struct drv_encode *encode, const struct drv_message *me
         drv_put_nil(encode);
     }
     drv_put_id_optional(encode, schedule->has_id, &schedule->id);
+}
+
+/* ---- ALERT ------------------------------------------------------------------------------- */
+
+/* Whether the rule makes sense is the broker's to judge. */
+static void get_rule(struct drv_decode *decode, struct drv_alert_rule *rule)
+{
+    rule->metric = drv_get_u32(decode);
+    rule->comparison = drv_get_u32(decode);
+    rule->threshold = drv_get_double(decode);
+    rule->clear = drv_get_double(decode);
+    rule->for_ms = drv_get_u64(decode);
+    rule->clear_ms = drv_get_u64(decode);
+    rule->severity = drv_get_u32(decode);
+}
+
+static void put_rule(struct drv_encode *encode, const struct drv_alert_rule *rule)
+{
+    drv_put_array(encode, 7);
+    drv_put_uint(encode, rule->metric);
+    drv_put_uint(encode, rule->comparison);
+    drv_put_double(encode, rule->threshold);
+    drv_put_double(encode, rule->clear);
+    drv_put_uint(encode, rule->for_ms);
+    drv_put_uint(encode, rule->clear_ms);
+    drv_put_uint(encode, rule->severity);
+}
+
+void drv_decode_alert(struct drv_decode *decode, struct drv_message *out_message)
+{
+    struct drv_alert_request *alert = &out_message->alert;
+    uint32_t outer;
+    *alert = (struct drv_alert_request){.op = drv_get_u32(decode)};
+    alert->rule = drv_get_name_optional(decode);
+    alert->subject = drv_get_name_optional(decode);
+    alert->has_what = drv_get_open_optional(decode, &outer);
+    if (alert->has_what) {
+        get_rule(decode, &alert->what);
+        drv_get_close(decode, outer);
+    }
+    alert->time_ms = drv_get_u64(decode);
+}
+
+void drv_encode_alert(struct drv_encode *encode, const struct drv_message *message)
+{
+    const struct drv_alert_request *alert = &message->alert;
+    drv_put_uint(encode, alert->op);
+    drv_put_name_optional(encode, alert->rule);
+    drv_put_name_optional(encode, alert->subject);
+    if (alert->has_what) {
+        put_rule(encode, &alert->what);
+    } else {
+        drv_put_nil(encode);
+    }
+    drv_put_uint(encode, alert->time_ms);
 }

@@ -231,6 +231,7 @@ static void effect_apply(struct sim *sim, const struct core_effect *effect)
     case CORE_RECORD:
         sim_checker_on_record(sim, &effect->record);
         break;
+    case CORE_ALERT:
     case CORE_NOTICE: /* for people */
         break;
     }

@@ -7,14 +7,15 @@
 #include "check.h"
 
 const unsigned random_kinds[] = {
-    DRV_HELLO,       DRV_WELCOME,    DRV_GOODBYE, DRV_ERROR,   DRV_CREDIT,   DRV_CHUNK,
-    DRV_ACK,         DRV_HEARTBEAT,  DRV_ATTACH,  DRV_MOVED,   DRV_SUBMIT,   DRV_ARRAY_OPEN,
-    DRV_ARRAY_ITEMS, DRV_ARRAY_SEAL, DRV_CANCEL,  DRV_RETRY,   DRV_KV,       DRV_QUEUE,
-    DRV_WORKER,      DRV_FORGET,     DRV_WATCH,   DRV_UNWATCH, DRV_QUERY,    DRV_DOCUMENT,
-    DRV_REPLY,       DRV_RESULTS,    DRV_LEASE,   DRV_REPORT,  DRV_RECALL,   DRV_ABORT,
-    DRV_GO,          DRV_LOG,        DRV_AWAIT,   DRV_SHARED,  DRV_DRAIN,    DRV_SUBSCRIBE,
-    DRV_LOGS,        DRV_EVENTS,     DRV_TAKEN,   DRV_FOLLOW,  DRV_SCHEDULE, DRV_GRAPH,
-    DRV_FETCH,       0};
+    DRV_HELLO,     DRV_WELCOME,    DRV_GOODBYE,     DRV_ERROR,      DRV_CREDIT,
+    DRV_CHUNK,     DRV_ACK,        DRV_HEARTBEAT,   DRV_ATTACH,     DRV_MOVED,
+    DRV_SUBMIT,    DRV_ARRAY_OPEN, DRV_ARRAY_ITEMS, DRV_ARRAY_SEAL, DRV_CANCEL,
+    DRV_RETRY,     DRV_KV,         DRV_QUEUE,       DRV_WORKER,     DRV_FORGET,
+    DRV_WATCH,     DRV_UNWATCH,    DRV_QUERY,       DRV_DOCUMENT,   DRV_REPLY,
+    DRV_RESULTS,   DRV_LEASE,      DRV_REPORT,      DRV_RECALL,     DRV_ABORT,
+    DRV_GO,        DRV_LOG,        DRV_AWAIT,       DRV_SHARED,     DRV_DRAIN,
+    DRV_SUBSCRIBE, DRV_LOGS,       DRV_EVENTS,      DRV_TAKEN,      DRV_FOLLOW,
+    DRV_SCHEDULE,  DRV_GRAPH,      DRV_FETCH,       DRV_ALERT,      0};
 
 size_t random_kind_count(void)
 {
@@ -271,6 +272,26 @@ static void fill_schedule(source *s, struct drv_message *m)
                                       .flags = random_number32(s),
                                       .spec = random_spec(s),
                                       .val = random_val(s)};
+    }
+}
+
+static void fill_alert(source *s, struct drv_message *m)
+{
+    m->alert = (struct drv_alert_request){.op = random_number32(s),
+                                          .rule = random_optional(s, random_name(s)),
+                                          .subject = random_optional(s, random_name(s)),
+                                          .has_what = random_chance(s, 50),
+                                          .time_ms = random_number(s, 64)};
+    if (m->alert.has_what) {
+        m->alert.what = (struct drv_alert_rule){
+            .metric = random_number32(s),
+            .comparison = random_number32(s),
+            .threshold = (double)random_number(s, 32),
+            .clear = (double)random_number(s, 32),
+            .for_ms = random_number(s, 64),
+            .clear_ms = random_number(s, 64),
+            .severity = random_number32(s),
+        };
     }
 }
 
@@ -598,6 +619,7 @@ static void (*const fillers[DRV_KIND_MAX + 1])(source *s, struct drv_message *m)
     [DRV_QUEUE] = fill_queue,
     [DRV_WORKER] = fill_worker,
     [DRV_SCHEDULE] = fill_schedule,
+    [DRV_ALERT] = fill_alert,
     [DRV_FORGET] = fill_targets,
     [DRV_WATCH] = fill_targets,
     [DRV_UNWATCH] = fill_targets,

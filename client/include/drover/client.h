@@ -51,9 +51,11 @@
 #ifndef DROVER_CLIENT_H
 #define DROVER_CLIENT_H
 
+#include <drover/alert.h>
 #include <drover/drover.h>
 #include <drover/operate.h>
 #include <drover/outcome.h>
+#include <drover/schedule.h>
 #include <drover/stream.h>
 
 #include <stdbool.h>

@@ -55,12 +55,13 @@ struct bench {
     struct core *core;
     int64_t now;
     int64_t wall_set; /* what somebody has set the wall clock forwards */
-    int64_t wants; /* what the last tick asked for */
+    int64_t wants;    /* what the last tick asked for */
     struct box boxes[BENCH_PEERS];
     struct drv_data *big[BENCH_BIG]; /* values that travelled as chunks */
     uint64_t big_count;
     struct core_record records[BENCH_RECORDS];
     size_t record_count;
+    unsigned alert_count;   /* that actions were asked for */
     const char *notice;     /* the last one */
     uint32_t notice_leases; /* that it told of */
 };
@@ -179,6 +180,10 @@ static inline void bench_deliver(struct bench *bench, const struct core_effect *
         if (bench->record_count < BENCH_RECORDS) {
             bench->records[bench->record_count++] = effect->record;
         }
+        break;
+    case CORE_ALERT:
+        assert_true(effect->alert.rule.len > 0 && effect->alert.state != NULL);
+        bench->alert_count++;
         break;
     case CORE_NOTICE:
         assert_non_null(effect->notice.text);

@@ -72,7 +72,7 @@ static unsigned kind_of(const struct drv_buffer *head)
     return head->len > at ? head->bytes[at] : 0;
 }
 
-/* Every kind of the protocol has a vector; a reserved one has one that is refused. */
+/* Every kind of the protocol has a vector. */
 static void test_vectors_exist_for_every_kind(void **state)
 {
     const struct vector_document *document = *state;
@@ -89,20 +89,6 @@ static void test_vectors_exist_for_every_kind(void **state)
             fail_msg("no vector for %s", drv_kind_name(kind));
         }
     }
-}
-
-/* A reserved request still tells its number, so that it can be answered. */
-static void test_vectors_of_reserved_kinds_tell_the_request(void **state)
-{
-    struct coded coded;
-    assert_int_equal(vector_decode(vector_find(*state, "alert-reserved"), &coded, NULL),
-                     DROVER_UNSUPPORTED);
-    assert_int_equal(coded.message.kind, DRV_ALERT);
-    assert_int_equal(coded.message.seq, 31);
-    assert_int_equal(coded.message.request.req, 20);
-    assert_int_equal(drv_message_encode(&coded.message, &coded.hooks, &coded.head, &coded.blob),
-                     DROVER_UNSUPPORTED);
-    coded_fini(&coded);
 }
 
 /* ---- the tables -------------------------------------------------------------------------- */
@@ -164,7 +150,6 @@ int main(void)
         TEST(test_vectors_decode_and_encode_to_the_same_bytes),
         TEST(test_vectors_that_must_be_refused_are),
         TEST(test_vectors_exist_for_every_kind),
-        TEST(test_vectors_of_reserved_kinds_tell_the_request),
         TEST(test_document_lists_the_statuses),
         TEST(test_document_lists_the_limits),
     };

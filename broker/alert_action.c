@@ -1,0 +1,448 @@
+/* alert_action.c: see alert_action.h. */
+#include "alert_action.h"
+
+#include "buffer.h"
+#include "check.h"
+#include "clock.h"
+#include "json.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+enum { VARIABLES = 5 };
+
+struct action { /* an alert, copied; owned by who has it */
+    struct drv_buffer json;
+    char *variables[VARIABLES]; /* owned: NAME=VALUE */
+};
+
+struct alert_actions {
+    const struct drv_log *log; /* borrowed */
+    char *command;             /* owned, cut into words; NULL: none */
+    char *words[ALERT_COMMAND_WORDS + 1];
+    char *webhook; /* owned; NULL: none */
+    pthread_t thread;
+    bool has_thread;
+    int wake_fd, stop_fd; /* owned; stop_fd is readable once it is over */
+    atomic_bool is_stopped;
+    struct action *ring[ALERT_ACTIONS_MAX]; /* one side writes, the other one reads */
+    atomic_size_t written, read;
+    atomic_uint_fast64_t done, failed, dropped;
+};
+
+/* ---- one alert ----------------------------------------------------------------------------
+ */
+
+static void action_free(struct action *action)
+{
+    if (action != NULL) {
+        drv_buffer_fini(&action->json);
+        for (size_t i = 0; i < VARIABLES; i++) {
+            free(action->variables[i]);
+        }
+        free(action);
+    }
+}
+
+static struct drv_view view_of(struct drv_str text)
+{
+    return drv_view_of(text.ptr == NULL ? "" : text.ptr, text.len);
+}
+
+static bool put_text(struct drv_buffer *json, const char *key, struct drv_str text)
+{
+    return drv_buffer_printf(json, "\"%s\":", key) == DROVER_OK &&
+           drv_json_write_string(view_of(text), json) == DROVER_OK &&
+           drv_buffer_append_byte(json, ',') == DROVER_OK;
+}
+
+static bool put_json(struct drv_buffer *json, const struct core_alert *alert)
+{
+    return drv_buffer_append_byte(json, '{') == DROVER_OK &&
+           put_text(json, "rule", alert->rule) && put_text(json, "subject", alert->subject) &&
+           put_text(json, "state", drv_str_of(alert->state)) &&
+           put_text(json, "severity", drv_str_of(alert->severity)) &&
+           put_text(json, "metric", drv_str_of(alert->metric)) &&
+           put_text(json, "text", alert->text) &&
+           drv_buffer_printf(json, "\"value\":%.17g,\"threshold\":%.17g,\"test\":%s}\n",
+                             alert->value, alert->threshold,
+                             alert->is_test ? "true" : "false") == DROVER_OK;
+}
+
+static char *variable(const char *name, struct drv_str text)
+{
+    char *made = NULL;
+    return asprintf(&made, "DROVER_ALERT_%s=%.*s", name, (int)text.len,
+                    text.ptr == NULL ? "" : text.ptr) < 0
+               ? NULL
+               : made;
+}
+
+static struct action *action_new(const struct core_alert *alert)
+{
+    struct action *action = calloc(1, sizeof *action);
+    if (action == NULL) {
+        return NULL;
+    }
+    drv_buffer_init(&action->json);
+    action->variables[0] = variable("RULE", alert->rule);
+    action->variables[1] = variable("SUBJECT", alert->subject);
+    action->variables[2] = variable("STATE", drv_str_of(alert->state));
+    action->variables[3] = variable("SEVERITY", drv_str_of(alert->severity));
+    action->variables[4] = variable("TEXT", alert->text);
+    bool is_whole = put_json(&action->json, alert);
+    for (size_t i = 0; i < VARIABLES; i++) {
+        is_whole = is_whole && action->variables[i] != NULL;
+    }
+    if (!is_whole) {
+        action_free(action);
+        return NULL;
+    }
+    return action;
+}
+
+/* ---- waiting ----------------------------------------------------------------------------- */
+
+/* Until fd (negative: none) is readable, the time is over, or all is: true in the last case. */
+static bool wait_for(const struct alert_actions *actions, int fd, int64_t ms)
+{
+    int64_t until_ms = (int64_t)drv_clock_now_ms() + ms;
+    for (;;) {
+        struct pollfd items[] = {{.fd = actions->stop_fd, .events = POLLIN},
+                                 {.fd = fd, .events = POLLIN}};
+        int64_t left_ms = until_ms - (int64_t)drv_clock_now_ms();
+        int ready = poll(items, 2, ms < 0 ? -1 : left_ms > 0 ? (int)left_ms : 0);
+        if (ready >= 0 || errno != EINTR) {
+            return atomic_load(&actions->is_stopped);
+        }
+    }
+}
+
+/* ---- command ----------------------------------------------------------------------------- */
+
+/* The environment of the broker, and the variables. Owned by the caller, the texts are not. */
+static char **environment(const struct action *action)
+{
+    size_t count = 0;
+    while (environ[count] != NULL) {
+        count++;
+    }
+    char **all = calloc(count + VARIABLES + 1, sizeof *all);
+    if (all != NULL) {
+        memcpy(all, environ, count * sizeof *all);
+        memcpy(all + count, action->variables, sizeof action->variables);
+    }
+    return all;
+}
+
+/* A file without a name with the JSON, to be read from its beginning. */
+static int open_input(const struct action *action)
+{
+    char name[] = "/tmp/drover-alert-XXXXXX";
+    int fd = mkostemp(name, O_CLOEXEC);
+    if (fd < 0) {
+        return -1;
+    }
+    (void)unlink(name);
+    if (write(fd, action->json.bytes, action->json.len) != (ssize_t)action->json.len ||
+        lseek(fd, 0, SEEK_SET) != 0) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static bool spawn(const struct alert_actions *actions, const struct action *action,
+                  pid_t *out_pid)
+{
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    sigset_t none;
+    char **variables = environment(action);
+    int input = open_input(action);
+    bool is_fine = variables != NULL && input >= 0 &&
+                   posix_spawn_file_actions_init(&files) == 0;
+    if (is_fine) {
+        (void)sigemptyset(&none);
+        (void)posix_spawnattr_init(&attributes);
+        (void)posix_spawnattr_setsigmask(&attributes, &none);
+        (void)posix_spawnattr_setpgroup(&attributes, 0);
+        (void)posix_spawnattr_setflags(&attributes,
+                                       POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+        is_fine = posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO) == 0 &&
+                  posix_spawn_file_actions_adddup2(&files, STDERR_FILENO, STDOUT_FILENO) == 0 &&
+                  posix_spawnp(out_pid, actions->words[0], &files, &attributes, actions->words,
+                               variables) == 0;
+        (void)posix_spawnattr_destroy(&attributes);
+        (void)posix_spawn_file_actions_destroy(&files);
+    }
+    if (input >= 0) {
+        (void)close(input);
+    }
+    free(variables);
+    return is_fine;
+}
+
+static bool run_command(const struct alert_actions *actions, const struct action *action)
+{
+    pid_t pid;
+    int status = 0;
+    if (!spawn(actions, action, &pid)) {
+        drv_log_warn(actions->log, "the command for alerts cannot be started",
+                     drv_log_str("command", actions->words[0]));
+        return false;
+    }
+    int fd = pidfd_open(pid, 0);
+    (void)wait_for(actions, fd, fd < 0 ? 0 : ALERT_COMMAND_MS);
+    pid_t ended = waitpid(pid, &status, fd < 0 ? 0 : WNOHANG);
+    if (ended != pid) {
+        (void)kill(-pid, SIGKILL);
+        (void)waitpid(pid, &status, 0);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    bool is_fine = ended == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (!is_fine) {
+        drv_log_warn(actions->log, "the command for alerts has failed",
+                     drv_log_str("command", actions->words[0]), drv_log_int("status", status));
+    }
+    return is_fine;
+}
+
+/* ---- webhook ----------------------------------------------------------------------------- */
+
+static int on_progress(void *context, curl_off_t down_total, curl_off_t down,
+                       curl_off_t up_total, curl_off_t up)
+{
+    const struct alert_actions *actions = context;
+    (void)down_total;
+    (void)down;
+    (void)up_total;
+    (void)up;
+    return atomic_load(&actions->is_stopped) ? 1 : 0;
+}
+
+static size_t on_answer(char *bytes, size_t size, size_t count, void *context)
+{
+    (void)bytes;
+    (void)context;
+    return size * count; /* nobody reads it */
+}
+
+/* 0: it arrived; else whether another try may help. */
+static bool post_once(struct alert_actions *actions, const struct action *action,
+                      bool *out_may_help)
+{
+    long code = 0;
+    CURL *curl = curl_easy_init();
+    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+    *out_may_help = true;
+    if (curl == NULL || headers == NULL) {
+        curl_slist_free_all(headers);
+        curl_easy_cleanup(curl);
+        return false;
+    }
+    (void)curl_easy_setopt(curl, CURLOPT_URL, actions->webhook);
+    (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, (const char *)action->json.bytes);
+    (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)action->json.len);
+    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)ALERT_WEBHOOK_MS);
+    (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
+    (void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    (void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, actions);
+    CURLcode status = curl_easy_perform(curl);
+    (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(curl);
+    bool is_fine = status == CURLE_OK && code >= 200 && code < 300;
+    *out_may_help = status != CURLE_OK || code >= 500 || code == 408 || code == 429;
+    if (!is_fine) {
+        drv_log_warn(
+            actions->log, "the webhook for alerts has failed",
+            drv_log_str("why", status == CURLE_OK ? "status" : curl_easy_strerror(status)),
+            drv_log_int("code", code));
+    }
+    return is_fine;
+}
+
+static bool post(struct alert_actions *actions, const struct action *action)
+{
+    int64_t pause_ms = ALERT_BACKOFF_MS;
+    bool may_help = true;
+    for (int i = 0; i < ALERT_WEBHOOK_TRIES && may_help; i++) {
+        if (i > 0) {
+            if (wait_for(actions, -1, pause_ms)) {
+                return false;
+            }
+            pause_ms *= 2;
+        }
+        if (post_once(actions, action, &may_help)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- the thread ---------------------------------------------------------------------------
+ */
+
+static struct action *take(struct alert_actions *actions)
+{
+    size_t at = atomic_load_explicit(&actions->read, memory_order_relaxed);
+    if (at == atomic_load_explicit(&actions->written, memory_order_acquire)) {
+        return NULL;
+    }
+    struct action *action = actions->ring[at % ALERT_ACTIONS_MAX];
+    atomic_store_explicit(&actions->read, at + 1, memory_order_release);
+    return action;
+}
+
+static void *act(void *context)
+{
+    struct alert_actions *actions = context;
+    uint64_t number;
+    while (!wait_for(actions, actions->wake_fd, -1)) {
+        struct action *action;
+        (void)!read(actions->wake_fd, &number, sizeof number);
+        while (!atomic_load(&actions->is_stopped) && (action = take(actions)) != NULL) {
+            bool is_fine = actions->command == NULL || run_command(actions, action);
+            is_fine = (actions->webhook == NULL || post(actions, action)) && is_fine;
+            atomic_fetch_add(is_fine ? &actions->done : &actions->failed, 1);
+            action_free(action);
+        }
+    }
+    return NULL;
+}
+
+/* ---- life ---------------------------------------------------------------------------------
+ */
+
+static bool cut_command(struct alert_actions *actions)
+{
+    size_t count = 0;
+    char *rest = NULL;
+    for (char *word = strtok_r(actions->command, " \t", &rest); word != NULL;
+         word = strtok_r(NULL, " \t", &rest)) {
+        if (count == ALERT_COMMAND_WORDS) {
+            return false;
+        }
+        actions->words[count++] = word;
+    }
+    return count > 0;
+}
+
+static bool is_said(const char *text)
+{
+    return text != NULL && text[0] != '\0';
+}
+
+drover_status alert_actions_new(const char *command, const char *webhook,
+                                const struct drv_log *log, struct alert_actions **out_actions)
+{
+    *out_actions = NULL;
+    if (!is_said(command) && !is_said(webhook)) {
+        return DROVER_OK;
+    }
+    struct alert_actions *actions = calloc(1, sizeof *actions);
+    if (actions == NULL) {
+        return DROVER_NOMEM;
+    }
+    actions->log = log;
+    actions->command = is_said(command) ? strdup(command) : NULL;
+    actions->webhook = is_said(webhook) ? strdup(webhook) : NULL;
+    actions->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    actions->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    drover_status status = actions->wake_fd < 0 || actions->stop_fd < 0 ? DROVER_IO : DROVER_OK;
+    if (actions->command != NULL && !cut_command(actions)) {
+        status = DROVER_INVALID;
+    }
+    if (status == DROVER_OK && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        status = DROVER_NOMEM;
+    }
+    if (status == DROVER_OK) {
+        actions->has_thread = pthread_create(&actions->thread, NULL, act, actions) == 0;
+        status = actions->has_thread ? DROVER_OK : DROVER_NOMEM;
+    }
+    if (status != DROVER_OK) {
+        alert_actions_destroy(&actions);
+        return status;
+    }
+    *out_actions = actions;
+    return DROVER_OK;
+}
+
+void alert_actions_destroy(struct alert_actions **actions)
+{
+    struct alert_actions *gone = *actions;
+    uint64_t one = 1;
+    struct action *action;
+    *actions = NULL;
+    if (gone == NULL) {
+        return;
+    }
+    atomic_store(&gone->is_stopped, true);
+    if (gone->has_thread) {
+        (void)!write(gone->stop_fd, &one, sizeof one);
+        (void)pthread_join(gone->thread, NULL);
+    }
+    while ((action = take(gone)) != NULL) {
+        action_free(action);
+    }
+    int fds[] = {gone->wake_fd, gone->stop_fd};
+    for (size_t i = 0; i < DRV_ARRAY_LEN(fds); i++) {
+        if (fds[i] >= 0) {
+            (void)close(fds[i]);
+        }
+    }
+    free(gone->command);
+    free(gone->webhook);
+    free(gone);
+}
+
+void alert_actions_tell(struct alert_actions *actions, const struct core_alert *alert)
+{
+    uint64_t one = 1;
+    if (actions == NULL) {
+        return;
+    }
+    size_t at = atomic_load_explicit(&actions->written, memory_order_relaxed);
+    size_t read_at = atomic_load_explicit(&actions->read, memory_order_acquire);
+    struct action *action = at - read_at == ALERT_ACTIONS_MAX ? NULL : action_new(alert);
+    if (action == NULL) {
+        atomic_fetch_add(&actions->dropped, 1);
+        return;
+    }
+    actions->ring[at % ALERT_ACTIONS_MAX] = action;
+    atomic_store_explicit(&actions->written, at + 1, memory_order_release);
+    (void)!write(actions->wake_fd, &one, sizeof one);
+}
+
+struct alert_action_counts alert_actions_counts(const struct alert_actions *actions)
+{
+    struct alert_action_counts counts = {0, 0, 0};
+    if (actions != NULL) {
+        counts.done = atomic_load(&actions->done);
+        counts.failed = atomic_load(&actions->failed);
+        counts.dropped = atomic_load(&actions->dropped);
+    }
+    return counts;
+}
