@@ -4,11 +4,11 @@
 #include "buffer.h"
 #include "check.h"
 #include "clock.h"
+#include "escape.h"
 #include "json.h"
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -84,13 +85,13 @@ static bool put_json(struct drv_buffer *json, const struct core_alert *alert)
                              alert->is_test ? "true" : "false") == DROVER_OK;
 }
 
+/* Names and texts come from peers: no control characters, one line. */
 static char *variable(const char *name, struct drv_str text)
 {
+    char escaped[2048];
     char *made = NULL;
-    return asprintf(&made, "DROVER_ALERT_%s=%.*s", name, (int)text.len,
-                    text.ptr == NULL ? "" : text.ptr) < 0
-               ? NULL
-               : made;
+    (void)drv_escape(view_of(text), escaped, sizeof escaped);
+    return asprintf(&made, "DROVER_ALERT_%s=%s", name, escaped) < 0 ? NULL : made;
 }
 
 static struct action *action_new(const struct core_alert *alert)
@@ -150,15 +151,13 @@ static char **environment(const struct action *action)
     return all;
 }
 
-/* A file without a name with the JSON, to be read from its beginning. */
+/* A file in memory with the JSON, to be read from its beginning. */
 static int open_input(const struct action *action)
 {
-    char name[] = "/tmp/drover-alert-XXXXXX";
-    int fd = mkostemp(name, O_CLOEXEC);
+    int fd = memfd_create("alert", MFD_CLOEXEC);
     if (fd < 0) {
         return -1;
     }
-    (void)unlink(name);
     if (write(fd, action->json.bytes, action->json.len) != (ssize_t)action->json.len ||
         lseek(fd, 0, SEEK_SET) != 0) {
         (void)close(fd);

@@ -80,7 +80,6 @@ struct server {
     uint32_t inside_generation; /* of its connection */
     int signal_fd;              /* owned */
     struct self_meter meter;
-    struct pace pace;       /* of the store */
     int64_t self_at_us;     /* next reading */
     int64_t store_at_us;    /* next time that the store is tended */
     int64_t turn_due_us;    /* when the next turn begins at the latest; 0: none yet */

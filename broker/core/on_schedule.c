@@ -167,7 +167,8 @@ static drover_status add(struct call *call)
     if (status != DROVER_OK) {
         return status;
     }
-    if (core->is_full || drv_table_count(&core->schedules) >= SCHEDULES_MAX ||
+    if (core->is_full ||
+        (call->schedule == NULL && drv_table_count(&core->schedules) >= SCHEDULES_MAX) ||
         !core_has_memory(core, sizeof *plan + call->request->plan.val.len)) {
         return wrong(call, DROVER_BUSY, "there is no room for another schedule");
     }

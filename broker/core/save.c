@@ -359,6 +359,8 @@ void core_set_full(struct core *core, bool is_full)
 
 /* What the wall clock may drift against ours before it counts as set. */
 #define CLOCK_MOVED_US ((int64_t)10 * 1000)
+/* And back so far that something may be due that was passed over. */
+#define CLOCK_WENT_BACK_US ((int64_t)1000 * 1000)
 
 void core_set_wall(struct core *core, int64_t now_us, int64_t wall_us)
 {
@@ -368,7 +370,7 @@ void core_set_wall(struct core *core, int64_t now_us, int64_t wall_us)
     if (moved_us < -CLOCK_MOVED_US || moved_us > CLOCK_MOVED_US) {
         core->now_us = now_us > core->now_us ? now_us : core->now_us;
         core->clock_offset_us = offset_us;
-        schedules_clock_set(core);
+        schedules_clock_set(core, moved_us < -CLOCK_WENT_BACK_US);
     }
 }
 

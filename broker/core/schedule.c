@@ -411,15 +411,16 @@ void schedule_arm(struct core *core, struct schedule *schedule)
     }
 }
 
-void schedules_clock_set(struct core *core)
+void schedules_clock_set(struct core *core, bool went_back)
 {
     struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
     struct schedule *schedule;
     int64_t wall_ms = schedule_wall_ms(core);
     while ((schedule = drv_table_next(&core->schedules, &cursor)) != NULL) {
-        int64_t fresh_ms = schedule_fresh_after(schedule, wall_ms);
-        if (fresh_ms < schedule->next_ms && schedule->plan != NULL) {
-            schedule->next_ms = fresh_ms; /* the clock went back */
+        int64_t fresh_ms = went_back ? schedule_fresh_after(schedule, wall_ms) : SCHEDULE_NEVER;
+        if (fresh_ms < schedule->next_ms) {
+            schedule->next_ms = fresh_ms;
+            save_schedule_run(core, schedule);
         }
         schedule->retry_ms = 0;
         schedule_arm(core, schedule);

@@ -34,7 +34,7 @@ struct task;
 
 enum {
     SCHEDULES_MAX = 10000,
-    SCHEDULE_SPANS_MAX = 8,     /* the oldest goes */
+    SCHEDULE_SPANS_MAX = 16,    /* then the two that are closest become one */
     SCHEDULE_BACKLOG_MAX = 16,  /* runs that wait for the end of the one before */
     SCHEDULE_MISSED_MAX = 1000, /* missed runs are counted so far */
     SCHEDULE_GRACE_MS = 60000,  /* a run that is later was missed */
@@ -74,11 +74,11 @@ struct schedule {
     struct plan *plan; /* owned; NULL: removed, or not read yet */
     struct timer timer;
     bool is_paused;
-    int64_t anchor_ms;                     /* when it was defined: intervals count from here */
-    int64_t next_ms;                       /* SCHEDULE_NEVER: none */
-    int64_t retry_ms;                      /* a submit was refused: not before; 0: none was */
-    struct span spans[SCHEDULE_SPANS_MAX]; /* in order */
-    int64_t backlog[SCHEDULE_BACKLOG_MAX]; /* oldest first */
+    int64_t anchor_ms; /* when it was defined: intervals count from here */
+    int64_t next_ms;   /* SCHEDULE_NEVER: none */
+    int64_t retry_ms;  /* a submit was refused: not before; 0: none was */
+    struct span spans[SCHEDULE_SPANS_MAX + 1]; /* in order; one is over for a moment */
+    int64_t backlog[SCHEDULE_BACKLOG_MAX];     /* oldest first */
     uint8_t span_count, backlog_count;
     uint32_t references; /* specs that name it */
     uint32_t unfinished; /* tasks of it that have not ended */
@@ -135,8 +135,8 @@ int64_t schedule_jitter(const struct core *core, const struct schedule *schedule
 void schedule_arm(struct core *core, struct schedule *schedule);
 /* Whether it waits for its zone. */
 bool schedule_lacks_zone(const struct schedule *schedule);
-/* The clock was set: all timers anew, and back to what has not run. */
-void schedules_clock_set(struct core *core);
+/* The clock was set: all timers anew; if it went back, to what has not run. */
+void schedules_clock_set(struct core *core, bool went_back);
 /* All records are in. */
 void schedules_restored(struct core *core);
 

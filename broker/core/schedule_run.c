@@ -44,6 +44,31 @@ static void span_remove(struct schedule *schedule, unsigned at)
             (schedule->span_count - at) * sizeof *schedule->spans);
 }
 
+/* It and the next one are one, with what lies between. */
+static void span_join(struct schedule *schedule, unsigned at)
+{
+    schedule->spans[at].until = schedule->spans[at + 1].until;
+    span_remove(schedule, at + 1);
+}
+
+/* Rather is an instant between two spans never run than one run twice: the two that are
+ * closest to each other become one. */
+static void spans_bound(struct schedule *schedule)
+{
+    const struct span *spans = schedule->spans;
+    unsigned closest = 0;
+    if (schedule->span_count <= SCHEDULE_SPANS_MAX) {
+        return;
+    }
+    for (unsigned i = 1; i + 1 < schedule->span_count; i++) {
+        if (spans[i + 1].from - spans[i].until <
+            spans[closest + 1].from - spans[closest].until) {
+            closest = i;
+        }
+    }
+    span_join(schedule, closest);
+}
+
 void schedule_note(struct core *core, struct schedule *schedule, int64_t instant_ms)
 {
     if (core->config.defects.forget_instant) {
@@ -61,18 +86,14 @@ void schedule_note(struct core *core, struct schedule *schedule, int64_t instant
     if (joins) {
         spans[at - 1].until = instant_ms;
     } else {
-        if (schedule->span_count == SCHEDULE_SPANS_MAX) {
-            span_remove(schedule, 0);
-            at = at > 0 ? at - 1 : 0;
-        }
         memmove(&spans[at + 1], &spans[at], (schedule->span_count - at) * sizeof *spans);
         spans[at++] = (struct span){instant_ms, instant_ms};
         schedule->span_count++;
     }
     if (at < schedule->span_count && schedule_after(schedule, instant_ms) == spans[at].from) {
-        spans[at - 1].until = spans[at].until;
-        span_remove(schedule, at);
+        span_join(schedule, at - 1);
     }
+    spans_bound(schedule);
 }
 
 /* --- tasks ------------------------------------------------------------------------------- */

@@ -380,7 +380,7 @@ static int silence(struct cli *cli)
 const struct cli_command cmd_alert_silence = {
     .group = "alert",
     .name = "silence",
-    .summary = "no commands and webhooks for a time; - stands for all rules",
+    .summary = "no commands and webhooks for a time; - is all rules",
     .usage = "RULE|- [SUBJECT] [--for TIME]",
     .options = silence_options,
     .option_count = DRV_ARRAY_LEN(silence_options),

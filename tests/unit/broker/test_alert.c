@@ -257,6 +257,7 @@ static void test_alerts_survive_a_restart(void **state)
     journal_ms(bench, 200);
     assert_int_equal(bench->alert_count, 1);
     assert_ok(ask(bench, DRV_ALERT_ACK, "slow", "broker", NULL, 0)->code);
+    expect_restorable(bench);
     come_back(bench);
     assert_true(is_told(bench, "\xac"
                                "acknowledged\xc3"));
