@@ -237,6 +237,7 @@ static int on_progress(void *context, curl_off_t down_total, curl_off_t down,
     return atomic_load(&actions->is_stopped) ? 1 : 0;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): curl has it so */
 static size_t on_answer(char *bytes, size_t size, size_t count, void *context)
 {
     (void)bytes;

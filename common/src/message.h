@@ -17,7 +17,7 @@
 #ifndef DRV_MESSAGE_H
 #define DRV_MESSAGE_H
 
-#include "alert_rule.h"
+#include "message_alert.h"
 #include "message_basic.h"
 #include "message_stream.h"
 
@@ -403,21 +403,6 @@ struct drv_schedule_request {
     struct drv_plan plan; /* ADD */
     bool has_id;
     drover_id id; /* RUN: of the task */
-};
-enum drv_alert_op {
-    DRV_ALERT_ADD = 1,
-    DRV_ALERT_REMOVE,
-    DRV_ALERT_ACK,
-    DRV_ALERT_SILENCE,
-    DRV_ALERT_TEST,
-};
-struct drv_alert_request {
-    uint32_t op;
-    struct drv_str rule;    /* nil: all */
-    struct drv_str subject; /* nil: all */
-    bool has_what;
-    struct drv_alert_rule what; /* ADD */
-    uint64_t time_ms;           /* SILENCE; 0: it ends */
 };
 enum drv_topic {
     DRV_TOPIC_STATUS = 1,
