@@ -126,8 +126,17 @@ class Engine:
         if self.process is not None:
             self.process.terminate()
             self.process.wait()
+        self.unmount()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.lock.__exit__()
+
+    def unmount(self):
+        """What an engine leaves mounted below its folder, such as a network namespace."""
+        with open("/proc/self/mounts", encoding="ascii", errors="replace") as file:
+            places = [line.split()[1] for line in file]
+        for place in reversed(places):
+            if place.startswith(self.folder + "/"):
+                subprocess.run(["umount", "--lazy", place], check=False)
 
     def run(self, *words, **options):
         return run([binary("docker"), *words], self.environment, **options)
