@@ -250,11 +250,11 @@ static bool retry_init(struct retry *retry, const drover_graph *graph, size_t fr
     for (size_t i = 0; i < graph->count; i++) {
         edges += graph->nodes[i].edge_count;
     }
-    *retry = (struct retry){.states = calloc(graph->count, sizeof *retry->states),
+    *retry = (struct retry){.states = calloc(graph->count + 1, sizeof *retry->states),
                             .is_chosen = choose(graph, from),
-                            .targets = calloc(graph->count, sizeof *retry->targets),
+                            .targets = calloc(graph->count + 1, sizeof *retry->targets),
                             .after = calloc(edges + 1, sizeof *retry->after),
-                            .ids = calloc(graph->count, sizeof *retry->ids)};
+                            .ids = calloc(graph->count + 1, sizeof *retry->ids)};
     return retry->states != NULL && retry->is_chosen != NULL && retry->targets != NULL &&
            retry->after != NULL && retry->ids != NULL;
 }
