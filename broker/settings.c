@@ -105,6 +105,14 @@ static const struct drv_option limit_options[] = {
      .argument = "TIME",
      .help = "retention of failed tasks",
      .fallback = "7d"},
+    {.name = "memory-mark",
+     .kind = DRV_OPTION_INT,
+     .argument = "PERCENT",
+     .min = 0,
+     .max = 100,
+     .help = "a host with more of its memory in use gets nothing new, until it is 5 below; "
+             "0: never",
+     .fallback = "95"},
     {.name = "max-memory",
      .kind = DRV_OPTION_SIZE,
      .argument = "SIZE",
@@ -303,6 +311,7 @@ drover_status settings_read(const struct drv_options *options, struct settings *
         return alerts;
     }
     settings.core.alerts = true;
+    settings.core.memory_mark_percent = (uint32_t)drv_options_int(options, "memory-mark");
     bool insecure = drv_options_flag(options, "insecure");
     drover_status http = read_http(options, &settings.http, problem);
     if (http != DROVER_OK) {

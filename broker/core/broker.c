@@ -42,6 +42,7 @@ void core_config_init(struct core_config *config)
         .keys_max = 1000000,
         .sessions_max = 100000,
         .credit_bytes = (uint64_t)16 << 20,
+        .memory_mark_percent = 95,
         .prefetch_max = 4096,
         .prefetch_run_us = 10 * 1000,
     };
@@ -162,7 +163,8 @@ void core_destroy(struct core **core_owned)
     DRV_ASSERT(drv_list_is_empty(&core->classes));
     struct drv_table *tables[] = {&core->tasks,           &core->specs, &core->queues,
                                   &core->types,           &core->lines, &core->sessions_by_id,
-                                  &core->workers_by_name, &core->keys,  &core->groups};
+                                  &core->workers_by_name, &core->keys,  &core->groups,
+                                  &core->tenants};
     for (size_t i = 0; i < DRV_ARRAY_LEN(tables); i++) {
         DRV_ASSERT(drv_table_count(tables[i]) == 0);
         drv_table_fini(tables[i]);
@@ -244,6 +246,9 @@ void timer_fire(struct core *core, struct timer *timer)
         break;
     case TIMER_SHELF:
         shelf_due(core, DRV_CONTAINER_OF(timer, struct shelf, timer));
+        break;
+    case TIMER_THROTTLE:
+        throttle_due(core, DRV_CONTAINER_OF(timer, struct throttle, timer));
         break;
     case TIMER_REATTACH:
         park_close(core);

@@ -35,6 +35,7 @@
 #include "table.h"
 #include "task.h"
 #include "text.h"
+#include "throttle.h"
 #include "timer.h"
 #include "watch.h"
 
@@ -73,7 +74,7 @@ struct core {
 
     /* registries */
     struct drv_table tasks, specs, queues, types, lines, sessions_by_id, workers_by_name, kv,
-        parked, tombs, keys, groups;
+        parked, tombs, keys, groups, tenants;
     struct drv_slab task_slab, more_slab, lease_slab, watch_slab;
     struct peers peers;
     struct sessions sessions;
@@ -148,10 +149,11 @@ void timer_fire(struct core *core, struct timer *timer);
 void task_table_init(struct core *core);
 void spec_table_init(struct core *core);
 void queue_tables_init(struct core *core);
+void key_table_init(struct core *core);
+void tenant_table_init(struct core *core);
 void session_table_init(struct core *core);
 void roster_table_init(struct core *core);
 void kv_table_init(struct core *core);
-void key_table_init(struct core *core);
 void group_table_init(struct core *core);
 void park_tables_init(struct core *core);
 

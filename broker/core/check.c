@@ -206,6 +206,7 @@ static void check_registries(struct check *check)
     tallies_of_table(check, &check->queues, &core->queues);
     tallies_of_table(check, &check->types, &core->types);
     tallies_of_table(check, &check->lines, &core->lines);
+    tallies_of_table(check, &check->keys, &core->keys);
     tallies_of_table(check, &check->specs, &core->specs);
     tallies_of_table(check, &check->sessions, &core->sessions_by_id);
     tallies_of_table(check, &check->keys, &core->keys);
@@ -218,11 +219,11 @@ static void check_registries(struct check *check)
 const char *core_check(const struct core *core)
 {
     static void (*const parts[])(struct check *) = {
-        check_registries, check_schedules, check_tasks,  check_kept,    check_names,
-        check_lines,      check_scheduled, check_alerts, check_leases,  check_parked,
-        check_workers,    check_classes,   check_queues, check_peers,   check_sessions,
-        check_timers,     check_counters,  check_kv,     check_details, check_output,
-        check_history,    check_edges,
+        check_registries, check_schedules, check_tasks,    check_kept,    check_names,
+        check_lines,      check_scheduled, check_alerts,   check_leases,  check_parked,
+        check_workers,    check_classes,   check_queues,   check_tenants, check_peers,
+        check_sessions,   check_timers,    check_counters, check_kv,      check_details,
+        check_output,     check_history,   check_edges,
     };
     struct check check = {.core = core, .is_exact = drv_list_is_empty(&core->sweeps)};
     for (size_t i = 0; i < DRV_ARRAY_LEN(parts) && check.broken == NULL; i++) {
@@ -230,7 +231,7 @@ const char *core_check(const struct core *core)
     }
     const struct tallies *tallies[] = {&check.queues, &check.types,    &check.lines,
                                        &check.specs,  &check.sessions, &check.workers,
-                                       &check.keys,   &check.groups};
+                                       &check.keys,   &check.groups,   &check.tenants};
     for (size_t i = 0; i < DRV_ARRAY_LEN(tallies); i++) {
         free(tallies[i]->items);
     }

@@ -7,6 +7,7 @@
  *   check_task.c   tasks, elements, arrays, results that are kept
  *   check_deps.c   who waits for whom
  *   check_work.c   queues, lines, leases, workers, classes
+ *   check_share.c  whose turn it is, limits on leases, resources
  *   check_peer.c   connections, sessions, replies, watches
  *   check_stream.c subscriptions, and output that is kept
  *   check_name.c   keys and groups
@@ -40,7 +41,7 @@ struct check {
     const struct core *core;
     const char *broken; /* static: the first thing that does not hold, NULL so far */
     bool is_exact;      /* nothing is being taken apart in slices */
-    struct tallies queues, types, lines, specs, sessions, workers, keys, groups;
+    struct tallies queues, types, lines, specs, sessions, workers, keys, groups, tenants;
     uint64_t states[DROVER_STATE_LOST + 1]; /* tasks and elements */
     struct census *groups_found;            /* owned: as many as there are groups, and one */
     uint64_t leases;
@@ -83,6 +84,11 @@ void check_names(struct check *check);
 /* What a task says about its key, and about its group. */
 void check_claim(struct check *check, const struct task *task);
 void check_member(struct check *check, const struct task *task);
+void check_fits(struct check *check, const struct line *line);
+void check_share(struct check *check, const struct class *class, const struct share *share);
+void check_throttle(struct check *check, const struct queue *queue);
+void check_stocks(struct check *check, const struct worker *worker);
+void check_tenants(struct check *check);
 void check_lines(struct check *check);
 void check_leases(struct check *check);
 void check_workers(struct check *check);

@@ -49,38 +49,15 @@ static uint64_t check_places(struct check *check, const struct line *line)
     return count;
 }
 
-static void check_fit(struct check *check, const struct line *line, const struct fit *fit)
-{
-    bool is_in = drv_heap_node_is_in(&fit->node);
-    bool is_parked = drv_list_is_linked(&fit->parked);
-    const struct place *head = line_head(line);
-    expect(check, fit->line == line && fit->share->queue == line->queue,
-           "a fit is of another line");
-    expect(check, fit->offer->type == line->type && fit->offer->class == fit->share->class,
-           "a fit is of another type or class");
-    expect(check, class_fits(fit->share->class, line), "a line does not fit a class it is in");
-    expect(check, !(is_in && is_parked), "a fit is in two places");
-    expect(check, head == NULL || is_in || is_parked,
-           "a class does not see that there is work");
-    expect(check, head == NULL || !is_in || fit->arrival <= head->arrival,
-           "a class thinks worse of a line than it is");
-}
-
 static void check_line(struct check *check, const struct line *line)
 {
     struct tally *tally = tally_of(check, &check->lines, line);
     uint64_t count = check_places(check, line);
-    size_t fits = 0, classes = 0;
-    DRV_LIST_EACH(link, &line->fits)
-    {
-        check_fit(check, line, DRV_LIST_ITEM(link, struct fit, in_line));
-        fits++;
+    check_fits(check, line);
+    if (line->tenant != NULL) {
+        tally_of(check, &check->tenants, line->tenant)->references++;
+        expect(check, line->tenant->queue == line->queue, "a line has the key of another queue");
     }
-    DRV_LIST_EACH(link, &check->core->classes)
-    {
-        classes += class_fits(DRV_LIST_ITEM(link, struct class, link), line);
-    }
-    expect(check, fits == classes, "a class does not know a line that fits it");
     if (check->is_exact) {
         expect(check, count == tally->places, "somebody stands in a line and does not know it");
     }
@@ -115,6 +92,11 @@ static void check_held(struct check *check, const struct lease *lease)
     tally->held++;
     tally->long_held += (lease->flags & LEASE_LONG) != 0;
     tally->started += (lease->flags & LEASE_STARTED) != 0;
+    const struct line *line = lease->task->spec->line;
+    tally_of(check, &check->queues, line->queue)->held++;
+    if (line->tenant != NULL) {
+        tally_of(check, &check->tenants, line->tenant)->held++;
+    }
     expect(check, drv_list_is_linked(&lease->in_worker), "a worker does not know of its lease");
     expect(check, !unit_is_terminal(lease->unit), "an ended task is held");
     expect(check, !place_is_in(&lease->place), "a held element stands in line");
@@ -279,6 +261,7 @@ static void check_worker(struct check *check, const struct worker *worker)
     check_timer(check, &worker->timer, TIMER_WORKER);
     check_worker_lists(check, worker);
     check_rooms(check, worker);
+    check_stocks(check, worker);
     check_shared(check, worker);
     check_capacity(check, worker);
 }
@@ -296,18 +279,6 @@ void check_workers(struct check *check)
 }
 
 /* --- classes ----------------------------------------------------------------------------- */
-
-static void check_share(struct check *check, const struct class *class,
-                        const struct share *share)
-{
-    size_t count = check_list_count(&share->fits);
-    expect(check, share->class == class, "a share is of another class");
-    expect(check, count == share->fit_count && count > 0, "the fits of a share are miscounted");
-    check_heap(check, &share->heap, "the fits of a share are out of order");
-    bool has_work = drv_heap_count(&share->heap) > 0 && !share->queue->is_paused;
-    expect(check, drv_list_is_linked(&share->ring) == has_work,
-           "a queue with work has no turn, or one without has");
-}
 
 static void check_class(struct check *check, const struct class *class)
 {
@@ -367,6 +338,8 @@ static void check_queue(struct check *check, const struct tally *tally)
            "a queue miscounts its tasks");
     expect(check, queue->bytes == tally->bytes, "a queue miscounts its bytes");
     expect(check, queue->weight >= 1, "a queue never has a turn");
+    expect(check, queue->held == tally->held, "a queue miscounts its leases");
+    check_throttle(check, queue);
 }
 
 static void check_type(struct check *check, const struct tally *tally)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 struct class_header { /* first bytes of the canonical form */
-    uint32_t type_count, queue_count, label_count, model;
+    uint32_t type_count, queue_count, label_count, resource_count, model;
 };
 
 /* --- canonical form ---------------------------------------------------------------------- */
@@ -98,6 +98,30 @@ static bool key_labels(struct drv_buffer *key, const struct drv_pair *labels, si
     return true;
 }
 
+static int count_compare(const void *left, const void *right)
+{
+    return str_compare(((const struct drv_count *)left)->name,
+                       ((const struct drv_count *)right)->name);
+}
+
+/* The names of those that it has something of. */
+static bool key_resources(struct drv_buffer *key, const struct drv_count *resources,
+                          size_t count, uint32_t *out_count)
+{
+    struct drv_str last = str_of(NULL, 0);
+    for (size_t i = 0; i < count; i++) {
+        if (resources[i].count == 0 || (last.len > 0 && str_equals(last, resources[i].name))) {
+            continue;
+        }
+        last = resources[i].name;
+        if (!key_text(key, last)) {
+            return false;
+        }
+        (*out_count)++;
+    }
+    return true;
+}
+
 static bool class_key(struct core *core, const struct drv_worker_hello *hello,
                       struct drv_buffer *key)
 {
@@ -107,13 +131,16 @@ static bool class_key(struct core *core, const struct drv_worker_hello *hello,
                                          sizeof *hello->queues, name_compare);
     struct drv_pair *labels = sorted_copy(core, hello->labels, hello->label_count,
                                           sizeof *hello->labels, label_compare);
+    struct drv_count *resources = sorted_copy(core, hello->resources, hello->resource_count,
+                                              sizeof *hello->resources, count_compare);
     struct class_header header = {.model = hello->model};
     drv_buffer_clear(key);
-    if (types == NULL || queues == NULL || labels == NULL ||
+    if (types == NULL || queues == NULL || labels == NULL || resources == NULL ||
         drv_buffer_append(key, &header, sizeof header) ||
         !key_offers(key, types, hello->type_count, &header.type_count) ||
         !key_names(key, queues, hello->queue_count, &header.queue_count) ||
-        !key_labels(key, labels, hello->label_count, &header.label_count)) {
+        !key_labels(key, labels, hello->label_count, &header.label_count) ||
+        !key_resources(key, resources, hello->resource_count, &header.resource_count)) {
         return false;
     }
     memcpy(key->bytes, &header, sizeof header);
@@ -134,122 +161,13 @@ static const char *read_number(const char *at, uint32_t *out_number)
     return at + sizeof *out_number;
 }
 
-static bool fit_before(const struct drv_heap_node *a, const struct drv_heap_node *b)
+/* But for its type. */
+static bool class_takes(const struct class *class, const struct line *line)
 {
-    const struct fit *left = DRV_CONTAINER_OF((struct drv_heap_node *)a, struct fit, node);
-    const struct fit *right = DRV_CONTAINER_OF((struct drv_heap_node *)b, struct fit, node);
-    if (left->line->priority != right->line->priority) {
-        return left->line->priority > right->line->priority;
-    }
-    return left->arrival < right->arrival;
-}
-
-/* Looks through the shares of the class and those of the queue in step: it costs no more than
- * the shorter list, whoever makes thousands of queues. */
-static struct share *share_find(const struct class *class, const struct queue *queue)
-{
-    const struct drv_list *by_class = class->shares.next;
-    const struct drv_list *by_queue = queue->shares.next;
-    while (by_class != &class->shares && by_queue != &queue->shares) {
-        struct share *of_class = DRV_LIST_ITEM(by_class, struct share, in_class);
-        struct share *of_queue = DRV_LIST_ITEM(by_queue, struct share, in_queue);
-        if (of_class->queue == queue) {
-            return of_class;
-        }
-        if (of_queue->class == class) {
-            return of_queue;
-        }
-        by_class = by_class->next;
-        by_queue = by_queue->next;
-    }
-    return NULL;
-}
-
-static struct share *share_ensure(struct core *core, struct class *class, struct queue *queue)
-{
-    struct share *share = share_find(class, queue);
-    if (share != NULL) {
-        return share;
-    }
-    share = core_alloc(core, sizeof *share);
-    if (share == NULL) {
-        return NULL;
-    }
-    share->class = class;
-    share->queue = queue;
-    drv_list_init(&share->ring);
-    drv_list_init(&share->fits);
-    drv_heap_init(&share->heap, fit_before);
-    drv_list_push_back(&class->shares, &share->in_class);
-    drv_list_push_back(&queue->shares, &share->in_queue);
-    return share;
-}
-
-static void share_free(struct core *core, struct share *share)
-{
-    share_rest(share);
-    drv_list_remove(&share->in_class);
-    drv_list_remove(&share->in_queue);
-    drv_heap_fini(&share->heap);
-    core_free(core, share, sizeof *share);
-}
-
-static void fit_enter(struct core *core, struct fit *fit)
-{
-    const struct place *head = line_head(fit->line);
-    if (head == NULL || drv_list_is_linked(&fit->parked)) {
-        return;
-    }
-    if (!drv_heap_node_is_in(&fit->node)) {
-        fit->arrival = head->arrival;
-        drover_status status = drv_heap_insert(&fit->share->heap, &fit->node);
-        DRV_ASSERT(status == DROVER_OK); /* reserved when the fit was made */
-    } else if (head->arrival < fit->arrival) {
-        fit->arrival = head->arrival;
-        drv_heap_update(&fit->share->heap, &fit->node);
-    }
-    share_wake(core, fit->share);
-}
-
-static bool fit_new(struct core *core, struct offer *offer, struct line *line)
-{
-    struct share *share = share_ensure(core, offer->class, line->queue);
-    if (share == NULL) {
-        return false;
-    }
-    struct fit *fit = core_alloc(core, sizeof *fit);
-    if (fit == NULL || drv_heap_reserve(&share->heap, share->fit_count + 1)) {
-        core_free(core, fit, sizeof *fit);
-        if (share->fit_count == 0) {
-            share_free(core, share);
-        }
-        return false;
-    }
-    share->fit_count++;
-    fit->share = share;
-    fit->offer = offer;
-    fit->line = line;
-    drv_heap_node_init(&fit->node);
-    drv_list_init(&fit->parked);
-    drv_list_push_back(&line->fits, &fit->in_line);
-    drv_list_push_back(&share->fits, &fit->in_share);
-    fit_enter(core, fit);
-    return true;
-}
-
-static void fit_free(struct core *core, struct fit *fit)
-{
-    struct share *share = fit->share;
-    drv_heap_remove(&share->heap, &fit->node);
-    drv_list_remove(&fit->parked);
-    drv_list_remove(&fit->in_line);
-    drv_list_remove(&fit->in_share);
-    core_free(core, fit, sizeof *fit);
-    if (--share->fit_count == 0) {
-        share_free(core, share);
-    } else if (drv_heap_count(&share->heap) == 0) {
-        share_rest(share);
-    }
+    struct need needs[DRV_LABELS_MAX];
+    size_t count;
+    return class_has_queue(class, queue_name(line->queue)) && class_has_labels(class, line) &&
+           class_needs(class, line, needs, &count);
 }
 
 bool line_fit(struct core *core, struct line *line)
@@ -257,8 +175,7 @@ bool line_fit(struct core *core, struct line *line)
     DRV_LIST_EACH(link, &line->type->offers)
     {
         struct offer *offer = DRV_LIST_ITEM(link, struct offer, in_type);
-        if (class_has_queue(offer->class, queue_name(line->queue)) &&
-            class_has_labels(offer->class, line) && !fit_new(core, offer, line)) {
+        if (class_takes(offer->class, line) && !fit_new(core, offer, line)) {
             line_unfit(core, line);
             return false;
         }
@@ -280,8 +197,7 @@ static bool offer_fit(struct core *core, struct offer *offer)
     DRV_LIST_EACH(link, &offer->type->lines)
     {
         struct line *line = DRV_LIST_ITEM(link, struct line, in_type);
-        if (class_has_queue(offer->class, queue_name(line->queue)) &&
-            class_has_labels(offer->class, line) && !fit_new(core, offer, line)) {
+        if (class_takes(offer->class, line) && !fit_new(core, offer, line)) {
             return false;
         }
     }
@@ -319,7 +235,9 @@ static bool class_read(struct core *core, struct class *class)
     class->offers = core_alloc(core, header.type_count * sizeof *class->offers);
     class->queues = core_alloc(core, header.queue_count * sizeof *class->queues);
     class->labels = core_alloc(core, header.label_count * sizeof *class->labels);
-    if (class->offers == NULL || class->queues == NULL || class->labels == NULL) {
+    class->resources = core_alloc(core, header.resource_count * sizeof *class->resources);
+    if (class->offers == NULL || class->queues == NULL || class->labels == NULL ||
+        class->resources == NULL) {
         return false;
     }
     const char *at = class_read_offers(core, class, class->key + sizeof header,
@@ -333,6 +251,9 @@ static bool class_read(struct core *core, struct class *class)
     for (; class->label_count < header.label_count; class->label_count++) {
         at = read_text(at, &class->labels[class->label_count].name);
         at = read_text(at, &class->labels[class->label_count].value);
+    }
+    for (; class->resource_count < header.resource_count; class->resource_count++) {
+        at = read_text(at, &class->resources[class->resource_count]);
     }
     for (size_t i = 0; i < class->offer_count; i++) {
         if (!offer_fit(core, &class->offers[i])) {
@@ -362,6 +283,7 @@ static void class_free(struct core *core, struct class *class)
     drv_heap_fini(&class->workers);
     core_free(core, class->offers, header.type_count * sizeof *class->offers);
     core_free(core, class->queues, header.queue_count * sizeof *class->queues);
+    core_free(core, class->resources, header.resource_count * sizeof *class->resources);
     core_free(core, class->labels, header.label_count * sizeof *class->labels);
     core_free(core, class, sizeof *class + class->key_len);
 }
@@ -379,6 +301,7 @@ static struct class *class_new(struct core *core, struct drv_str key, uint64_t h
     drv_list_init(&class->ring);
     drv_list_init(&class->parked);
     drv_list_init(&class->dirty);
+    drv_list_init(&class->hungry);
     drv_heap_init(&class->workers, worker_before);
     drv_list_push_back(&core->classes, &class->link);
     if (!class_read(core, class)) {
@@ -479,10 +402,31 @@ bool class_has_labels(const struct class *class, const struct line *line)
     return true;
 }
 
+bool class_needs(const struct class *class, const struct line *line,
+                 struct need out_needs[DRV_LABELS_MAX], size_t *out_count)
+{
+    const char *at = line_needs(line).ptr;
+    const char *end = at + line->needs_len;
+    size_t count = 0;
+    while (at < end) {
+        struct drv_str name;
+        uint64_t wanted;
+        at = needs_next(at, &name, &wanted);
+        const struct drv_str *found = bsearch(&name, class->resources, class->resource_count,
+                                              sizeof name, name_compare);
+        if (found == NULL) {
+            return false;
+        }
+        out_needs[count++] = (struct need){.resource = (uint64_t)(found - class->resources),
+                                           .count = wanted};
+    }
+    *out_count = count;
+    return true;
+}
+
 bool class_fits(const struct class *class, const struct line *line)
 {
-    return class_offer(class, line->type) != NULL &&
-           class_has_queue(class, queue_name(line->queue)) && class_has_labels(class, line);
+    return class_offer(class, line->type) != NULL && class_takes(class, line);
 }
 
 /* --- what is ready ----------------------------------------------------------------------- */
@@ -498,58 +442,11 @@ void line_wake(struct core *core, struct line *line)
     }
 }
 
-struct fit *share_best(struct core *core, struct share *share)
-{
-    (void)core;
-    struct drv_heap_node *node;
-    while ((node = drv_heap_min(&share->heap)) != NULL) {
-        struct fit *fit = DRV_CONTAINER_OF(node, struct fit, node);
-        const struct place *head = line_head(fit->line);
-        if (head == NULL) {
-            drv_heap_remove(&share->heap, node);
-        } else if (head->arrival != fit->arrival) {
-            fit->arrival = head->arrival;
-            drv_heap_update(&share->heap, node);
-        } else {
-            return fit;
-        }
-    }
-    share_rest(share);
-    return NULL;
-}
-
-void share_rest(struct share *share)
-{
-    if (drv_list_is_linked(&share->ring)) {
-        drv_list_remove(&share->ring);
-        share->class->ring_count--;
-        share->deficit = 0;
-    }
-}
-
-void share_wake(struct core *core, struct share *share)
-{
-    if (share->queue->is_paused || drv_heap_count(&share->heap) == 0) {
-        return;
-    }
-    if (!drv_list_is_linked(&share->ring)) {
-        drv_list_push_back(&share->class->ring, &share->ring);
-        share->class->ring_count++;
-    }
-    class_touch(core, share->class);
-}
-
 void class_touch(struct core *core, struct class *class)
 {
     if (!drv_list_is_linked(&class->dirty)) {
         drv_list_push_back(&core->dirty_classes, &class->dirty);
     }
-}
-
-void fit_park(struct fit *fit)
-{
-    drv_heap_remove(&fit->share->heap, &fit->node);
-    drv_list_push_back(&fit->share->class->parked, &fit->parked);
 }
 
 void class_unpark(struct core *core, struct class *class)

@@ -1,14 +1,13 @@
 /*
  * class.h: workers that are alike, and what fits them.
  *
- *   class (types, queues, labels) ── share per queue ── heap of fits ── line
- *                                └── heap of workers, the freest first
+ *   class (types, queues, labels, names of resources) ── share per queue (share.h) ── line
+ *                                                    └── heap of workers, the freest first
  *
- * All workers that offer the same types, queues and labels form a class. A class knows, per
- * queue, the lines with work that fit it, ordered by (priority, arrival of the head). The order
- * is lazy: a head that leaves makes keys only worse, which is repaired when the fit comes to
- * the top; a head that comes back or work in an empty line is announced at once. So what a
- * dispatch costs does not grow with the depth of queues or the number of workers.
+ * All workers that offer the same types, queues and labels, and that have something of the same
+ * resources, form a class; how much they have is theirs. So what a dispatch costs does not grow
+ * with the number of workers; only work with needs that the freest one has not got looks
+ * through the others.
  */
 #ifndef CORE_CLASS_H
 #define CORE_CLASS_H
@@ -18,6 +17,7 @@
 #include "message.h"
 
 #include "queue.h"
+#include "share.h"
 
 struct core;
 struct worker;
@@ -41,31 +41,6 @@ struct room {
     struct drv_list link; /* in offer->rooms while used < concurrency */
 };
 
-/* The part of a class that one queue takes. */
-struct share {
-    struct class *class;
-    struct queue *queue;
-    struct drv_list in_queue;
-    struct drv_list in_class;
-    struct drv_list ring; /* in class->ring while it has work and the queue is not paused */
-    struct drv_list fits; /* struct fit.in_share: all lines of the queue that fit */
-    size_t fit_count;
-    struct drv_heap heap; /* those with work */
-    uint32_t deficit;     /* tasks that the queue may still start in this round */
-};
-
-/* A line that fits a class. */
-struct fit {
-    struct share *share;
-    struct offer *offer;
-    struct line *line;
-    struct drv_list in_line;
-    struct drv_list in_share;
-    struct drv_heap_node node; /* in share->heap while the line has work */
-    struct drv_list parked;    /* in class->parked: no worker has room for the type */
-    uint64_t arrival;          /* of the head when last looked at */
-};
-
 struct class
 {
     uint32_t references;   /* workers */
@@ -78,11 +53,14 @@ struct class
     size_t queue_count;
     struct drv_pair *labels; /* into key: sorted */
     size_t label_count;
+    struct drv_str *resources; /* into key: sorted names */
+    size_t resource_count;
     struct drv_list shares; /* struct share.in_class */
     struct drv_list ring;   /* shares with work, in turn */
     size_t ring_count;
     struct drv_list parked;  /* fits that wait for room of their type */
     bool has_room;           /* some may have come since they were parked */
+    struct drv_list hungry;  /* struct band.hungry: no worker has what they need */
     struct drv_heap workers; /* those that may get work, the freest first */
     uint64_t idle;           /* free slots of the workers in the heap */
     uint64_t hash;
@@ -98,6 +76,9 @@ void class_release(struct core *core, struct class *class);
 struct offer *class_offer(const struct class *class, const struct type *type);
 bool class_has_queue(const struct class *class, struct drv_str queue);
 bool class_has_labels(const struct class *class, const struct line *line);
+/* What the line needs, by resource of the class; false: the class has none of something. */
+bool class_needs(const struct class *class, const struct line *line,
+                 struct need out_needs[DRV_LABELS_MAX], size_t *out_count);
 bool class_fits(const struct class *class, const struct line *line);
 
 /* A new line: make the fits. False when out of memory; the line then has none. */
@@ -106,14 +87,8 @@ void line_unfit(struct core *core, struct line *line);
 /* The line has got work, or a better head. */
 void line_wake(struct core *core, struct line *line);
 
-/* The best fit of a share with its key up to date, NULL when there is no work. */
-struct fit *share_best(struct core *core, struct share *share);
-void share_rest(struct share *share); /* out of the ring */
-void share_wake(struct core *core, struct share *share);
-
 /* Look for work at the end of the turn. */
 void class_touch(struct core *core, struct class *class);
-void fit_park(struct fit *fit);
 /* Those that were parked are looked at again. */
 void class_unpark(struct core *core, struct class *class);
 

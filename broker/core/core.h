@@ -48,6 +48,8 @@ struct core_defects {
     bool adopt_nothing;       /* reattached leases are requeued although they run */
     bool grow_unbounded;      /* promise 7: ignores queue limits */
     bool stall_ready;         /* a runnable task is not dispatched although a slot is free */
+    bool ignore_limits;       /* of concurrency, per key and by rate */
+    bool ignore_needs;        /* leases beyond what a worker has */
     bool lose_event;          /* a subscriber is not told, and the gap is not counted */
     bool early_ack;           /* promise 1: replies do not wait for what they speak of */
     bool forget_reply;        /* promise 4: replies are not kept over a restart */
@@ -98,8 +100,10 @@ struct core_config {
     uint64_t output_bytes_max; /* output of tasks that is kept; the oldest goes first */
     uint64_t keys_max;         /* of tasks, those whose window is not over included */
     uint32_t sessions_max;
-    uint64_t credit_bytes; /* byte window offered to peers in WELCOME: 16 MiB */
-    uint32_t prefetch_max; /* leases per worker beyond its slots */
+    uint64_t credit_bytes;        /* byte window offered to peers in WELCOME: 16 MiB */
+    uint32_t memory_mark_percent; /* of a host; from there on it gets nothing new, until it is 5
+                                     below; 0: never */
+    uint32_t prefetch_max;        /* leases per worker beyond its slots */
     int64_t
         prefetch_run_us; /* types whose mean run time is longer are never prefetched: 10 ms */
     bool alerts;         /* whether rules are looked at, once a second */

@@ -45,17 +45,43 @@ static bool place_is_suspect(const struct place *place)
     DRV_UNREACHABLE();
 }
 
-/* A worker with room for a limited type, the first that has a free slot. */
-static struct worker *offer_worker(const struct core *core, const struct offer *offer)
+static bool is_ready(const struct core *core, const struct worker *worker,
+                     const struct need *needs, size_t need_count)
+{
+    return worker_free_slots(core, worker) > 0 && worker_has(core, worker, needs, need_count);
+}
+
+/* A worker with room for a limited type, the first that has a free slot and what is needed. */
+static struct worker *offer_worker(const struct core *core, const struct offer *offer,
+                                   const struct need *needs, size_t need_count)
 {
     DRV_LIST_EACH(link, &offer->rooms)
     {
-        struct room *room = DRV_LIST_ITEM(link, struct room, link);
-        if (worker_may_work(core, room->worker) && worker_free_slots(core, room->worker) > 0) {
-            return room->worker;
+        struct worker *worker = DRV_LIST_ITEM(link, struct room, link)->worker;
+        if (worker_may_work(core, worker) && is_ready(core, worker, needs, need_count)) {
+            return worker;
         }
     }
     return NULL;
+}
+
+/* The freest worker that has what is needed: mostly the first, else all are looked at. */
+static struct worker *class_roomiest(const struct core *core, const struct class *class,
+                                     const struct need *needs, size_t need_count)
+{
+    struct worker *best = class_freest(class);
+    if (best == NULL || is_ready(core, best, needs, need_count)) {
+        return best;
+    }
+    best = NULL;
+    for (size_t i = 0; i < class->workers.count; i++) {
+        struct worker *worker = DRV_CONTAINER_OF(class->workers.nodes[i], struct worker, node);
+        if ((best == NULL || worker_before(&worker->node, &best->node)) &&
+            is_ready(core, worker, needs, need_count)) {
+            best = worker;
+        }
+    }
+    return best;
 }
 
 /* What stands at the place, out of its line. False: out of memory, still there. */
@@ -164,6 +190,62 @@ static void place_drop(struct core *core, struct line *line, struct place *place
 
 enum verdict { VERDICT_NONE, VERDICT_LEASED, VERDICT_DROPPED, VERDICT_AGAIN };
 
+/* A worker for it, else it is put aside until one may be free. */
+static bool choose_worker(const struct core *core, struct choice *choice)
+{
+    struct band *band = choice->fit->lane->band;
+    if (choice->fit->offer->concurrency > 0) {
+        choice->worker = offer_worker(core, choice->fit->offer, band->needs, band->need_count);
+        if (choice->worker == NULL) {
+            fit_park(choice->fit);
+        }
+    } else if (band->need_count > 0) {
+        choice->worker = class_roomiest(core, choice->class, band->needs, band->need_count);
+        if (choice->worker == NULL) {
+            band_park(band);
+        }
+    }
+    return choice->worker != NULL;
+}
+
+/* Behind a busy slot goes only what nothing else bounds. */
+static bool choice_may_prefetch(const struct core *core, const struct choice *choice)
+{
+    return choice->fit->offer->concurrency == 0 && choice->fit->line->needs_len == 0 &&
+           !place_is_suspect(choice->place) &&
+           worker_may_prefetch(core, choice->worker, choice->fit->line->type);
+}
+
+/* More than the worker's window takes; one that is empty takes anything. */
+static bool choice_is_too_big(const struct choice *choice)
+{
+    const struct worker *worker = choice->worker;
+    uint64_t bytes = worker->fresh_bytes + place_payload_len(choice->place);
+    return !peer_window_has(worker->session->peer, bytes) &&
+           (worker->fresh_bytes > 0 || worker->session->peer->flight_bytes > 0);
+}
+
+/* What can go from the share that is first in the ring; LEASED: all is chosen. */
+static enum verdict choose(struct core *core, struct choice *choice, bool prefetch)
+{
+    choice->fit = share_best(core, choice->share);
+    if (choice->fit == NULL) {
+        return VERDICT_AGAIN; /* the share left the ring */
+    }
+    choice->place = line_head(choice->fit->line);
+    if (place_is_void(choice->place)) {
+        place_drop(core, choice->fit->line, choice->place);
+        return VERDICT_DROPPED;
+    }
+    if (prefetch) {
+        return choice_may_prefetch(core, choice) ? VERDICT_LEASED : VERDICT_NONE;
+    }
+    if (worker_free_slots(core, choice->worker) <= 0) {
+        return VERDICT_NONE;
+    }
+    return choose_worker(core, choice) ? VERDICT_LEASED : VERDICT_AGAIN;
+}
+
 /* One try with the share that is first in the ring. */
 static enum verdict class_try(struct core *core, struct class *class, bool prefetch)
 {
@@ -173,32 +255,16 @@ static enum verdict class_try(struct core *core, struct class *class, bool prefe
         return VERDICT_NONE;
     }
     choice.share = DRV_LIST_ITEM(link, struct share, ring);
-    choice.fit = share_best(core, choice.share);
-    if (choice.fit == NULL) {
-        return VERDICT_AGAIN; /* the share left the ring */
+    struct throttle *throttle = choice.share->queue->throttle;
+    if (throttle != NULL && !throttle_is_open(core, throttle)) {
+        throttle_shut(core, choice.share);
+        return VERDICT_AGAIN;
     }
-    choice.place = line_head(choice.fit->line);
-    if (place_is_void(choice.place)) {
-        place_drop(core, choice.fit->line, choice.place);
-        return VERDICT_DROPPED;
+    enum verdict verdict = choose(core, &choice, prefetch);
+    if (verdict != VERDICT_LEASED) {
+        return verdict;
     }
-    if (prefetch) {
-        if (choice.fit->offer->concurrency > 0 || place_is_suspect(choice.place) ||
-            !worker_may_prefetch(core, choice.worker, choice.fit->line->type)) {
-            return VERDICT_NONE;
-        }
-    } else if (worker_free_slots(core, choice.worker) <= 0) {
-        return VERDICT_NONE;
-    } else if (choice.fit->offer->concurrency > 0) {
-        choice.worker = offer_worker(core, choice.fit->offer);
-        if (choice.worker == NULL) {
-            fit_park(choice.fit);
-            return VERDICT_AGAIN;
-        }
-    }
-    uint64_t bytes = choice.worker->fresh_bytes + place_payload_len(choice.place);
-    if (!peer_window_has(choice.worker->session->peer, bytes) &&
-        (choice.worker->fresh_bytes > 0 || choice.worker->session->peer->flight_bytes > 0)) {
+    if (choice_is_too_big(&choice)) {
         choice.worker->is_choked = true; /* until something is settled */
         worker_update(core, choice.worker);
         return VERDICT_AGAIN;
@@ -207,6 +273,10 @@ static enum verdict class_try(struct core *core, struct class *class, bool prefe
         core->is_starved = true;
         return VERDICT_NONE;
     }
+    if (throttle != NULL) {
+        throttle_take(core, throttle);
+    }
+    share_served(choice.fit);
     share_charge(choice.share);
     return VERDICT_LEASED;
 }
@@ -292,7 +362,7 @@ static bool class_could_run(const struct core *core, const struct class *class,
         return false;
     }
     const struct offer *offer = class_offer(class, line->type);
-    return offer->concurrency == 0 || offer_worker(core, offer) != NULL;
+    return offer->concurrency == 0 || offer_worker(core, offer, NULL, 0) != NULL;
 }
 
 /* Asks back up to `wanted` leases of one worker, the youngest first; those asked before count.

@@ -26,6 +26,11 @@ static void put_queue(struct document *document, const struct queue *queue)
                   drover_durability_name((enum drover_durability)queue->level));
     document_uint(document, "max_count", queue->max_count == UINT64_MAX ? 0 : queue->max_count);
     document_uint(document, "max_bytes", queue->max_bytes == UINT64_MAX ? 0 : queue->max_bytes);
+    struct throttle_limits limits = queue_limits(queue);
+    document_uint(document, "leases", queue->held);
+    document_double(document, "rate", (double)limits.rate / 1000.0);
+    document_uint(document, "concurrency", limits.concurrency);
+    document_uint(document, "per_key", limits.per_key);
     document_end(document);
 }
 

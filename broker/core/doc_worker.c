@@ -3,6 +3,8 @@
 
 #include "broker.h"
 
+#include <stdio.h>
+
 /* Leases listed for one worker. */
 enum { LEASES_MAX = 256 };
 
@@ -14,7 +16,10 @@ static const char *state_of(const struct worker *worker)
     if (worker->is_draining) {
         return "draining";
     }
-    return worker->session->peer->is_blocked ? "blocked" : "connected";
+    if (worker->session->peer->is_blocked) {
+        return "blocked";
+    }
+    return worker->is_heavy ? "memory" : "connected";
 }
 
 static const char *model_name(uint32_t model)
@@ -39,6 +44,22 @@ static void put_class(struct document *document, const struct class *class)
     document_map(document, "labels");
     for (size_t i = 0; i < class->label_count && i < DOCUMENT_NAMES_MAX; i++) {
         document_entry(document, class->labels[i].name, class->labels[i].value);
+    }
+    document_end(document);
+}
+
+static void put_resources(struct document *document, const struct worker *worker)
+{
+    const struct class *class = worker->class;
+    document_map(document, "resources");
+    for (size_t i = 0; i < class->resource_count && i < DOCUMENT_NAMES_MAX; i++) {
+        char name[DRV_NAME_MAX + 1];
+        (void)snprintf(name, sizeof name, "%.*s", (int)class->resources[i].len,
+                       class->resources[i].ptr);
+        document_map(document, name);
+        document_uint(document, "total", worker->stocks[i].total);
+        document_uint(document, "used", worker->stocks[i].used);
+        document_end(document);
     }
     document_end(document);
 }
@@ -126,6 +147,7 @@ void document_worker(struct document *document, const struct worker *worker, boo
     document_uint(document, "assigned", worker->held - worker->started);
     document_text(document, "model", model_name(worker->class->model));
     put_class(document, worker->class);
+    put_resources(document, worker);
     document_age(document, "heartbeat_age_ms", worker->heard_us);
     document_uint(document, "tasks_done", worker->tasks_done);
     if (worker->has_host) {

@@ -178,6 +178,11 @@ void lease_give(struct core *core, struct lease *lease, struct worker *worker)
     drv_list_push_back(&worker->leases, &lease->in_worker);
     worker->held++;
     worker->long_held += (lease->flags & LEASE_LONG) != 0;
+    struct line *line = lease->task->spec->line;
+    line_held(line);
+    if (line->needs_len > 0) {
+        worker_use(worker, line);
+    }
 }
 
 void lease_restore(struct lease *lease, struct worker *worker)
@@ -189,6 +194,15 @@ void lease_restore(struct lease *lease, struct worker *worker)
     worker->held++;
     worker->long_held++;
     worker->started += (lease->flags & LEASE_STARTED) != 0;
+    line_held(lease->task->spec->line);
+    worker_use(worker, lease->task->spec->line);
+    lease_excuse(lease);
+}
+
+void lease_excuse(struct lease *lease)
+{
+    line_excuse(lease->task->spec->line);
+    worker_excuse(lease->worker);
 }
 
 void lease_use_room(struct lease *lease, struct offer *offer)
@@ -220,6 +234,10 @@ void lease_take(struct core *core, struct lease *lease)
     struct worker *worker = lease->worker;
     DRV_ASSERT(worker != NULL);
     lease_give_room_back(lease);
+    line_given_back(core, lease->task->spec->line);
+    if (lease->task->spec->line->needs_len > 0) {
+        worker_unuse(worker, lease->task->spec->line);
+    }
     drv_list_remove(&lease->in_worker);
     drv_list_remove(&lease->link);
     worker->held--;
@@ -271,6 +289,7 @@ static void lease_put_back(struct core *core, struct lease *lease)
     bool is_cancelling = (lease->unit->flags & UNIT_CANCELLING) != 0;
     core->counters.requeued_free++;
     lease_take(core, lease);
+    line_refund(core, item.task->spec->line);
     if (is_cancelling) {
         item_cancel(core, &item, "cancelled before it started");
     } else {

@@ -86,6 +86,8 @@ void lease_free(struct core *core, struct lease *lease);
 void lease_give(struct core *core, struct lease *lease, struct worker *worker);
 /* The worker held it in an earlier life; flags and instants are in the lease. */
 void lease_restore(struct lease *lease, struct worker *worker);
+/* It was given in an earlier life, before the limits that it may break. */
+void lease_excuse(struct lease *lease);
 /* It takes room of a limited offer, until it is taken. */
 void lease_use_room(struct lease *lease, struct offer *offer);
 /* Take it from its worker; waiters are told. */

@@ -10,6 +10,7 @@ static void heartbeat_keep(struct core *core, struct worker *worker,
     if (heartbeat->has_host) {
         worker->has_host = true;
         worker->host = heartbeat->host;
+        worker_weigh(core, worker);
     }
     if (heartbeat->details.len > 0) {
         worker_set_details(core, worker, heartbeat->details);

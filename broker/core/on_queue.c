@@ -11,8 +11,8 @@
 
 static bool queue_is_special(const struct core *core, const struct queue *queue)
 {
-    return queue->is_paused || queue->weight != 1 || queue->level != 0 ||
-           queue->max_count != core->config.queue_count_max ||
+    return queue->is_paused || queue->throttle != NULL || queue->weight != 1 ||
+           queue->level != 0 || queue->max_count != core->config.queue_count_max ||
            queue->max_bytes != core->config.queue_bytes_max;
 }
 
@@ -23,12 +23,33 @@ static void apply_limit(int64_t asked, uint64_t *limit)
     }
 }
 
-static drover_status queue_set(const struct core *core, struct queue *queue,
+static void apply_throttle(int64_t asked, uint64_t *limit)
+{
+    if (asked >= 0) {
+        *limit = (uint64_t)asked;
+    }
+}
+
+/* The only part that can fail once all is found to make sense. */
+static drover_status queue_set_limits(struct core *core, struct queue *queue,
+                                      const struct drv_queue_settings *settings)
+{
+    struct throttle_limits limits = queue_limits(queue);
+    if (settings->rate < 0 && settings->concurrency < 0 && settings->per_key < 0) {
+        return DROVER_OK;
+    }
+    apply_throttle(settings->rate, &limits.rate);
+    apply_throttle(settings->concurrency, &limits.concurrency);
+    apply_throttle(settings->per_key, &limits.per_key);
+    return queue_limit(core, queue, &limits);
+}
+
+static drover_status queue_set(struct core *core, struct queue *queue,
                                const struct drv_queue_settings *settings, const char **out_text)
 {
-    if (settings->rate > 0 || settings->concurrency > 0 || settings->per_key > 0) {
-        *out_text = "rate and concurrency limits are not served";
-        return DROVER_UNSUPPORTED;
+    if (settings->rate > THROTTLE_RATE_MAX) {
+        *out_text = "the rate is too high";
+        return DROVER_INVALID;
     }
     if (settings->weight > 1000000) {
         *out_text = "the weight is too large";
@@ -41,6 +62,9 @@ static drover_status queue_set(const struct core *core, struct queue *queue,
     if (settings->durability > (int64_t)core->config.durability_max) {
         *out_text = "the store cannot give this durability";
         return DROVER_REFUSED;
+    }
+    if (queue_set_limits(core, queue, settings)) {
+        return DROVER_NOMEM;
     }
     if (settings->durability >= 0) {
         queue->level = (uint32_t)settings->durability;

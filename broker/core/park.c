@@ -142,6 +142,7 @@ bool park_adopt(struct core *core, const struct item *item)
     adopted_place(core, item, lease);
     item_set_state(core, item, DROVER_STATE_QUEUED);
     lease_give(core, lease, worker);
+    lease_excuse(lease);
     lease->unit->attempt = attempt;
     lease->attached = worker->attach_round; /* listed it is */
     lease->flags |= LEASE_GONE_OUT;

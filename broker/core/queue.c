@@ -35,6 +35,7 @@ void queue_tables_init(struct core *core)
     drv_table_init(&core->queues, core->config.seed, queue_is);
     drv_table_init(&core->types, core->config.seed, type_is);
     drv_table_init(&core->lines, core->config.seed, line_is);
+    tenant_table_init(core);
 }
 
 /* --- queues ------------------------------------------------------------------------------ */
@@ -86,6 +87,7 @@ void queue_release(struct core *core, struct queue *queue)
         return;
     }
     times_free(&core->history.times, &queue->times);
+    throttle_free(core, queue);
     struct drv_str name = queue_name(queue);
     uint64_t hash = drv_table_hash(&core->queues, name.ptr, name.len);
     drv_table_remove_entry(&core->queues, hash, queue);
@@ -237,12 +239,15 @@ static struct line *line_new(struct core *core, const struct line_key *key, uint
     drv_list_init(&line->fits);
     drv_list_init(&line->fifo);
     drv_heap_init(&line->returned, place_before);
-    if (!line_fit(core, line)) {
-        core_free(core, line, size);
-        return NULL;
+    if (key->fairness.len > 0) {
+        line->tenant = tenant_ensure(core, line->queue, key->fairness);
     }
-    if (drv_table_insert(&core->lines, hash, line)) {
+    bool is_whole = key->fairness.len == 0 || line->tenant != NULL;
+    if (!is_whole || !line_fit(core, line) || drv_table_insert(&core->lines, hash, line)) {
         line_unfit(core, line);
+        if (line->tenant != NULL) {
+            tenant_release(core, line->tenant);
+        }
         core_free(core, line, size);
         return NULL;
     }
@@ -274,6 +279,9 @@ void line_release(struct core *core, struct line *line)
     DRV_ASSERT(line_is_empty(line));
     drv_table_remove_entry(&core->lines, line->hash, line);
     line_unfit(core, line);
+    if (line->tenant != NULL) {
+        tenant_release(core, line->tenant);
+    }
     drv_list_remove(&line->in_queue);
     drv_list_remove(&line->in_type);
     queue_release(core, line->queue);

@@ -19,6 +19,8 @@
 
 struct core;
 struct times;
+struct tenant;
+struct throttle;
 
 enum place_kind { PLACE_TASK, PLACE_RUN, PLACE_LEASE };
 enum place_where { PLACE_OUT, PLACE_FIFO, PLACE_BACK };
@@ -44,12 +46,14 @@ struct queue {
     uint32_t level; /* of tasks that ask for none, enum drover_durability; DEFAULT:
                        the broker's */
     uint64_t waiting, delayed, queued, running;
-    uint64_t bytes;         /* payloads of tasks that have not ended */
-    struct drv_list lines;  /* struct line.in_queue */
-    struct drv_list shares; /* struct share.in_queue */
-    struct drv_list sweeps; /* purges going on */
-    struct times *times;    /* owned by the history; NULL: none yet */
-    uint16_t mark;          /* when its settings were last recorded (save.h) */
+    uint64_t bytes;            /* payloads of tasks that have not ended */
+    uint64_t held;             /* leases */
+    struct throttle *throttle; /* owned; NULL: no limits on leases */
+    struct drv_list lines;     /* struct line.in_queue */
+    struct drv_list shares;    /* struct share.in_queue */
+    struct drv_list sweeps;    /* purges going on */
+    struct times *times;       /* owned by the history; NULL: none yet */
+    uint16_t mark;             /* when its settings were last recorded (save.h) */
     uint8_t name_len;
     char name[]; /* NUL-terminated */
 };
@@ -70,6 +74,7 @@ struct line {
     uint32_t references; /* specs */
     struct queue *queue;
     struct type *type;
+    struct tenant *tenant; /* fairness key, referenced; NULL: none */
     int32_t priority;
     struct drv_list in_queue;
     struct drv_list in_type;

@@ -272,6 +272,26 @@ static uint64_t limit_of(struct record_reader *reader, uint64_t otherwise)
     return limit == 0 ? otherwise : limit;
 }
 
+/* The bucket begins empty: the life before may just have emptied it. */
+static bool read_throttle(struct restore *restore, struct record_reader *reader,
+                          struct queue *queue)
+{
+    struct throttle_limits limits;
+    limits.rate = record_uint(reader);
+    limits.concurrency = record_uint(reader);
+    limits.per_key = record_uint(reader);
+    if (limits.rate > (uint64_t)THROTTLE_RATE_MAX) {
+        return restore_wrong(restore, "a queue with a rate that is none");
+    }
+    if (queue_limit(restore->core, queue, &limits)) {
+        return false;
+    }
+    if (queue->throttle != NULL) {
+        throttle_empty(restore->core, queue->throttle);
+    }
+    return true;
+}
+
 bool restore_queue(struct restore *restore, const struct core_saved *saved,
                    struct record_reader *reader)
 {
@@ -297,8 +317,10 @@ bool restore_queue(struct restore *restore, const struct core_saved *saved,
         queue_release(core, queue);
         return restore_wrong(restore, "a queue with a durability that is none");
     }
+    bool is_fine = read_throttle(restore, reader, queue);
+    has_settings = has_settings || queue->throttle != NULL;
     queue->mark = restore->mark;
     queue_keep(core, queue, has_settings);
     queue_release(core, queue);
-    return true;
+    return is_fine;
 }

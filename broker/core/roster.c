@@ -88,17 +88,24 @@ static void worker_leave_class(struct core *core, struct worker *worker)
     }
     core_free(core, worker->rooms, class->limited_count * sizeof *worker->rooms);
     worker->rooms = NULL;
+    worker_unstock(core, worker);
     worker->class = NULL;
     class_release(core, class);
 }
 
-static bool worker_join_class(struct core *core, struct worker *worker, struct class *class)
+static bool worker_join_class(struct core *core, struct worker *worker, struct class *class,
+                              const struct drv_worker_hello *hello)
 {
     struct room *rooms = core_alloc(core, class->limited_count * sizeof *rooms);
     if (rooms == NULL) {
         return false;
     }
     worker->class = class;
+    if (!worker_stock(core, worker, hello)) {
+        worker->class = NULL;
+        core_free(core, rooms, class->limited_count * sizeof *rooms);
+        return false;
+    }
     worker->rooms = rooms;
     for (size_t i = 0; i < class->offer_count; i++) {
         struct offer *offer = &class->offers[i];
@@ -129,6 +136,7 @@ static struct worker *worker_new(struct core *core, struct session *session)
         return NULL;
     }
     drv_heap_node_init(&worker->node);
+    worker->headroom = 10;
     struct drv_list *lists[] = {&worker->link,    &worker->leases, &worker->fresh,
                                 &worker->notices, &worker->loaded, &worker->shared,
                                 &worker->parked,  &worker->touched};
@@ -229,7 +237,7 @@ static bool worker_enter(struct core *core, struct worker *worker,
         return false;
     }
     worker_leave_class(core, worker);
-    if (!worker_join_class(core, worker, class)) {
+    if (!worker_join_class(core, worker, class, &hello->worker)) {
         class_release(core, class);
         return false;
     }
@@ -329,7 +337,8 @@ bool worker_may_work(const struct core *core, const struct worker *worker)
 {
     uint64_t credit = worker->session->credit_items;
     return peer_is_open(worker->session->peer) && !worker->is_draining && !worker->is_choked &&
-           !core->is_draining && (worker->held < credit || core->config.defects.ignore_credit);
+           !worker->is_heavy && !core->is_draining &&
+           (worker->held < credit || core->config.defects.ignore_credit);
 }
 
 bool worker_may_prefetch(const struct core *core, const struct worker *worker,
@@ -350,8 +359,8 @@ bool worker_may_prefetch(const struct core *core, const struct worker *worker,
     return short_held < short_slots * depth;
 }
 
-/* Slots that are free; then, who has the least work in hand per slot that is not taken by
- * something long; then, who has waited longest. */
+/* Slots that are free, as far as the host has use of them; then, who has the least work in hand
+ * per slot that is not taken by something long; then, who has waited longest. */
 bool worker_before(const struct drv_heap_node *a, const struct drv_heap_node *b)
 {
     const struct worker *left = DRV_CONTAINER_OF((struct drv_heap_node *)a, struct worker,
@@ -385,7 +394,7 @@ static void worker_rank(struct core *core, struct worker *worker)
     bool has_more = idle > worker->counted_idle;
     class->idle = class->idle - worker->counted_idle + idle;
     worker->counted_idle = idle;
-    worker->free_key = idle;
+    worker->free_key = (uint64_t)idle * worker->headroom;
     worker->load_key = worker_load(worker);
     if (!drv_heap_node_is_in(&worker->node)) {
         drover_status status = drv_heap_insert(&class->workers, &worker->node);
@@ -395,6 +404,9 @@ static void worker_rank(struct core *core, struct worker *worker)
         drv_heap_update(&class->workers, &worker->node);
     }
     class->has_room = class->has_room || has_more;
+    if ((has_more || worker->has_grown) && !drv_list_is_empty(&class->hungry)) {
+        worker_feed(core, worker);
+    }
     if (has_more || class->ring_count > 0) {
         class_touch(core, class);
     }

@@ -22,6 +22,13 @@ enum {
 
 struct worker_history;
 
+/* What a worker has of a resource of its class. */
+struct stock {
+    uint64_t total;
+    uint64_t used;   /* by its leases */
+    uint64_t excess; /* used when it came, perhaps with less than it had */
+};
+
 struct worker {
     struct session *session;
     struct who *who; /* referenced: name and host */
@@ -30,7 +37,7 @@ struct worker {
     struct class *class;       /* referenced */
     struct drv_heap_node node; /* in class->workers while it may get work */
     uint32_t counted_idle;     /* its part of class->idle */
-    uint32_t free_key;         /* order in the heap: free slots */
+    uint64_t free_key;         /* order in the heap: free slots times headroom */
     uint64_t load_key;         /* and work in hand per slot */
     uint32_t last_suffix;      /* last number given to another worker of this name */
     uint64_t turn;             /* when it last got work: ties go to who waited longest */
@@ -50,6 +57,10 @@ struct worker {
     struct drv_abort_entry *stale; /* owned: leases that it must stop, to be told */
     size_t stale_count, stale_capacity;
     struct room *rooms;   /* owned: limited offers of the class */
+    struct stock *stocks; /* owned: resources of the class */
+    bool has_grown;       /* it may have what it had not */
+    bool is_heavy;        /* the memory of its host is over the mark: nothing new */
+    uint8_t headroom;     /* tenths of its host that are idle, 1 to 10 */
     struct timer timer;   /* silence */
     int64_t heard_us;     /* last message */
     bool is_draining;     /* by request */
@@ -136,6 +147,22 @@ bool worker_may_work(const struct core *core, const struct worker *worker);
 bool worker_may_prefetch(const struct core *core, const struct worker *worker,
                          const struct type *type);
 bool worker_before(const struct drv_heap_node *a, const struct drv_heap_node *b);
+/* Whether the worker has what such work needs, in the resources of its class. */
+bool worker_has(const struct core *core, const struct worker *worker, const struct need *needs,
+                size_t count);
+/* A lease of the line takes what it needs, and gives it back. */
+void worker_use(struct worker *worker, const struct line *line);
+void worker_unuse(struct worker *worker, const struct line *line);
+/* What is used by now may be more than there is. */
+void worker_excuse(struct worker *worker);
+/* Joining a class: what it has, and what its leases use of it. False when out of memory. */
+bool worker_stock(struct core *core, struct worker *worker,
+                  const struct drv_worker_hello *hello);
+void worker_unstock(struct core *core, struct worker *worker);
+/* Those that wait for what it may have got are looked at again. */
+void worker_feed(struct core *core, struct worker *worker);
+/* How its host is, by its last heartbeat. */
+void worker_weigh(struct core *core, struct worker *worker);
 struct room *worker_room(const struct worker *worker, const struct offer *offer);
 
 /* Everything to be told to workers. */

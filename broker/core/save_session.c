@@ -144,6 +144,10 @@ void save_queue(struct core *core, struct queue *queue)
     put_limit(&writer, queue->max_count, core->config.queue_count_max);
     put_limit(&writer, queue->max_bytes, core->config.queue_bytes_max);
     record_put_uint(&writer, queue->level);
+    struct throttle_limits limits = queue_limits(queue);
+    record_put_uint(&writer, limits.rate);
+    record_put_uint(&writer, limits.concurrency);
+    record_put_uint(&writer, limits.per_key);
     save_end(core, &writer, NULL);
     queue->mark = save_mark(core);
 }

@@ -34,8 +34,6 @@ static drover_status spec_check_served(const struct drv_spec *spec, const char *
         bool is_asked;
         const char *text;
     } options[] = {
-        {spec->fairness.ptr != NULL, "fairness keys are not served"},
-        {spec->need_count > 0, "needs are not served"},
         {spec->limit_memory_bytes > 0 || spec->limit_cpu_ms > 0 ||
              spec->limit_output_bytes > 0 || spec->limit_processes > 0 || spec->limit_files > 0,
          "limits on resources are not served"},

@@ -25,6 +25,7 @@ enum timer_kind {
     TIMER_SHELF,    /* the oldest result of its kind reaches the end of its retention */
     TIMER_ALERT,    /* rules are looked at */
     TIMER_SCHEDULE, /* a run is due */
+    TIMER_THROTTLE, /* a queue may start something again */
     TIMER_REATTACH, /* the window after the start closes */
     TIMER_KINDS
 };

@@ -125,39 +125,68 @@ static unsigned count_ahead(const struct item *item)
     return ahead;
 }
 
-static uint64_t count_workers(const struct line *line)
-{
-    uint64_t workers = 0;
-    DRV_LIST_EACH(link, &line->fits)
-    {
-        const struct class *class = DRV_LIST_ITEM(link, struct fit, in_line)->share->class;
-        workers += class->references;
-    }
-    return workers;
-}
-
 static bool is_fit(const struct line *line, const struct class *class)
 {
     DRV_LIST_EACH(link, &line->fits)
     {
-        if (DRV_LIST_ITEM(link, struct fit, in_line)->share->class == class) {
+        if (fit_share(DRV_LIST_ITEM(link, struct fit, in_line))->class == class) {
             return true;
         }
     }
     return false;
 }
 
-/* Whether all workers that fit take no new work. O(workers): for who asks why. */
-static bool is_drained(const struct core *core, const struct line *line)
+/* What could take it, were it free. O(workers): for who asks why. */
+struct takers {
+    uint64_t able;  /* workers that fit and have enough of everything needed */
+    uint64_t awake; /* of those: not draining */
+    uint64_t light; /* of those: with memory to spare */
+};
+
+static bool worker_suffices(const struct worker *worker, const struct line *line)
 {
-    DRV_LIST_EACH(link, &core->workers)
-    {
-        const struct worker *worker = DRV_LIST_ITEM(link, struct worker, link);
-        if (!worker->is_draining && is_fit(line, worker->class)) {
+    struct need needs[DRV_LABELS_MAX];
+    size_t count;
+    if (!class_needs(worker->class, line, needs, &count)) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (worker->stocks[needs[i].resource].total < needs[i].count) {
             return false;
         }
     }
     return true;
+}
+
+static struct takers count_takers(const struct core *core, const struct line *line)
+{
+    struct takers takers = {0};
+    DRV_LIST_EACH(link, &core->workers)
+    {
+        const struct worker *worker = DRV_LIST_ITEM(link, struct worker, link);
+        if (worker->class == NULL || !is_fit(line, worker->class) ||
+            !worker_suffices(worker, line)) {
+            continue;
+        }
+        takers.able++;
+        takers.awake += !worker->is_draining;
+        takers.light += !worker->is_draining && !worker->is_heavy;
+    }
+    return takers;
+}
+
+/* " and has a=b, c=d": the labels, or what is needed. */
+static size_t put_wanted(char *text, size_t size, const char *before, struct drv_str pairs)
+{
+    size_t len = 0;
+    for (size_t at = 0; at < pairs.len && len < size;) {
+        const char *name = pairs.ptr + at;
+        const char *value = name + strlen(name) + 1;
+        len += (size_t)snprintf(text + len, size - len, "%s%s=%s", at == 0 ? before : ", ",
+                                name, value);
+        at += strlen(name) + strlen(value) + 2;
+    }
+    return len < size ? len : size - 1;
 }
 
 /* What a worker would have to serve and to have. */
@@ -166,16 +195,37 @@ static void why_no_worker(const struct line *line, struct why *why)
     struct drv_str type = type_name(line->type);
     struct drv_str queue = queue_name(line->queue);
     char wanted[WHY_TEXT_MAX] = "";
-    size_t len = 0;
-    for (uint32_t at = 0; at < line->require_len && len < sizeof(wanted);) {
-        const char *name = line_require(line).ptr + at;
-        const char *value = name + strlen(name) + 1;
-        len += (size_t)snprintf(wanted + len, sizeof(wanted) - len, "%s%s=%s",
-                                at == 0 ? " and has " : ", ", name, value);
-        at += (uint32_t)(strlen(name) + strlen(value)) + 2;
-    }
+    size_t len = put_wanted(wanted, sizeof(wanted), " and has ", line_require(line));
+    (void)put_wanted(wanted + len, sizeof(wanted) - len, len == 0 ? " and has " : ", ",
+                     line_needs(line));
     say(why, "no_worker", "workers offer type %.*s, but none of them serves queue %.*s%s",
         STR_ARGS(type), STR_ARGS(queue), wanted);
+}
+
+/* A worker that serves it has too little of something, or nothing. */
+static void why_no_resource(const struct line *line, struct why *why)
+{
+    struct drv_str type = type_name(line->type);
+    char wanted[WHY_TEXT_MAX] = "";
+    (void)put_wanted(wanted, sizeof(wanted), "", line_needs(line));
+    say(why, "no_resource", "no worker for type %.*s has %s", STR_ARGS(type), wanted);
+}
+
+/* Whether some class would take it but for its resources. */
+static bool is_short_of_resources(const struct core *core, const struct line *line)
+{
+    if (line->needs_len == 0) {
+        return false;
+    }
+    DRV_LIST_EACH(link, &core->classes)
+    {
+        const struct class *class = DRV_LIST_ITEM(link, struct class, link);
+        if (class_offer(class, line->type) != NULL &&
+            class_has_queue(class, queue_name(line->queue)) && class_has_labels(class, line)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void why_no_slot(const struct core *core, const struct item *item,
@@ -183,12 +233,69 @@ static void why_no_slot(const struct core *core, const struct item *item,
 {
     struct drv_str type = type_name(line->type);
     struct drv_str queue = queue_name(line->queue);
-    uint64_t workers = count_workers(line);
-    bool drained = is_drained(core, line);
-    say(why, drained ? "draining" : "no_slot",
-        "%s queue %.*s: the %" PRIu64 " worker(s) for type %.*s %s",
-        item->index == DROVER_INDEX_NONE ? "next in" : "in", STR_ARGS(queue), workers,
-        STR_ARGS(type), drained ? "take nothing new (draining)" : "are busy");
+    struct takers takers = count_takers(core, line);
+    const char *place = item->index == DROVER_INDEX_NONE ? "next in" : "in";
+    char wanted[WHY_TEXT_MAX] = "";
+    (void)put_wanted(wanted, sizeof(wanted), " with ", line_needs(line));
+    if (takers.able == 0 && line->needs_len > 0) {
+        why_no_resource(line, why);
+    } else if (takers.awake == 0) {
+        say(why, "draining",
+            "%s queue %.*s: the %" PRIu64
+            " worker(s) for type %.*s%s take nothing new (draining)",
+            place, STR_ARGS(queue), takers.able, STR_ARGS(type), wanted);
+    } else if (takers.light == 0) {
+        say(why, "memory",
+            "%s queue %.*s: the hosts of the %" PRIu64
+            " worker(s) for type %.*s%s have over %" PRIu32 " %% of their memory in use",
+            place, STR_ARGS(queue), takers.awake, STR_ARGS(type), wanted,
+            core->config.memory_mark_percent);
+    } else {
+        say(why, "no_slot", "%s queue %.*s: the %" PRIu64 " worker(s) for type %.*s%s are busy",
+            place, STR_ARGS(queue), takers.able, STR_ARGS(type), wanted);
+    }
+}
+
+/* ", 5 ahead of it" or nothing. */
+static const char *ahead_text(unsigned ahead, char text[64])
+{
+    text[0] = '\0';
+    if (ahead > 0) {
+        (void)snprintf(text, 64, ", %s%u ahead of it",
+                       ahead >= WHY_AHEAD_MAX ? "more than " : "", ahead);
+    }
+    return text;
+}
+
+/* Whether a limit of the queue holds it. */
+static bool why_limited(const struct core *core, const struct line *line, unsigned ahead,
+                        struct why *why)
+{
+    const struct throttle *throttle = line->queue->throttle;
+    struct drv_str queue = queue_name(line->queue);
+    char text[64];
+    if (throttle == NULL) {
+        return false;
+    }
+    if (throttle->concurrency > 0 && line->queue->held >= throttle->concurrency) {
+        say(why, "concurrency", "concurrency %" PRIu64 " of %" PRIu64 " in queue %.*s%s",
+            line->queue->held, throttle->concurrency, STR_ARGS(queue), ahead_text(ahead, text));
+        return true;
+    }
+    if (line->tenant != NULL && throttle_tenant_is_full(core, line->tenant)) {
+        say(why, "per_key",
+            "concurrency of fairness key %.*s: %" PRIu64 " of %" PRIu64 " in queue %.*s%s",
+            (int)line->tenant->len, line->tenant->text, line->tenant->held, throttle->per_key,
+            STR_ARGS(queue), ahead_text(ahead, text));
+        return true;
+    }
+    int64_t opens_us = throttle_opens_us(core, throttle);
+    if (opens_us != INT64_MAX && opens_us > core->now_us) {
+        say(why, "rate", "the rate limit of queue %.*s opens in %.1f s%s", STR_ARGS(queue),
+            seconds(opens_us - core->now_us), ahead_text(ahead, text));
+        return true;
+    }
+    return false;
 }
 
 static void why_queued(const struct core *core, const struct item *item, struct why *why)
@@ -199,10 +306,14 @@ static void why_queued(const struct core *core, const struct item *item, struct 
     unsigned ahead = item->index == DROVER_INDEX_NONE ? count_ahead(item) : 0;
     if (drv_list_is_empty(&line->type->offers)) {
         say(why, "no_type", "no worker offers type %.*s", STR_ARGS(type));
+    } else if (!is_fitted(line) && is_short_of_resources(core, line)) {
+        why_no_resource(line, why);
     } else if (!is_fitted(line)) {
         why_no_worker(line, why);
     } else if (line->queue->is_paused) {
         say(why, "paused", "queue %.*s is paused", STR_ARGS(queue));
+    } else if (why_limited(core, line, ahead, why)) {
+        return;
     } else if (ahead > 0) {
         say(why, "ahead", "%s%u ahead of it in queue %.*s",
             ahead >= WHY_AHEAD_MAX ? "more than " : "", ahead, STR_ARGS(queue));

@@ -7,6 +7,7 @@
 #include "overview.h"
 #include "print.h"
 #include "rate.h"
+#include "units.h"
 #include "watch.h"
 
 #include <inttypes.h>
@@ -41,6 +42,21 @@ static int print_done(const struct cli *cli, const char *queue, const char *key,
 
 /* ---- ls ---------------------------------------------------------------------------------- */
 
+/* Starts per second; what is less than one a second, per minute or hour. */
+static void rate_limit(struct grid *grid, const drover_value *queue)
+{
+    double rate = doc_double(queue, "rate");
+    char text[48];
+    if (rate <= 0) {
+        grid_text(grid, "-");
+        return;
+    }
+    const char *unit = rate >= 1 ? "s" : rate * 60 >= 1 ? "m" : "h";
+    rate *= rate >= 1 ? 1 : rate * 60 >= 1 ? 60 : 3600;
+    (void)snprintf(text, sizeof(text), "%.4g/%s", rate, unit);
+    grid_text(grid, text);
+}
+
 /* A limit, "-" for none. */
 static void limit(struct grid *grid, const drover_value *queue, const char *key, bool bytes)
 {
@@ -60,6 +76,9 @@ static void row(struct grid *grid, const drover_value *queue)
     grid_int(grid, doc_int(queue, "weight"));
     limit(grid, queue, "max_count", false);
     limit(grid, queue, "max_bytes", true);
+    rate_limit(grid, queue);
+    limit(grid, queue, "concurrency", false);
+    limit(grid, queue, "per_key", false);
 }
 
 static int print_list(const drover_value *document)
@@ -72,7 +91,10 @@ static int print_list(const drover_value *document)
                                                  {.name = "STATE"},
                                                  {.name = "WEIGHT", .right = true},
                                                  {.name = "MAX", .right = true},
-                                                 {.name = "MAX BYTES", .right = true}};
+                                                 {.name = "MAX BYTES", .right = true},
+                                                 {.name = "RATE", .right = true},
+                                                 {.name = "CONC", .right = true},
+                                                 {.name = "PER KEY", .right = true}};
     struct grid grid;
     drover_value *queues = doc_get(document, "queues");
     drover_value *item = NULL;
@@ -245,7 +267,7 @@ static const struct drv_option set_options[] = {
     {.name = "concurrency",
      .kind = DRV_OPTION_INT,
      .argument = "N",
-     .help = "tasks running at once; 0: no limit",
+     .help = "tasks that workers hold at once; 0: no limit",
      .min = 0,
      .max = INT64_MAX},
     {.name = "per-key",
@@ -260,6 +282,42 @@ static const struct drv_option set_options[] = {
      .help = "of tasks that do not ask for one",
      .choices = durability_names},
 };
+
+/* What is set as NAME=VALUE behind the queue: the options that are numbers, by another way. */
+static int read_operand(const char *text, drover_queue_settings *out)
+{
+    const struct {
+        const char *name;
+        int64_t *number;
+    } numbers[] = {
+        {"weight", &out->weight},
+        {"max-count", &out->max_count},
+        {"concurrency", &out->concurrency},
+        {"per-key", &out->per_key},
+        {"rate", &out->rate},
+    };
+    const char *value = strchr(text, '=');
+    size_t len = value == NULL ? strlen(text) : (size_t)(value - text);
+    for (size_t i = 0; value != NULL && i < DRV_ARRAY_LEN(numbers); i++) {
+        uint64_t number = 0;
+        if (strlen(numbers[i].name) != len || strncmp(numbers[i].name, text, len) != 0) {
+            continue;
+        }
+        if (numbers[i].number == &out->rate) {
+            return rate_parse(value + 1, &out->rate)
+                       ? CLI_OK
+                       : cli_say(CLI_USAGE, "'%s' is no rate, such as rate=10/s or rate=0",
+                                 text);
+        }
+        if (drv_uint_parse(value + 1, &number) != DROVER_OK || number > INT64_MAX) {
+            return cli_say(CLI_USAGE, "%s: a number is expected", text);
+        }
+        *numbers[i].number = (int64_t)number;
+        return CLI_OK;
+    }
+    return cli_say(CLI_USAGE, "queue set: '%s' is no setting, see drover queue set --help",
+                   text);
+}
 
 static int64_t setting(const struct cli *cli, const char *option)
 {
@@ -280,6 +338,15 @@ static int read_settings(const struct cli *cli, drover_queue_settings *out)
     }
     if (rate != NULL && !rate_parse(rate, &out->rate)) {
         return cli_say(CLI_USAGE, "--rate: '%s' is no rate, such as 10/s, 30/m or 0", rate);
+    }
+    for (size_t i = 1; i < cli_operand_count(cli); i++) {
+        int code = read_operand(cli_operand(cli, i), out);
+        if (code != CLI_OK) {
+            return code;
+        }
+    }
+    if (cli_operand_count(cli) > 1) {
+        return CLI_OK;
     }
     for (size_t i = 0; i < DRV_ARRAY_LEN(set_options); i++) {
         if (drv_options_is_set(cli->options, set_options[i].name)) {
@@ -312,11 +379,12 @@ const struct cli_command cmd_queue_set = {
     .group = "queue",
     .name = "set",
     .summary = "weight, limits and durability of a queue",
-    .usage = "QUEUE [--weight N] [--max-count N] [--max-bytes SIZE] [--rate RATE] ...",
+    .usage = "QUEUE [NAME=VALUE...] [--weight N] [--max-count N] [--max-bytes SIZE] "
+             "[--rate RATE] [--concurrency N] [--per-key N] ...",
     .options = set_options,
     .option_count = DRV_ARRAY_LEN(set_options),
     .operand_min = 1,
-    .operand_max = 1,
+    .operand_max = SIZE_MAX,
     .first = CLI_WORD_QUEUE,
     .run = set,
 };

@@ -90,11 +90,6 @@ class Tasks(unittest.TestCase):
         self.assertIn("no connected worker offers",
                       self.one_line("submit", "squear", "--strict", code=1))
 
-    def test_option_that_the_broker_does_not_serve_is_refused_in_words(self):
-        for option in (["--fairness-key", "f"], ["--need", "gpu=1"]):
-            with self.subTest(option=option):
-                self.one_line("submit", "noop", *option, code=64)
-
     def test_durability_that_the_store_cannot_give_is_refused(self):
         self.one_line("submit", "noop", "--durability", "synced", code=1)
 

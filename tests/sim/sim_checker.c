@@ -40,10 +40,16 @@ static unsigned priority_slot(int32_t priority)
     return priority < 0 ? 0 : priority == 0 ? 1 : priority < 100 ? 2 : 3;
 }
 
+/* Keys take turns, and what needs something may have to wait for it. */
+static unsigned kind_of(const struct sim_task_spec *spec)
+{
+    return spec->tenant * 2 + spec->needs_gpu;
+}
+
 static struct sim_line *line_of(struct sim *sim, const struct sim_task *task)
 {
-    return &sim->checker
-                .lines[task->spec.queue][task->spec.type][priority_slot(task->spec.priority)];
+    return &sim->checker.lines[task->spec.queue][task->spec.type]
+                              [priority_slot(task->spec.priority)][kind_of(&task->spec)];
 }
 
 static void line_push(struct sim *sim, uint32_t serial)
@@ -102,10 +108,16 @@ static void check_order(struct sim *sim, uint32_t serial)
     }
     unsigned slot = priority_slot(task->spec.priority);
     for (unsigned i = slot + 1; i < SIM_PRIORITIES; i++) {
-        struct sim_line *line = &sim->checker.lines[task->spec.queue][task->spec.type][i];
-        if (line_head(sim, line) != SIM_NO_TASK) {
-            accuse(sim, serial, "leased before one of higher priority");
-            return;
+        struct sim_line *lines = sim->checker.lines[task->spec.queue][task->spec.type][i];
+        for (unsigned kind = 0; kind < SIM_KINDS; kind++) {
+            bool may_wait = kind % 2 == 1 || task->spec.queue == SIM_LIMITED;
+            if (may_wait && kind != kind_of(&task->spec)) {
+                continue;
+            }
+            if (line_head(sim, &lines[kind]) != SIM_NO_TASK) {
+                accuse(sim, serial, "leased before one of higher priority");
+                return;
+            }
         }
     }
 }
@@ -252,8 +264,10 @@ static void check_lease(struct sim *sim, uint32_t serial, const struct core_reco
 
 /* Of those that are handed out. */
 static void check_dispatch(struct sim *sim, uint32_t serial, const struct core_record *record,
-                           const struct sim_seat *seat, bool present)
+                           uint32_t worker, uint32_t session)
 {
+    const struct sim_seat *seat = &sim->checker.seats[worker];
+    bool present = session == seat->live_session;
     const struct sim_task *task = sim_model_task(&sim->model, serial);
     if (record->attempt == task->attempt) {
         accuse(sim, serial, "leased under an attempt number that an earlier broker used");
@@ -265,6 +279,7 @@ static void check_dispatch(struct sim *sim, uint32_t serial, const struct core_r
         accuse(sim, serial, "leased beyond the worker's credit");
     } else {
         check_order(sim, serial);
+        sim_checker_on_dispatch(sim, serial, worker, session);
     }
     bool delayed = task->due_us > task->submitted_us && task->attempt == 0;
     sim_count(sim, delayed ? SIM_DUE_SEEN : SIM_ASSIGNED_SEEN);
@@ -290,7 +305,7 @@ static void on_lease(struct sim *sim, uint32_t serial, const struct core_record 
     check_lease(sim, serial, record);
     if (process_is_alive(sim, worker, session) &&
         !take_over(sim, task, record, &sim->peers[worker])) {
-        check_dispatch(sim, serial, record, seat, present);
+        check_dispatch(sim, serial, record, worker, session);
     }
     sim->checker.leases[task->spec.queue][task->spec.type]++;
     seat->live += present;
@@ -341,6 +356,7 @@ static void on_returned(struct sim *sim, uint32_t serial, const struct core_reco
         accuse(sim, serial, "taken back before its worker gave it back");
     }
     sim_count(sim, SIM_RETURNED_SEEN);
+    sim_checker_on_refund(sim, task);
     release_hold(sim, task, SIM_HOLD_RETURNED);
     set_state(sim, task, DROVER_STATE_QUEUED);
 }
@@ -416,6 +432,9 @@ static void on_loss(struct sim *sim, uint32_t serial, const struct core_record *
                                : "not charged although it had started");
     }
     task->losses += record->charged;
+    if (!task->started) {
+        sim_checker_on_refund(sim, task);
+    }
     sim_count(sim, record->charged ? SIM_CHARGED_SEEN : SIM_RELEASED_SEEN);
     release_hold(sim, task, SIM_HOLD_LOST);
     set_state(sim, task, DROVER_STATE_QUEUED);
@@ -591,6 +610,10 @@ static void on_control_recorded(struct sim *sim, uint32_t peer, uint32_t session
             (control->op == DRV_QUEUE_PAUSE || control->op == DRV_QUEUE_RESUME)) {
             checker->paused[control->queue] = control->op == DRV_QUEUE_PAUSE;
             sim_trace(sim, "broker.pause", control->queue, control->op, req);
+        }
+        if (control->peer == peer && control->session == session && control->req == req &&
+            control->op == DRV_QUEUE_SET && control->queue == SIM_LIMITED) {
+            sim_checker_on_limits(sim);
         }
     }
 }

@@ -67,7 +67,7 @@ struct sim_control { /* a queue request that has arrived */
 };
 
 struct sim_checker {
-    struct sim_line lines[SIM_QUEUE_COUNT][SIM_TYPE_COUNT][SIM_PRIORITIES];
+    struct sim_line lines[SIM_QUEUE_COUNT][SIM_TYPE_COUNT][SIM_PRIORITIES][SIM_KINDS];
     struct sim_seat seats[SIM_SEATS];
     struct sim_stuck stuck[SIM_QUEUE_COUNT][SIM_TYPE_COUNT];
     uint64_t leases[SIM_QUEUE_COUNT][SIM_TYPE_COUNT]; /* LEASE records */
@@ -79,7 +79,9 @@ struct sim_checker {
     bool purged[SIM_QUEUE_COUNT];                  /* ever */
     struct sim_control controls[SIM_CONTROLS_MAX]; /* ring */
     uint32_t control_count;
-    bool limit_set; /* the limit of the tight queue was changed */
+    bool limit_set;                     /* the limit of the tight queue was changed */
+    bool limits_heard, limits_in_force; /* of the limited queue: may be, are */
+    int64_t tokens, tokens_us;          /* of its rate, in millionths; when that was */
     int64_t increments[SIM_COUNTERS], increments_unknown[SIM_COUNTERS];
     uint64_t swapped[SIM_SWAPS_MAX]; /* versions that were replaced */
     uint32_t swapped_count;
@@ -96,6 +98,17 @@ void sim_checker_on_send(struct sim *sim, const struct sim_conn *conn,
                          const struct drv_message *message);
 void sim_checker_after_step(struct sim *sim);
 void sim_checker_after_turn(struct sim *sim);
+
+/* ---- limits on leases (sim_limits.c) ---- */
+/* What is about to be leased to the holder of that session. */
+void sim_checker_on_dispatch(struct sim *sim, uint32_t serial, uint32_t worker,
+                             uint32_t session);
+/* It came back and had not started. */
+void sim_checker_on_refund(struct sim *sim, const struct sim_task *task);
+/* Limits are in force from now on. */
+void sim_checker_on_limits(struct sim *sim);
+/* A limit of its queue, or what it needs, may be a reason to wait. */
+bool sim_checker_is_held_back(struct sim *sim, const struct sim_task *task);
 
 /* ---- workers ---- */
 void sim_checker_on_lease(struct sim *sim, struct sim_peer *peer, const struct drv_ref *ref,

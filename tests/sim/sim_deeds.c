@@ -69,12 +69,15 @@ static struct sim_task_spec spec_random(struct sim *sim)
     struct sim_task_spec spec = {
         .type = type_random(sim),
         .queue = chance(sim, 60)   ? SIM_DEFAULT
-                 : chance(sim, 50) ? SIM_SIDE
+                 : chance(sim, 40) ? SIM_SIDE
+                 : chance(sim, 50) ? SIM_LIMITED
                                    : SIM_TIGHT,
         .priority = chance(sim, 75) ? 0 : priorities[drv_rng_below(&sim->rng, 3)],
         .backoff_ms = (uint64_t)sim_between(sim, 5, 200),
         .loss_budget = 3,
         .keep_ms = -1,
+        .tenant = chance(sim, 50) ? 0 : (unsigned)drv_rng_below(&sim->rng, SIM_TENANTS),
+        .needs_gpu = chance(sim, 10),
     };
     if (sim->profile.fancy_specs) {
         spec_fancy(sim, &spec);
@@ -510,7 +513,7 @@ static void do_queue(struct sim *sim, struct sim_peer *peer, bool purge)
                                         : DRV_QUEUE_RESUME;
     if (!purge && sim_once_in(sim, 4)) {
         request->op = DRV_QUEUE_SET;
-        request->queue = SIM_TIGHT;
+        request->queue = sim_once_in(sim, 2) ? SIM_TIGHT : SIM_LIMITED;
         request->number = sim_between(sim, 4, 20);
     }
     sim_request_send(sim, peer, request);

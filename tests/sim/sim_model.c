@@ -127,4 +127,9 @@ void sim_spec_build(const struct sim_task_spec *from, struct drv_spec *out_spec)
         out_spec->tags = &tag;
         out_spec->tag_count = 1;
     }
+    static const char *const tenants[SIM_TENANTS] = {NULL, "tenant-1", "tenant-2"};
+    static const struct drv_count gpu = {{"gpu", 3}, 1};
+    out_spec->fairness = drv_str_of(tenants[from->tenant]);
+    out_spec->needs = &gpu;
+    out_spec->need_count = from->needs_gpu;
 }

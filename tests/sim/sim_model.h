@@ -39,6 +39,8 @@ enum sim_hold {                /* broker side: the latest lease */
                 SIM_HOLD_ENDED,    /* the task ended with it */
 };
 
+enum { SIM_TENANTS = 3, SIM_KINDS = 2 * SIM_TENANTS };
+
 struct sim_task_spec {
     unsigned type, queue;
     int32_t priority;
@@ -51,6 +53,8 @@ struct sim_task_spec {
     uint64_t key_window_ms;
     unsigned group;     /* 0: none; tasks of a group have a tag, too */
     size_t payload_len; /* 0: no value (elements and arrays only) */
+    unsigned tenant;    /* fairness key, below SIM_TENANTS; 0: none */
+    bool needs_gpu;     /* of which some workers have one */
 };
 
 struct sim_outcome_seen { /* a RESULTS entry */

@@ -11,7 +11,7 @@
 enum { PAYLOAD_HEAD = 8, RESULT_HEAD = 8 };
 
 static const char *const type_names[SIM_TYPE_COUNT] = {"alpha", "beta", "gamma", "nobody"};
-static const char *const queue_names[SIM_QUEUE_COUNT] = {"default", "side", "tight"};
+static const char *const queue_names[SIM_QUEUE_COUNT] = {"default", "side", "tight", "limited"};
 
 const char *sim_type_name(unsigned type)
 {

@@ -14,11 +14,18 @@
 #include "buffer.h"
 
 enum sim_type { SIM_ALPHA, SIM_BETA, SIM_GAMMA, SIM_NOBODY, SIM_TYPE_COUNT };
-enum sim_queue { SIM_DEFAULT, SIM_SIDE, SIM_TIGHT, SIM_QUEUE_COUNT };
+enum sim_queue { SIM_DEFAULT, SIM_SIDE, SIM_TIGHT, SIM_LIMITED, SIM_QUEUE_COUNT };
+
+enum {                      /* what is set of the limited queue, sooner or later */
+       SIM_LIMIT_RATE = 50, /* a second, as many at once */
+       SIM_LIMIT_CONCURRENCY = 4,
+       SIM_LIMIT_PER_KEY = 2,
+};
 
 const char *sim_type_name(unsigned type);   /* alpha: microseconds, beta: milliseconds,
                                                gamma: long, nobody: no worker offers it */
-const char *sim_queue_name(unsigned queue); /* tight: has a small limit in some runs */
+const char *sim_queue_name(unsigned queue); /* tight: has a small limit in some runs;
+                                               limited: in leases, once somebody says so */
 
 enum sim_behaviour {
     SIM_SUCCEEDS,

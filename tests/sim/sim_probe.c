@@ -47,8 +47,10 @@ void sim_checker_on_broker_start(struct sim *sim, bool goes_on)
     for (unsigned queue = 0; queue < SIM_QUEUE_COUNT; queue++) {
         for (unsigned type = 0; type < SIM_TYPE_COUNT; type++) {
             for (unsigned i = 0; i < SIM_PRIORITIES; i++) {
-                checker->lines[queue][type][i] = (struct sim_line){.first = SIM_NO_TASK,
-                                                                   .last = SIM_NO_TASK};
+                for (unsigned kind = 0; kind < SIM_KINDS; kind++) {
+                    checker->lines[queue][type][i][kind] = (struct sim_line){
+                        .first = SIM_NO_TASK, .last = SIM_NO_TASK};
+                }
             }
         }
     }
@@ -73,6 +75,8 @@ static void on_queue_heard(struct sim *sim, const struct sim_conn *conn,
         sim_trace(sim, "broker.queue", queue, request->op, message->request.req);
         checker->purged[queue] = checker->purged[queue] || request->op == DRV_QUEUE_PURGE;
         checker->limit_set = checker->limit_set || request->op == DRV_QUEUE_SET;
+        checker->limits_heard = checker->limits_heard ||
+                                (request->op == DRV_QUEUE_SET && queue == SIM_LIMITED);
         checker->controls[checker->control_count++ % SIM_CONTROLS_MAX] = (struct sim_control){
             .peer = conn->peer,
             .session = conn->session,
@@ -231,23 +235,24 @@ static bool peer_is_well(struct sim *sim, const struct sim_peer *peer)
            !peer->worker->drained && sim->now_us >= peer->held_until_us;
 }
 
-static bool peer_takes(struct sim *sim, const struct sim_peer *peer, unsigned queue,
-                       unsigned type)
+static bool peer_takes(struct sim *sim, const struct sim_peer *peer,
+                       const struct sim_task_spec *spec)
 {
+    unsigned queue = spec->queue, type = spec->type;
     const struct sim_worker *worker = peer->worker;
     const struct sim_seat *seat = &sim->checker.seats[peer->number];
-    return (worker->types & 1u << type) != 0 &&
+    return (!spec->needs_gpu || worker->has_gpu) && (worker->types & 1u << type) != 0 &&
            (worker->queues == 0 || (worker->queues & 1u << queue) != 0) &&
            seat->live < worker->slots && seat->live < seat->credit &&
            worker->running < worker->slots;
 }
 
 /* A worker that could run such work at once, or NULL. */
-static const struct sim_peer *free_worker(struct sim *sim, unsigned queue, unsigned type)
+static const struct sim_peer *free_worker(struct sim *sim, const struct sim_task_spec *spec)
 {
     for (uint32_t i = 0; i < sim->worker_count; i++) {
         const struct sim_peer *peer = sim_worker_at(sim, i);
-        if (peer_is_well(sim, peer) && peer_takes(sim, peer, queue, type)) {
+        if (peer_is_well(sim, peer) && peer_takes(sim, peer, spec)) {
             return peer;
         }
     }
@@ -273,7 +278,10 @@ static bool is_runnable(struct sim *sim, const struct sim_task *task)
         sim->now_us < task->due_us) {
         return false;
     }
-    return task->hold == SIM_HOLD_LIVE ? is_stuck_behind(sim, task) : true;
+    if (task->hold == SIM_HOLD_LIVE) {
+        return is_stuck_behind(sim, task);
+    }
+    return !sim_checker_is_held_back(sim, task);
 }
 
 static void fail_stuck(struct sim *sim, uint32_t serial, const struct sim_peer *worker)
@@ -289,7 +297,10 @@ static void probe_class(struct sim *sim, unsigned queue, unsigned type, uint32_t
 {
     struct sim_checker *checker = &sim->checker;
     struct sim_stuck *stuck = &checker->stuck[queue][type];
-    const struct sim_peer *worker = free_worker(sim, queue, type);
+    const struct sim_peer *worker = serial == SIM_NO_TASK
+                                        ? NULL
+                                        : free_worker(
+                                              sim, &sim_model_task(&sim->model, serial)->spec);
     bool stands = serial != SIM_NO_TASK && worker != NULL && !checker->paused[queue] &&
                   !sim->broker.draining;
     if (!stands || stuck->leases != checker->leases[queue][type]) {

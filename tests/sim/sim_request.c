@@ -95,7 +95,8 @@ static bool spec_same(const struct sim_task_spec *a, const struct sim_task_spec 
            a->timeout_ms == b->timeout_ms && a->backoff_ms == b->backoff_ms &&
            a->retries == b->retries && a->loss_budget == b->loss_budget &&
            a->durability == b->durability && a->flags == b->flags && a->keep_ms == b->keep_ms &&
-           a->key == 0 && b->key == 0 && a->group == b->group;
+           a->key == 0 && b->key == 0 && a->group == b->group && a->tenant == b->tenant &&
+           a->needs_gpu == b->needs_gpu;
 }
 
 /* ---- the kinds
@@ -190,16 +191,17 @@ static void build_kv(const struct sim_request *request, struct draft *draft,
 
 static void build_queue(const struct sim_request *request, struct drv_message *message)
 {
+    bool is_limited = request->queue == SIM_LIMITED;
     message->queue = (struct drv_queue_request){
         .op = request->op,
         .queue = drv_str_of(sim_queue_name(request->queue)),
         .has_settings = request->op == DRV_QUEUE_SET,
         .settings = {.weight = -1,
-                     .max_count = request->number,
+                     .max_count = is_limited ? -1 : request->number,
                      .max_bytes = -1,
-                     .rate = -1,
-                     .concurrency = -1,
-                     .per_key = -1,
+                     .rate = is_limited ? SIM_LIMIT_RATE * 1000 : -1,
+                     .concurrency = is_limited ? SIM_LIMIT_CONCURRENCY : -1,
+                     .per_key = is_limited ? SIM_LIMIT_PER_KEY : -1,
                      .durability = -1},
     };
 }

@@ -116,6 +116,10 @@
     X(KEY_TAKEN, "keys given to a task")                          \
     X(FORGET, "tasks forgotten by request")                       \
     X(PAUSED, "queues paused")                                    \
+    X(LIMITED, "queues limited in leases")                        \
+    X(CONCURRENCY, "leases that reached the concurrency")         \
+    X(PER_KEY, "leases that reached that of a key")               \
+    X(NEEDY, "leases with needs")                                 \
     X(PURGED, "queues purged")                                    \
     X(KV_INCREMENT, "increments acknowledged")                    \
     X(KV_CONFLICT, "compare-and-set conflicts")                   \

@@ -23,7 +23,8 @@ struct sim_worker *sim_worker_new(struct sim *sim, bool offers_all)
     DRV_ASSERT(worker != NULL);
     worker->slots = (uint32_t)sim_between(sim, 1, 4);
     worker->types = offers_all ? 7 : (uint32_t)sim_between(sim, 1, 7);
-    worker->queues = !offers_all && sim_once_in(sim, 3) ? (uint32_t)sim_between(sim, 1, 7) : 0;
+    worker->queues = !offers_all && sim_once_in(sim, 3) ? (uint32_t)sim_between(sim, 1, 15) : 0;
+    worker->has_gpu = offers_all || sim_once_in(sim, 2);
     worker->credit_items = worker->slots + (uint64_t)sim_between(sim, 0, 8);
     worker->credit_high = worker->credit_items;
     worker->credit_bytes = sim->profile.small_window ? SMALL_WINDOW : 1u << 20;
@@ -110,6 +111,7 @@ void sim_worker_greet(struct sim *sim, struct sim_peer *peer)
         types[i].name = type_names[i];
     }
     size_t queue_count = names_of(worker->queues, SIM_QUEUE_COUNT, sim_queue_name, queues);
+    const struct drv_count gpu = {drv_str_of("gpu"), 1};
     struct drv_message message = {
         .kind = DRV_HELLO,
         .hello = {.version_min = 1,
@@ -129,6 +131,8 @@ void sim_worker_greet(struct sim *sim, struct sim_peer *peer)
                              .type_count = type_count,
                              .queues = queues,
                              .queue_count = queue_count,
+                             .resources = &gpu,
+                             .resource_count = worker->has_gpu,
                              .lease_count = worker_listed(worker),
                              .model = DRV_MODEL_PREFORK}},
     };

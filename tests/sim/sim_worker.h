@@ -56,6 +56,7 @@ struct sim_worker {
     uint32_t slots;
     uint32_t types;  /* bit per type offered */
     uint32_t queues; /* bit per queue; 0: all */
+    bool has_gpu;
     uint64_t credit_items, credit_high, credit_bytes;
     struct sim_lease book[SIM_BOOK_MAX];
     uint32_t book_count;

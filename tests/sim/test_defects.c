@@ -43,6 +43,8 @@ static const struct defect defects[] = {
     DEFECT(adopt_nothing, "is there and holds it"),
     DEFECT(grow_unbounded, "beyond its limit", "memory is"),
     DEFECT(stall_ready, "stands still", "one of higher priority", "never told"),
+    DEFECT(ignore_limits, "beyond the concurrency", "beyond the rate"),
+    DEFECT(ignore_needs, "beyond what its worker has"),
     DEFECT(lose_event, "the end at that place is another"),
     DEFECT(early_ack, "is not in the records", "increments make", "was swapped twice",
            "after its cancel was acknowledged"),

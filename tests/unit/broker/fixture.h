@@ -191,6 +191,8 @@ struct worker_options {
     const char *queue; /* NULL: all */
     const struct drv_pair *labels;
     size_t label_count;
+    const struct drv_count *resources;
+    size_t resource_count;
 };
 
 static inline void hello_worker(struct bench *bench, uint32_t peer, uint32_t session,
@@ -225,6 +227,8 @@ static inline void hello_worker(struct bench *bench, uint32_t peer, uint32_t ses
                    .queue_count = options->queue == NULL ? 0 : 1,
                    .labels = options->labels,
                    .label_count = options->label_count,
+                   .resources = options->resources,
+                   .resource_count = options->resource_count,
                    .lease_count = options->lease_count,
                    .model = DRV_MODEL_PREFORK}};
     speak(bench, peer, &message);

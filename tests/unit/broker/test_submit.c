@@ -176,18 +176,10 @@ static void test_options_not_served_are_refused(void **state)
 {
     struct bench *bench = *state;
     client(bench, 1);
-    struct drv_count need = {text("gpu"), 1};
     struct drv_spec spec = spec_of("work");
-    spec.fairness = text("me");
-    expect_refused(bench, &spec, DROVER_UNSUPPORTED);
-    spec = spec_of("work");
-    spec.needs = &need;
-    spec.need_count = 1;
-    expect_refused(bench, &spec, DROVER_UNSUPPORTED);
-    spec = spec_of("work");
     spec.limit_cpu_ms = 1;
     expect_refused(bench, &spec, DROVER_UNSUPPORTED);
-    assert_int_equal(counters(bench).refused, 3);
+    assert_int_equal(counters(bench).refused, 1);
 }
 
 /* A full queue: busy from there on, in the order of the message. */
