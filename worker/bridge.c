@@ -183,6 +183,7 @@ static void run(struct worker_bridge *bridge, const struct worker_task *task)
         .timeout_ms = task->timeout_ms,
         .term_ms = task->term_ms,
         .kill_ms = task->kill_ms,
+        .limits = task->limits,
         .is_alone = task->is_suspect,
     };
     drover_status status = bridge->is_gone ? DROVER_CLOSED

@@ -1,6 +1,7 @@
 #include "executor_private.h"
 
 #include "allocator.h"
+#include "bound.h"
 #include "check.h"
 #include "clock.h"
 #include "job.h"
@@ -8,6 +9,7 @@
 #include "proctree.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,6 +152,24 @@ static void report(struct executor *executor, const struct record_task *task, in
     }
 }
 
+/* A result that is longer than it may be is none. */
+static void bound_output(const struct drv_bounds *limits, struct job_outcome *outcome)
+{
+    const void *bytes;
+    size_t len = 0;
+    if (limits->output_bytes == 0 || outcome->value == NULL ||
+        outcome->outcome != RECORD_SUCCEEDED) {
+        return;
+    }
+    drover_value_bytes(outcome->value, &bytes, &len);
+    if (len > limits->output_bytes) {
+        job_outcome_fail(outcome, DROVER_ERROR_LIMIT, "output",
+                         "the result has %zu bytes, its limit is %" PRIu64, len,
+                         limits->output_bytes);
+        drover_value_destroy(&outcome->value);
+    }
+}
+
 static void run(struct executor *executor, const struct executor_entry *entry,
                 int64_t started_us)
 {
@@ -163,6 +183,7 @@ static void run(struct executor *executor, const struct executor_entry *entry,
     job_init(&job, executor, &entry->task, handler->type, started_us);
     job.meta = entry->meta;
     job.parents = entry->parents;
+    job.limits = entry->limits;
     job.shared = entry->shared != NULL ? entry->shared->value : NULL;
     drover_status status = executor_payload_of(entry, &payload);
     if (status) {
@@ -170,7 +191,11 @@ static void run(struct executor *executor, const struct executor_entry *entry,
                          "the payload is no value: %s", drover_status_text(status));
         outcome.is_permanent = status != DROVER_NOMEM;
     } else {
+        if (executor->config->model->tasks_max == 1) { /* else it would hold for others */
+            bound_self(&entry->limits, false);
+        }
         executor->config->model->run(&job, handler, payload, &outcome);
+        bound_output(&entry->limits, &outcome);
     }
     drover_value_destroy(&payload);
     executor->ended_at_us = (int64_t)drv_clock_now_us();

@@ -94,6 +94,20 @@ static bool take_payload(struct executor *executor, struct executor_entry *entry
     return true;
 }
 
+static bool take_limits(struct executor_entry *entry, struct drv_view *rest)
+{
+    struct drv_view limits;
+    if (entry->task.limits_len == 0) {
+        return true;
+    }
+    if (entry->task.limits_len != sizeof(entry->limits) ||
+        !lane_take_bytes(rest, sizeof(entry->limits), &limits)) {
+        return false;
+    }
+    memcpy(&entry->limits, limits.bytes, sizeof(entry->limits));
+    return true;
+}
+
 void executor_parse_task(struct executor *executor, struct drv_view record,
                          struct executor_entry *out_entry)
 {
@@ -105,6 +119,7 @@ void executor_parse_task(struct executor *executor, struct drv_view record,
         entry->task.parent_count > POOL_PARENTS_MAX ||
         !lane_take_bytes(&rest, entry->task.parent_count * sizeof(struct record_parent),
                          &entry->parents) ||
+        !take_limits(entry, &rest) ||
         !take_payload(executor, entry, &rest)) {
         executor_die("cannot take a task");
     }

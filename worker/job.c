@@ -97,6 +97,7 @@ void job_init(struct drover_job *job, struct executor *executor, const struct re
     job->meta = drv_view_of(NULL, 0);
     job->parents = drv_view_of(NULL, 0);
     job->awaited = NULL;
+    job->limits = (struct drv_bounds){0};
     job->shared = NULL;
     job->deadline_us = INT64_MAX;
     if (task->timeout_ms != 0 && task->timeout_ms < (uint64_t)(INT64_MAX - now_us) / 1000U) {

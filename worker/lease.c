@@ -211,6 +211,7 @@ drover_status worker_book_add(struct worker_book *book, const struct drv_lease_g
     lease->timeout_ms = group->timeout_ms;
     lease->term_ms = group->term_ms;
     lease->kill_ms = group->kill_ms;
+    lease->limits = group->limits;
     lease->state = WORKER_LEASE_QUEUED;
     drv_list_init(&lease->link);
     drv_list_init(&lease->notice);

@@ -63,6 +63,7 @@ struct worker_lease {
     bool progress_due;
     int64_t received_at_us, started_at_us, finished_at_us;
     uint64_t timeout_ms, term_ms, kill_ms;
+    struct drv_bounds limits;
     uint64_t report; /* REPORTED: number of the message with its result */
 
     struct drv_data *payload;     /* owned; what val points into; NULL: nil, or dropped */

@@ -149,7 +149,10 @@ static void plan_crew(struct pool *pool, const struct pool_config *config,
     struct crew *crew = pool_crew(pool, model->id);
     bool has_types = has_model(pool, model->id);
     /* Suspects of model thread run alone: in a process of their own. */
-    bool has_suspects = model->id == POOL_MODEL_FORK && has_model(pool, POOL_MODEL_THREAD);
+    /* So do functions with limits. */
+    bool has_suspects = model->id == POOL_MODEL_FORK && (has_model(pool, POOL_MODEL_THREAD) ||
+                                                         has_model(pool, POOL_MODEL_PREFORK));
+    crew->is_standby = !has_types;
     size_t threads = config->threads != 0 ? config->threads : POOL_THREADS_DEFAULT;
     crew->threads = !model->has_threads ? 1 : threads < pool->slots ? threads : pool->slots;
     crew->proc_count = has_types || has_suspects
@@ -263,6 +266,9 @@ static void init(struct pool *pool, const struct pool_config *config)
     drv_pages_init(&pool->pages);
     drv_slab_init(&pool->run_slab, &pool->pages, sizeof(struct run));
     drv_heap_init(&pool->timers, is_due_before);
+    drv_list_init(&pool->limited);
+    pool->sample_at_us = INT64_MAX;
+    pool->proc_fd = -1;
     drv_buffer_init(&pool->record);
     drv_list_init(&pool->watched);
     drv_list_init(&pool->dropped);
@@ -378,6 +384,7 @@ void pool_close(struct pool **pool_pointer)
     drv_slab_fini(&pool->run_slab);
     drv_pages_fini(&pool->pages);
     drv_heap_fini(&pool->timers);
+    pool_limit_end(pool);
     drv_buffer_fini(&pool->record);
     free(pool->types);
     free(pool->sorted);
@@ -410,6 +417,7 @@ int64_t pool_deadline_us(const struct pool *pool)
     }
     int64_t due_us = earlier(pool->retry_at_us, pool->look_at_us);
     due_us = earlier(due_us, earlier(pool->start_at_us, pool->trim_at_us));
+    due_us = earlier(due_us, pool->sample_at_us);
     due_us = earlier(due_us, pool_shrink_at_us(pool));
     const struct drv_heap_node *node = drv_heap_min(&pool->timers);
     if (node != NULL) {
@@ -471,7 +479,8 @@ static void trim_lanes(struct pool *pool, int64_t now_us)
     }
     pool->has_spare = false;
     for (size_t i = 0; i < pool->seat_count; i++) {
-        pool->has_spare = lane_trim(&pool->seats[i].lane) || pool->has_spare;
+        struct lane *lane = &pool->seats[i].lane; /* open once its process was started */
+        pool->has_spare = (lane->is_agent && lane_trim(lane)) || pool->has_spare;
     }
     pool->trim_at_us = pool->has_spare ? now_us + POOL_TRIM_US : INT64_MAX;
 }
@@ -532,6 +541,7 @@ drover_status pool_poll(struct pool *pool, int64_t now_us, pool_event_fn on_even
     }
     pool_report_dropped(pool, &sink);
     pool_run_timers(pool, &sink, now_us);
+    pool_limit_sample(pool, now_us);
     retry(pool, now_us);
     trim_lanes(pool, now_us);
     pool_shrink(pool, now_us);
@@ -576,36 +586,6 @@ size_t pool_idle_count(const struct pool *pool)
         taken += pool->crews[i].pending_count;
     }
     return pool->is_broken || taken > pool->slots ? 0 : pool->slots - taken;
-}
-
-size_t pool_executor_count(const struct pool *pool)
-{
-    return pool->seat_count;
-}
-
-void pool_executor_at(const struct pool *pool, size_t position,
-                      struct pool_executor_info *out_info)
-{
-    DRV_ASSERT(position < pool->seat_count);
-    const struct seat *seat = &pool->seats[position];
-    const struct proc *proc = seat->proc;
-    *out_info = (struct pool_executor_info){.pid = proc->pid,
-                                            .thread = (unsigned)(seat - proc->seats),
-                                            .model = proc->crew->model->id,
-                                            .state = proc->state,
-                                            .done = seat->done,
-                                            .crashes = proc->crashes,
-                                            .started_at_us = proc->started_at_us};
-    if (proc_is_up(proc)) {
-        out_info->state = seat->placed_count > 0 ? POOL_EXECUTOR_BUSY : POOL_EXECUTOR_IDLE;
-    }
-    const struct drv_list *link = drv_list_first(&seat->placed);
-    if (link != NULL) {
-        const struct run *run = DRV_LIST_ITEM((struct drv_list *)(uintptr_t)link, struct run,
-                                              link);
-        out_info->token = run->token;
-        out_info->type = pool->types[run->handler].name;
-    }
 }
 
 pid_t pool_zygote_pid(const struct pool *pool)

@@ -39,6 +39,7 @@
 
 #include "confine.h"
 #include "data.h"
+#include "message.h"
 #include "view.h"
 
 #include <drover/drover.h>
@@ -211,6 +212,8 @@ struct pool_attempt {
     uint64_t timeout_ms; /* run time; 0: none. Then as an abort, outcome failed, kind timeout */
     uint64_t term_ms;    /* grace from flag to SIGTERM when it times out */
     uint64_t kill_ms;    /* grace from SIGTERM to SIGKILL */
+    struct drv_bounds limits; /* of what it may use, see worker/README.md; with one on memory,
+                                 cpu, processes or files a function gets a process of its own */
     bool is_alone;       /* a suspect: in a process without neighbours */
 };
 

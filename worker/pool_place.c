@@ -79,7 +79,9 @@ static drover_status send_shared(struct seat *seat, const struct run *run)
 
 static drover_status send_task(struct seat *seat, const struct run *run)
 {
-    struct drv_view parts[] = {drv_data_view(run->meta), drv_data_view(run->parents)};
+    bool has_limits = !drv_bounds_are_none(&run->limits);
+    struct drv_view limits = drv_view_of(&run->limits, has_limits ? sizeof(run->limits) : 0);
+    struct drv_view parts[] = {drv_data_view(run->meta), drv_data_view(run->parents), limits};
     struct record_task head = {
         .kind = RECORD_TASK,
         .claim = run->claim,
@@ -92,14 +94,15 @@ static drover_status send_task(struct seat *seat, const struct run *run)
         .timeout_ms = run->timeout_ms,
         .kill_ms = run->kill_ms,
         .meta_len = (uint32_t)parts[0].len,
-        .parent_count = (uint32_t)(parts[1].len / sizeof(struct record_parent))};
+        .parent_count = (uint32_t)(parts[1].len / sizeof(struct record_parent)),
+        .limits_len = (uint32_t)limits.len};
     struct lane_value value = {.bytes = run->payload.view,
                                .content_type = run->payload.content_type,
                                .is_nil = run->payload.data == NULL};
     struct lane_record record = {.head = &head,
                                  .head_len = sizeof(head),
                                  .parts = parts,
-                                 .count = DRV_ARRAY_LEN(parts),
+                                 .count = has_limits ? 3 : 2,
                                  .slot = &head.payload,
                                  .value = &value};
     return lane_send(&seat->lane, &record);

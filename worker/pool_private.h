@@ -49,7 +49,7 @@ enum {
 };
 
 enum run_state { RUN_PENDING, RUN_PLACED, RUN_STARTED, RUN_DROPPED };
-enum run_stop { STOP_NONE, STOP_CANCEL, STOP_TIMEOUT };
+enum run_stop { STOP_NONE, STOP_CANCEL, STOP_TIMEOUT, STOP_LIMIT };
 enum run_step { STEP_TIMEOUT, STEP_TERM, STEP_KILL }; /* what is due at due_us */
 
 struct seat;
@@ -69,6 +69,11 @@ struct run {
     char payload_type[DROVER_CONTENT_TYPE_MAX + 1]; /* what payload.content_type points to */
     char shared_type[DROVER_CONTENT_TYPE_MAX + 1];
     uint64_t timeout_ms, term_ms, kill_ms;
+    struct drv_bounds limits;
+    struct drv_list limited; /* in pool.limited while it runs and is sampled */
+    uint64_t base_ticks;     /* processor time of its processes before it */
+    const char *exceeded;    /* with STOP_LIMIT: what, static */
+    uint64_t exceeded_by;    /* what was found */
     enum run_state state;
     bool is_admitted; /* counts for the limit of its type; pending ones that do not: waiting */
 
@@ -170,6 +175,7 @@ struct crew {
     struct drv_list pending; /* runs */
     size_t pending_count;
     size_t next_look; /* seat to ask first */
+    bool is_standby;  /* no type runs here, only what has to run alone */
 };
 
 struct pool_type_entry {
@@ -221,6 +227,10 @@ struct pool {
     int64_t look_at_us;  /* INT64_MAX: nothing runs */
     int64_t trim_at_us;  /* INT64_MAX: no lane has memory that could go back */
     bool has_spare;      /* one has */
+
+    struct drv_list limited; /* struct run.limited */
+    int64_t sample_at_us;    /* INT64_MAX: none of them */
+    int proc_fd;             /* owned: /proc; -1 before it is needed */
     struct drv_rng rng;
     struct drv_buffer record;
 
@@ -262,6 +272,30 @@ void pool_run_leave(struct pool *pool, struct run *run);
 
 /* Sets what is due for a run, and when. */
 void pool_run_set_timer(struct pool *pool, struct run *run, enum run_step step, int64_t due_us);
+
+/* Stops a run as pool_abort does, for a reason. */
+void pool_run_stop(struct pool *pool, struct run *run, enum run_stop why, uint64_t term_ms,
+                   uint64_t kill_ms, int64_t now_us);
+
+/* ---- pool_limit.c --------------------------------------------------------------------------
+ */
+
+/* Whether a function with these limits needs a process of its own. */
+bool pool_limits_processes(const struct drv_bounds *limits);
+/* It has started: from now on it is looked at. */
+void pool_limit_begin(struct pool *pool, struct run *run, int64_t now_us);
+/* Looks at those that are due, and stops what uses too much. */
+void pool_limit_sample(struct pool *pool, int64_t now_us);
+void pool_limit_end(struct pool *pool);
+/* Words for what it has exceeded. */
+void pool_limit_describe(const struct run *run, char *text, size_t size);
+/* A failure that a limit explains becomes one of kind limit: the signal that the kernel sends,
+ * or memory beyond it. True when it was one. */
+bool pool_limit_explains(const struct run *run, uint32_t signal, uint64_t peak_rss_bytes,
+                         char *text, size_t size);
+
+/* ---- pool_run.c again ----------------------------------------------------------------------
+ */
 
 /* What is due: STARTED, timeouts, signals. */
 void pool_run_timers(struct pool *pool, const struct pool_sink *sink, int64_t now_us);

@@ -48,12 +48,17 @@ static void tell_stopped(const struct run *run, struct pool_event *event, char *
                        (unsigned long long)run->timeout_ms);
         event->finished.outcome = POOL_FAILED;
         event->finished.error_kind = DROVER_ERROR_TIMEOUT;
+    } else if (run->stop == STOP_LIMIT) {
+        pool_limit_describe(run, text, text_size);
+        event->finished.outcome = POOL_FAILED;
+        event->finished.error_kind = DROVER_ERROR_LIMIT;
     } else {
         (void)snprintf(text, text_size, "cancelled while it ran");
         event->finished.outcome = POOL_CANCELLED;
         event->finished.error_kind = DROVER_ERROR_CANCELLED;
     }
-    event->finished.code = drv_view_of(NULL, 0);
+    event->finished.code = run->stop == STOP_LIMIT ? drv_view_text(run->exceeded)
+                                                   : drv_view_of(NULL, 0);
     event->finished.text = drv_view_text(text);
     event->finished.permanent = false;
 }
@@ -91,9 +96,13 @@ void pool_report_crash(struct pool *pool, struct run *run, const struct zygote_r
     if (run->stop != STOP_NONE) {
         tell_stopped(run, &event, text, sizeof(text));
     } else {
-        describe_end(gone, text, sizeof(text));
+        bool is_limit = pool_limit_explains(run, event.finished.signal, gone->peak_rss_bytes,
+                                            text, sizeof(text));
+        if (!is_limit) {
+            describe_end(gone, text, sizeof(text));
+        }
         event.finished.outcome = POOL_FAILED;
-        event.finished.error_kind = DROVER_ERROR_CRASH;
+        event.finished.error_kind = is_limit ? DROVER_ERROR_LIMIT : DROVER_ERROR_CRASH;
         event.finished.text = drv_view_text(text);
     }
     event.finished.stderr_tail = drv_buffer_view(&proc->output.tail);
@@ -111,7 +120,7 @@ void pool_report_crash(struct pool *pool, struct run *run, const struct zygote_r
 void pool_report_returned(struct pool *pool, struct run *run, enum pool_return how,
                           const struct pool_sink *sink)
 {
-    char text[128];
+    char text[256];
     struct pool_event event = {.kind = POOL_RETURNED, .token = run->token};
     event.returned.how = how;
     if (run->stop != STOP_NONE) { /* that was wanted, and nothing of it is left */
@@ -228,6 +237,10 @@ static void fill_finished(struct seat *seat, const struct run *run,
         tell_stopped(run, event, text, text_size);
     } else {
         tell_failed(finished, event, scratch);
+        if (pool_limit_explains(run, head->signal, head->peak_rss_bytes, text, text_size)) {
+            event->finished.error_kind = DROVER_ERROR_LIMIT;
+            event->finished.text = drv_view_text(text);
+        }
     }
     event->finished.stderr_tail = finished->tail.len > 0
                                       ? finished->tail
@@ -271,7 +284,7 @@ static bool on_finished(struct pool *pool, struct seat *seat, struct drv_view re
                         const struct pool_sink *sink, int64_t now_us)
 {
     struct finished finished;
-    char text[128];
+    char text[256];
     struct drv_buffer scratch[2];
     if (!parse_finished(seat, rest, &finished)) {
         drv_data_unref(&finished.data);

@@ -175,6 +175,7 @@ void pool_run_free(struct pool *pool, struct run *run)
     admit_next(pool, run);
     pool->runs[(uint32_t)run->token] = NULL;
     pool->run_count--;
+    drv_list_remove(&run->limited);
     drv_heap_remove(&pool->timers, &run->timer);
     drv_data_unref(&run->meta);
     drv_data_unref(&run->parents);
@@ -189,7 +190,9 @@ static struct crew *crew_of(struct pool *pool, const struct pool_attempt *attemp
 {
     enum pool_model model = pool->types[handler].model;
     bool has_neighbours = pool_crew(pool, model)->threads > 1;
-    return pool_crew(pool, attempt->is_alone && has_neighbours ? POOL_MODEL_FORK : model);
+    bool needs_process = model != POOL_MODEL_EXEC && pool_limits_processes(&attempt->limits);
+    bool is_alone = (attempt->is_alone && has_neighbours) || needs_process;
+    return pool_crew(pool, is_alone ? POOL_MODEL_FORK : model);
 }
 
 static drover_status new_run(struct pool *pool, const struct pool_attempt *attempt,
@@ -200,6 +203,7 @@ static drover_status new_run(struct pool *pool, const struct pool_attempt *attem
         return DROVER_NOMEM;
     }
     drv_list_init(&run->link);
+    drv_list_init(&run->limited);
     drv_heap_node_init(&run->timer);
     run->token = attempt->token;
     drover_status status = DROVER_OK;
@@ -233,6 +237,7 @@ static drover_status new_run(struct pool *pool, const struct pool_attempt *attem
     run->timeout_ms = attempt->timeout_ms;
     run->term_ms = attempt->term_ms;
     run->kill_ms = attempt->kill_ms;
+    run->limits = attempt->limits;
     run->due_us = run->kill_at_us = INT64_MAX;
     take_value(&run->payload, &attempt->payload, run->payload_type);
     take_value(&run->shared, &attempt->shared, run->shared_type);
@@ -258,8 +263,8 @@ void pool_run_set_timer(struct pool *pool, struct run *run, enum run_step step, 
 /* ---- stopping -----------------------------------------------------------------------------
  */
 
-static void start_stop(struct pool *pool, struct run *run, enum run_stop why, uint64_t term_ms,
-                       uint64_t kill_ms, int64_t now_us)
+void pool_run_stop(struct pool *pool, struct run *run, enum run_stop why, uint64_t term_ms,
+                   uint64_t kill_ms, int64_t now_us)
 {
     struct seat *seat = run->seat;
     bool is_exec = seat->proc->crew->model->ends_itself;
@@ -358,7 +363,7 @@ drover_status pool_abort(struct pool *pool, uint64_t token, uint64_t term_ms, ui
         drop(pool, run);
         pool->must_place = true;
     } else {
-        start_stop(pool, run, STOP_CANCEL, term_ms, kill_ms, now_us);
+        pool_run_stop(pool, run, STOP_CANCEL, term_ms, kill_ms, now_us);
     }
     return DROVER_OK;
 }
@@ -380,6 +385,9 @@ static void on_started(struct pool *pool, struct seat *seat, struct run *run,
     if (run->timeout_ms != 0 && run->stop == STOP_NONE) {
         pool_run_set_timer(pool, run, STEP_TIMEOUT,
                            run->started_us + (int64_t)clamped_us(run->timeout_ms));
+    }
+    if (!drv_bounds_are_none(&run->limits)) {
+        pool_limit_begin(pool, run, now_us);
     }
     struct pool_event event = {.kind = POOL_STARTED, .token = run->token};
     sink->on_event(sink->context, &event);
@@ -420,7 +428,7 @@ static void take_step(struct pool *pool, struct run *run, int64_t now_us)
 {
     switch (run->step) {
     case STEP_TIMEOUT:
-        start_stop(pool, run, STOP_TIMEOUT, run->term_ms, run->kill_ms, now_us);
+        pool_run_stop(pool, run, STOP_TIMEOUT, run->term_ms, run->kill_ms, now_us);
         return;
     case STEP_TERM:
         terminate(pool, run, now_us);

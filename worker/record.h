@@ -59,8 +59,10 @@ struct record_task {
     uint64_t kill_ms;    /* grace after SIGTERM for a command that timed out */
     uint32_t meta_len;
     uint32_t parent_count;
+    uint32_t limits_len; /* 0: none */
+    uint32_t reserved;
     struct record_value payload;
-}; /* meta, struct record_parent as many as that, payload */
+}; /* meta, struct record_parent as many as that, limits, payload */
 
 struct record_parent { /* what the task has waited for */
     drover_id id;

@@ -209,6 +209,7 @@ struct worker_task {
     struct drv_ref ref;
     struct drv_str type; /* as everything here: borrowed until effects_clear */
     uint64_t timeout_ms, term_ms, kill_ms;
+    struct drv_bounds limits;
     struct drv_val val;    /* val.data is set unless it is nil: it may be kept by reference */
     struct drv_val shared; /* of the whole array, the same; nil: none */
     struct drv_str meta;

@@ -123,6 +123,7 @@ static void give(struct worker_session *session, struct worker_lease *lease)
         .timeout_ms = lease->timeout_ms,
         .term_ms = lease->term_ms,
         .kill_ms = lease->kill_ms,
+        .limits = lease->limits,
         .val = lease->val,
         .meta = lease->meta,
         .is_suspect = (lease->flags & DRV_LEASE_CONFIRM) != 0,

@@ -28,25 +28,6 @@ void spec_table_init(struct core *core)
     drv_table_init(&core->specs, core->config.seed, spec_is);
 }
 
-static drover_status spec_check_served(const struct drv_spec *spec, const char **out_text)
-{
-    const struct {
-        bool is_asked;
-        const char *text;
-    } options[] = {
-        {spec->limit_memory_bytes > 0 || spec->limit_cpu_ms > 0 ||
-             spec->limit_output_bytes > 0 || spec->limit_processes > 0 || spec->limit_files > 0,
-         "limits on resources are not served"},
-    };
-    for (size_t i = 0; i < DRV_ARRAY_LEN(options); i++) {
-        if (options[i].is_asked) {
-            *out_text = options[i].text;
-            return DROVER_UNSUPPORTED;
-        }
-    }
-    return DROVER_OK;
-}
-
 /* Whether something is needed twice, which is more likely a mistake than a sum. */
 static bool needs_repeat(const struct drv_spec *spec)
 {
@@ -99,7 +80,7 @@ drover_status spec_check(const struct core *core, const struct drv_spec *spec,
         *out_text = "something is needed twice";
         return DROVER_INVALID;
     }
-    return spec_check_served(spec, out_text);
+    return DROVER_OK;
 }
 
 static int pair_compare(const void *left, const void *right)

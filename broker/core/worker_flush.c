@@ -4,6 +4,8 @@
 #include "broker.h"
 #include "check.h"
 
+#include <string.h>
+
 /* Estimated bytes in the head. */
 enum {
     LEASE_HEAD_BYTES = 64,
@@ -46,6 +48,16 @@ static uint32_t lease_wire_flags(const struct lease *lease)
     return flags;
 }
 
+static struct drv_bounds spec_limits(const struct spec *spec)
+{
+    const uint64_t *limits = spec->numbers.limits;
+    return (struct drv_bounds){.memory_bytes = limits[SPEC_LIMIT_MEMORY],
+                               .cpu_ms = limits[SPEC_LIMIT_CPU],
+                               .output_bytes = limits[SPEC_LIMIT_OUTPUT],
+                               .processes = limits[SPEC_LIMIT_PROCESSES],
+                               .files = limits[SPEC_LIMIT_FILES]};
+}
+
 static void load_begin_group(struct core *core, struct load *load, const struct spec *spec,
                              uint32_t flags)
 {
@@ -57,6 +69,7 @@ static void load_begin_group(struct core *core, struct load *load, const struct 
         .term_ms = ms_of_us(core->config.cancel_term_us),
         .kill_ms = ms_of_us(core->config.cancel_kill_us),
         .flags = flags,
+        .limits = spec_limits(spec),
         .entries = &load->entries[load->entry_count],
     };
     load->spec = spec;
@@ -67,7 +80,8 @@ static bool group_takes(const struct load *load, const struct spec *spec, uint32
 {
     const struct spec *open = load->spec;
     return open != NULL && open->line == spec->line && flags == load->flags &&
-           open->numbers.timeout_ms == spec->numbers.timeout_ms;
+           open->numbers.timeout_ms == spec->numbers.timeout_ms &&
+           memcmp(open->numbers.limits, spec->numbers.limits, sizeof open->numbers.limits) == 0;
 }
 
 /* What the task has waited for. False: out of memory. */

@@ -96,6 +96,11 @@ const struct drv_option task_option_list[] = {
      .argument = "NAME=N",
      .help = "what the worker must have free: gpu=1, cpus=2, memory=4000000000 (bytes)",
      .repeatable = true},
+    {.name = "limit",
+     .kind = DRV_OPTION_STRING,
+     .argument = "WHAT=N",
+     .help = "what an attempt may use: memory=1G, cpu=30s, output=1M, processes=10, files=100",
+     .repeatable = true},
     {.name = "require",
      .kind = DRV_OPTION_STRING,
      .argument = "K=V",
@@ -181,6 +186,41 @@ static int read_needs(struct task_options *options, const struct cli *cli)
     return code;
 }
 
+static int read_limit(drover_submit_options *submit, const char *text)
+{
+    const struct {
+        const char *name;
+        uint64_t *number;
+        drover_status (*parse)(const char *text, uint64_t *out_number);
+    } limits[] = {
+        {"memory=", &submit->limit_memory_bytes, drv_size_parse},
+        {"cpu=", &submit->limit_cpu_ms, drv_duration_parse},
+        {"output=", &submit->limit_output_bytes, drv_size_parse},
+        {"processes=", &submit->limit_processes, drv_uint_parse},
+        {"files=", &submit->limit_files, drv_uint_parse},
+    };
+    for (size_t i = 0; i < DRV_ARRAY_LEN(limits); i++) {
+        size_t len = strlen(limits[i].name);
+        if (strncmp(text, limits[i].name, len) == 0 &&
+            limits[i].parse(text + len, limits[i].number) == DROVER_OK) {
+            return CLI_OK;
+        }
+    }
+    return cli_say(CLI_USAGE,
+                   "--limit: '%s' is no limit, such as memory=1G, cpu=30s, output=1M, "
+                   "processes=10 or files=100",
+                   text);
+}
+
+static int read_limits(struct task_options *options, const struct cli *cli)
+{
+    int code = CLI_OK;
+    for (size_t i = 0; code == CLI_OK && i < drv_options_count(cli->options, "limit"); i++) {
+        code = read_limit(&options->submit, drv_options_at(cli->options, "limit", i));
+    }
+    return code;
+}
+
 static int read_parents(struct task_options *options, const struct cli *cli, const char *option,
                         bool always)
 {
@@ -219,6 +259,9 @@ static int read_lists(struct task_options *options, const struct cli *cli)
     }
     if (code == CLI_OK) {
         code = read_after(options, cli);
+    }
+    if (code == CLI_OK) {
+        code = read_limits(options, cli);
     }
     submit->tags = options->tags;
     submit->require = options->require;

@@ -124,6 +124,16 @@ enum { /* spec flags */
        DRV_SPEC_WATCH_STATES = 16,
 };
 
+struct drv_bounds { /* what an attempt may use; 0: no limit */
+    uint64_t memory_bytes, cpu_ms, output_bytes, processes, files;
+};
+
+static inline bool drv_bounds_are_none(const struct drv_bounds *limits)
+{
+    return (limits->memory_bytes | limits->cpu_ms | limits->output_bytes | limits->processes |
+            limits->files) == 0;
+}
+
 struct drv_spec {
     struct drv_str type;
     struct drv_str queue; /* nil: "default" */
@@ -492,6 +502,7 @@ struct drv_lease_group {
     uint32_t flags; /* DRV_LEASE_* */
     const struct drv_lease_entry *entries;
     size_t entry_count;
+    struct drv_bounds limits;
 };
 struct drv_lease {
     const struct drv_lease_group *groups;

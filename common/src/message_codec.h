@@ -201,6 +201,7 @@ const struct drv_note *drv_get_notes(struct drv_decode *decode, bool is_ack, siz
 void drv_get_error(struct drv_decode *decode, struct drv_error *out_error); /* error? */
 /* What a task waits for: [[id, index, when]]. */
 const struct drv_after *drv_get_after(struct drv_decode *decode, size_t *out_count);
+struct drv_bounds drv_get_bounds(struct drv_decode *decode);
 void drv_get_spec(struct drv_decode *decode, struct drv_spec *out_spec);
 bool drv_get_id_optional(struct drv_decode *decode, drover_id *out_id); /* false: nil */
 void drv_get_tail(struct drv_decode *decode, struct drv_tail *out_tail);
@@ -263,6 +264,7 @@ void drv_put_notes(struct drv_encode *encode, const struct drv_note *notes, size
 void drv_put_tag(struct drv_encode *encode, struct drv_str name, struct drv_str value);
 void drv_put_error(struct drv_encode *encode, const struct drv_error *error);
 void drv_put_after(struct drv_encode *encode, const struct drv_after *after, size_t count);
+void drv_put_bounds(struct drv_encode *encode, const struct drv_bounds *limits);
 void drv_put_spec(struct drv_encode *encode, const struct drv_spec *spec);
 void drv_put_id_optional(struct drv_encode *encode, bool has_id, const drover_id *id);
 void drv_put_tail(struct drv_encode *encode, const struct drv_tail *tail);

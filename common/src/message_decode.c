@@ -562,18 +562,29 @@ const struct drv_after *drv_get_after(struct drv_decode *decode, size_t *out_cou
     return after;
 }
 
+struct drv_bounds drv_get_bounds(struct drv_decode *decode)
+{
+    struct drv_bounds limits = {0};
+    uint32_t outer;
+    if (drv_get_open_optional(decode, &outer)) {
+        limits.memory_bytes = drv_get_u64(decode);
+        limits.cpu_ms = drv_get_u64(decode);
+        limits.output_bytes = drv_get_u64(decode);
+        limits.processes = drv_get_u64(decode);
+        limits.files = drv_get_u64(decode);
+        drv_get_close(decode, outer);
+    }
+    return limits;
+}
+
 static void get_limits(struct drv_decode *decode, struct drv_spec *out_spec)
 {
-    uint32_t outer;
-    if (!drv_get_open_optional(decode, &outer)) {
-        return;
-    }
-    out_spec->limit_memory_bytes = drv_get_u64(decode);
-    out_spec->limit_cpu_ms = drv_get_u64(decode);
-    out_spec->limit_output_bytes = drv_get_u64(decode);
-    out_spec->limit_processes = drv_get_u64(decode);
-    out_spec->limit_files = drv_get_u64(decode);
-    drv_get_close(decode, outer);
+    struct drv_bounds limits = drv_get_bounds(decode);
+    out_spec->limit_memory_bytes = limits.memory_bytes;
+    out_spec->limit_cpu_ms = limits.cpu_ms;
+    out_spec->limit_output_bytes = limits.output_bytes;
+    out_spec->limit_processes = limits.processes;
+    out_spec->limit_files = limits.files;
 }
 
 static void get_retry_of(struct drv_decode *decode, struct drv_spec *out_spec)

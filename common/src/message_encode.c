@@ -513,19 +513,26 @@ void drv_put_after(struct drv_encode *encode, const struct drv_after *after, siz
     }
 }
 
-static void put_limits(struct drv_encode *encode, const struct drv_spec *spec)
+void drv_put_bounds(struct drv_encode *encode, const struct drv_bounds *limits)
 {
-    if (spec->limit_memory_bytes == 0 && spec->limit_cpu_ms == 0 &&
-        spec->limit_output_bytes == 0 && spec->limit_processes == 0 && spec->limit_files == 0) {
+    if (drv_bounds_are_none(limits)) {
         drv_put_nil(encode);
         return;
     }
     drv_put_array(encode, 5);
-    drv_put_uint(encode, spec->limit_memory_bytes);
-    drv_put_uint(encode, spec->limit_cpu_ms);
-    drv_put_uint(encode, spec->limit_output_bytes);
-    drv_put_uint(encode, spec->limit_processes);
-    drv_put_uint(encode, spec->limit_files);
+    drv_put_uint(encode, limits->memory_bytes);
+    drv_put_uint(encode, limits->cpu_ms);
+    drv_put_uint(encode, limits->output_bytes);
+    drv_put_uint(encode, limits->processes);
+    drv_put_uint(encode, limits->files);
+}
+
+static void put_limits(struct drv_encode *encode, const struct drv_spec *spec)
+{
+    const struct drv_bounds limits = {spec->limit_memory_bytes, spec->limit_cpu_ms,
+                                      spec->limit_output_bytes, spec->limit_processes,
+                                      spec->limit_files};
+    drv_put_bounds(encode, &limits);
 }
 
 static void put_retry_of(struct drv_encode *encode, const struct drv_spec *spec)

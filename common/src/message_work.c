@@ -63,6 +63,7 @@ void drv_decode_lease(struct drv_decode *decode, struct drv_message *out_message
         groups[i].kill_ms = drv_get_u64(decode);
         groups[i].flags = drv_get_u32(decode);
         get_lease_entries(decode, &groups[i]);
+        groups[i].limits = drv_get_bounds(decode);
         drv_get_close(decode, outer);
     }
     drv_get_close(decode, items.outer);
@@ -88,7 +89,7 @@ static void put_lease_group(struct drv_encode *encode, const struct drv_lease_gr
     if (group->entry_count == 0) {
         drv_encode_fail(encode, DROVER_INVALID);
     }
-    drv_put_array(encode, 7);
+    drv_put_array(encode, 8);
     drv_put_name(encode, group->type);
     drv_put_name(encode, group->queue);
     drv_put_uint(encode, group->timeout_ms);
@@ -106,6 +107,7 @@ static void put_lease_group(struct drv_encode *encode, const struct drv_lease_gr
             put_parents(encode, entry);
         }
     }
+    drv_put_bounds(encode, &group->limits);
 }
 
 void drv_encode_lease(struct drv_encode *encode, const struct drv_message *message)

@@ -20,7 +20,8 @@ class Operate(unittest.TestCase):
     def setUpClass(cls):
         cls.fleet = cls.enterClassContext(Fleet())
         cls.fleet.broker()
-        cls.worker = cls.fleet.worker("--slots", "2", "--name", "one", "--label", "zone=a")
+        cls.worker = cls.fleet.worker("--slots", "2", "--name", "one", "--label", "zone=a",
+                                      "--resource", "gpu=1")
         # A result that is kept keeps its queue in the lists.
         cls.fleet.drover("submit", "square", "1", "--wait", "--keep", "1h")
 
@@ -72,6 +73,41 @@ class Operate(unittest.TestCase):
         self.drover("queue", "resume", "q1")
         task = self.fleet.submit("square", "1", "--queue", "q1")
         self.drover("wait", task)
+
+    def test_queue_limits_are_set_shown_and_told(self):
+        self.drover("queue", "set", "narrow", "rate=100/s", "concurrency=1", "per-key=3")
+        row = {row["name"]: row for row in self.fleet.json("queue", "ls")["queues"]}["narrow"]
+        self.assertEqual((row["rate"], row["concurrency"], row["per_key"]), (100, 1, 3))
+        self.assertIn("100/s", self.drover("queue", "ls").stdout)
+        first = self.fleet.submit("sleep", "60000", "--queue", "narrow", "--fairness-key", "a")
+        self.fleet.until_state(first, "running")
+        second = self.fleet.submit("square", "3", "--queue", "narrow", "--fairness-key", "b")
+        self.assertIn("concurrency 1 of 1 in queue narrow", self.drover("why", second).stdout)
+        self.drover("cancel", first)
+        self.assertEqual(self.drover("result", second).stdout, "9\n")
+        self.drover("queue", "set", "narrow", "speed=3", code=64)
+        self.drover("queue", "set", "narrow", "rate=0", "--concurrency", "0", "--per-key", "0")
+
+    def test_needs_are_counted_and_told(self):
+        first = self.fleet.submit("sleep", "60000", "--need", "gpu=1")
+        self.fleet.until_state(first, "running")
+        self.assertEqual(self.fleet.json("worker", "show", "one")["resources"],
+                         {"gpu": {"total": 1, "used": 1}})
+        second = self.fleet.submit("square", "3", "--need", "gpu=1")
+        self.assertIn("with gpu=1 are busy", self.drover("why", second).stdout)
+        third = self.fleet.submit("square", "3", "--need", "gpu=2")
+        self.assertIn("no worker for type square has gpu=2", self.drover("why", third).stdout)
+        self.drover("cancel", first)
+        self.assertEqual(self.drover("result", second).stdout, "9\n")
+        self.drover("cancel", third)
+
+    def test_limit_of_a_task_ends_it(self):
+        task = self.fleet.submit("spin", "60000", "--limit", "cpu=50ms", "--limit", "memory=1G")
+        self.drover("wait", task, code=1)
+        error = self.fleet.json("show", task)["error"]
+        self.assertEqual((error["kind"], error["code"]), ("limit", "cpu"))
+        self.assertIn("its limit of 50 ms", error["text"])
+        self.drover("submit", "noop", "--limit", "luck=1", code=64)
 
     def test_queue_limit_makes_submit_busy(self):
         self.drover("queue", "pause", "small")

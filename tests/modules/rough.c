@@ -447,6 +447,24 @@ static drover_status perish(drover_job *job, const drover_value *in, drover_valu
     return drover_job_fail(job, "alive", "%s did not end it", way);
 }
 
+/* takes and touches that many bytes, and keeps them until it is cancelled */
+static drover_status hoard(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    int64_t bytes = 0;
+    (void)out_result;
+    (void)!drover_value_get_int(in, &bytes);
+    char *memory = malloc((size_t)bytes + 1);
+    if (memory == NULL) {
+        return drover_job_fail(job, "nomem", "no memory");
+    }
+    for (int64_t i = 0; i < bytes; i += 1024) {
+        ((volatile char *)memory)[i] = 1;
+    }
+    drover_status status = drover_job_sleep_ms(job, INT32_MAX);
+    free(memory);
+    return status;
+}
+
 DROVER_MODULE("rough", "1", {"deaf", deaf, 0}, {"stubborn", stubborn, 0}, {"tree", tree, 0},
               {"careless", careless, 0}, {"leave", leave, 0}, {"scribble", scribble, 0},
               {"shared", shared, 0}, {"bulk", bulk, 0}, {"chatter", chatter, 0},
@@ -456,4 +474,4 @@ DROVER_MODULE("rough", "1", {"deaf", deaf, 0}, {"stubborn", stubborn, 0}, {"tree
               {"numb", numb, DROVER_THREAD_SAFE}, {"tally", tally, DROVER_THREAD_SAFE},
               {"keep", keep, DROVER_THREAD_SAFE}, {"perish", perish, DROVER_THREAD_SAFE},
               {"gate", gate, DROVER_THREAD_SAFE}, {"supersede", supersede, 0},
-              {"rant", rant, 0});
+              {"rant", rant, 0},           {"hoard", hoard, 0});

@@ -483,7 +483,9 @@ static void fill_lease(source *s, struct drv_message *m)
                                              .kill_ms = random_number(s, 64),
                                              .flags = random_number32(s),
                                              .entries = entries,
-                                             .entry_count = entry_count};
+                                             .entry_count = entry_count,
+                                             .limits = {.cpu_ms = random_number(s, 64),
+                                                        .files = random_number(s, 64)}};
     }
     m->lease = (struct drv_lease){groups, group_count};
 }

@@ -1,5 +1,6 @@
 #include "model/command.h"
 
+#include "bound.h"
 #include "check.h"
 #include "clock.h"
 #include "model/exec.h"
@@ -175,6 +176,9 @@ static bool enter(const struct launch *launch)
         }
     }
     const struct command *command = launch->command;
+    if (command->limits != NULL) {
+        bound_self(command->limits, true);
+    }
     return chdir(command->cwd) == 0 &&
            (command->confine == NULL || confine_enter(command->confine, command->scratch));
 }

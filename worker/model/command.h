@@ -43,6 +43,7 @@ struct command {
     const char *cwd;
     const struct confine *confine; /* NULL: nothing but what holds for the executor */
     const char *scratch;           /* can be changed in any case; NULL: none */
+    const struct drv_bounds *limits; /* NULL: none */
 };
 
 /*

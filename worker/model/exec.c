@@ -260,13 +260,19 @@ static drover_status prepare(struct configured *made, const struct drover_job *j
     return status;
 }
 
+static size_t least_output(const struct drover_job *job, size_t output_max)
+{
+    uint64_t limit = job->limits.output_bytes;
+    return limit != 0 && limit < output_max ? (size_t)limit : output_max;
+}
+
 static void run_command(struct drover_job *job, const struct pool_command *command,
                         const drover_value *payload, struct job_outcome *outcome)
 {
     struct configured made = {.directory = ""};
     drv_buffer_init(&made.input);
-    struct command_run run = {.output_max = command->output_max != 0 ? command->output_max
-                                                                     : POOL_OUTPUT_MAX,
+    size_t output_max = command->output_max != 0 ? command->output_max : POOL_OUTPUT_MAX;
+    struct command_run run = {.output_max = least_output(job, output_max),
                               .serial = job->task.serial};
     drover_status status = prepare(&made, job, command, payload);
     if (!status) {
@@ -274,7 +280,8 @@ static void run_command(struct drover_job *job, const struct pool_command *comma
                                 .environment = &made.environment,
                                 .cwd = command->cwd != NULL ? command->cwd : made.directory,
                                 .confine = &command->confine,
-                                .scratch = command->cwd != NULL ? NULL : made.directory};
+                                .scratch = command->cwd != NULL ? NULL : made.directory,
+                                .limits = &job->limits};
         run.input = drv_buffer_view(&made.input);
         status = command_run(job->executor, &start, &run);
     }
@@ -495,8 +502,9 @@ static void run_program(struct drover_job *job, const char *program,
                         const drover_value *payload, struct job_outcome *outcome)
 {
     struct named named = {.input = NULL};
-    struct command_run run = {
-        .output_max = POOL_OUTPUT_MAX, .keeps_stderr = true, .serial = job->task.serial};
+    struct command_run run = {.output_max = least_output(job, POOL_OUTPUT_MAX),
+                              .keeps_stderr = true,
+                              .serial = job->task.serial};
     struct drv_buffer input;
     char directory[DRV_TMPDIR_PATH_MAX] = "";
     drv_buffer_init(&input);
@@ -511,7 +519,8 @@ static void run_program(struct drover_job *job, const char *program,
     if (!status) {
         struct command start = {.argv = named.argv.items,
                                 .environment = &named.environment,
-                                .cwd = cwd != NULL ? cwd : directory};
+                                .cwd = cwd != NULL ? cwd : directory,
+                                .limits = &job->limits};
         run.input = drv_buffer_view(&input);
         status = command_run(job->executor, &start, &run);
     }

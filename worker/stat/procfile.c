@@ -136,6 +136,7 @@ bool stat_process_read_tree(int proc_fd, int32_t pid, struct stat_process *out_p
         return false;
     }
     top.ticks += top.child_ticks;
+    top.processes = 1;
     add_children(proc_fd, pid, &tree);
     while (tree.next < tree.count) {
         struct stat_process below;
@@ -144,6 +145,7 @@ bool stat_process_read_tree(int proc_fd, int32_t pid, struct stat_process *out_p
             top.ticks += below.ticks + below.child_ticks;
             top.rss_bytes += below.rss_bytes;
             top.threads += below.threads;
+            top.processes += below.state != 'Z';
             add_children(proc_fd, next, &tree);
         }
     }

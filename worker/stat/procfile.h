@@ -26,6 +26,7 @@ struct stat_process {
     uint64_t started;                 /* ticks after the start of the machine */
     uint64_t rss_bytes;
     uint32_t threads;
+    uint32_t processes; /* of a tree: those that live, itself included */
     double cpu_percent; /* of one processor, between two samples; set by who compares them */
 };
 

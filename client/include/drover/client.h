@@ -209,9 +209,10 @@ typedef struct drover_submit_options {
     size_t need_count;              /* 0; up to 64 */
     const drover_pair *require;     /* NULL; labels a worker must have */
     size_t require_count;           /* 0; up to 64 */
-    uint64_t limit_memory_bytes;    /* 0: none */
+    uint64_t limit_memory_bytes;    /* 0: none; of an attempt, as the following: it ends with an
+                                       error of kind DROVER_ERROR_LIMIT that names which */
     uint64_t limit_cpu_ms;          /* 0: none */
-    uint64_t limit_output_bytes;    /* 0: none */
+    uint64_t limit_output_bytes;    /* 0: none; of its result */
     const void *meta;               /* NULL: none; opaque bytes that travel with the task */
     size_t meta_len;                /* 0; up to 1024 */
     bool strict;                    /* false; refuse a type that no worker offers */
@@ -223,13 +224,15 @@ typedef struct drover_submit_options {
     int64_t ack_timeout_ms; /* 30000; how long drover_submit waits for the
                                acknowledgement in all. Calls with a timeout of their own
                                and futures ignore it */
+    uint64_t limit_processes; /* 0: none */
+    uint64_t limit_files;     /* 0: none; open at once */
 } drover_submit_options;
 
 #define DROVER_SUBMIT_OPTIONS_INIT                                                         \
     {                                                                                      \
         sizeof(drover_submit_options), NULL, 0, 0, 0, 0, 0, 1000, 60000, 3,                \
             DROVER_DURABILITY_DEFAULT, -1, NULL, 0, NULL, 0, NULL, NULL, 0, NULL, NULL, 0, \
-            NULL, 0, 0, 0, 0, NULL, 0, false, false, NULL, DROVER_FOREVER, 30000,          \
+            NULL, 0, 0, 0, 0, NULL, 0, false, false, NULL, DROVER_FOREVER, 30000, 0, 0,    \
     }
 
 /* ---- submit and call --------------------------------------------------------------------- */

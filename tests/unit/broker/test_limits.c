@@ -455,6 +455,37 @@ static void test_needs_outlive_a_restart(void **state)
     assert_int_equal(number_of(leased(bench, 2).id), 101);
 }
 
+/* --- limits of attempts ------------------------------------------------------------------ */
+
+/* They go to the worker with the lease, also after a restart; others are in another group. */
+static void test_limits_travel_with_leases(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    struct drv_spec spec = spec_of("work");
+    submit(bench, 1, &spec, 100);
+    spec.limit_memory_bytes = 1 << 20;
+    spec.limit_cpu_ms = 300;
+    spec.limit_output_bytes = 4;
+    spec.limit_processes = 5;
+    spec.limit_files = 6;
+    submit(bench, 1, &spec, 101);
+    bench_turn(bench);
+    expect_restorable(bench);
+    reborn(bench);
+    worker(bench, 2, "work", 2);
+    bench_turn(bench);
+    const struct drv_lease *lease = &expect(bench, 2, DRV_LEASE)->lease;
+    assert_int_equal(lease->group_count, 2);
+    assert_true(drv_bounds_are_none(&lease->groups[0].limits));
+    const struct drv_bounds *limits = &lease->groups[1].limits;
+    assert_int_equal(limits->memory_bytes, 1 << 20);
+    assert_int_equal(limits->cpu_ms, 300);
+    assert_int_equal(limits->output_bytes, 4);
+    assert_int_equal(limits->processes, 5);
+    assert_int_equal(limits->files, 6);
+}
+
 /* --- hosts ------------------------------------------------------------------------------- */
 
 static void heartbeat_of(struct bench *bench, uint32_t peer, double cpu, double memory)
@@ -523,6 +554,7 @@ int main(void)
         BENCH_TEST(test_needs_look_beyond_the_freest),
         BENCH_TEST(test_needs_that_make_no_sense),
         DURABLE_TEST(test_needs_outlive_a_restart),
+        DURABLE_TEST(test_limits_travel_with_leases),
         BENCH_TEST(test_idle_hosts_come_first),
         BENCH_TEST(test_heavy_hosts_get_nothing),
     };

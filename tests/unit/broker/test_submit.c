@@ -171,17 +171,6 @@ static void test_strict_refuses_what_nobody_offers(void **state)
     expect_ok(bench, 1);
 }
 
-/* Options of later times are refused, never ignored. */
-static void test_options_not_served_are_refused(void **state)
-{
-    struct bench *bench = *state;
-    client(bench, 1);
-    struct drv_spec spec = spec_of("work");
-    spec.limit_cpu_ms = 1;
-    expect_refused(bench, &spec, DROVER_UNSUPPORTED);
-    assert_int_equal(counters(bench).refused, 1);
-}
-
 /* A full queue: busy from there on, in the order of the message. */
 static void test_full_queue_is_busy_from_there_on(void **state)
 {
@@ -281,7 +270,6 @@ int main(void)
         BENCH_TEST(test_reply_that_waits_survives_the_connection),
         BENCH_TEST(test_level_beyond_the_store_is_refused),
         BENCH_TEST(test_strict_refuses_what_nobody_offers),
-        BENCH_TEST(test_options_not_served_are_refused),
         BENCH_TEST(test_full_queue_is_busy_from_there_on),
         BENCH_TEST(test_limits_in_bytes),
         BENCH_TEST(test_memory_is_bounded_and_given_back),

@@ -458,6 +458,10 @@ static void test_fields_of_work(void **state)
     assert_int_equal(groups[1].term_ms, 2000);
     assert_int_equal(groups[1].kill_ms, 5000);
     assert_int_equal(groups[1].flags, DRV_LEASE_CONFIRM | DRV_LEASE_SHARED);
+    assert_true(drv_bounds_are_none(&groups[0].limits));
+    assert_int_equal(groups[1].limits.memory_bytes, 1 << 30);
+    assert_int_equal(groups[1].limits.cpu_ms, 60000);
+    assert_int_equal(groups[1].limits.processes, 32);
     assert_int_equal(groups[0].entry_count, 2);
     assert_int_equal(groups[0].entries[1].ref.handle, 78);
     assert_int_equal(groups[0].entries[1].ref.index, 7);
