@@ -40,7 +40,7 @@ struct tenant *tenant_ensure(struct core *core, struct queue *queue, struct drv_
     }
     tenant = core_alloc(core, sizeof *tenant + text.len);
     if (tenant == NULL || drv_table_insert(&core->tenants, hash, tenant)) {
-        core_free(core, tenant, sizeof *key + text.len);
+        core_free(core, tenant, sizeof *tenant + text.len);
         return NULL;
     }
     tenant->queue = queue;
