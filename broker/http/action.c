@@ -68,6 +68,14 @@ static drover_status fill(struct exchange *exchange)
                                                                       : DRV_WORKER_RESUME;
         message->worker.worker = name;
         return DROVER_OK;
+    case ACTION_ACKNOWLEDGE:
+        message->kind = DRV_ALERT;
+        message->alert.op = DRV_ALERT_ACK;
+        message->alert.rule = name;
+        if (exchange->request.has_text) {
+            message->alert.subject = drv_str_of(exchange->request.text);
+        }
+        return DROVER_OK;
     }
     return DROVER_INTERNAL;
 }

@@ -17,6 +17,7 @@ enum { /* parameters */
        TAKES_FILTER = 4, /* queue, type, state */
        TAKES_PREFIX = 8,
        TAKES_SPAN = 16, /* span, worker */
+       TAKES_SUBJECT = 32,
        TAKES_PAGE = TAKES_LIMIT | TAKES_CURSOR,
 };
 
@@ -42,6 +43,7 @@ static const struct route routes[] = {
     {"kv", ROUTE_QUERY, DRV_TOPIC_KV, OPERAND_NONE, TAKES_PAGE | TAKES_PREFIX},
     {"events", ROUTE_EVENTS, 0, OPERAND_NONE, 0},
     {"schedules", ROUTE_QUERY, DRV_TOPIC_SCHEDULES, OPERAND_NONE, TAKES_PAGE},
+    {"alerts", ROUTE_QUERY, DRV_TOPIC_ALERTS, OPERAND_NONE, 0},
     {"arrays", ROUTE_QUERY, DRV_TOPIC_ARRAYS, OPERAND_NONE, TAKES_PAGE},
     {"values/", ROUTE_QUERY, DRV_TOPIC_VALUES, OPERAND_TASK, 0},
     {"history", ROUTE_QUERY, DRV_TOPIC_HISTORY, OPERAND_NONE, TAKES_SPAN | TAKES_CURSOR},
@@ -59,6 +61,7 @@ static const struct {
     {"queue/", "/resume", ACTION_RESUME, OPERAND_NAME},
     {"worker/", "/drain", ACTION_DRAIN, OPERAND_NAME},
     {"worker/", "/resume", ACTION_UNDRAIN, OPERAND_NAME},
+    {"alert/", "/acknowledge", ACTION_ACKNOWLEDGE, OPERAND_NAME},
 };
 
 /* ---- the path ---------------------------------------------------------------------------- */
@@ -124,6 +127,7 @@ static drover_status read_action(const char *path, struct inquiry *request)
             strcmp(path + len - behind, actions[i].verb) == 0) {
             request->route = ROUTE_ACTION;
             request->action = actions[i].action;
+            request->takes = actions[i].action == ACTION_ACKNOWLEDGE ? TAKES_SUBJECT : 0;
             return read_operand(actions[i].operand, path + before, len - before - behind,
                                 request);
         }
@@ -256,6 +260,8 @@ drover_status inquiry_parameter(struct inquiry *request, const char *key, const 
                   read_text(value, request);
     } else if ((request->takes & TAKES_SPAN) != 0 && strcmp(key, "worker") == 0) {
         is_fine = read_name(value, strlen(value), request);
+    } else if ((request->takes & TAKES_SUBJECT) != 0 && strcmp(key, "subject") == 0) {
+        is_fine = drv_name_is_valid(drv_view_text(value)) && read_text(value, request);
     } else if ((request->takes & TAKES_PREFIX) != 0 && strcmp(key, "prefix") == 0) {
         is_fine = read_text(value, request);
     }

@@ -37,6 +37,7 @@ enum inquiry_action {
     ACTION_RESUME,
     ACTION_DRAIN,
     ACTION_UNDRAIN,
+    ACTION_ACKNOWLEDGE,
 };
 
 enum {
@@ -52,7 +53,7 @@ struct inquiry {
     bool has_id;
     drover_id id;
     uint32_t index;
-    char name[DRV_NAME_MAX + 1]; /* of a worker, a queue; "": none */
+    char name[DRV_NAME_MAX + 1]; /* of a worker, a queue, a rule; "": none */
     char text[INQUIRY_TEXT_MAX + 1];
     bool has_text;
     uint32_t states;

@@ -19,7 +19,7 @@ export function setText(element, text) {
 // Words and a sign for each state, so that nothing rests on colour.
 const SIGNS = {
   queued: "○", waiting: "◌", delayed: "◔", running: "▶", succeeded: "✓", failed: "✕", cancelled: "⊘", expired: "⧗", lost: "?",
-  lost_at_restart: "?", connected: "●", draining: "◐", reattaching: "◌", blocked: "■", paused: "‖", open: "○", interrupted: "↺",
+  lost_at_restart: "?", connected: "●", draining: "◐", reattaching: "◌", blocked: "■", paused: "‖", open: "○", firing: "▲", pending: "◌", resolved: "✓", interrupted: "↺",
 };
 
 export function state(name) {

@@ -1,5 +1,6 @@
 // Schedules, graphs and alerts: where the broker has them.
 
+import { action } from "./actions.js";
 import { get } from "./api.js";
 import { Table, empty, h, spread, state } from "./dom.js";
 import { age, count } from "./format.js";
@@ -9,7 +10,7 @@ const REFRESH_MS = 3000;
 function listView(title, path, key, table) {
   async function load() {
     try {
-      table.update((await get(`${path}?limit=500`))[key] ?? []);
+      table.update((await get(path))[key] ?? []);
     } catch {
       // the stream tells that the broker is away
     }
@@ -44,13 +45,24 @@ export function graphs() {
   ], (row) => row.id ?? row.name, empty("There is no graph.", "A graph is tasks that wait for each other: ", h("code", {}, "drover graph submit FILE"))));
 }
 
-export function alerts() {
+export function alerts(context) {
+  // One button an alert and state, so that a press is not lost to a refresh.
+  const made = new Map();
+  function button(row) {
+    if (row.state !== "firing" || row.acknowledged) return row.acknowledged ? "acknowledged" : "";
+    const key = `${row.rule} ${row.subject} ${context.canAct()}`;
+    if (!made.has(key)) {
+      made.set(key, action(context, "Acknowledge", `alert/${encodeURIComponent(row.rule)}/acknowledge${row.subject ? `?subject=${encodeURIComponent(row.subject)}` : ""}`, null, true));
+    }
+    return made.get(key) ?? "";
+  }
   return listView("Alerts", "alerts", "alerts", new Table([
-    { title: "Alert", cell: (row) => row.name },
-    { title: "Severity", cell: (row) => row.severity ?? "" },
-    { title: "State", cell: (row) => state(row.state ?? "open") },
-    { title: "Rule", wrap: true, cell: (row) => row.rule ?? row.text ?? "" },
-    { title: "Value", num: true, cell: (row) => (typeof row.value === "number" ? count(row.value) : row.value ?? "") },
-    { title: "Since", num: true, cell: (row) => (row.age_ms !== undefined ? age(row.age_ms) : "–") },
-  ], (row) => row.name, empty("Nothing is wrong.", "Rules that hold for long enough appear here.")));
+    { title: "Alert", cell: (row) => row.rule },
+    { title: "State", cell: (row) => state(row.state) },
+    { title: "Severity", cell: (row) => row.severity },
+    { title: "Of", cell: (row) => row.subject ?? "" },
+    { title: "What", wrap: true, cell: (row) => row.text ?? "" },
+    { title: "Since", num: true, cell: (row) => (row.since_age_ms !== undefined ? age(row.since_age_ms) : "–") },
+    { title: "", cell: (row) => (row.silenced ? "silenced" : button(row)) },
+  ], (row) => `${row.rule} ${row.subject}`, empty("Nothing is wrong.", "Rules that hold for long enough appear here.")));
 }

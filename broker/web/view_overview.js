@@ -56,7 +56,7 @@ export function overview() {
     { title: "Memory", cell: (row) => meter(row.stats?.memory_percent) },
     { title: "Disk", cell: (row) => meter(row.stats?.disk_percent) },
   ], (row) => row.name, empty("No worker is connected.", "Tasks are kept until one comes: ", h("code", {}, "drover-worker --load FILE.so")));
-  const notices = h("div", { hidden: true });
+  const notices = h("div", { class: "stack", hidden: true });
   let history = new History("hour");
   const span = (name, title) => h("button", { type: "button", "aria-pressed": String(name === history.span), onclick: (event) => {
     for (const button of event.target.parentNode.children) button.setAttribute("aria-pressed", String(button === event.target));
@@ -102,9 +102,9 @@ export function overview() {
       queueTable.update([...status.queues].sort((a, b) => b.depth + b.running - a.depth - a.running || a.name.localeCompare(b.name)).slice(0, 12));
       hostTable.update(hostsOf(status).slice(0, 24));
       const told = [];
-      for (const alert of status.alerts ?? []) {
-        const words = [alert.severity, alert.name ?? alert.rule, alert.text ?? alert.metric, alert.age_ms !== undefined ? `for ${age(alert.age_ms)}` : ""];
-        told.push(h("p", { class: "notice warn" }, words.filter(Boolean).join(" · ")));
+      for (const alert of (status.alerts ?? []).filter((row) => row.state === "firing" && !row.acknowledged && !row.silenced).slice(0, 8)) {
+        const words = [alert.severity, alert.rule, alert.subject, alert.text, alert.since_age_ms !== undefined ? `for ${age(alert.since_age_ms)}` : ""];
+        told.push(h("p", { class: `notice${alert.severity === "critical" ? "" : " warn"}` }, h("a", { href: "#/alerts" }, words.filter(Boolean).join(" · "))));
       }
       if (broker.draining) told.push(h("p", { class: "notice warn" }, "The broker is going down: it takes no new tasks."));
       notices.replaceChildren(...told);

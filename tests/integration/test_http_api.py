@@ -74,6 +74,18 @@ class HttpApi(unittest.TestCase):
         self.assertEqual(self.get("/api/v1/workers")["workers"][0]["name"], "w1")
         self.assertEqual(self.get("/api/v1/worker/w1")["leases"], [])
 
+    def test_what_was_and_what_fires(self):
+        history = self.get("/api/v1/history")
+        self.assertEqual((history["span"], history["step_ms"]), ("hour", 5000))
+        self.assertIn("running", history["series"])
+        self.assertIn("cursor", history)
+        self.assertIn("cpu_percent", self.get("/api/v1/history?span=day&worker=w1")["series"])
+        self.assertIn("alerts", self.get("/api/v1/alerts"))
+        self.assertEqual(self.get("/api/v1/schedules"), {"schedules": []})
+        task = self.fleet.submit("nobody.offers", '{"a":[1,2]}')
+        self.assertEqual(self.get(f"/api/v1/values/{task}")["payload"]["value"], {"a": [1, 2]})
+        self.fleet.drover("cancel", task)
+
     def test_lists_go_on_with_a_cursor(self):
         tasks = {self.fleet.submit("noop", "--queue", "paged") for _ in range(5)}
         found, cursor = [], ""
@@ -135,6 +147,8 @@ class HttpApi(unittest.TestCase):
         self.assertEqual(self.get("/api/v1/worker/w1")["state"], "draining")
         self.assertEqual(self.post("/api/v1/worker/w1/resume")[0], 200)
         self.assertEqual(self.post("/api/v1/worker/nobody/drain")[0], 404)
+        self.assertEqual(self.post("/api/v1/alert/nothing/acknowledge", token=None)[0], 401)
+        self.assertEqual(self.post("/api/v1/alert/nothing/acknowledge?subject=w1")[0], 404)
 
     def test_events_stream_tells_status_and_what_happens(self):
         connection = http.client.HTTPConnection(self.address, timeout=20)

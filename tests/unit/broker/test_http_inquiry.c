@@ -48,6 +48,12 @@ static void test_inquiry_path_names_action(void **state)
     assert_int_equal(parsed("/api/v1/queue/bulk/pause").action, ACTION_PAUSE);
     assert_int_equal(parsed("/api/v1/worker/w/resume").action, ACTION_UNDRAIN);
     assert_string_equal(parsed("/api/v1/queue/bulk/resume").name, "bulk");
+    struct inquiry inquiry = parsed("/api/v1/alert/worker-lost/acknowledge");
+    assert_int_equal(inquiry.action, ACTION_ACKNOWLEDGE);
+    assert_int_equal(inquiry_parameter(&inquiry, "subject", "w1"), DROVER_OK);
+    assert_int_equal(inquiry_parameter(&inquiry, "subject", "a b"), DROVER_INVALID);
+    inquiry = parsed("/api/v1/queue/bulk/resume");
+    assert_int_equal(inquiry_parameter(&inquiry, "subject", "w1"), DROVER_INVALID);
 }
 
 /* Ids, indexes and names that are none, and paths that are not there, are told apart. */
