@@ -200,10 +200,20 @@ static void pass_over(struct core *core, struct more *more)
     }
 }
 
+/* After a start nobody watches yet what is kept: who waits for it has to come back first. */
+static bool is_awaiting_watchers(const struct core *core)
+{
+    return core->now_us - core->started_us < core->config.reattach_us &&
+           !drv_list_is_empty(&core->sessions.away);
+}
+
 void retention_enforce(struct core *core)
 {
     int forgotten = 0, passed = 0;
     struct more *more;
+    if (is_awaiting_watchers(core)) {
+        return;
+    }
     while (is_over_limit(core) && passed < RETAIN_PASS_MAX && (more = oldest(core)) != NULL) {
         if (forgotten == RETAIN_FORGET_MAX) {
             core->wants_tick = true;
