@@ -7,10 +7,11 @@
 #include <string.h>
 
 #include "sim_book.h"
+#include "sim_line.h"
 #include "sim_worker.h"
 #include "sim_world.h"
 
-static void accuse(struct sim *sim, uint32_t serial, const char *what)
+void sim_checker_accuse(struct sim *sim, uint32_t serial, const char *what)
 {
     char text[SIM_REASON_MAX / 2];
     sim_task_describe(sim, serial, text, sizeof text);
@@ -30,96 +31,6 @@ void sim_task_describe(struct sim *sim, uint32_t serial, char *out_text, size_t 
                    drover_state_name((drover_state)task->state), task->attempt, task->hold,
                    task->holder, task->started, task->submit, (unsigned long long)task->epoch,
                    task->failures, task->losses, task->cancel_asked, task->cancel_acked);
-}
-
-/* ---- lines: order of arrival
- * ------------------------------------------------------------------- */
-
-static unsigned priority_slot(int32_t priority)
-{
-    return priority < 0 ? 0 : priority == 0 ? 1 : priority < 100 ? 2 : 3;
-}
-
-/* Keys take turns, and what needs something may have to wait for it. */
-static unsigned kind_of(const struct sim_task_spec *spec)
-{
-    return spec->tenant * 2 + spec->needs_gpu;
-}
-
-static struct sim_line *line_of(struct sim *sim, const struct sim_task *task)
-{
-    return &sim->checker.lines[task->spec.queue][task->spec.type]
-                              [priority_slot(task->spec.priority)][kind_of(&task->spec)];
-}
-
-static void line_push(struct sim *sim, uint32_t serial)
-{
-    struct sim_task *task = sim_model_task(&sim->model, serial);
-    struct sim_line *line = line_of(sim, task);
-    task->in_line = true;
-    task->next_waiting = SIM_NO_TASK;
-    task->prev_waiting = line->last;
-    if (line->last == SIM_NO_TASK) {
-        line->first = serial;
-    } else {
-        sim_model_task(&sim->model, line->last)->next_waiting = serial;
-    }
-    line->last = serial;
-}
-
-static void line_remove(struct sim *sim, struct sim_task *task)
-{
-    struct sim_line *line = line_of(sim, task);
-    if (!task->in_line) {
-        return;
-    }
-    task->in_line = false;
-    if (task->prev_waiting == SIM_NO_TASK) {
-        line->first = task->next_waiting;
-    } else {
-        sim_model_task(&sim->model, task->prev_waiting)->next_waiting = task->next_waiting;
-    }
-    if (task->next_waiting == SIM_NO_TASK) {
-        line->last = task->prev_waiting;
-    } else {
-        sim_model_task(&sim->model, task->next_waiting)->prev_waiting = task->prev_waiting;
-    }
-}
-
-/* Elements of a cancelled array stand in line until they are swept away; nobody gets them. */
-static uint32_t line_head(struct sim *sim, const struct sim_line *line)
-{
-    uint32_t serial = line->first;
-    for (; serial != SIM_NO_TASK; serial = sim_model_task(&sim->model, serial)->next_waiting) {
-        const struct sim_task *task = sim_model_task(&sim->model, serial);
-        if (task->array == SIM_NO_TASK || !sim_model_task(&sim->model, task->array)->voided) {
-            break;
-        }
-    }
-    return serial;
-}
-
-static void check_order(struct sim *sim, uint32_t serial)
-{
-    const struct sim_task *task = sim_model_task(&sim->model, serial);
-    if (task->in_line && line_head(sim, line_of(sim, task)) != serial) {
-        accuse(sim, serial, "leased before one that came earlier");
-        return;
-    }
-    unsigned slot = priority_slot(task->spec.priority);
-    for (unsigned i = slot + 1; i < SIM_PRIORITIES; i++) {
-        struct sim_line *lines = sim->checker.lines[task->spec.queue][task->spec.type][i];
-        for (unsigned kind = 0; kind < SIM_KINDS; kind++) {
-            bool may_wait = kind % 2 == 1 || task->spec.queue == SIM_LIMITED;
-            if (may_wait && kind != kind_of(&task->spec)) {
-                continue;
-            }
-            if (line_head(sim, &lines[kind]) != SIM_NO_TASK) {
-                accuse(sim, serial, "leased before one of higher priority");
-                return;
-            }
-        }
-    }
 }
 
 /* ---- states
@@ -167,7 +78,7 @@ static void check_limits(struct sim *sim, uint32_t serial)
         return;
     }
     if (sim->checker.depth[task->spec.queue] > limit) {
-        accuse(sim, serial, "taken into a queue beyond its limit");
+        sim_checker_accuse(sim, serial, "taken into a queue beyond its limit");
     }
 }
 
@@ -185,9 +96,10 @@ static void check_key(struct sim *sim, uint32_t serial)
         bool in_window = sim->now_us <
                          other->submitted_us + (int64_t)other->spec.key_window_ms * 1000;
         if (!sim_state_is_terminal(other->state) && !other->forgotten) {
-            accuse(sim, i, "has not ended, and another one has the same key");
+            sim_checker_accuse(sim, i, "has not ended, and another one has the same key");
         } else if (in_window && !task->is_retry && !sim->profile.durable) {
-            accuse(sim, i, "is within its window, and another one has the same key");
+            sim_checker_accuse(sim, i,
+                               "is within its window, and another one has the same key");
         }
     }
     sim_count(sim, SIM_KEY_TAKEN_SEEN);
@@ -197,7 +109,7 @@ static void on_submit(struct sim *sim, uint32_t serial, const struct core_record
 {
     struct sim_task *task = sim_model_task(&sim->model, serial);
     if (task->known && task->epoch == sim->broker.epoch && !task->forgotten) {
-        accuse(sim, serial, "submitted twice");
+        sim_checker_accuse(sim, serial, "submitted twice");
         return;
     }
     sim_model_begin(task, sim->broker.epoch);
@@ -217,7 +129,7 @@ static void on_submit(struct sim *sim, uint32_t serial, const struct core_record
               record->state == DROVER_STATE_DELAYED ? SIM_TO_DELAYED_SEEN : SIM_TO_QUEUED_SEEN);
     check_limits(sim, serial);
     if (record->state == DROVER_STATE_QUEUED) {
-        line_push(sim, serial);
+        sim_line_push(sim, serial);
     }
 }
 
@@ -249,16 +161,16 @@ static void check_lease(struct sim *sim, uint32_t serial, const struct core_reco
 {
     const struct sim_task *task = sim_model_task(&sim->model, serial);
     if (!task->known || task->epoch != sim->broker.epoch) {
-        accuse(sim, serial, "leased before it was submitted");
+        sim_checker_accuse(sim, serial, "leased before it was submitted");
     } else if (task->hold == SIM_HOLD_LIVE) {
-        accuse(sim, serial, "leased while another lease is live");
+        sim_checker_accuse(sim, serial, "leased while another lease is live");
     } else if (record->attempt < task->attempt ||
                (record->attempt == task->attempt && task->hold != SIM_HOLD_NONE)) {
-        accuse(sim, serial, "leased under an attempt number that was used");
+        sim_checker_accuse(sim, serial, "leased under an attempt number that was used");
     } else if (sim_state_is_terminal(task->state)) {
-        accuse(sim, serial, "leased after it ended");
+        sim_checker_accuse(sim, serial, "leased after it ended");
     } else if (task->cancel_acked) {
-        accuse(sim, serial, "leased after its cancel was acknowledged");
+        sim_checker_accuse(sim, serial, "leased after its cancel was acknowledged");
     }
 }
 
@@ -270,15 +182,16 @@ static void check_dispatch(struct sim *sim, uint32_t serial, const struct core_r
     bool present = session == seat->live_session;
     const struct sim_task *task = sim_model_task(&sim->model, serial);
     if (record->attempt == task->attempt) {
-        accuse(sim, serial, "leased under an attempt number that an earlier broker used");
+        sim_checker_accuse(sim, serial,
+                           "leased under an attempt number that an earlier broker used");
     }
     /* With tight limits a pause may have been refused. */
     if (sim->checker.paused[task->spec.queue] && !sim->profile.tight) {
-        accuse(sim, serial, "leased from a paused queue");
+        sim_checker_accuse(sim, serial, "leased from a paused queue");
     } else if (present && seat->live + 1 > seat->credit) {
-        accuse(sim, serial, "leased beyond the worker's credit");
+        sim_checker_accuse(sim, serial, "leased beyond the worker's credit");
     } else {
-        check_order(sim, serial);
+        sim_line_check_order(sim, serial);
         sim_checker_on_dispatch(sim, serial, worker, session);
     }
     bool delayed = task->due_us > task->submitted_us && task->attempt == 0;
@@ -297,7 +210,7 @@ static void on_lease(struct sim *sim, uint32_t serial, const struct core_record 
     struct sim_task *task = sim_model_task(&sim->model, serial);
     uint32_t worker, session;
     if (!sim_session_read(sim, &record->session, &worker, &session)) {
-        accuse(sim, serial, "leased to a session that never was");
+        sim_checker_accuse(sim, serial, "leased to a session that never was");
         return;
     }
     struct sim_seat *seat = &sim->checker.seats[worker];
@@ -309,7 +222,7 @@ static void on_lease(struct sim *sim, uint32_t serial, const struct core_record 
     }
     sim->checker.leases[task->spec.queue][task->spec.type]++;
     seat->live += present;
-    line_remove(sim, task);
+    sim_line_remove(sim, task);
     task->attempt = record->attempt;
     task->hold = SIM_HOLD_LIVE;
     task->holder = worker;
@@ -324,7 +237,7 @@ static bool is_of_live_attempt(struct sim *sim, uint32_t serial,
 {
     const struct sim_task *task = sim_model_task(&sim->model, serial);
     if (task->hold != SIM_HOLD_LIVE || task->attempt != record->attempt) {
-        accuse(sim, serial, "a change to an attempt that is not live");
+        sim_checker_accuse(sim, serial, "a change to an attempt that is not live");
         return false;
     }
     return true;
@@ -338,7 +251,7 @@ static void on_started(struct sim *sim, uint32_t serial, const struct core_recor
     }
     if (task->told_attempt < record->attempt && task->reported_attempt < record->attempt &&
         process_is_alive(sim, task->holder, task->holder_session)) {
-        accuse(sim, serial, "recorded as started, which its worker never said");
+        sim_checker_accuse(sim, serial, "recorded as started, which its worker never said");
     }
     sim_count(sim, SIM_STARTED_SEEN);
     task->started = true;
@@ -353,7 +266,7 @@ static void on_returned(struct sim *sim, uint32_t serial, const struct core_reco
         return;
     }
     if (task->returned_attempt < record->attempt) {
-        accuse(sim, serial, "taken back before its worker gave it back");
+        sim_checker_accuse(sim, serial, "taken back before its worker gave it back");
     }
     sim_count(sim, SIM_RETURNED_SEEN);
     sim_checker_on_refund(sim, task);
@@ -366,14 +279,14 @@ static void on_retry(struct sim *sim, uint32_t serial)
     struct sim_task *task = sim_model_task(&sim->model, serial);
     if (task->reported_attempt != task->attempt ||
         task->reported_outcome == DRV_OUTCOME_SUCCEEDED) {
-        accuse(sim, serial, "retried without a failure");
+        sim_checker_accuse(sim, serial, "retried without a failure");
     }
     task->failures++;
     if (task->failures > task->spec.retries) {
-        accuse(sim, serial, "retried too often");
+        sim_checker_accuse(sim, serial, "retried too often");
     }
     if (task->cancel_acked) {
-        accuse(sim, serial, "retried after its cancel was acknowledged");
+        sim_checker_accuse(sim, serial, "retried after its cancel was acknowledged");
     }
     sim_count(sim, SIM_RETRIED_SEEN);
     task->suspect = false;
@@ -408,14 +321,16 @@ static bool on_broken_off(struct sim *sim, struct sim_task *task, uint32_t seria
     }
     if (record->charged == task->interrupted) {
         if (!worker_is_lost(sim, task)) {
-            accuse(sim, serial,
-                   record->charged ? "charged although it was interrupted"
-                                   : "not charged although what ran it was lost");
+            sim_checker_accuse(sim, serial,
+                               record->charged ? "charged although it was interrupted"
+                                               : "not charged although what ran it was lost");
         }
         return false; /* lost with its worker before that was heard of */
     }
     sim_count(sim, task->interrupted ? SIM_INTERRUPTED_SEEN : SIM_BROKEN_OFF_SEEN);
-    task->suspect = task->suspect || task->interrupted;
+    /* A return that was lost on the way says nothing: then the worker did not list it, and it
+     * goes back as one that was never delivered. */
+    task->suspect = task->suspect || (task->interrupted && !worker_is_lost(sim, task));
     return true;
 }
 
@@ -425,11 +340,11 @@ static void on_loss(struct sim *sim, uint32_t serial, const struct core_record *
     if (on_broken_off(sim, task, serial, record)) {
         /* fine */
     } else if (!worker_is_lost(sim, task)) {
-        accuse(sim, serial, "taken from a worker that is there and holds it");
+        sim_checker_accuse(sim, serial, "taken from a worker that is there and holds it");
     } else if (record->charged != task->started) {
-        accuse(sim, serial,
-               record->charged ? "charged although it had not started"
-                               : "not charged although it had started");
+        sim_checker_accuse(sim, serial,
+                           record->charged ? "charged although it had not started"
+                                           : "not charged although it had started");
     }
     task->losses += record->charged;
     if (!task->started) {
@@ -460,7 +375,7 @@ static void check_succeeded(struct sim *sim, uint32_t serial)
     const struct sim_task *task = sim_model_task(&sim->model, serial);
     if (task->hold != SIM_HOLD_LIVE || task->reported_attempt != task->attempt ||
         task->reported_outcome != DRV_OUTCOME_SUCCEEDED || task->reported_by != task->holder) {
-        accuse(sim, serial, "succeeded without a result of its present attempt");
+        sim_checker_accuse(sim, serial, "succeeded without a result of its present attempt");
     }
     sim_count(sim, SIM_SUCCEEDED_SEEN);
 }
@@ -470,7 +385,7 @@ static void check_failed(struct sim *sim, uint32_t serial)
     const struct sim_task *task = sim_model_task(&sim->model, serial);
     if (task->hold == SIM_HOLD_LOST) {
         if ((int64_t)task->losses <= task->spec.loss_budget) {
-            accuse(sim, serial, "failed within its loss budget");
+            sim_checker_accuse(sim, serial, "failed within its loss budget");
         }
         sim_count(sim, SIM_FAILED_LOST_SEEN);
         return;
@@ -479,9 +394,9 @@ static void check_failed(struct sim *sim, uint32_t serial)
                     task->reported_outcome != DRV_OUTCOME_SUCCEEDED &&
                     task->reported_by == task->holder;
     if (!reported) {
-        accuse(sim, serial, "failed without a failure of its present attempt");
+        sim_checker_accuse(sim, serial, "failed without a failure of its present attempt");
     } else if (task->failures < task->spec.retries && !task->reported_permanent) {
-        accuse(sim, serial, "failed although retries were left");
+        sim_checker_accuse(sim, serial, "failed although retries were left");
     }
     sim_count(sim, SIM_FAILED_SEEN);
 }
@@ -501,7 +416,7 @@ static void check_cancelled(struct sim *sim, uint32_t serial)
 {
     const struct sim_task *task = sim_model_task(&sim->model, serial);
     if (!has_reason_to_be_cancelled(sim, task)) {
-        accuse(sim, serial, "cancelled without being asked");
+        sim_checker_accuse(sim, serial, "cancelled without being asked");
     }
     if (task->hold != SIM_HOLD_LIVE) {
         sim_count(sim, task->hold == SIM_HOLD_RETURNED       ? SIM_CANCELLED_ASSIGNED_SEEN
@@ -512,7 +427,7 @@ static void check_cancelled(struct sim *sim, uint32_t serial)
     sim_count(sim, SIM_CANCELLED_RUNNING_SEEN);
     if (task->reported_attempt != task->attempt && task->broken_attempt != task->attempt &&
         !worker_is_lost(sim, task)) {
-        accuse(sim, serial, "cancelled while its worker may still run it");
+        sim_checker_accuse(sim, serial, "cancelled while its worker may still run it");
     }
 }
 
@@ -521,11 +436,11 @@ static void check_expired(struct sim *sim, uint32_t serial)
     const struct sim_task *task = sim_model_task(&sim->model, serial);
     int64_t due = task->submitted_us + (int64_t)task->spec.expire_ms * 1000;
     if (task->spec.expire_ms == 0 || sim->now_us + sim->profile.turn_us < due) {
-        accuse(sim, serial, "expired before its time");
+        sim_checker_accuse(sim, serial, "expired before its time");
     } else if (task->ever_started) {
-        accuse(sim, serial, "expired although it had started");
+        sim_checker_accuse(sim, serial, "expired although it had started");
     } else if (task->hold == SIM_HOLD_LIVE && !worker_is_lost(sim, task)) {
-        accuse(sim, serial, "expired while its worker may still start it");
+        sim_checker_accuse(sim, serial, "expired while its worker may still start it");
     }
     sim_count(sim, task->state == DROVER_STATE_DELAYED ? SIM_EXPIRED_DELAYED_SEEN
                                                        : SIM_EXPIRED_QUEUED_SEEN);
@@ -535,14 +450,14 @@ static void on_ended(struct sim *sim, uint32_t serial, const struct core_record 
 {
     struct sim_task *task = sim_model_task(&sim->model, serial);
     if (sim_state_is_terminal(task->state)) {
-        accuse(sim, serial, "ended twice");
+        sim_checker_accuse(sim, serial, "ended twice");
         return;
     }
     /* Unleased, its number may have been raised above what some worker still has. */
     bool fits = task->hold == SIM_HOLD_LIVE ? record->attempt == task->attempt
                                             : record->attempt >= task->attempt;
     if (!fits && is_counted(task)) {
-        accuse(sim, serial, "ended by another attempt");
+        sim_checker_accuse(sim, serial, "ended by another attempt");
     }
     if (is_counted(task)) {
         switch (record->state) {
@@ -559,11 +474,11 @@ static void on_ended(struct sim *sim, uint32_t serial, const struct core_record 
             check_expired(sim, serial);
             break;
         default:
-            accuse(sim, serial, "ended in a state that is no end");
+            sim_checker_accuse(sim, serial, "ended in a state that is no end");
             break;
         }
     }
-    line_remove(sim, task);
+    sim_line_remove(sim, task);
     if (task->hold == SIM_HOLD_LIVE) {
         release_hold(sim, task, worker_is_lost(sim, task) ? SIM_HOLD_LOST : SIM_HOLD_ENDED);
     }
@@ -577,7 +492,7 @@ static void on_forgotten(struct sim *sim, uint32_t serial)
     struct sim_task *task = sim_model_task(&sim->model, serial);
     const struct core_config *core = &sim->profile.core;
     if (!sim_state_is_terminal(task->state)) {
-        accuse(sim, serial, "forgotten before it ended");
+        sim_checker_accuse(sim, serial, "forgotten before it ended");
         return;
     }
     int64_t keep = task->state == DROVER_STATE_FAILED ? core->keep_failed_us : core->keep_us;
@@ -587,7 +502,7 @@ static void on_forgotten(struct sim *sim, uint32_t serial)
     /* Retention auto: until the submitting client has acknowledged the result. */
     bool settled = task->seen || (task->spec.flags & DRV_SPEC_WATCH) != 0;
     if (!asked && kept && !settled && !sim->profile.tight) {
-        accuse(sim, serial, "forgotten before its time");
+        sim_checker_accuse(sim, serial, "forgotten before its time");
     }
     sim_count(sim, SIM_FORGOTTEN_SEEN);
     for (uint32_t i = 0; i <= task->elements; i++) {

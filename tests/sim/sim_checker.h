@@ -145,6 +145,8 @@ void sim_checker_probe(struct sim *sim);
 /* Every task the broker knows has ended. */
 bool sim_checker_all_ended(struct sim *sim);
 void sim_checker_final(struct sim *sim);
+/* The record does not fit the model: the run fails. */
+void sim_checker_accuse(struct sim *sim, uint32_t serial, const char *what);
 void sim_task_describe(struct sim *sim, uint32_t serial, char *out_text, size_t len);
 
 #endif

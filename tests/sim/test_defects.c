@@ -40,7 +40,7 @@ static const struct defect defects[] = {
     DEFECT(charge_unstarted, "charged although"),
     DEFECT(charge_interrupted, "charged although it was interrupted"),
     DEFECT(trust_suspects, "need not wait for GO"),
-    DEFECT(adopt_nothing, "is there and holds it"),
+    DEFECT(adopt_nothing, "is there and holds it", "may still run it"),
     DEFECT(grow_unbounded, "beyond its limit", "memory is"),
     DEFECT(stall_ready, "stands still", "one of higher priority", "never told"),
     DEFECT(ignore_limits, "beyond the concurrency", "beyond the rate"),

@@ -1,0 +1,94 @@
+/*
+ * sim_line.c: see sim_line.h.
+ */
+#include "sim_line.h"
+
+#include "sim_checker.h"
+#include "sim_world.h"
+
+static unsigned priority_slot(int32_t priority)
+{
+    return priority < 0 ? 0 : priority == 0 ? 1 : priority < 100 ? 2 : 3;
+}
+
+/* Keys take turns, and what needs something may have to wait for it. */
+static unsigned kind_of(const struct sim_task_spec *spec)
+{
+    return spec->tenant * 2 + spec->needs_gpu;
+}
+
+static struct sim_line *line_of(struct sim *sim, const struct sim_task *task)
+{
+    return &sim->checker.lines[task->spec.queue][task->spec.type]
+                              [priority_slot(task->spec.priority)][kind_of(&task->spec)];
+}
+
+void sim_line_push(struct sim *sim, uint32_t serial)
+{
+    struct sim_task *task = sim_model_task(&sim->model, serial);
+    struct sim_line *line = line_of(sim, task);
+    task->in_line = true;
+    task->next_waiting = SIM_NO_TASK;
+    task->prev_waiting = line->last;
+    if (line->last == SIM_NO_TASK) {
+        line->first = serial;
+    } else {
+        sim_model_task(&sim->model, line->last)->next_waiting = serial;
+    }
+    line->last = serial;
+}
+
+void sim_line_remove(struct sim *sim, struct sim_task *task)
+{
+    struct sim_line *line = line_of(sim, task);
+    if (!task->in_line) {
+        return;
+    }
+    task->in_line = false;
+    if (task->prev_waiting == SIM_NO_TASK) {
+        line->first = task->next_waiting;
+    } else {
+        sim_model_task(&sim->model, task->prev_waiting)->next_waiting = task->next_waiting;
+    }
+    if (task->next_waiting == SIM_NO_TASK) {
+        line->last = task->prev_waiting;
+    } else {
+        sim_model_task(&sim->model, task->next_waiting)->prev_waiting = task->prev_waiting;
+    }
+}
+
+/* Elements of a cancelled array stand in line until they are swept away; nobody gets them. */
+static uint32_t line_head(struct sim *sim, const struct sim_line *line)
+{
+    uint32_t serial = line->first;
+    for (; serial != SIM_NO_TASK; serial = sim_model_task(&sim->model, serial)->next_waiting) {
+        const struct sim_task *task = sim_model_task(&sim->model, serial);
+        if (task->array == SIM_NO_TASK || !sim_model_task(&sim->model, task->array)->voided) {
+            break;
+        }
+    }
+    return serial;
+}
+
+void sim_line_check_order(struct sim *sim, uint32_t serial)
+{
+    const struct sim_task *task = sim_model_task(&sim->model, serial);
+    if (task->in_line && line_head(sim, line_of(sim, task)) != serial) {
+        sim_checker_accuse(sim, serial, "leased before one that came earlier");
+        return;
+    }
+    unsigned slot = priority_slot(task->spec.priority);
+    for (unsigned i = slot + 1; i < SIM_PRIORITIES; i++) {
+        struct sim_line *lines = sim->checker.lines[task->spec.queue][task->spec.type][i];
+        for (unsigned kind = 0; kind < SIM_KINDS; kind++) {
+            bool may_wait = kind % 2 == 1 || task->spec.queue == SIM_LIMITED;
+            if (may_wait && kind != kind_of(&task->spec)) {
+                continue;
+            }
+            if (line_head(sim, &lines[kind]) != SIM_NO_TASK) {
+                sim_checker_accuse(sim, serial, "leased before one of higher priority");
+                return;
+            }
+        }
+    }
+}
