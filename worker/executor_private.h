@@ -18,8 +18,8 @@ struct executor_shared { /* of an array; used by attempts that were read ahead *
 
 struct executor_entry { /* an attempt that was read and not claimed yet */
     struct record_task task;
-    struct drv_view meta;           /* in record */
-    struct drv_view parents;        /* in record: struct record_parent, not aligned */
+    struct drv_view meta;    /* in record */
+    struct drv_view parents; /* in record: struct record_parent, not aligned */
     struct drv_bounds limits;
     struct drv_view content_type;   /* in record */
     struct drv_view payload;        /* in record, in a file of the lane, or in file */

@@ -119,8 +119,7 @@ void executor_parse_task(struct executor *executor, struct drv_view record,
         entry->task.parent_count > POOL_PARENTS_MAX ||
         !lane_take_bytes(&rest, entry->task.parent_count * sizeof(struct record_parent),
                          &entry->parents) ||
-        !take_limits(entry, &rest) ||
-        !take_payload(executor, entry, &rest)) {
+        !take_limits(entry, &rest) || !take_payload(executor, entry, &rest)) {
         executor_die("cannot take a task");
     }
     if (entry->task.has_shared != 0 && executor->shared != NULL) {

@@ -13,10 +13,10 @@
 struct drover_job {
     struct executor *executor; /* borrowed; NULL in pool_call: then nobody listens */
     struct record_task task;
-    const char *type;                 /* borrowed */
-    struct drv_view meta;             /* borrowed */
-    struct drv_view parents;          /* borrowed: struct record_parent, not aligned */
-    drover_value *awaited;            /* owned: ids, after drover_job_await; else NULL */
+    const char *type;        /* borrowed */
+    struct drv_view meta;    /* borrowed */
+    struct drv_view parents; /* borrowed: struct record_parent, not aligned */
+    drover_value *awaited;   /* owned: ids, after drover_job_await; else NULL */
     struct drv_bounds limits;
     const drover_value *shared;       /* borrowed; NULL: none */
     int64_t deadline_us;              /* INT64_MAX: none */

@@ -137,7 +137,7 @@ DROVER_MUST_USE drover_status lane_borrow_value(struct lane *lane,
                                                 struct drv_view *rest,
                                                 struct drv_view *out_bytes,
                                                 struct drv_view *out_content_type);
-void lane_release(struct lane *lane, uint32_t file);
+void lane_release(struct lane *lane, uint32_t number);
 
 /* Gives back the memory of kept files, but for what was used since the last call; the agent's
  * business. False: there is nothing left to be given back. */

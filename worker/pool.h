@@ -214,7 +214,7 @@ struct pool_attempt {
     uint64_t kill_ms;    /* grace from SIGTERM to SIGKILL */
     struct drv_bounds limits; /* of what it may use, see worker/README.md; with one on memory,
                                  cpu, processes or files a function gets a process of its own */
-    bool is_alone;       /* a suspect: in a process without neighbours */
+    bool is_alone;            /* a suspect: in a process without neighbours */
 };
 
 /*

@@ -206,7 +206,7 @@ static void check_registries(struct check *check)
     tallies_of_table(check, &check->queues, &core->queues);
     tallies_of_table(check, &check->types, &core->types);
     tallies_of_table(check, &check->lines, &core->lines);
-    tallies_of_table(check, &check->keys, &core->keys);
+    tallies_of_table(check, &check->tenants, &core->tenants);
     tallies_of_table(check, &check->specs, &core->specs);
     tallies_of_table(check, &check->sessions, &core->sessions_by_id);
     tallies_of_table(check, &check->keys, &core->keys);

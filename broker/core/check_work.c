@@ -56,7 +56,8 @@ static void check_line(struct check *check, const struct line *line)
     check_fits(check, line);
     if (line->tenant != NULL) {
         tally_of(check, &check->tenants, line->tenant)->references++;
-        expect(check, line->tenant->queue == line->queue, "a line has the key of another queue");
+        expect(check, line->tenant->queue == line->queue,
+               "a line has the key of another queue");
     }
     if (check->is_exact) {
         expect(check, count == tally->places, "somebody stands in a line and does not know it");

@@ -128,8 +128,7 @@ bool submit_is_same(const struct core *core, const struct task *task,
     /* What it has waited for is no longer known once it has ended. */
     return (unit_is_terminal(&task->unit) ||
             deps_are(&task->unit, wanted->after, wanted->after_count)) &&
-           task_has_key(task, wanted->key) &&
-           task_payload_equals(core, task, &entry->val);
+           task_has_key(task, wanted->key) && task_payload_equals(core, task, &entry->val);
 }
 
 /* The same task again: the submitter joins those who wait for it. */

@@ -283,7 +283,7 @@ static size_t entry_head(const struct drv_submission *submission, bool new_group
 static bool begins_group(const struct drv_submission *submission,
                          const struct drv_task_spec *last)
 {
-    return submission->spec != last || last->spec.key.ptr != NULL;
+    return last == NULL || submission->spec != last || last->spec.key.ptr != NULL;
 }
 
 /* As many from the front as fit into one message. The answer names the lowest level of all, so

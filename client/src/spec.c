@@ -160,7 +160,8 @@ static bool plain_equal(const struct drv_spec *a, const struct drv_spec *b)
            str_equal(a->key, b->key) && a->key_window_ms == b->key_window_ms &&
            str_equal(a->group, b->group) && str_equal(a->fairness, b->fairness) &&
            a->limit_memory_bytes == b->limit_memory_bytes &&
-           a->limit_cpu_ms == b->limit_cpu_ms && a->limit_output_bytes == b->limit_output_bytes &&
+           a->limit_cpu_ms == b->limit_cpu_ms &&
+           a->limit_output_bytes == b->limit_output_bytes &&
            a->limit_processes == b->limit_processes && a->limit_files == b->limit_files;
 }
 

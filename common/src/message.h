@@ -19,6 +19,7 @@
 
 #include "message_alert.h"
 #include "message_basic.h"
+#include "message_operate.h"
 #include "message_stream.h"
 
 struct drv_arena; /* bump allocator, arena.h */
@@ -345,35 +346,10 @@ struct drv_targets { /* CANCEL, RETRY, FORGET, WATCH, UNWATCH */
     size_t target_count;
     struct drv_str text;  /* CANCEL: reason */
     struct drv_str group; /* CANCEL: all of this group; nil: the targets */
-    uint32_t flags;      /* WATCH: 1 without values, 2 release; CANCEL: DRV_CANCEL_* */
+    uint32_t flags;       /* WATCH: 1 without values, 2 release; CANCEL: DRV_CANCEL_* */
 };
 enum { DRV_CANCEL_AWAITED = 1 }; /* what the target awaits is cancelled with it */
 enum { DRV_WATCH_STATES = 1, DRV_WATCH_RELEASE = 2 };
-enum drv_kv_op { DRV_KV_GET = 1, DRV_KV_SET, DRV_KV_DELETE, DRV_KV_INCREMENT, DRV_KV_CAS };
-struct drv_kv {
-    uint32_t op;
-    struct drv_str key;
-    struct drv_val val;
-    int64_t number;
-    uint64_t ttl_ms; /* 0: for ever */
-    bool has_fence;
-    struct drv_ref fence; /* handle unused */
-};
-enum drv_queue_op { DRV_QUEUE_PAUSE = 1, DRV_QUEUE_RESUME, DRV_QUEUE_PURGE, DRV_QUEUE_SET };
-struct drv_queue_settings {
-    int64_t weight, max_count, max_bytes, rate, concurrency, per_key, durability;
-}; /* -1 leave, 0 lift */
-struct drv_queue_request {
-    uint32_t op;
-    struct drv_str queue;
-    bool has_settings;
-    struct drv_queue_settings settings;
-};
-enum drv_worker_op { DRV_WORKER_DRAIN = 1, DRV_WORKER_RESUME };
-struct drv_worker_request {
-    uint32_t op;
-    struct drv_str worker;
-};
 enum drv_schedule_op {
     DRV_SCHEDULE_ADD = 1,
     DRV_SCHEDULE_REMOVE,

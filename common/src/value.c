@@ -130,15 +130,16 @@ static drover_status value_finish(drover_value **value, const struct drv_pack *p
 }
 
 /* A value of bytes that are somewhere else. OK or NOMEM. */
-static drover_status value_new_elsewhere(uint8_t *bytes, size_t len, enum value_store store,
-                                         drover_value **out_value)
+static drover_status value_new_elsewhere(const uint8_t *bytes, size_t len,
+                                         enum value_store store, drover_value **out_value)
 {
     drover_value *value = malloc(sizeof *value);
     if (value == NULL) {
         return DROVER_NOMEM;
     }
-    *value = (drover_value){.buffer = {.bytes = bytes, .len = len, .capacity = len},
-                            .store = store};
+    *value = (drover_value){
+        .buffer = {.bytes = (uint8_t *)(uintptr_t)bytes, .len = len, .capacity = len},
+        .store = store};
     *out_value = value;
     return DROVER_OK;
 }
@@ -412,7 +413,7 @@ drover_status drv_value_lend(const uint8_t *bytes, size_t len, const char *conte
     if (status) {
         return status;
     }
-    status = value_new_elsewhere((uint8_t *)(uintptr_t)bytes, len, STORE_LENT, &value);
+    status = value_new_elsewhere(bytes, len, STORE_LENT, &value);
     return status ? status : value_finish_elsewhere(&value, content_type, out_value);
 }
 

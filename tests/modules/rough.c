@@ -474,4 +474,4 @@ DROVER_MODULE("rough", "1", {"deaf", deaf, 0}, {"stubborn", stubborn, 0}, {"tree
               {"numb", numb, DROVER_THREAD_SAFE}, {"tally", tally, DROVER_THREAD_SAFE},
               {"keep", keep, DROVER_THREAD_SAFE}, {"perish", perish, DROVER_THREAD_SAFE},
               {"gate", gate, DROVER_THREAD_SAFE}, {"supersede", supersede, 0},
-              {"rant", rant, 0},           {"hoard", hoard, 0});
+              {"rant", rant, 0}, {"hoard", hoard, 0});

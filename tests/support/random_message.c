@@ -476,16 +476,16 @@ static void fill_lease(source *s, struct drv_message *m)
                 .meta = random_optional(s, random_bytes(s, 30))};
             entries[k].parents = random_parents(s, &entries[k].parent_count);
         }
-        groups[i] = (struct drv_lease_group){.type = random_name(s),
-                                             .queue = random_name(s),
-                                             .timeout_ms = random_number(s, 64),
-                                             .term_ms = random_number(s, 64),
-                                             .kill_ms = random_number(s, 64),
-                                             .flags = random_number32(s),
-                                             .entries = entries,
-                                             .entry_count = entry_count,
-                                             .limits = {.cpu_ms = random_number(s, 64),
-                                                        .files = random_number(s, 64)}};
+        groups[i] = (struct drv_lease_group){
+            .type = random_name(s),
+            .queue = random_name(s),
+            .timeout_ms = random_number(s, 64),
+            .term_ms = random_number(s, 64),
+            .kill_ms = random_number(s, 64),
+            .flags = random_number32(s),
+            .entries = entries,
+            .entry_count = entry_count,
+            .limits = {.cpu_ms = random_number(s, 64), .files = random_number(s, 64)}};
     }
     m->lease = (struct drv_lease){groups, group_count};
 }

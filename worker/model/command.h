@@ -41,8 +41,8 @@ struct command {
     char *const *argv; /* NULL-terminated; argv[0] is looked up in the worker's PATH */
     const struct command_environment *environment;
     const char *cwd;
-    const struct confine *confine; /* NULL: nothing but what holds for the executor */
-    const char *scratch;           /* can be changed in any case; NULL: none */
+    const struct confine *confine;   /* NULL: nothing but what holds for the executor */
+    const char *scratch;             /* can be changed in any case; NULL: none */
     const struct drv_bounds *limits; /* NULL: none */
 };
 

@@ -217,13 +217,13 @@ typedef struct drover_submit_options {
     size_t meta_len;                /* 0; up to 1024 */
     bool strict;                    /* false; refuse a type that no worker offers */
     bool cancel_on_disconnect;      /* false; cancel when this client's session ends */
-    const drover_id *id;    /* NULL: a new id; else this one: submitting the same id with
-                               the same content again is the same task */
-    int64_t wait_ms;        /* DROVER_FOREVER; how long to go on trying, in order, while
-                               the broker answers `busy`; 0: return DROVER_BUSY at once */
-    int64_t ack_timeout_ms; /* 30000; how long drover_submit waits for the
-                               acknowledgement in all. Calls with a timeout of their own
-                               and futures ignore it */
+    const drover_id *id;      /* NULL: a new id; else this one: submitting the same id with
+                                 the same content again is the same task */
+    int64_t wait_ms;          /* DROVER_FOREVER; how long to go on trying, in order, while
+                                 the broker answers `busy`; 0: return DROVER_BUSY at once */
+    int64_t ack_timeout_ms;   /* 30000; how long drover_submit waits for the
+                                 acknowledgement in all. Calls with a timeout of their own
+                                 and futures ignore it */
     uint64_t limit_processes; /* 0: none */
     uint64_t limit_files;     /* 0: none; open at once */
 } drover_submit_options;

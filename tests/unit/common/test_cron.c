@@ -21,8 +21,11 @@ static struct drv_zone *zone_read(const char *name)
 static int64_t utc(const char *text)
 {
     int parts[6] = {1970, 1, 1, 0, 0, 0};
-    (void)sscanf(text, "%d-%d-%dT%d:%d:%d", &parts[0], &parts[1], &parts[2], &parts[3],
-                 &parts[4], &parts[5]);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && *text != '\0'; i++) {
+        char *end;
+        parts[i] = (int)strtol(text, &end, 10);
+        text = *end == '\0' ? end : end + 1;
+    }
     struct drv_civil civil = {parts[0], parts[1], parts[2], parts[3], parts[4], parts[5]};
     return drv_civil_seconds(&civil);
 }

@@ -4,8 +4,8 @@
 
 enum { TIMES = 200 };
 
-/* libzmq forgets the name of a monitor some time after it was closed: the next connection, which
- * may well stand at the same address in memory, does not stumble over it. */
+/* libzmq forgets the name of a monitor some time after it was closed: the next connection,
+ * which may well stand at the same address in memory, does not stumble over it. */
 static void test_connections_follow_each_other_at_once(void **state)
 {
     (void)state;
@@ -14,9 +14,9 @@ static void test_connections_follow_each_other_at_once(void **state)
     for (int i = 0; i < TIMES; i++) {
         struct worker_connection *connection = NULL;
         /* Nobody is there: it does not matter. */
-        assert_int_equal(worker_connection_new(context, "ipc:///dev/null/nobody", 1 << 20,
-                                               &connection),
-                         DROVER_OK);
+        assert_int_equal(
+            worker_connection_new(context, "ipc:///dev/null/nobody", 1 << 20, &connection),
+            DROVER_OK);
         worker_connection_destroy(&connection, false);
     }
     assert_int_equal(zmq_ctx_term(context), 0);

@@ -52,13 +52,17 @@ static void only_the_offender_ends(enum pool_model model)
     expect_limit(fixture, 2, "memory");
     expect_limit(fixture, 3, "cpu");
     assert_int_equal(fixture->seen[1].finished + fixture->seen[1].returned, 0);
-    assert_int_not_equal(fixture->seen[2].usage.pid, strtol(fixture->seen[1].progress, NULL, 10));
+    assert_int_not_equal(fixture->seen[2].usage.pid,
+                         strtol(fixture->seen[1].progress, NULL, 10));
     assert_ok(pool_abort(fixture->pool, 1, 100000, 50, fixture_now_us()));
     assert_int_equal(fixture_finish(fixture, 1)->outcome, POOL_CANCELLED);
     /* Within its limits an attempt ends as it would without. */
     submit(fixture, 4, "square", "12",
-           (struct drv_bounds){.memory_bytes = UINT64_C(1) << 33, .cpu_ms = 60000,
-                               .processes = 10, .files = 10, .output_bytes = 100});
+           (struct drv_bounds){.memory_bytes = UINT64_C(1) << 33,
+                               .cpu_ms = 60000,
+                               .processes = 10,
+                               .files = 10,
+                               .output_bytes = 100});
     assert_int_equal(fixture_number(fixture_finish(fixture, 4)), 144);
     fixture_free(fixture);
 }
