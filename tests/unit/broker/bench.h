@@ -224,12 +224,21 @@ static inline void log_take(struct bench_log *log, const struct core *core)
     assert_false(core_has_failed(core));
 }
 
-static inline void log_clear(struct bench_log *log)
+/* Without `count` records from number `first` on. */
+static inline void log_drop(struct bench_log *log, size_t first, size_t count)
 {
-    for (size_t i = 0; i < log->count; i++) {
+    for (size_t i = first; i < first + count; i++) {
         free((void *)log->records[i].body);
     }
-    log->count = 0;
+    log->count -= count;
+    for (size_t i = first; i < log->count; i++) {
+        log->records[i] = log->records[i + count];
+    }
+}
+
+static inline void log_clear(struct bench_log *log)
+{
+    log_drop(log, 0, log->count);
 }
 
 static inline void log_fini(struct bench_log *log)
