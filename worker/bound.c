@@ -1,12 +1,14 @@
 #include "bound.h"
 
 #include <fcntl.h>
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #define SPARE_BYTES (UINT64_C(64) << 20)
 enum { SPARE_SECONDS = 1, STANDARD_FILES = 3 };
+enum { STATM_DATA = 5 }; /* fields of /proc/self/statm before that of data */
 
 static void set(int which, uint64_t value)
 {
@@ -27,7 +29,6 @@ static uint64_t sum(uint64_t a, uint64_t b)
 static uint64_t data_bytes(void)
 {
     char text[128];
-    unsigned long long pages = 0;
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
     if (fd >= 0) {
@@ -38,10 +39,11 @@ static uint64_t data_bytes(void)
     }
     text[len] = '\0';
     /* size resident shared text lib data */
-    if (sscanf(text, "%*u %*u %*u %*u %*u %llu", &pages) != 1) {
-        return 0;
+    const char *field = text;
+    for (int i = 0; i < STATM_DATA && field != NULL; i++) {
+        field = strchr(field + 1, ' ');
     }
-    return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    return field == NULL ? 0 : strtoull(field, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static uint64_t used_seconds(void)
