@@ -19,7 +19,7 @@
 
 enum {
     SEEDS_DEFAULT = 1024,
-    SEEDS_INSTRUMENTED = 200, /* sanitizers look for other things, and are slow */
+    SEEDS_INSTRUMENTED = 120, /* sanitizers look for other things, and are slow */
     SEEDS_FOR_COVERAGE = 500, /* fewer prove nothing about what was not met */
     JOBS_MAX = 16,
     FAILURES_MAX = 5,
