@@ -200,21 +200,22 @@ static void pass_over(struct core *core, struct more *more)
     }
 }
 
-/* After a start nobody watches yet what is kept: who waits for it has to come back first. */
-static bool is_awaiting_watchers(const struct core *core)
+/* Nobody watches yet what ended in an earlier life: who waits for it has to come back first,
+ * and to ask again. */
+static bool awaits_watchers(const struct core *core, const struct more *more)
 {
-    return core->now_us - core->started_us < core->config.reattach_us &&
-           !drv_list_is_empty(&core->sessions.away);
+    return more->ended_us < core->started_us &&
+           core->now_us - core->started_us < core->config.reattach_us;
 }
 
 void retention_enforce(struct core *core)
 {
     int forgotten = 0, passed = 0;
     struct more *more;
-    if (is_awaiting_watchers(core)) {
-        return;
-    }
     while (is_over_limit(core) && passed < RETAIN_PASS_MAX && (more = oldest(core)) != NULL) {
+        if (awaits_watchers(core, more)) {
+            return;
+        }
         if (forgotten == RETAIN_FORGET_MAX) {
             core->wants_tick = true;
             return;

@@ -162,6 +162,32 @@ static void test_request_resent_watches_again(void **state)
     assert_int_equal(outcomes(bench, 1, ends, 4), 2);
 }
 
+/* What ended before a crash is not dropped for room before the client that waits for it had
+ * time to come back and watch it again; then it may be. */
+static void test_what_ended_awaits_its_watcher(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    struct drv_spec spec = watched("work");
+    array_open_with(bench, 1, &spec, 1, val_nil());
+    expect_ok(bench, 1);
+    bench->boxes[1].holds_tokens = true;
+    cancel(bench, 1, 1);
+    bench_turn(bench);
+    bench_pass(bench, SECOND);
+    bench->config.keep_count_max = 0;
+    reborn(bench);
+    bench_pass(bench, SECOND);
+    hello_client(bench, 1, 9001, true);
+    (void)welcomed(bench, 1);
+    array_open_with(bench, 1, &spec, 1, val_nil());
+    expect_ok(bench, 1);
+    bench_turn(bench);
+    struct drv_outcome ends[4];
+    assert_int_equal(outcomes(bench, 1, ends, 4), 1);
+    assert_int_equal(ends[0].state, DROVER_STATE_CANCELLED);
+}
+
 /* Remarks of a refused entry come again with their texts. */
 static void test_reply_keeps_remarks(void **state)
 {
@@ -363,6 +389,7 @@ int main(void)
         DURABLE_TEST(test_worker_missing_is_lost_after_window),
         DURABLE_TEST(test_request_resent_takes_effect_once),
         DURABLE_TEST(test_request_resent_watches_again),
+        DURABLE_TEST(test_what_ended_awaits_its_watcher),
         DURABLE_TEST(test_reply_keeps_remarks),
         DURABLE_TEST(test_array_in_all_states_is_restored),
         DURABLE_TEST(test_array_open_of_ended_session_is_cancelled),
