@@ -30,6 +30,10 @@ static const struct drv_zone *zone_of(struct known *known, const char *name)
     if (strcmp(known->name, name) == 0) {
         return known->zone;
     }
+    if (strlen(name) >= sizeof known->name) {
+        (void)fprintf(stderr, "no zone has such a long name\n");
+        exit(1);
+    }
     drv_zone_destroy(&known->zone);
     drv_buffer_init(&bytes);
     drover_status status = drv_zone_file_read(name, &bytes);
@@ -41,7 +45,7 @@ static const struct drv_zone *zone_of(struct known *known, const char *name)
         (void)fprintf(stderr, "%s: %s\n", name, drover_status_text(status));
         exit(1);
     }
-    (void)snprintf(known->name, sizeof known->name, "%s", name);
+    memcpy(known->name, name, strlen(name) + 1);
     return known->zone;
 }
 
