@@ -155,8 +155,7 @@ static drover_status open_session(struct worker_agent *agent, struct drv_problem
 static drover_status open_all(struct worker_agent *agent, struct drv_problem *problem)
 {
     const struct worker_settings *settings = agent->settings;
-    drover_status status = worker_pulse_open(&agent->pulse, &settings->stats,
-                                             settings->stats_interval_us, problem);
+    drover_status status = worker_pulse_open(&agent->pulse, settings, problem);
     /* The pool's processes must inherit neither blocked signals nor threads nor ZeroMQ. */
     if (status == DROVER_OK) {
         status = open_pool(agent, problem);

@@ -4,7 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/landlock.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -38,7 +41,8 @@ bool confine_has_paths(const struct confine *confine)
 bool confine_is_set(const struct confine *confine)
 {
     return confine_has_paths(confine) || confine->memory_max > 0 || confine->cpu_s_max > 0 ||
-           confine->files_max > 0 || confine->file_size_max > 0;
+           confine->files_max > 0 || confine->file_size_max > 0 ||
+           confine->profile != PROFILE_NONE || confine->user != NULL;
 }
 
 static int landlock_version(void)
@@ -147,12 +151,34 @@ static bool limit(__rlimit_resource_t resource, uint64_t soft, uint64_t hard)
     return setrlimit(resource, &now) == 0;
 }
 
-bool confine_enter(const struct confine *confine, const char *scratch)
+/* ---- identity ----------------------------------------------------------------------------
+ */
+
+static bool become(const struct confine *confine, pid_t parent)
+{
+    if (confine->user == NULL) {
+        return true;
+    }
+    if (setgroups(0, NULL) != 0 || setresgid(confine->gid, confine->gid, confine->gid) != 0 ||
+        setresuid(confine->uid, confine->uid, confine->uid) != 0 ||
+        prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
+        return false;
+    }
+    if (getppid() != parent) {
+        errno = ESRCH;
+        return false;
+    }
+    return true;
+}
+
+bool confine_enter(const struct confine *confine, const char *scratch, pid_t parent)
 {
     uint64_t cpu = confine->cpu_s_max;
     return limit(RLIMIT_AS, confine->memory_max, confine->memory_max) &&
            limit(RLIMIT_CPU, cpu, cpu + CPU_GRACE_S) &&
            limit(RLIMIT_NOFILE, confine->files_max, confine->files_max) &&
            limit(RLIMIT_FSIZE, confine->file_size_max, confine->file_size_max) &&
-           (!confine_has_paths(confine) || keep_to_paths(confine, scratch));
+           (!confine_has_paths(confine) || keep_to_paths(confine, scratch)) &&
+           become(confine, parent) &&
+           (confine->program == NULL || profile_enter(confine->program));
 }

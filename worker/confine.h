@@ -7,6 +7,9 @@
  * passed on anyway. Paths are looked up at each start. The command has no new privileges in any
  * case (executor.c), so none of it can be taken back.
  *
+ * A user and a group can be changed to when the worker is root; other groups are dropped then.
+ * A profile (profile.h) says which system calls are left; it is entered last.
+ *
  * Needs no library: Landlock is a part of the kernel from 5.13 on, where it is switched on.
  * What an older kernel cannot tell apart (renaming across directories before 5.19, truncating
  * before 6.2) it forbids or allows as it knows.
@@ -17,6 +20,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+
+#include "profile.h"
 
 enum { CONFINE_FILES_MIN = 8 }; /* stdin, stdout, stderr, and what a loader opens */
 
@@ -30,6 +36,12 @@ struct confine {
     uint64_t cpu_s_max;     /* seconds of processor time, then SIGXCPU, 5 s later SIGKILL */
     uint64_t files_max;     /* descriptors */
     uint64_t file_size_max; /* bytes of a file that it writes, then SIGXFSZ */
+    enum profile profile;
+    const struct sock_fprog *program; /* of the profile, borrowed; NULL for none */
+    const char *user;                 /* as it was configured; NULL: the worker's own */
+    const char *user_name, *home;     /* of the user; NULL: the system does not know it */
+    uid_t uid;
+    gid_t gid;
 };
 
 /* Whether any path is named; whether anything is. */
@@ -42,9 +54,11 @@ bool confine_can_paths(void);
 /*
  * Confines the calling process for good. `scratch`: a directory that can be changed besides;
  * NULL: none. Devices that are nothing but sources and sinks (/dev/null, zero, full, urandom,
- * random) can always be used. Uses system calls only, so it may be called after fork.
+ * random) can always be used. A change of the user takes back PR_SET_PDEATHSIG, which is set
+ * again: `parent` is who must be there still. Uses system calls only, so it may be called after
+ * fork, in a process with one thread.
  * False, with errno: it could not, and the process must not go on.
  */
-bool confine_enter(const struct confine *confine, const char *scratch);
+bool confine_enter(const struct confine *confine, const char *scratch, pid_t parent);
 
 #endif

@@ -8,6 +8,7 @@
 #include "model/model.h"
 #include "proctree.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -40,7 +41,9 @@ static void protect(const struct executor_config *config)
         _exit(71);
     }
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
-    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) { /* it is told that they have none */
+        _exit(71);
+    }
     (void)prctl(PR_SET_NAME, "drover-executor");
     for (int number = 1; number < NSIG; number++) {
         (void)signal(number, SIG_DFL);
@@ -170,6 +173,23 @@ static void bound_output(const struct drv_bounds *limits, struct job_outcome *ou
     }
 }
 
+/* What the handler is kept to, for the rest of this process; commands have it set when they
+ * start. False: it could not, and the attempt has failed. */
+static bool confine_self(const struct executor *executor, const struct module_handler *handler,
+                         struct job_outcome *outcome)
+{
+    if (handler->confine == NULL || handler->kind != MODULE_FUNCTION) {
+        return true;
+    }
+    DRV_ASSERT(executor->config->model->tasks_max == 1);
+    if (!confine_enter(handler->confine, NULL, executor->config->zygote)) {
+        job_outcome_fail(outcome, DROVER_ERROR_HANDLER, "start",
+                         "cannot be kept to what is configured: %s", strerror(errno));
+        return false;
+    }
+    return true;
+}
+
 static void run(struct executor *executor, const struct executor_entry *entry,
                 int64_t started_us)
 {
@@ -194,8 +214,10 @@ static void run(struct executor *executor, const struct executor_entry *entry,
         if (executor->config->model->tasks_max == 1) { /* else it would hold for others */
             bound_self(&entry->limits, false);
         }
-        executor->config->model->run(&job, handler, payload, &outcome);
-        bound_output(&entry->limits, &outcome);
+        if (confine_self(executor, handler, &outcome)) {
+            executor->config->model->run(&job, handler, payload, &outcome);
+            bound_output(&entry->limits, &outcome);
+        }
     }
     drover_value_destroy(&payload);
     executor->ended_at_us = (int64_t)drv_clock_now_us();

@@ -3,10 +3,11 @@
 #include "check.h"
 #include "problem.h"
 #include "units.h"
+#include "words.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { HANDLERS_ARENA_KEEP = 0 };
 
@@ -33,78 +34,6 @@ static char *copy_text(struct worker_handlers *handlers, const char *text)
     return drv_arena_copy(&handlers->arena, text, strlen(text) + 1);
 }
 
-/* ---- lists of words -------------------------------------------------------------------------
- */
-
-/* Appends to a list that lives in the arena: a new, longer copy, since an arena cannot grow one
- * in place. Lists are short. */
-static drover_status append_word(struct worker_handlers *handlers, const char *const **list,
-                                 size_t *count, const char *word, struct drv_problem *problem)
-{
-    if (*count == WORKER_ARGUMENTS_MAX) {
-        return drv_problem_set(problem, DROVER_INVALID, "more than %d words",
-                               WORKER_ARGUMENTS_MAX);
-    }
-    const char **longer = drv_arena_alloc(&handlers->arena, *count + 1, sizeof *longer);
-    if (longer == NULL || word == NULL) {
-        return out_of_memory(problem);
-    }
-    for (size_t i = 0; i < *count; i++) {
-        longer[i] = (*list)[i];
-    }
-    longer[(*count)++] = word;
-    *list = longer;
-    return DROVER_OK;
-}
-
-/* Reads one word into `out`, which is as long as the text; moves *at behind it. False: a quote
- * or a backslash is left open. */
-static bool take_word(const char **at, char *out)
-{
-    char quote = '\0';
-    size_t len = 0;
-    const char *text = *at;
-    for (; *text != '\0' && (quote != '\0' || *text != ' '); text++) {
-        if (*text == quote) {
-            quote = '\0';
-        } else if (quote == '\0' && (*text == '"' || *text == '\'')) {
-            quote = *text;
-        } else if (*text == '\\' && quote != '\'') {
-            if (*++text == '\0') {
-                return false;
-            }
-            out[len++] = *text;
-        } else {
-            out[len++] = *text;
-        }
-    }
-    out[len] = '\0';
-    *at = text;
-    return quote == '\0';
-}
-
-static drover_status append_words(struct worker_handlers *handlers, const char *const **list,
-                                  size_t *count, const char *text, struct drv_problem *problem)
-{
-    drover_status status = DROVER_OK;
-    while (status == DROVER_OK) {
-        text += strspn(text, " ");
-        if (*text == '\0') {
-            break;
-        }
-        char *word = drv_arena_alloc(&handlers->arena, strlen(text) + 1, 1);
-        if (word == NULL) {
-            return out_of_memory(problem);
-        }
-        if (!take_word(&text, word)) {
-            return drv_problem_set(problem, DROVER_INVALID,
-                                   "a quote or a backslash is left open");
-        }
-        status = append_word(handlers, list, count, word, problem);
-    }
-    return status;
-}
-
 /* ---- keys -----------------------------------------------------------------------------------
  */
 
@@ -114,7 +43,7 @@ typedef drover_status (*key_fn)(struct worker_handlers *handlers, struct pool_co
 static drover_status set_command(struct worker_handlers *handlers, struct pool_command *command,
                                  const char *value, struct drv_problem *problem)
 {
-    return append_words(handlers, &command->argv, &command->argc, value, problem);
+    return words_append(&handlers->arena, &command->argv, &command->argc, value, problem);
 }
 
 static drover_status set_argument(struct worker_handlers *handlers,
@@ -124,16 +53,15 @@ static drover_status set_argument(struct worker_handlers *handlers,
     if (command->argc == 0) {
         return drv_problem_set(problem, DROVER_INVALID, "argument comes after command");
     }
-    return append_word(handlers, &command->argv, &command->argc, copy_text(handlers, value),
-                       problem);
+    return words_append_one(&handlers->arena, &command->argv, &command->argc, value, problem);
 }
 
 static drover_status set_environment(struct worker_handlers *handlers,
                                      struct pool_command *command, const char *value,
                                      struct drv_problem *problem)
 {
-    return append_words(handlers, &command->environment, &command->environment_count, value,
-                        problem);
+    return words_append(&handlers->arena, &command->environment, &command->environment_count,
+                        value, problem);
 }
 
 static drover_status set_persist(struct worker_handlers *handlers, struct pool_command *command,
@@ -235,76 +163,6 @@ static drover_status set_max_output(struct worker_handlers *handlers,
     return DROVER_OK;
 }
 
-/* ---- what it is kept to ---------------------------------------------------------------------
- */
-
-static drover_status set_read(struct worker_handlers *handlers, struct pool_command *command,
-                              const char *value, struct drv_problem *problem)
-{
-    return append_words(handlers, &command->confine.read, &command->confine.read_count, value,
-                        problem);
-}
-
-static drover_status set_write(struct worker_handlers *handlers, struct pool_command *command,
-                               const char *value, struct drv_problem *problem)
-{
-    return append_words(handlers, &command->confine.write, &command->confine.write_count, value,
-                        problem);
-}
-
-static drover_status set_size(const char *key, const char *value, uint64_t *out_size,
-                              struct drv_problem *problem)
-{
-    if (drv_size_parse(value, out_size) != DROVER_OK || *out_size == 0) {
-        return drv_problem_set(problem, DROVER_INVALID, "%s is a size, not '%s'", key, value);
-    }
-    return DROVER_OK;
-}
-
-static drover_status set_limit_memory(struct worker_handlers *handlers,
-                                      struct pool_command *command, const char *value,
-                                      struct drv_problem *problem)
-{
-    (void)handlers;
-    return set_size("limit-memory", value, &command->confine.memory_max, problem);
-}
-
-static drover_status set_limit_file_size(struct worker_handlers *handlers,
-                                         struct pool_command *command, const char *value,
-                                         struct drv_problem *problem)
-{
-    (void)handlers;
-    return set_size("limit-file-size", value, &command->confine.file_size_max, problem);
-}
-
-static drover_status set_limit_files(struct worker_handlers *handlers,
-                                     struct pool_command *command, const char *value,
-                                     struct drv_problem *problem)
-{
-    int64_t count = 0;
-    (void)handlers;
-    if (drv_int_parse(value, &count) != DROVER_OK || count < CONFINE_FILES_MIN) {
-        return drv_problem_set(problem, DROVER_INVALID,
-                               "limit-files is a number from %d, not '%s'", CONFINE_FILES_MIN,
-                               value);
-    }
-    command->confine.files_max = (uint64_t)count;
-    return DROVER_OK;
-}
-
-static drover_status set_limit_cpu(struct worker_handlers *handlers,
-                                   struct pool_command *command, const char *value,
-                                   struct drv_problem *problem)
-{
-    uint64_t ms = 0;
-    (void)handlers;
-    if (drv_duration_parse(value, &ms) != DROVER_OK || ms == 0) {
-        return drv_problem_set(problem, DROVER_INVALID, "limit-cpu is a time, not '%s'", value);
-    }
-    command->confine.cpu_s_max = ms / 1000 + (ms % 1000 != 0);
-    return DROVER_OK;
-}
-
 static const struct {
     const char *name;
     key_fn set;
@@ -318,12 +176,6 @@ static const struct {
     {"cwd", set_cwd},
     {"environment", set_environment},
     {"max-output", set_max_output},
-    {"read", set_read},
-    {"write", set_write},
-    {"limit-memory", set_limit_memory},
-    {"limit-cpu", set_limit_cpu},
-    {"limit-files", set_limit_files},
-    {"limit-file-size", set_limit_file_size},
 };
 
 /* ---- sections -------------------------------------------------------------------------------
@@ -379,46 +231,19 @@ drover_status worker_handlers_entry(void *context, const struct drv_config_entry
             return keys[i].set(handlers, command, entry->value, problem);
         }
     }
-    return drv_problem_set(problem, DROVER_INVALID, "unknown key '%s'", entry->key);
+    return confine_key_is_known(entry->key)
+               ? confine_key_set(&handlers->arena, &command->confine, entry->key, entry->value,
+                                 problem)
+               : drv_problem_set(problem, DROVER_INVALID, "unknown key '%s'", entry->key);
 }
 
-static drover_status check_paths(const struct pool_command *command, const char *key,
-                                 const char *const *paths, size_t count,
-                                 struct drv_problem *problem)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (paths[i][0] != '/' || access(paths[i], F_OK) != 0) {
-            return drv_problem_set(problem, DROVER_INVALID,
-                                   "[handler.%s]: %s = %s is no absolute path that is there",
-                                   command->type, key, paths[i]);
-        }
-    }
-    return DROVER_OK;
-}
-
-/* A path that cannot be kept to must not look as if it were. */
-static drover_status check_confine(const struct pool_command *command,
-                                   struct drv_problem *problem)
-{
-    const struct confine *confine = &command->confine;
-    if (confine_has_paths(confine) && !confine_can_paths()) {
-        return drv_problem_set(problem, DROVER_INVALID,
-                               "[handler.%s]: this kernel has no Landlock, which read and "
-                               "write need",
-                               command->type);
-    }
-    drover_status status = check_paths(command, "read", confine->read, confine->read_count,
-                                       problem);
-    return status
-               ? status
-               : check_paths(command, "write", confine->write, confine->write_count, problem);
-}
-
-drover_status worker_handlers_check(const struct worker_handlers *handlers,
+drover_status worker_handlers_check(struct worker_handlers *handlers,
+                                    struct confine_programs *programs,
                                     struct drv_problem *problem)
 {
     for (size_t i = 0; i < handlers->count; i++) {
-        const struct pool_command *command = &handlers->commands[i];
+        struct pool_command *command = &handlers->commands[i];
+        char section[DROVER_NAME_MAX + 16];
         if (command->argc == 0 || command->argv[0][0] == '\0') {
             return drv_problem_set(problem, DROVER_INVALID, "[handler.%s] has no command",
                                    command->type);
@@ -428,7 +253,8 @@ drover_status worker_handlers_check(const struct worker_handlers *handlers,
                                    "[handler.%s]: content-type is for stdout = raw",
                                    command->type);
         }
-        drover_status status = check_confine(command, problem);
+        (void)snprintf(section, sizeof section, "handler.%s", command->type);
+        drover_status status = confine_key_check(&command->confine, programs, section, problem);
         if (status != DROVER_OK) {
             return status;
         }

@@ -140,7 +140,8 @@ static drover_status add_command(struct module_set *set, const struct pool_comma
     }
     struct module_handler handler = {.kind = command->persist ? MODULE_PERSIST : MODULE_COMMAND,
                                      .type = (char *)(uintptr_t)command->type,
-                                     .command = command};
+                                     .command = command,
+                                     .confine = &command->confine};
     return add_handler(set, &handler, problem);
 }
 
@@ -192,6 +193,20 @@ static drover_status obey_rule(struct module_handler *handler, const struct pool
         return drv_problem_set(problem, DROVER_INVALID,
                                "type %s: its module does not say that it is DROVER_THREAD_SAFE",
                                rule->type);
+    }
+    if (confine_is_set(&rule->confine)) {
+        if (handler->command != NULL) {
+            return drv_problem_set(problem, DROVER_INVALID,
+                                   "type %s: what a command is kept to stands in [handler.%s]",
+                                   rule->type, rule->type);
+        }
+        if (rule->model == POOL_MODEL_PREFORK || rule->model == POOL_MODEL_THREAD) {
+            return drv_problem_set(problem, DROVER_INVALID,
+                                   "type %s: what is kept to something runs as fork, not %s",
+                                   rule->type, pool_model_name(rule->model));
+        }
+        handler->confine = &rule->confine;
+        handler->model = is_command ? handler->model : POOL_MODEL_FORK;
     }
     handler->model = rule->model != 0 ? rule->model : handler->model;
     handler->concurrency = rule->concurrency;

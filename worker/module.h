@@ -34,8 +34,9 @@ struct module_handler {
     unsigned flags;             /* enum drover_handler_flags */
     drover_handler_fn function; /* MODULE_FUNCTION */
     const struct pool_command
-        *command;        /* MODULE_COMMAND, MODULE_PERSIST; borrowed from config */
-    const char *program; /* MODULE_EXEC: argv[0] that is allowed; borrowed */
+        *command;                  /* MODULE_COMMAND, MODULE_PERSIST; borrowed from config */
+    const char *program;           /* MODULE_EXEC: argv[0] that is allowed; borrowed */
+    const struct confine *confine; /* what it is kept to, borrowed; NULL: nothing */
 };
 
 struct module_set {

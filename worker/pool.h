@@ -114,8 +114,10 @@ struct pool_command {
 /* How one task type is run. */
 struct pool_rule {
     const char *type;
-    enum pool_model model; /* 0: the pool's for functions, exec for commands */
-    uint32_t concurrency;  /* attempts at once; 0: as many as slots */
+    enum pool_model model;  /* 0: the pool's for functions, exec for commands */
+    uint32_t concurrency;   /* attempts at once; 0: as many as slots */
+    struct confine confine; /* not for configured commands, which have their own. A function
+                               with any has a process of its own, as in model fork */
 };
 
 enum { POOL_EXECUTORS_ALL = POOL_SLOTS_MAX }; /* for executors_min: as many as can be busy */

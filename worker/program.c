@@ -5,6 +5,7 @@
 #include "call.h"
 #include "module.h"
 #include "pool.h"
+#include "sandbox.h"
 #include "settings.h"
 
 #include <stdio.h>
@@ -58,24 +59,6 @@ static int code_of_end(drover_status status)
     }
 }
 
-/* What the commands are kept to, for whoever looks at the log of a worker. */
-static void tell_confined(const struct worker_settings *settings, const struct drv_log *log)
-{
-    for (size_t i = 0; i < settings->handlers.count; i++) {
-        const struct pool_command *command = &settings->handlers.commands[i];
-        const struct confine *confine = &command->confine;
-        if (confine_is_set(confine)) {
-            drv_log_info(log, "handler confined", drv_log_str("type", command->type),
-                         drv_log_uint("read", confine->read_count),
-                         drv_log_uint("write", confine->write_count),
-                         drv_log_uint("limit_memory", confine->memory_max),
-                         drv_log_uint("limit_cpu_s", confine->cpu_s_max),
-                         drv_log_uint("limit_files", confine->files_max),
-                         drv_log_uint("limit_file_size", confine->file_size_max));
-        }
-    }
-}
-
 static int serve(const struct worker_settings *settings)
 {
     struct drv_log log;
@@ -86,7 +69,7 @@ static int serve(const struct worker_settings *settings)
     if (status != DROVER_OK) {
         return complain(&problem, code_of_start(status));
     }
-    tell_confined(settings, &log);
+    sandbox_log(settings, &log);
     status = worker_agent_run(agent, &problem);
     worker_agent_destroy(&agent);
     return status == DROVER_OK ? EXIT_SUCCESS : complain(&problem, code_of_end(status));
@@ -104,6 +87,8 @@ static struct pool_config describe(const struct worker_settings *settings,
                                 .allow_exec = settings->allow_exec,
                                 .allow_exec_count = settings->allow_exec_count,
                                 .exec_dir = settings->exec_dir,
+                                .rules = settings->rules.items,
+                                .rule_count = settings->rules.count,
                                 .slots = 1,
                                 .drops_output = true,
                                 .log = log};

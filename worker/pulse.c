@@ -1,6 +1,7 @@
 #include "pulse.h"
 
 #include "roll.h"
+#include "sandbox.h"
 
 #include <stdlib.h>
 
@@ -10,11 +11,16 @@ enum {
     FIRST_MS = 250,        /* patience with the first ones */
 };
 
-drover_status worker_pulse_open(struct worker_pulse *pulse, const struct stat_groups *groups,
-                                int64_t interval_us, struct drv_problem *problem)
+drover_status worker_pulse_open(struct worker_pulse *pulse,
+                                const struct worker_settings *settings,
+                                struct drv_problem *problem)
 {
-    const struct stat_sampler_config config = {
-        .root = "", .groups = *groups, .interval_us = interval_us};
+    const struct stat_groups *groups = &settings->stats;
+    const struct stat_sampler_config config = {.root = "",
+                                               .groups = *groups,
+                                               .interval_us = settings->stats_interval_us,
+                                               .more = sandbox_write,
+                                               .context = settings};
     *pulse = (struct worker_pulse){.has_executors = groups->executors};
     if (stat_groups_is_none(groups)) {
         return DROVER_OK;

@@ -11,6 +11,7 @@
 #include "pool.h"
 #include "problem.h"
 #include "session.h"
+#include "settings.h"
 #include "stat/sampler.h"
 
 struct worker_pulse {
@@ -20,10 +21,10 @@ struct worker_pulse {
     int64_t asked_at_us;
 };
 
-/* Takes the first sample of the processors; before anything is forked. OK, NOMEM. */
+/* Takes the first sample of the processors; before anything is forked. The settings are
+ * borrowed. OK, NOMEM. */
 DROVER_MUST_USE drover_status worker_pulse_open(struct worker_pulse *pulse,
-                                                const struct stat_groups *groups,
-                                                int64_t interval_us,
+                                                const struct worker_settings *settings,
                                                 struct drv_problem *problem);
 void worker_pulse_fini(struct worker_pulse *pulse);
 

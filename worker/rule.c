@@ -4,6 +4,7 @@
 #include "problem.h"
 #include "units.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,8 +113,28 @@ static drover_status set_concurrency(struct pool_rule *rule, const char *value, 
     return DROVER_OK;
 }
 
-static drover_status set(struct pool_rule *rule, const char *key, size_t key_len,
-                         const char *value, size_t len, struct drv_problem *problem)
+/* What is kept to: keys and values there end with the text. */
+static drover_status set_confine(struct worker_rules *rules, struct pool_rule *rule,
+                                 const char *key, size_t key_len, const char *value, size_t len,
+                                 struct drv_problem *problem)
+{
+    char *copy = drv_arena_alloc(&rules->arena, key_len + len + 2, 1);
+    if (copy == NULL) {
+        return drv_problem_set(problem, DROVER_NOMEM, "out of memory");
+    }
+    char *value_copy = copy + key_len + 1;
+    memcpy(copy, key, key_len);
+    copy[key_len] = '\0';
+    memcpy(value_copy, value, len);
+    value_copy[len] = '\0';
+    return confine_key_is_known(copy)
+               ? confine_key_set(&rules->arena, &rule->confine, copy, value_copy, problem)
+               : drv_problem_set(problem, DROVER_INVALID, "unknown key '%s'", copy);
+}
+
+static drover_status set(struct worker_rules *rules, struct pool_rule *rule, const char *key,
+                         size_t key_len, const char *value, size_t len,
+                         struct drv_problem *problem)
 {
     static const struct {
         const char *name;
@@ -125,7 +146,7 @@ static drover_status set(struct pool_rule *rule, const char *key, size_t key_len
             return keys[i].set(rule, value, len, problem);
         }
     }
-    return drv_problem_set(problem, DROVER_INVALID, "unknown key '%.*s'", (int)key_len, key);
+    return set_confine(rules, rule, key, key_len, value, len, problem);
 }
 
 /* ---- where they come from -------------------------------------------------------------------
@@ -141,7 +162,7 @@ drover_status worker_rules_entry(void *context, const struct drv_config_entry *e
     if (status != DROVER_OK || rule == NULL) {
         return status;
     }
-    return set(rule, entry->key, strlen(entry->key), entry->value, strlen(entry->value),
+    return set(rules, rule, entry->key, strlen(entry->key), entry->value, strlen(entry->value),
                problem);
 }
 
@@ -170,9 +191,21 @@ drover_status worker_rules_option(struct worker_rules *rules, const char *text,
             return bad_option(text, problem);
         }
         size_t key_len = (size_t)(equals - at);
-        status = set(rule, at, key_len, equals + 1, len - key_len - 1, problem);
+        status = set(rules, rule, at, key_len, equals + 1, len - key_len - 1, problem);
         is_last = at[len] == '\0';
         at += len + 1;
+    }
+    return status;
+}
+
+drover_status worker_rules_check(struct worker_rules *rules, struct confine_programs *programs,
+                                 struct drv_problem *problem)
+{
+    drover_status status = DROVER_OK;
+    for (size_t i = 0; !status && i < rules->count; i++) {
+        char section[DROVER_NAME_MAX + 8];
+        (void)snprintf(section, sizeof section, "type.%s", rules->items[i].type);
+        status = confine_key_check(&rules->items[i].confine, programs, section, problem);
     }
     return status;
 }

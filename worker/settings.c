@@ -59,9 +59,8 @@ static const struct drv_option serving_options[] = {
     {.name = "type",
      .kind = DRV_OPTION_STRING,
      .argument = "NAME:KEY=VALUE",
-     .help =
-         "how one task type runs: model=MODEL, concurrency=N tasks at a time, or both after "
-         "a comma",
+     .help = "how one task type runs: model=MODEL, concurrency=N tasks at a time, and what it "
+             "is kept to (seccomp, user, read...); several after commas",
      .repeatable = true},
     {.name = "max-tasks",
      .kind = DRV_OPTION_INT,
@@ -167,8 +166,8 @@ static const struct drv_option handler_options[] = {
 static const char epilog[] =
     "Commands as handlers are sections [handler.TYPE] of the file, with the keys command,\n"
     "argument, persist, stdin, stdout, content-type, cwd, environment, max-output, read,\n"
-    "write, limit-memory, limit-cpu, limit-files, limit-file-size. Sections [type.NAME] say\n"
-    "how one type runs, with the keys of --type.\n"
+    "write, limit-memory, limit-cpu, limit-files, limit-file-size, seccomp, user. Sections\n"
+    "[type.NAME] say how one type runs, with the keys of --type.\n"
     "When the broker has welcomed it, it prints `ready worker=ID name=N types=...`.\n"
     "SIGTERM and SIGINT return what has not started, let running tasks end within --grace,\n"
     "and end it; a second signal ends the grace.\n"
@@ -439,7 +438,9 @@ static drover_status check_handlers(struct worker_settings *settings,
             problem, DROVER_INVALID,
             "nothing to run: --load a module, --allow-exec a command, or configure a handler");
     }
-    return worker_handlers_check(&settings->handlers, problem);
+    drover_status status = worker_handlers_check(&settings->handlers, &settings->programs,
+                                                 problem);
+    return status ? status : worker_rules_check(&settings->rules, &settings->programs, problem);
 }
 
 static drover_status read_modules(struct worker_settings *settings, struct drv_problem *problem)
@@ -580,6 +581,7 @@ void worker_settings_fini(struct worker_settings *settings)
     drv_options_destroy(&settings->options);
     worker_handlers_fini(&settings->handlers);
     worker_rules_fini(&settings->rules);
+    confine_programs_fini(&settings->programs);
     drv_arena_fini(&settings->arena);
     memset(settings, 0, sizeof *settings);
 }

@@ -21,9 +21,10 @@
 struct worker_settings {
     struct drv_options *options; /* owned; what the texts below are borrowed from */
     struct worker_handlers handlers;
-    struct worker_rules rules;     /* of single types */
-    struct drv_arena arena;        /* the lists below */
-    const struct drv_str *brokers; /* endpoints, at least one */
+    struct worker_rules rules;        /* of single types */
+    struct confine_programs programs; /* what both keep to */
+    struct drv_arena arena;           /* the lists below */
+    const struct drv_str *brokers;    /* endpoints, at least one */
     size_t broker_count;
     const char *name;
     uint32_t slots, prefetch;

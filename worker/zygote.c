@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -413,6 +414,9 @@ static drover_status make_tmp_base(struct self *self, struct drv_problem *proble
         parent = "/tmp";
     }
     drover_status status = drv_tmpdir_new(parent, "drover-worker-", self->tmp_base);
+    if (!status && chmod(self->tmp_base, 0711) != 0) { /* other users' are below it */
+        status = DROVER_IO;
+    }
     if (status) {
         return drv_problem_set(problem, status, "temporary directory in %s: %s", parent,
                                status == DROVER_IO ? strerror(errno) : "path too long");

@@ -5,6 +5,7 @@
 #include "doc.h"
 #include "grid.h"
 #include "human.h"
+#include "sandbox_view.h"
 #include "target.h"
 
 #include <inttypes.h>
@@ -308,9 +309,13 @@ int worker_view_print(const drover_value *worker)
     static const struct {
         const char *key;
         int (*print)(const drover_value *group);
-    } groups[] = {{"host", print_host_details},   {"cgroup", print_cgroup},
-                  {"disk", print_disk},           {"net", print_net},
-                  {"executors", print_executors}, {"processes", print_processes}};
+    } groups[] = {{"host", print_host_details},
+                  {"cgroup", print_cgroup},
+                  {"sandbox", sandbox_view_print},
+                  {"disk", print_disk},
+                  {"net", print_net},
+                  {"executors", print_executors},
+                  {"processes", print_processes}};
     char age[HUMAN_TEXT_MAX];
     int code = CLI_OK;
     drover_value *stats = doc_get(worker, "stats");

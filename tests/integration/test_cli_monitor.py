@@ -83,7 +83,7 @@ class Monitor(unittest.TestCase):
         self.assertNotIn("\033", text)
         details = self.fleet.json("worker", "show", "one")["details"]
         self.assertEqual(set(details), {"pid_space", "interval_ms", "host", "net", "disk",
-                                        "cgroup", "executors", "processes"})
+                                        "cgroup", "executors", "processes", "sandbox"})
 
     def test_status_is_by_host_and_in_sum(self):
         lines = self.drover("status").stdout.splitlines()

@@ -135,6 +135,35 @@ drover_status command_environment_inherit(struct command_environment *environmen
     return status ? status : pass_on(environment, more, more_count);
 }
 
+static bool is_set(const struct command_environment *environment, const char *name)
+{
+    char **found = find_variable(environment, name);
+    return found != NULL;
+}
+
+drover_status command_become_user(struct command_environment *environment,
+                                  const struct confine *confine, const char *directory)
+{
+    if (confine == NULL || confine->user == NULL) {
+        return DROVER_OK;
+    }
+    const struct {
+        const char *name, *value;
+    } variables[] = {
+        {"USER", confine->user_name}, {"LOGNAME", confine->user_name}, {"HOME", confine->home}};
+    drover_status status = DROVER_OK;
+    for (size_t i = 0; !status && i < DRV_ARRAY_LEN(variables); i++) {
+        if (is_set(environment, variables[i].name) && variables[i].value != NULL) {
+            status = command_environment_set(environment, variables[i].name,
+                                             variables[i].value);
+        }
+    }
+    if (!status && directory[0] != '\0' && chown(directory, confine->uid, confine->gid) != 0) {
+        status = DROVER_IO;
+    }
+    return status;
+}
+
 /* ---- starting -----------------------------------------------------------------------------
  */
 
@@ -180,7 +209,8 @@ static bool enter(const struct launch *launch)
         bound_self(command->limits, true);
     }
     return chdir(command->cwd) == 0 &&
-           (command->confine == NULL || confine_enter(command->confine, command->scratch));
+           (command->confine == NULL ||
+            confine_enter(command->confine, command->scratch, launch->executor));
 }
 
 static _Noreturn void launch_child(const struct launch *launch)

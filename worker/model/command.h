@@ -37,6 +37,13 @@ DROVER_MUST_USE drover_status command_environment_inherit(
     struct command_environment *environment, const struct pool_config *config,
     const char *const *more, size_t more_count);
 
+/* For a command that another user runs: says so in the variables that name one, where they are
+ * set, and gives it its directory ("": none). Nothing when it is the worker's own. OK, NOMEM,
+ * IO. */
+DROVER_MUST_USE drover_status command_become_user(struct command_environment *environment,
+                                                  const struct confine *confine,
+                                                  const char *directory);
+
 struct command {
     char *const *argv; /* NULL-terminated; argv[0] is looked up in the worker's PATH */
     const struct command_environment *environment;

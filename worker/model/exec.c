@@ -257,7 +257,8 @@ static drover_status prepare(struct configured *made, const struct drover_job *j
     if (!status && command->cwd == NULL) {
         status = drv_tmpdir_new(exec_tmp(job->executor), "task-", made->directory);
     }
-    return status;
+    return status ? status
+                  : command_become_user(&made->environment, &command->confine, made->directory);
 }
 
 static size_t least_output(const struct drover_job *job, size_t output_max)
@@ -497,10 +498,12 @@ static void explain_refusal(struct job_outcome *outcome, drover_status status,
 }
 
 /* payload: a map {"argv": [str...], "stdin"?: bin or str, "env"?: {str: str}}; argv[0] must be
- * `program`. The value, also of a failure: {"exit", "signal", "stdout", "stderr"}. */
-static void run_program(struct drover_job *job, const char *program,
+ * the handler's program. The value, also of a failure: {"exit", "signal", "stdout", "stderr"}.
+ */
+static void run_program(struct drover_job *job, const struct module_handler *handler,
                         const drover_value *payload, struct job_outcome *outcome)
 {
+    const char *program = handler->program;
     struct named named = {.input = NULL};
     struct command_run run = {.output_max = least_output(job, POOL_OUTPUT_MAX),
                               .keeps_stderr = true,
@@ -517,9 +520,14 @@ static void run_program(struct drover_job *job, const char *program,
         status = drv_tmpdir_new(exec_tmp(job->executor), "task-", directory);
     }
     if (!status) {
+        status = command_become_user(&named.environment, handler->confine, directory);
+    }
+    if (!status) {
         struct command start = {.argv = named.argv.items,
                                 .environment = &named.environment,
                                 .cwd = cwd != NULL ? cwd : directory,
+                                .confine = handler->confine,
+                                .scratch = cwd != NULL ? NULL : directory,
                                 .limits = &job->limits};
         run.input = drv_buffer_view(&input);
         status = command_run(job->executor, &start, &run);
@@ -579,7 +587,8 @@ static void make_tmp(struct kit *kit, const struct executor_config *config)
     }
     /* A predecessor that was killed could not clean up. */
     (void)!drv_tmpdir_remove(kit->tmp);
-    if (mkdir(kit->tmp, 0700) != 0) {
+    /* Those who run as other users must reach what is theirs below it. */
+    if (mkdir(kit->tmp, 0700) != 0 || chmod(kit->tmp, 0711) != 0) {
         executor_die("cannot make a temporary directory");
     }
 }
@@ -606,7 +615,7 @@ static void run(struct drover_job *job, const struct module_handler *handler,
         run_command(job, handler->command, payload, outcome);
         break;
     case MODULE_EXEC:
-        run_program(job, handler->program, payload, outcome);
+        run_program(job, handler, payload, outcome);
         break;
     case MODULE_PERSIST:
         persist_run(kit->persist, job, handler->command, payload, outcome);

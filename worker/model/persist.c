@@ -141,6 +141,9 @@ static drover_status start_program(struct program *program, struct executor *exe
         *out_errno = errno;
     }
     if (!status) {
+        status = command_become_user(&environment, &command->confine, program->directory);
+    }
+    if (!status) {
         struct command start = {.argv = argv,
                                 .environment = &environment,
                                 .cwd = command->cwd != NULL ? command->cwd : program->directory,

@@ -30,6 +30,8 @@ struct stat_sampler {
     struct stat_groups groups;
     int64_t interval_us;
     stat_disk_ask_fn ask;
+    stat_more_fn more; /* NULL: nothing */
+    const void *context;
     char *root; /* owned */
     char space[SPACE_MAX];
 
@@ -146,6 +148,9 @@ static struct drv_view sample_details(struct stat_sampler *sampler, int64_t now_
     stat_details_begin(&sampler->details, DRV_HEARTBEAT_BLOB_MAX);
     stat_details_text(&sampler->details, "pid_space", sampler->space);
     stat_details_uint(&sampler->details, "interval_ms", (uint64_t)sampler->wait_us / 1000);
+    if (sampler->more != NULL) {
+        sampler->more(sampler->context, &sampler->details);
+    }
     write_groups(sampler, now_us);
     struct drv_view bytes = stat_details_finish(&sampler->details);
     int64_t wait_us = (thread_cpu_us() - begun_us) * STAT_COST_SHARE;
@@ -291,6 +296,8 @@ drover_status stat_sampler_new(const struct stat_sampler_config *config,
     sampler->groups = config->groups;
     sampler->interval_us = sampler->wait_us = config->interval_us;
     sampler->ask = config->ask != NULL ? config->ask : ask_statvfs;
+    sampler->more = config->more;
+    sampler->context = config->context;
     sampler->asked_fd = sampler->answered_fd = -1;
     read_space(sampler);
     stat_host_init(&sampler->host, sampler->root);

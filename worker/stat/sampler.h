@@ -25,11 +25,16 @@ enum {
 
 struct stat_sampler;
 
+/* Adds a group that does not change, as far as anybody knows; in the sampler's thread. */
+typedef void (*stat_more_fn)(const void *context, struct stat_details *details);
+
 struct stat_sampler_config {
     const char *root; /* of /proc, /sys and /etc: "" but for tests; copied */
     struct stat_groups groups;
     int64_t interval_us;  /* of the further groups; with every question when it is shorter */
     stat_disk_ask_fn ask; /* NULL: statvfs */
+    stat_more_fn more;    /* NULL: nothing more */
+    const void *context;  /* of `more`; borrowed for the life of the sampler */
 };
 
 /* One answer, to be given to free(). */

@@ -1,0 +1,20 @@
+/*
+ * sandbox.h: what this worker keeps its handlers to, told in its log and its statistics.
+ *
+ * What holds for all of them (process groups, no new privileges) is told beside what the kernel
+ * and this build could do, and the types that are kept to more, each with its settings.
+ */
+#ifndef WORKER_SANDBOX_H
+#define WORKER_SANDBOX_H
+
+#include "log.h"
+#include "settings.h"
+#include "stat/details.h"
+
+/* The map `sandbox` of a heartbeat's details. context: const struct worker_settings. */
+void sandbox_write(const void *context, struct stat_details *details);
+
+/* A line for each type that is kept to something. */
+void sandbox_log(const struct worker_settings *settings, const struct drv_log *log);
+
+#endif
