@@ -32,6 +32,7 @@ enum {
     DRV_HEAD_MAX = 128 * 1024,
     DRV_BLOB_MAX = 256 * 1024,
     DRV_BATCH_MAX = 1024,
+    DRV_RANGE_MAX = 1024,
     DRV_INLINE_MAX = 64 * 1024,
     DRV_PAYLOAD_MAX = 64 * 1024 * 1024,
     DRV_REQUESTS_MAX = 1024,
@@ -297,7 +298,8 @@ struct drv_heartbeat {
 struct drv_attached {
     drover_id id;
     uint32_t index, attempt, state;
-}; /* state 1 not started 2 running 3 held */
+    uint32_t more; /* elements behind it of which the same is true */
+};                 /* state 1 not started 2 running 3 held */
 struct drv_attach {
     const struct drv_attached *leases;
     size_t lease_count;
@@ -452,6 +454,7 @@ struct drv_outcome { /* one entry of RESULTS */
     struct drv_val val;
     struct drv_error error; /* kind 0: none */
     uint32_t level;
+    struct drv_range range; /* of elements that all ended like this, one after the other */
 };
 struct drv_results {
     const struct drv_outcome *entries;
@@ -471,6 +474,7 @@ struct drv_lease_entry {
     struct drv_str meta;
     const struct drv_parent *parents;
     size_t parent_count;
+    struct drv_range range; /* one lease of several elements */
 };
 struct drv_lease_group {
     struct drv_str type, queue;
@@ -498,9 +502,10 @@ struct drv_result {
     uint64_t run_us;
     bool has_usage;
     struct drv_usage usage;
-    struct drv_tail tail; /* the last of its output; no pieces: none */
-    uint64_t wait_us;     /* from the arrival of the lease to its start */
-    uint64_t hold_us;     /* from its end until this was sent */
+    struct drv_tail tail;   /* the last of its output; no pieces: none */
+    uint64_t wait_us;       /* from the arrival of the lease to its start */
+    uint64_t hold_us;       /* from its end until this was sent */
+    struct drv_range range; /* of elements that succeeded; the times are of all together */
 };
 enum drv_return_reason {
     DRV_RETURN_RECALLED = 1,
@@ -514,6 +519,7 @@ enum drv_return_reason {
 struct drv_returned {
     struct drv_ref ref;
     uint32_t reason;
+    uint32_t more; /* elements behind it that come back, too */
 };
 struct drv_progress {
     struct drv_ref ref;
@@ -533,6 +539,7 @@ struct drv_report {
 struct drv_abort_entry {
     struct drv_ref ref;
     uint32_t code;
+    uint32_t more; /* elements behind it that are meant, too */
 };
 struct drv_leases {
     const struct drv_ref *leases;

@@ -53,6 +53,13 @@ struct drv_ref {     /* one lease */
     uint32_t attempt; /* from 1 */
 };
 
+/* The elements index, index + 1, ... of an array, in one entry; their values lie one after the
+ * other in its val (lengths.h). */
+struct drv_range {
+    uint32_t count;         /* 0: it is no range */
+    struct drv_str lengths; /* borrowed */
+};
+
 struct drv_pair { /* label, tag */
     struct drv_str name;
     struct drv_str value;

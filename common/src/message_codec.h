@@ -205,6 +205,11 @@ struct drv_bounds drv_get_bounds(struct drv_decode *decode);
 void drv_get_spec(struct drv_decode *decode, struct drv_spec *out_spec);
 bool drv_get_id_optional(struct drv_decode *decode, drover_id *out_id); /* false: nil */
 void drv_get_tail(struct drv_decode *decode, struct drv_tail *out_tail);
+/* The last field of an entry that may speak of several elements: index is that of the first,
+ * val what lies in all of them. */
+void drv_get_range(struct drv_decode *decode, uint32_t index, const struct drv_val *val,
+                   struct drv_range *out_range);
+uint32_t drv_get_further(struct drv_decode *decode, uint32_t index);
 
 /* ---- encoding ---------------------------------------------------------------------------- */
 
@@ -268,6 +273,10 @@ void drv_put_bounds(struct drv_encode *encode, const struct drv_bounds *limits);
 void drv_put_spec(struct drv_encode *encode, const struct drv_spec *spec);
 void drv_put_id_optional(struct drv_encode *encode, bool has_id, const drover_id *id);
 void drv_put_tail(struct drv_encode *encode, const struct drv_tail *tail);
+/* Checked as they are when read; nothing is written for what is no range. */
+void drv_put_range(struct drv_encode *encode, uint32_t index, const struct drv_val *val,
+                   const struct drv_range *range);
+void drv_put_further(struct drv_encode *encode, uint32_t index, uint32_t more);
 
 /* ---- the kinds --------------------------------------------------------------------------- */
 

@@ -412,6 +412,7 @@ void drv_decode_attach(struct drv_decode *decode, struct drv_message *out_messag
         leases[i].index = drv_get_index(decode);
         leases[i].attempt = drv_get_u32(decode);
         leases[i].state = drv_get_enum(decode, 1, 3, "lease is neither waiting, running, held");
+        leases[i].more = drv_get_further(decode, leases[i].index);
         drv_get_close(decode, outer);
     }
     drv_get_close(decode, items.outer);
@@ -424,11 +425,13 @@ void drv_encode_attach(struct drv_encode *encode, const struct drv_message *mess
     const struct drv_attach *attach = &message->attach;
     drv_put_batch(encode, attach->lease_count);
     for (size_t i = 0; encode->status == DROVER_OK && i < attach->lease_count; i++) {
-        drv_put_array(encode, 4);
-        drv_put_id(encode, &attach->leases[i].id);
-        drv_put_index(encode, attach->leases[i].index);
-        drv_put_uint(encode, attach->leases[i].attempt);
-        drv_put_enum(encode, attach->leases[i].state, 1, 3);
+        const struct drv_attached *lease = &attach->leases[i];
+        drv_put_array(encode, lease->more > 0 ? 5 : 4);
+        drv_put_id(encode, &lease->id);
+        drv_put_index(encode, lease->index);
+        drv_put_uint(encode, lease->attempt);
+        drv_put_enum(encode, lease->state, 1, 3);
+        drv_put_further(encode, lease->index, lease->more);
     }
 }
 

@@ -177,6 +177,7 @@ void drv_decode_results(struct drv_decode *decode, struct drv_message *out_messa
         drv_get_error(decode, &entry->error);
         entry->level = drv_get_enum(decode, 0, DROVER_DURABILITY_SYNCED,
                                     "unknown durability level");
+        drv_get_range(decode, entry->index, &entry->val, &entry->range);
         drv_get_close(decode, outer);
     }
     drv_get_close(decode, items.outer);
@@ -190,7 +191,7 @@ void drv_encode_results(struct drv_encode *encode, const struct drv_message *mes
     drv_put_batch(encode, results->entry_count);
     for (size_t i = 0; encode->status == DROVER_OK && i < results->entry_count; i++) {
         const struct drv_outcome *entry = &results->entries[i];
-        drv_put_array(encode, 7);
+        drv_put_array(encode, entry->range.count > 0 ? 8 : 7);
         drv_put_id(encode, &entry->id);
         drv_put_index(encode, entry->index);
         drv_put_enum(encode, entry->state, DROVER_STATE_SUCCEEDED, DROVER_STATE_LOST);
@@ -198,5 +199,6 @@ void drv_encode_results(struct drv_encode *encode, const struct drv_message *mes
         drv_put_val(encode, &entry->val);
         drv_put_error(encode, &entry->error);
         drv_put_enum(encode, entry->level, 0, DROVER_DURABILITY_SYNCED);
+        drv_put_range(encode, entry->index, &entry->val, &entry->range);
     }
 }

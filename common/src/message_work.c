@@ -39,6 +39,7 @@ static void get_lease_entries(struct drv_decode *decode, struct drv_lease_group 
         if (decode->left > 0) {
             get_parents(decode, &entries[i]);
         }
+        drv_get_range(decode, entries[i].ref.index, &entries[i].val, &entries[i].range);
         drv_get_close(decode, outer);
     }
     drv_get_close(decode, items.outer);
@@ -99,13 +100,15 @@ static void put_lease_group(struct drv_encode *encode, const struct drv_lease_gr
     drv_put_batch(encode, group->entry_count);
     for (size_t i = 0; encode->status == DROVER_OK && i < group->entry_count; i++) {
         const struct drv_lease_entry *entry = &group->entries[i];
-        drv_put_array(encode, entry->parent_count > 0 ? 7 : 6);
+        bool is_range = entry->range.count > 0;
+        drv_put_array(encode, is_range ? 8 : entry->parent_count > 0 ? 7 : 6);
         drv_put_ref(encode, &entry->ref);
         drv_put_val(encode, &entry->val);
         drv_put_binary_optional(encode, entry->meta, DRV_META_MAX);
-        if (entry->parent_count > 0) {
+        if (entry->parent_count > 0 || is_range) {
             put_parents(encode, entry);
         }
+        drv_put_range(encode, entry->ref.index, &entry->val, &entry->range);
     }
     drv_put_bounds(encode, &group->limits);
 }
@@ -153,6 +156,12 @@ static void get_results(struct drv_decode *decode, struct drv_report *report)
         drv_get_tail(decode, &result->tail);
         result->wait_us = drv_get_u64(decode);
         result->hold_us = drv_get_u64(decode);
+        drv_get_range(decode, result->ref.index, &result->val, &result->range);
+        if (result->range.count > 0 &&
+            (result->outcome != DRV_OUTCOME_SUCCEEDED || result->error.kind != 0 ||
+             result->tail.piece_count > 0)) {
+            drv_decode_fail(decode, DROVER_MALFORMED, "a range that did not just succeed");
+        }
         drv_get_close(decode, outer);
     }
     drv_get_close(decode, items.outer);
@@ -169,6 +178,7 @@ static void get_returned(struct drv_decode *decode, struct drv_report *report)
         drv_get_ref(decode, &returned[i].ref);
         returned[i].reason = drv_get_enum(decode, DRV_RETURN_RECALLED, DRV_RETURN_LOST,
                                           "unknown reason of a return");
+        returned[i].more = drv_get_further(decode, returned[i].ref.index);
         drv_get_close(decode, outer);
     }
     drv_get_close(decode, items.outer);
@@ -216,7 +226,7 @@ static void put_usage(struct drv_encode *encode, const struct drv_result *result
 
 static void put_result(struct drv_encode *encode, const struct drv_result *result)
 {
-    drv_put_array(encode, 12);
+    drv_put_array(encode, result->range.count > 0 ? 13 : 12);
     drv_put_ref(encode, &result->ref);
     drv_put_enum(encode, result->outcome, DRV_OUTCOME_SUCCEEDED, DRV_OUTCOME_CANCELLED);
     drv_put_val(encode, &result->val);
@@ -226,13 +236,15 @@ static void put_result(struct drv_encode *encode, const struct drv_result *resul
     drv_put_tail(encode, &result->tail);
     drv_put_uint(encode, result->wait_us);
     drv_put_uint(encode, result->hold_us);
+    drv_put_range(encode, result->ref.index, &result->val, &result->range);
 }
 
 static void put_returned(struct drv_encode *encode, const struct drv_returned *returned)
 {
-    drv_put_array(encode, 5);
+    drv_put_array(encode, returned->more > 0 ? 6 : 5);
     drv_put_ref(encode, &returned->ref);
     drv_put_enum(encode, returned->reason, DRV_RETURN_RECALLED, DRV_RETURN_LOST);
+    drv_put_further(encode, returned->ref.index, returned->more);
 }
 
 static void put_progress(struct drv_encode *encode, const struct drv_progress *progress)
@@ -281,6 +293,7 @@ void drv_decode_abort(struct drv_decode *decode, struct drv_message *out_message
         uint32_t outer = drv_get_open(decode);
         drv_get_ref(decode, &leases[i].ref);
         leases[i].code = drv_get_u32(decode);
+        leases[i].more = drv_get_further(decode, leases[i].ref.index);
         drv_get_close(decode, outer);
     }
     drv_get_close(decode, items.outer);
@@ -292,9 +305,11 @@ void drv_encode_abort(struct drv_encode *encode, const struct drv_message *messa
 {
     drv_put_batch(encode, message->abort.lease_count);
     for (size_t i = 0; encode->status == DROVER_OK && i < message->abort.lease_count; i++) {
-        drv_put_array(encode, 5);
-        drv_put_ref(encode, &message->abort.leases[i].ref);
-        drv_put_uint(encode, message->abort.leases[i].code);
+        const struct drv_abort_entry *entry = &message->abort.leases[i];
+        drv_put_array(encode, entry->more > 0 ? 6 : 5);
+        drv_put_ref(encode, &entry->ref);
+        drv_put_uint(encode, entry->code);
+        drv_put_further(encode, entry->ref.index, entry->more);
     }
 }
 

@@ -164,8 +164,9 @@ static void fill_attach(source *s, struct drv_message *m)
     m->attach.lease_count = random_count(s, DRV_BATCH_MAX);
     struct drv_attached *leases = random_items(s, m->attach.lease_count, sizeof *leases);
     for (size_t i = 0; i < m->attach.lease_count; i++) {
-        leases[i] = (struct drv_attached){random_id(s), random_index(s), random_number32(s),
-                                          random_between(s, 1, 3)};
+        uint32_t index = random_index(s);
+        leases[i] = (struct drv_attached){random_id(s), index, random_number32(s),
+                                          random_between(s, 1, 3), random_more(s, index)};
     }
     m->attach.leases = leases;
 }
@@ -359,6 +360,7 @@ static void fill_results(source *s, struct drv_message *m)
             .val = random_val(s),
             .error = random_error(s),
             .level = random_between(s, 0, 3)};
+        entries[i].range = random_range(s, entries[i].index, &entries[i].val);
     }
     m->results.entries = entries;
 }
@@ -475,6 +477,7 @@ static void fill_lease(source *s, struct drv_message *m)
                 .val = random_val(s),
                 .meta = random_optional(s, random_bytes(s, 30))};
             entries[k].parents = random_parents(s, &entries[k].parent_count);
+            entries[k].range = random_range(s, entries[k].ref.index, &entries[k].val);
         }
         groups[i] = (struct drv_lease_group){
             .type = random_name(s),
@@ -520,6 +523,12 @@ static const struct drv_result *results(source *s, size_t *out_count)
                                       .tail = random_tail(s),
                                       .wait_us = random_number(s, 64),
                                       .hold_us = random_number(s, 64)};
+        list[i].range = random_range(s, list[i].ref.index, &list[i].val);
+        if (list[i].range.count > 0) {
+            list[i].outcome = DRV_OUTCOME_SUCCEEDED;
+            list[i].error = (struct drv_error){0};
+            list[i].tail = (struct drv_tail){0};
+        }
     }
     return list;
 }
@@ -532,8 +541,9 @@ static void fill_report(source *s, struct drv_message *m)
     out->returned_count = random_count(s, 100);
     struct drv_returned *returned = random_items(s, out->returned_count, sizeof *returned);
     for (size_t i = 0; i < out->returned_count; i++) {
-        returned[i] = (struct drv_returned){random_ref(s),
-                                            random_between(s, 1, DRV_RETURN_LOST)};
+        struct drv_ref ref = random_ref(s);
+        returned[i] = (struct drv_returned){ref, random_between(s, 1, DRV_RETURN_LOST),
+                                            random_more(s, ref.index)};
     }
     out->returned = returned;
     out->progress_count = random_count(s, 100);
@@ -555,7 +565,9 @@ static void fill_abort(source *s, struct drv_message *m)
     m->abort.lease_count = random_count(s, 300);
     struct drv_abort_entry *leases = random_items(s, m->abort.lease_count, sizeof *leases);
     for (size_t i = 0; i < m->abort.lease_count; i++) {
-        leases[i] = (struct drv_abort_entry){random_ref(s), random_number32(s)};
+        struct drv_ref ref = random_ref(s);
+        leases[i] = (struct drv_abort_entry){ref, random_number32(s),
+                                             random_more(s, ref.index)};
     }
     m->abort.leases = leases;
 }

@@ -3,6 +3,8 @@
  */
 #include "random_value.h"
 
+#include "lengths.h"
+
 #include "check.h"
 
 #include <string.h>
@@ -124,6 +126,34 @@ struct drv_val random_val(source *s)
 }
 
 /* ---- records ----------------------------------------------------------------------------- */
+
+struct drv_range random_range(source *s, uint32_t index, struct drv_val *val)
+{
+    enum { COUNT = 6 };
+    if (random_chance(s, 50) || index > DROVER_INDEX_NONE - 1 - COUNT) {
+        return (struct drv_range){0};
+    }
+    struct drv_str bytes = random_bytes(s, 400);
+    struct drv_range range = {.count = random_between(s, 2, COUNT)};
+    uint8_t *lengths = random_items(s, COUNT, DRV_LENGTH_BYTES_MAX);
+    size_t left = bytes.len;
+    for (uint32_t i = 0; i < range.count; i++) {
+        bool is_last = i + 1 == range.count;
+        bool is_nil = is_last ? left == 0 : random_chance(s, 20);
+        size_t len = is_nil ? 0 : is_last ? left : random_count(s, left);
+        range.lengths.len += drv_lengths_put(lengths + range.lengths.len, is_nil, len);
+        left -= len;
+    }
+    range.lengths.ptr = (const char *)lengths;
+    *val = (struct drv_val){.bytes = (const uint8_t *)bytes.ptr, .len = bytes.len};
+    return range;
+}
+
+uint32_t random_more(source *s, uint32_t index)
+{
+    bool has_room = index <= DROVER_INDEX_NONE - DRV_RANGE_MAX;
+    return has_room && random_chance(s, 50) ? random_between(s, 1, DRV_RANGE_MAX - 1) : 0;
+}
 
 struct drv_ref random_ref(source *s)
 {

@@ -25,6 +25,10 @@ struct drv_str random_text(source *s, size_t max);
 struct drv_str random_bytes(source *s, size_t max);
 struct drv_str random_optional(source *s, struct drv_str value);
 struct drv_val random_val(source *s);
+/* A range of elements behind `index`, or none; then *val holds what is in them. */
+struct drv_range random_range(source *s, uint32_t index, struct drv_val *val);
+/* How many elements behind `index` are meant, too. */
+uint32_t random_more(source *s, uint32_t index);
 struct drv_ref random_ref(source *s);
 const struct drv_ref *random_refs(source *s, size_t *out_count);
 const struct drv_str *random_texts(source *s, size_t max, size_t *out_count);

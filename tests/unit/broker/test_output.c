@@ -197,7 +197,7 @@ static void test_worker_that_is_back_is_asked_again(void **state)
     gone(bench, 2);
     bench_turn(bench);
     logging_worker(bench, 2, "work", 4, 1);
-    struct drv_attached attached = {ref.id, ref.index, ref.attempt, 2};
+    struct drv_attached attached = {ref.id, ref.index, ref.attempt, 2, 0};
     struct drv_message message = {.kind = DRV_ATTACH, .attach = {&attached, 1}};
     speak(bench, 2, &message);
     bench_turn(bench);
