@@ -91,8 +91,7 @@ int cli_exit_code(drover_status status)
     return CLI_FAILED;
 }
 
-/* What a broker that comes back can put right. */
-static bool is_silence(drover_status status)
+bool cli_is_silence(drover_status status)
 {
     return status == DROVER_TIMEOUT || status == DROVER_UNAVAILABLE ||
            status == DROVER_CLOSED || status == DROVER_SESSION_EXPIRED ||
@@ -102,7 +101,7 @@ static bool is_silence(drover_status status)
 int cli_failed(const struct cli *cli, drover_status status, const char *what)
 {
     char text[1024] = "";
-    if (cli->silence != NULL && is_silence(status)) {
+    if (cli->silence != NULL && cli_is_silence(status)) {
         *cli->silence = status;
         return cli_exit_code(status);
     }

@@ -109,6 +109,9 @@ int cli_failed(const struct cli *cli, drover_status status, const char *what);
 /* The same for what only memory can fail. */
 int cli_no_memory(void);
 
+/* Whether a broker that comes back can put this right. */
+bool cli_is_silence(drover_status status);
+
 /* Something could not be written to stdout: says why, unless it is only that nobody reads on,
  * as in `| head`. Called at once, while errno still tells. CLI_IO. */
 int cli_write_failed(void);

@@ -6,6 +6,7 @@
 #include "graph_file.h"
 #include "graph_view.h"
 #include "json_out.h"
+#include "watch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,7 @@ static int find(struct cli *cli, drover_graph **out_graph)
     if (code != CLI_OK) {
         return code;
     }
-    drover_status status = drover_graph_find(cli->client, name, CLI_ASK_MS, out_graph);
+    drover_status status = drover_graph_find(cli->client, name, watch_ask_ms(cli), out_graph);
     if (status == DROVER_UNKNOWN) {
         return cli_say(CLI_FAILED, no_graph, name);
     }
@@ -170,7 +171,7 @@ const struct cli_command cmd_graph_submit = {
 
 /* ---- show -------------------------------------------------------------------------------- */
 
-static int show_graph(struct cli *cli)
+static int show_once(struct cli *cli)
 {
     struct graph_view view = {.nodes = NULL};
     drover_graph *graph = NULL;
@@ -186,13 +187,22 @@ static int show_graph(struct cli *cli)
     return code;
 }
 
+static int show_graph(struct cli *cli)
+{
+    return watch_run(cli, 1, 1, show_once);
+}
+
+static const struct drv_option show_options[] = {WATCH_OPTION};
+
 const struct cli_command cmd_graph_show = {
     .group = "graph",
     .name = "show",
     .summary = "a graph as a tree: states, run times, the critical path",
-    .usage = "NAME|ID",
+    .usage = "NAME|ID " WATCH_USAGE,
+    .options = show_options,
+    .option_count = DRV_ARRAY_LEN(show_options),
     .operand_min = 1,
-    .operand_max = 1,
+    .operand_max = 2,
     .run = show_graph,
 };
 

@@ -46,6 +46,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_alert_test,
     &cmd_status,
     &cmd_ps,
+    &cmd_top,
     &cmd_kv_get,
     &cmd_kv_set,
     &cmd_kv_delete,
@@ -68,7 +69,7 @@ const struct cli_command *const cli_commands[] = {
 const size_t cli_command_count = DRV_ARRAY_LEN(cli_commands);
 
 /* Named by the design and not there yet, so that the answer is not a riddle. */
-static const char *const later[] = {"top", "keygen"};
+static const char *const later[] = {"keygen"};
 
 /* Whether word is name, or its plural where groups have one. */
 static bool is_word(const char *name, const char *word, bool has_plural)

@@ -20,7 +20,7 @@ extern const struct cli_command cmd_schedule_run;
 extern const struct cli_command cmd_alert_list, cmd_alert_rules, cmd_alert_add;
 extern const struct cli_command cmd_alert_remove, cmd_alert_ack, cmd_alert_silence;
 extern const struct cli_command cmd_alert_test;
-extern const struct cli_command cmd_status, cmd_ps;
+extern const struct cli_command cmd_status, cmd_ps, cmd_top;
 extern const struct cli_command cmd_kv_get, cmd_kv_set, cmd_kv_delete, cmd_kv_increment;
 extern const struct cli_command cmd_kv_compare, cmd_kv_list, cmd_kv_watch;
 extern const struct cli_command cmd_graph_submit, cmd_graph_show, cmd_graph_wait;

@@ -5,6 +5,7 @@
 #include "human.h"
 #include "pack.h"
 #include "print.h"
+#include "watch.h"
 
 #include <drover/operate.h>
 
@@ -16,8 +17,8 @@
 static int read_node(const struct cli *cli, const drover_id *id, struct graph_view_node *node)
 {
     drover_value *document = NULL;
-    drover_status status = drover_task_show(cli->client, id, DROVER_INDEX_NONE, CLI_ASK_MS,
-                                            &document);
+    drover_status status = drover_task_show(cli->client, id, DROVER_INDEX_NONE,
+                                            watch_ask_ms(cli), &document);
     *node = (struct graph_view_node){.state = "unknown", .run_ms = -1, .before = SIZE_MAX};
     if (status == DROVER_UNKNOWN) {
         return CLI_OK;

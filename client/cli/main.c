@@ -15,7 +15,9 @@
  *   print.c json_out.c grid.c human.c doc.c   values, JSON, tables, numbers, documents
  *   diagnosis.c doctor_*.c                    what doctor finds, and where it looks
  *   overview.c worker_view.c census.c         hosts, one worker, the processes of the fleet
- *   meter.c task_meter.c interrupt.c watch.c               progress, Ctrl-C, again and again
+ *   fleet_hosts.c                             the same by host, for status and top
+ *   meter.c task_meter.c interrupt.c watch.c reopen.c      progress, Ctrl-C, again and again
+ *   top/            the whole terminal: model and layout, pure; screen.c, asker.c
  *   README.md       keys of the JSON and exit codes, command by command
  */
 #include "cli.h"

@@ -3,11 +3,9 @@
 
 #include "check.h"
 #include "doc.h"
+#include "fleet_hosts.h"
 #include "grid.h"
 #include "human.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 /* ---- queues ------------------------------------------------------------------------------ */
 
@@ -95,118 +93,7 @@ int overview_workers(const drover_value *workers)
 
 /* ---- hosts ------------------------------------------------------------------------------- */
 
-/* The numbers of a host are the same for all its workers; the last one heard of counts. */
-struct host {
-    char name[DOC_TEXT_MAX];
-    int64_t workers;
-    int64_t slots;
-    int64_t running;
-    int64_t heard_ms;
-    bool has_stats;
-    double cpu_percent;
-    double memory_percent;
-    double disk_percent;
-    double load1;
-    int64_t processes;
-    int64_t cpus;
-    int64_t memory_used, memory_total;
-    int64_t bytes_sent;
-    int64_t bytes_recv;
-};
-
-struct hosts {
-    struct host *list; /* owned */
-    size_t count;
-};
-
-static struct host *host_ensure(struct hosts *hosts, const char *name)
-{
-    for (size_t i = 0; i < hosts->count; i++) {
-        if (strcmp(hosts->list[i].name, name) == 0) {
-            return &hosts->list[i];
-        }
-    }
-    struct host *list = realloc(hosts->list, (hosts->count + 1) * sizeof(*list));
-    if (list == NULL) {
-        return NULL;
-    }
-    hosts->list = list;
-    struct host *host = &list[hosts->count++];
-    memset(host, 0, sizeof(*host));
-    (void)snprintf(host->name, sizeof(host->name), "%s", name);
-    return host;
-}
-
-static void read_stats(struct host *host, const drover_value *worker)
-{
-    drover_value *stats = doc_get(worker, "stats");
-    int64_t heard_ms = doc_int(worker, "heartbeat_age_ms");
-    if (stats != NULL && drover_value_count(stats) > 0 &&
-        (!host->has_stats || heard_ms < host->heard_ms)) {
-        host->has_stats = true;
-        host->heard_ms = heard_ms;
-        host->cpu_percent = doc_double(stats, "cpu_percent");
-        host->memory_percent = doc_double(stats, "memory_percent");
-        host->disk_percent = doc_double(stats, "disk_percent");
-        host->load1 = doc_double(stats, "load1");
-        host->processes = doc_int(stats, "process_count");
-        host->cpus = doc_int(stats, "cpu_count");
-        host->memory_used = doc_int(stats, "memory_used");
-        host->memory_total = doc_int(stats, "memory_total");
-        host->bytes_sent = doc_int(stats, "bytes_sent");
-        host->bytes_recv = doc_int(stats, "bytes_recv");
-    }
-    drover_value_destroy(&stats);
-}
-
-static bool hosts_add(struct hosts *hosts, const drover_value *worker)
-{
-    char name[DOC_TEXT_MAX];
-    struct host *host = host_ensure(hosts, doc_text(worker, "host", name, sizeof(name)));
-    if (host == NULL) {
-        return false;
-    }
-    host->workers++;
-    host->slots += doc_int(worker, "slots");
-    host->running += doc_int(worker, "running");
-    read_stats(host, worker);
-    return true;
-}
-
-/* What can be summed is. A large host counts for more: processors are weighted by how many
- * there are, memory by its bytes; of disks, whose sizes are not known here, it is the mean. */
-static struct host hosts_sum(const struct hosts *hosts)
-{
-    struct host sum = {.name = "all hosts"};
-    double with_stats = 0;
-    for (size_t i = 0; i < hosts->count; i++) {
-        const struct host *host = &hosts->list[i];
-        sum.workers += host->workers;
-        sum.slots += host->slots;
-        sum.running += host->running;
-        sum.processes += host->processes;
-        sum.bytes_sent += host->bytes_sent;
-        sum.bytes_recv += host->bytes_recv;
-        sum.cpus += host->cpus;
-        sum.memory_used += host->memory_used;
-        sum.memory_total += host->memory_total;
-        sum.cpu_percent += host->cpu_percent * (double)host->cpus;
-        sum.disk_percent += host->disk_percent;
-        sum.load1 += host->load1;
-        with_stats += host->has_stats ? 1 : 0;
-    }
-    sum.has_stats = with_stats > 0;
-    if (sum.has_stats) {
-        sum.cpu_percent = sum.cpus > 0 ? sum.cpu_percent / (double)sum.cpus : 0;
-        sum.memory_percent = sum.memory_total > 0
-                                 ? 100.0 * (double)sum.memory_used / (double)sum.memory_total
-                                 : 0;
-        sum.disk_percent /= with_stats;
-    }
-    return sum;
-}
-
-static void host_row(struct grid *grid, const struct host *host)
+static void host_row(struct grid *grid, const struct fleet_host *host)
 {
     grid_row(grid);
     grid_text(grid, host->name);
@@ -225,7 +112,7 @@ static void host_row(struct grid *grid, const struct host *host)
     }
 }
 
-static int print_hosts(const struct hosts *hosts)
+static int print_hosts(const struct fleet_hosts *hosts)
 {
     static const struct grid_column columns[] = {{.name = "HOST"},
                                                  {.name = "WORKERS", .right = true},
@@ -245,7 +132,7 @@ static int print_hosts(const struct hosts *hosts)
         host_row(&grid, &hosts->list[i]);
     }
     if (hosts->count > 0) {
-        struct host sum = hosts_sum(hosts);
+        struct fleet_host sum = fleet_hosts_sum(hosts);
         host_row(&grid, &sum);
     }
     return grid_print(&grid);
@@ -253,16 +140,16 @@ static int print_hosts(const struct hosts *hosts)
 
 int overview_hosts(const drover_value *workers)
 {
-    struct hosts hosts = {NULL, 0};
+    struct fleet_hosts hosts = {NULL, 0};
     drover_value *item = NULL;
     drover_value_iter iter;
     bool ok = true;
     drover_value_iter_init(&iter, workers);
     while (ok && drover_value_iter_next(&iter, NULL, &item) == DROVER_OK) {
-        ok = hosts_add(&hosts, item);
+        ok = fleet_hosts_add(&hosts, item);
         drover_value_destroy(&item);
     }
     int code = ok ? print_hosts(&hosts) : cli_no_memory();
-    free(hosts.list);
+    fleet_hosts_fini(&hosts);
     return code;
 }

@@ -1,8 +1,8 @@
 /* watch.c: see watch.h. */
 #include "watch.h"
 
-#include "endpoint.h"
 #include "interrupt.h"
+#include "reopen.h"
 #include "units.h"
 
 #include <poll.h>
@@ -114,12 +114,6 @@ static void put(const struct cli *cli, const struct picture *picture, bool draws
 
 /* ---- again and again --------------------------------------------------------------------- */
 
-/* What the session cannot recover from by itself. */
-static bool needs_new_client(drover_status status)
-{
-    return status != DROVER_TIMEOUT && status != DROVER_BUSY && status != DROVER_DRAINING;
-}
-
 static void tell_silence(bool *is_silent, bool draws, bool is_now)
 {
     if (draws && is_now) {
@@ -134,20 +128,6 @@ static void tell_silence(bool *is_silent, bool draws, bool is_now)
         /* as before */
     }
     *is_silent = is_now;
-}
-
-/* A client that is not told when there is no broker yet. */
-static bool reconnect(struct cli *cli)
-{
-    struct drv_buffer endpoint;
-    drover_client_options options = DROVER_CLIENT_OPTIONS_INIT;
-    options.connect_timeout_ms = ASK_SILENT_MS;
-    drv_buffer_init(&endpoint);
-    bool ok = endpoint_pick(cli, &endpoint) == CLI_OK &&
-              drover_client_open((const char *)endpoint.bytes, &options, &cli->client) ==
-                  DROVER_OK;
-    drv_buffer_fini(&endpoint);
-    return ok;
 }
 
 /* True when it has been interrupted or nobody reads any more. */
@@ -173,7 +153,7 @@ static int watch(struct cli *cli, int interval_ms, watch_show_fn show)
     do {
         struct picture picture = {NULL, 0, DROVER_OK};
         cli->ask_ms = is_silent ? ASK_SILENT_MS : ASK_MS;
-        if (cli->client == NULL && !reconnect(cli)) {
+        if (cli->client == NULL && !reopen_client(cli, ASK_SILENT_MS)) {
             picture.silence = DROVER_UNAVAILABLE;
         } else {
             code = take(cli, show, &picture);
@@ -182,7 +162,7 @@ static int watch(struct cli *cli, int interval_ms, watch_show_fn show)
         tell_silence(&is_silent, draws, is_lost);
         if (is_lost) {
             code = CLI_OK;
-            if (needs_new_client(picture.silence)) {
+            if (reopen_is_needed(picture.silence)) {
                 drover_client_close(&cli->client);
             }
         } else if (code == CLI_OK) {

@@ -112,6 +112,11 @@ class Graphs(WithFleet):
         shown = self.fleet.json("graph", "show", done["id"])
         self.assertEqual({node["name"]: node["state"] for node in shown["nodes"]},
                          {"left": "succeeded", "right": "succeeded", "sum": "succeeded"})
+        watch = self.fleet.start("drover", "--json", "graph", "show", "pyth", "--watch", "100ms")
+        for _ in range(2):
+            self.assertEqual(json.loads(watch.read_line())["name"], "pyth")
+        watch.interrupt()
+        self.assertEqual(watch.wait(), 0)
         text = self.fleet.drover("graph", "show", "pyth").stdout
         self.assertIn("graph pyth", text)
         self.assertIn("└─", text)

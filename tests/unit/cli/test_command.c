@@ -76,7 +76,8 @@ static void test_command_unknown_and_later_are_told_apart(void **state)
     assert_int_equal(command_classify("frobnicate"), COMMAND_UNKNOWN);
     assert_int_equal(command_classify(""), COMMAND_UNKNOWN);
     assert_int_equal(command_classify("graph"), COMMAND_GROUP);
-    assert_int_equal(command_classify("top"), COMMAND_LATER);
+    assert_int_equal(command_classify("keygen"), COMMAND_LATER);
+    assert_int_equal(command_classify("top"), COMMAND_PLAIN);
     assert_int_equal(command_classify("alerts"), COMMAND_GROUP);
     assert_null(command_find("queue", "frobnicate"));
     assert_null(command_find("queue", NULL));
