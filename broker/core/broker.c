@@ -45,6 +45,7 @@ void core_config_init(struct core_config *config)
         .memory_mark_percent = 95,
         .prefetch_max = 4096,
         .prefetch_run_us = 10 * 1000,
+        .range_run_us = 200,
     };
 }
 

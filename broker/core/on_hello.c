@@ -10,7 +10,7 @@ enum { SLOTS_MAX = 65536 };
 static const struct drv_str CAPABILITIES[] = {
     {"labels", 6},   {"logs", 4},   {"events", 6}, {"shared_data", 11}, {"schedules", 9},
     {"after", 5},    {"await", 5},  {"keys", 4},   {"groups", 6},       {"needs", 5},
-    {"fairness", 8}, {"limits", 6}, {"alerts", 6},
+    {"fairness", 8}, {"limits", 6}, {"alerts", 6}, {"ranges", 6},
 };
 
 static void refuse_endpoint(struct core *core, struct peer *peer, uint32_t role)
@@ -173,6 +173,7 @@ void on_hello(struct core *core, struct peer *peer, const struct drv_message *me
     session->is_resumed = resumed && hello->resume;
     session->credit_items = hello->credit_items;
     session->credit_bytes = hello->credit_bytes;
+    session->takes_ranges = session_hello_has(hello, "ranges");
     peer->state = PEER_ATTACHING;
     drover_status status = DROVER_OK;
     if (hello->role == DRV_ROLE_WORKER) {

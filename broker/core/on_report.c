@@ -4,9 +4,11 @@
  * A result counts only when it comes from the session that holds the lease, with the attempt of
  * that lease. Everything else changes nothing and is answered with a note.
  */
+#include "array.h"
 #include "broker.h"
 #include "hand.h"
 #include "handlers.h"
+#include "range.h"
 
 struct lease *report_lease(const struct core *core, const struct peer *peer,
                            const struct drv_ref *ref)
@@ -60,6 +62,22 @@ static void report_returned(struct core *core, struct peer *peer,
     struct parked *parked = park_find(core, &returned->ref.id, returned->ref.index);
     if (lease == NULL && parked != NULL && parked->worker == peer->session->worker) {
         park_lose(core, parked);
+    }
+}
+
+/* The last first: each then goes to the front of what came back before it. */
+static void report_all_returned(struct core *core, struct peer *peer,
+                                const struct drv_returned *returned)
+{
+    struct drv_returned one = *returned;
+    one.ref.handle = returned->more > 0 ? 0 : one.ref.handle;
+    one.ref.index += returned->more;
+    for (uint32_t left = returned->more;; left--) {
+        report_returned(core, peer, &one);
+        if (left == 0) {
+            break;
+        }
+        one.ref.index--;
     }
 }
 
@@ -139,7 +157,6 @@ static bool take_by_defect(struct core *core, const struct drv_result *result)
     return false;
 }
 
-/* False: out of memory; the worker keeps it and sends it again. */
 /* The wait of a first attempt, but for the delay that was asked for. */
 static int64_t waited_us(const struct item *item, const struct lease *lease)
 {
@@ -161,18 +178,13 @@ static void measure(struct core *core, const struct item *item, const struct lea
                     result->run_us);
 }
 
-static bool report_result(struct core *core, struct peer *peer,
-                          const struct drv_message *message, size_t position)
+/* False: out of memory; the worker keeps it and sends it again. */
+static bool report_result(struct core *core, struct peer *peer, struct lease *lease,
+                          const struct drv_result *result, drover_status *out_verdict)
 {
-    const struct drv_result *result = &message->report.results[position];
-    struct lease *lease = report_lease(core, peer, &result->ref);
     if (lease == NULL) {
-        if (take_by_defect(core, result)) {
-            return true;
-        }
-        drover_status verdict = report_verdict(core, peer, &result->ref);
-        if (verdict) {
-            peer_note(core, peer, message->seq, (uint32_t)position, verdict);
+        if (!take_by_defect(core, result)) {
+            *out_verdict = report_verdict(core, peer, &result->ref);
         }
         return true;
     }
@@ -195,6 +207,47 @@ static bool report_result(struct core *core, struct peer *peer,
     core->reporter = NULL;
     body_release(core, &val);
     return true;
+}
+
+/* The array of the lease, unless it may be gone when this element has ended. */
+static struct task *task_that_stays(const struct lease *lease)
+{
+    struct task *task = lease->task;
+    const struct array *array = task_is_array(task) ? task->array : NULL;
+    return array != NULL && (!array->is_sealed || array->ended + 1 < array->seal) ? task : NULL;
+}
+
+/* As report_lease, when the array is known. */
+static struct lease *element_lease(const struct task *task, const struct peer *peer,
+                                   const struct drv_ref *ref)
+{
+    struct element *element = array_element(task->array, ref->index);
+    struct lease *lease = element == NULL ? NULL : unit_lease(&element->unit);
+    return lease != NULL && lease->worker != NULL && lease->worker == peer->session->worker &&
+                   element->unit.attempt == ref->attempt
+               ? lease
+               : NULL;
+}
+
+/* One entry, whatever number of elements it speaks of; what does not count is noted once. */
+static bool report_results(struct core *core, struct peer *peer,
+                           const struct drv_message *message, size_t position)
+{
+    struct range_walk walk = range_walk(&message->report.results[position]);
+    struct drv_result result;
+    drover_status verdict = DROVER_OK;
+    struct task *task = NULL;
+    bool is_taken = true;
+    while (is_taken && range_next(&walk, &result)) {
+        struct lease *lease = task == NULL ? report_lease(core, peer, &result.ref)
+                                           : element_lease(task, peer, &result.ref);
+        task = lease == NULL ? NULL : task_that_stays(lease);
+        is_taken = report_result(core, peer, lease, &result, &verdict);
+    }
+    if (verdict) {
+        peer_note(core, peer, message->seq, (uint32_t)position, verdict);
+    }
+    return is_taken;
 }
 
 /* Results name leases all over the memory: what the next ones need is asked for in time, the
@@ -231,14 +284,14 @@ void on_report(struct core *core, struct peer *peer, const struct drv_message *m
     }
     for (size_t i = 0; i < report->result_count; i++) {
         fetch_ahead(core, report, i);
-        if (!report_result(core, peer, message, i)) {
+        if (!report_results(core, peer, message, i)) {
             peer->seq--; /* not settled: it comes again over the next connection */
             peer_refuse(core, peer, DROVER_NOMEM, "out of memory");
             return;
         }
     }
     for (size_t i = 0; i < report->returned_count; i++) {
-        report_returned(core, peer, &report->returned[i]);
+        report_all_returned(core, peer, &report->returned[i]);
     }
     for (size_t i = 0; i < report->progress_count; i++) {
         report_progress(core, peer, &report->progress[i]);

@@ -245,16 +245,6 @@ static bool worker_enter(struct core *core, struct worker *worker,
     return true;
 }
 
-static bool hello_has(const struct drv_hello *hello, const char *capability)
-{
-    for (size_t i = 0; i < hello->capability_count; i++) {
-        if (str_equals(hello->capabilities[i], drv_str_of(capability))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 drover_status worker_hello(struct core *core, struct session *session,
                            const struct drv_hello *hello)
 {
@@ -276,7 +266,7 @@ drover_status worker_hello(struct core *core, struct session *session,
     worker->attach_left = hello->worker.lease_count;
     worker->attach_round++;
     worker->is_choked = false;
-    worker->sends_output = hello_has(hello, "logs");
+    worker->sends_output = session_hello_has(hello, "logs");
     worker->stale_count = 0;
     worker->drain_due = worker->is_draining;
     worker_heard(core, worker);
@@ -483,7 +473,7 @@ static void pass_attempt(struct core *core, const struct item *item, uint32_t at
     }
 }
 
-/* One listed lease; false when it is not this worker's. */
+/* One listed lease, not what may follow it; false when it is not this worker's. */
 static bool worker_attach_one(struct core *core, struct worker *worker,
                               const struct drv_attached *attached)
 {
@@ -522,9 +512,14 @@ static bool worker_attach_one(struct core *core, struct worker *worker,
 void worker_attach(struct core *core, struct worker *worker, const struct drv_attach *attach)
 {
     for (size_t i = 0; i < attach->lease_count; i++) {
-        const struct drv_attached *attached = &attach->leases[i];
-        if (!worker_attach_one(core, worker, attached)) {
-            worker_add_stale(core, worker, &attached->id, attached->index, attached->attempt);
+        struct drv_attached one = attach->leases[i];
+        for (uint32_t last = one.index + one.more;; one.index++) {
+            if (!worker_attach_one(core, worker, &one)) {
+                worker_add_stale(core, worker, &one.id, one.index, one.attempt);
+            }
+            if (one.index == last) {
+                break;
+            }
         }
     }
     worker->attach_left -= attach->lease_count < worker->attach_left

@@ -120,6 +120,16 @@ struct session *session_new(struct core *core, const drover_id *id, enum drv_rol
     return session;
 }
 
+bool session_hello_has(const struct drv_hello *hello, const char *capability)
+{
+    for (size_t i = 0; i < hello->capability_count; i++) {
+        if (str_equals(hello->capabilities[i], drv_str_of(capability))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void session_bind(struct core *core, struct session *session, struct peer *peer)
 {
     DRV_ASSERT(session->peer == NULL && peer->session == NULL);

@@ -76,6 +76,7 @@ struct session {
     bool is_resumed;      /* its last HELLO went on with it */
     struct drv_list away; /* in core->sessions.away while it has no peer */
     uint64_t credit_items, credit_bytes;
+    bool takes_ranges;     /* one entry may speak of several elements (range.h) */
     int64_t heard_us;      /* last message */
     struct timer timer;    /* away: its end; here: when it should have settled something */
     struct worker *worker; /* a worker's entry in the roster while it is not lost */
@@ -169,6 +170,8 @@ void peers_fini(struct core *core);
 struct session *session_find(const struct core *core, const drover_id *id);
 struct session *session_by_handle(const struct core *core, struct handle handle);
 struct session *session_new(struct core *core, const drover_id *id, enum drv_role role);
+/* Whether the peer named this capability. */
+bool session_hello_has(const struct drv_hello *hello, const char *capability);
 void session_bind(struct core *core, struct session *session, struct peer *peer);
 /* The peer is gone: the session waits for another one. */
 void session_unbind(struct core *core, struct session *session);

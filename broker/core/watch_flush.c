@@ -3,9 +3,21 @@
  */
 #include "broker.h"
 #include "check.h"
+#include "lengths.h"
+
+#include <string.h>
 
 /* Estimated bytes of an entry in the head, beside its texts. */
 enum { OUTCOME_HEAD_BYTES = 96 };
+/* The values of a range are gathered in blocks of this size. */
+enum { GATHER_BYTES = 16384 };
+enum { RESULTS_MAX = 16384 }; /* in one message, however few entries they make */
+
+/* A block of the effects in which what lies together is put together. */
+struct gather {
+    uint8_t *bytes;
+    size_t used, room;
+};
 
 /* One RESULTS message being filled. */
 struct bundle {
@@ -13,6 +25,8 @@ struct bundle {
     struct flight *flight;
     struct drv_outcome *entries;
     size_t count, capacity;
+    size_t items, items_max;       /* results, and how many there may be */
+    struct gather values, lengths; /* of ranges */
     struct drv_meter meter;
     uint64_t bytes;
     enum drover_durability level; /* of all its entries */
@@ -29,7 +43,7 @@ static bool bundle_has_room(const struct bundle *bundle, uint64_t bytes)
 {
     const struct peer *peer = bundle->session->peer;
     bool is_first = bundle->count == 0 && peer->flight_bytes == 0;
-    return bundle->count < bundle->capacity &&
+    return bundle->items < bundle->items_max &&
            (is_first || peer_window_has(peer, bundle->bytes + bytes));
 }
 
@@ -38,14 +52,102 @@ static bool bundle_add(struct bundle *bundle, const struct drv_outcome *entry,
 {
     size_t head_bytes = OUTCOME_HEAD_BYTES + entry->error.code.len + entry->error.text.len +
                         entry->error.stderr_tail.len;
-    if ((bundle->count > 0 && level != bundle->level) ||
+    if ((bundle->count > 0 && level != bundle->level) || bundle->count == bundle->capacity ||
         !bundle_has_room(bundle, entry->val.len) ||
         !drv_meter_fits(&bundle->meter, head_bytes, &entry->val)) {
         return false;
     }
     bundle->entries[bundle->count++] = *entry;
+    bundle->items++;
     bundle->bytes += entry->val.len;
     bundle->level = level;
+    return true;
+}
+
+/* --- ranges ------------------------------------------------------------------------------ */
+
+/* Whether it can be one of many that just succeeded. */
+static bool is_plain(const struct drv_outcome *entry)
+{
+    return entry->state == DROVER_STATE_SUCCEEDED && entry->error.kind == DROVER_ERROR_NONE &&
+           entry->index != DROVER_INDEX_NONE && entry->val.data == NULL &&
+           entry->val.content_type.ptr == NULL;
+}
+
+static bool follows(const struct drv_outcome *last, const struct drv_outcome *entry)
+{
+    uint32_t count = last->range.count == 0 ? 1 : last->range.count;
+    return count < DRV_RANGE_MAX && last->index + count == entry->index &&
+           last->attempt == entry->attempt && last->level == entry->level && is_plain(last) &&
+           is_plain(entry) && drover_id_equal(&last->id, &entry->id);
+}
+
+/* Room of a block for what is to lie together; a new one when little is left. */
+static bool gather_has(struct core *core, struct gather *gather, size_t len)
+{
+    if (gather->bytes == NULL || gather->room - gather->used < len) {
+        *gather = (struct gather){.bytes = effects_take(core, GATHER_BYTES, 1),
+                                  .room = GATHER_BYTES};
+    }
+    return gather->bytes != NULL;
+}
+
+static bool gather_is_full(const struct gather *gather, size_t len)
+{
+    return gather->room - gather->used < len;
+}
+
+static void put_value(struct bundle *bundle, struct drv_outcome *entry,
+                      const struct drv_val *val)
+{
+    struct gather *values = &bundle->values, *lengths = &bundle->lengths;
+    size_t len = val->is_nil ? 0 : val->len;
+    size_t used = drv_lengths_put(lengths->bytes + lengths->used, val->is_nil, len);
+    lengths->used += used;
+    entry->range.lengths.len += used;
+    if (len > 0) {
+        memcpy(values->bytes + values->used, val->bytes, len);
+    }
+    values->used += len;
+    entry->val.len += len;
+    entry->range.count++;
+}
+
+/* The entry becomes a range of one; false: it cannot, or there is no memory. */
+static bool range_open(struct core *core, struct bundle *bundle, struct drv_outcome *entry)
+{
+    struct drv_val first = entry->val;
+    if (first.len > GATHER_BYTES / 4 || !gather_has(core, &bundle->values, GATHER_BYTES / 2) ||
+        !gather_has(core, &bundle->lengths, GATHER_BYTES / 2)) {
+        return false;
+    }
+    entry->val = (struct drv_val){.bytes = bundle->values.bytes + bundle->values.used};
+    entry->range.lengths.ptr = (const char *)bundle->lengths.bytes + bundle->lengths.used;
+    put_value(bundle, entry, &first);
+    return true;
+}
+
+/* As one more of the elements in the last entry; false: it needs its own. */
+static bool bundle_extend(struct core *core, struct bundle *bundle,
+                          const struct drv_outcome *entry)
+{
+    struct drv_outcome *last = bundle->count == 0 ? NULL : &bundle->entries[bundle->count - 1];
+    if (last == NULL || !bundle->session->takes_ranges || !follows(last, entry) ||
+        !bundle_has_room(bundle, entry->val.len) || entry->val.len > GATHER_BYTES / 4) {
+        return false;
+    }
+    bool is_range = last->range.count > 0;
+    if (is_range && (gather_is_full(&bundle->values, entry->val.len) ||
+                     gather_is_full(&bundle->lengths, DRV_LENGTH_BYTES_MAX))) {
+        return false;
+    }
+    if (!drv_meter_grows(&bundle->meter, DRV_LENGTH_BYTES_MAX, entry->val.len) ||
+        (!is_range && !range_open(core, bundle, last))) {
+        return false;
+    }
+    put_value(bundle, last, &entry->val);
+    bundle->items++;
+    bundle->bytes += entry->val.len;
     return true;
 }
 
@@ -141,13 +243,15 @@ static void piece_cover(struct piece *piece, const struct watch *watch)
 }
 
 /* Elements that ended, in order. False: the message is full. */
-static bool bundle_elements(struct bundle *bundle, struct watch *watch, struct piece *piece)
+static bool bundle_elements(struct core *core, struct bundle *bundle, struct watch *watch,
+                            struct piece *piece)
 {
     struct array *array = watch->task->array;
     while (watch_skip_dropped(watch, piece) && watch->sent < array->ended) {
         struct item item = array_item(array, array_ended_at(array, watch->sent));
         struct drv_outcome entry = outcome_of(&item, (watch->flags & WATCH_STATES) != 0);
-        if (!bundle_add(bundle, &entry, level_of(&entry))) {
+        if (!bundle_extend(core, bundle, &entry) &&
+            !bundle_add(bundle, &entry, level_of(&entry))) {
             piece_cover(piece, watch);
             return false;
         }
@@ -167,7 +271,7 @@ static bool bundle_array(struct core *core, struct bundle *bundle, struct watch 
     if (piece == NULL) {
         return false;
     }
-    bool has_room = bundle_elements(bundle, watch, piece);
+    bool has_room = bundle_elements(core, bundle, watch, piece);
     bool is_last = watch->sent == watch->task->array->ended &&
                    unit_is_terminal(&watch->task->unit) && !watch->last_sent;
     if (has_room && is_last) {
@@ -227,13 +331,14 @@ static void bundle_watches(struct core *core, struct bundle *bundle)
 /* One RESULTS message. False: nothing more can be sent now. */
 static bool results_send(struct core *core, struct session *session)
 {
-    uint64_t capacity = credit_left(session);
-    capacity = capacity < DRV_BATCH_MAX ? capacity : DRV_BATCH_MAX;
-    capacity = capacity < session->unread ? capacity : session->unread;
-    struct bundle bundle = {.session = session, .capacity = (size_t)capacity};
-    if (capacity == 0) {
+    uint64_t items_max = credit_left(session);
+    items_max = items_max < RESULTS_MAX ? items_max : RESULTS_MAX;
+    items_max = items_max < session->unread ? items_max : session->unread;
+    if (items_max == 0) {
         return false;
     }
+    struct bundle bundle = {.session = session, .items_max = (size_t)items_max};
+    bundle.capacity = items_max < DRV_BATCH_MAX ? (size_t)items_max : DRV_BATCH_MAX;
     drv_meter_reset(&bundle.meter);
     bundle.entries = effects_take(core, bundle.capacity, sizeof *bundle.entries);
     struct drv_message *message = effects_message(core, DRV_RESULTS);
@@ -251,10 +356,10 @@ static bool results_send(struct core *core, struct session *session)
         return false;
     }
     bundle.flight->bytes = bundle.bytes;
-    bundle.flight->items = bundle.count;
+    bundle.flight->items = bundle.items;
     bundle.flight->level = bundle.level;
     session->peer->flight_bytes += bundle.bytes;
-    session->items_in_flight += bundle.count;
+    session->items_in_flight += bundle.items;
     session_expect(core, session);
     message->results.entries = bundle.entries;
     message->results.entry_count = bundle.count;

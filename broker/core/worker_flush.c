@@ -3,6 +3,7 @@
  */
 #include "broker.h"
 #include "check.h"
+#include "range.h"
 
 #include <string.h>
 
@@ -11,6 +12,7 @@ enum {
     LEASE_HEAD_BYTES = 64,
     GROUP_HEAD_BYTES = 320,
     REF_HEAD_BYTES = 48,
+    LOAD_LEASES_MAX = 8192, /* looked at for one message */
     PARENT_HEAD_BYTES = 32,
 };
 
@@ -27,6 +29,8 @@ struct load {
     const struct spec *spec;      /* of the group being filled */
     uint32_t flags;
     bool is_broken; /* out of memory */
+    struct range_fill range;
+    size_t waiting; /* leases for this worker, in this message or the next ones */
 };
 
 /* Of all that is said of a lease, so that nothing passes it: also what it waited for is safe.
@@ -101,9 +105,28 @@ static bool entry_parents(struct core *core, struct drv_lease_entry *entry,
     return parents != NULL;
 }
 
-/* False: the message is full, or there is no memory (load->is_broken). */
-static bool load_add(struct core *core, struct load *load, struct lease *lease)
+/* As one more of the elements in the last entry. */
+static bool load_extend(struct load *load, const struct lease *lease)
 {
+    if (load->entry_count == 0) {
+        return false;
+    }
+    struct drv_lease_entry *entry = &load->entries[load->entry_count - 1];
+    size_t before = entry->val.len;
+    if (!range_extend(&load->range, &load->meter, entry, lease)) {
+        return false;
+    }
+    load->bytes += entry->val.len - before;
+    return true;
+}
+
+/* False: the message is full, or there is no memory (load->is_broken). */
+static bool load_add(struct core *core, struct load *load, const struct worker *worker,
+                     struct lease *lease)
+{
+    if (load_extend(load, lease)) {
+        return true;
+    }
     const struct spec *spec = lease->task->spec;
     struct item item = lease_item(lease);
     struct drv_lease_entry entry = {
@@ -131,6 +154,7 @@ static bool load_add(struct core *core, struct load *load, struct lease *lease)
     load->groups[load->group_count - 1].entry_count++;
     load->bytes += entry.val.len;
     load->level = level;
+    range_begin(core, &load->range, worker, lease, load->waiting);
     return true;
 }
 
@@ -160,11 +184,23 @@ static size_t list_count(const struct drv_list *list, size_t max)
     return count < max ? count : max;
 }
 
+/* Where the lengths of elements go that travel together; none: they travel one by one. */
+static void load_take_lengths(struct core *core, struct load *load, const struct worker *worker)
+{
+    struct lease *first = DRV_LIST_ITEM(drv_list_first(&worker->fresh), struct lease, link);
+    if (worker->session->takes_ranges && load->waiting > 1 && task_is_array(first->task)) {
+        load->range.lengths_max = load->waiting * DRV_LENGTH_BYTES_MAX;
+        load->range.lengths = effects_take(core, load->range.lengths_max, 1);
+    }
+}
+
 static void send_load(struct core *core, struct worker *worker)
 {
     struct peer *peer = worker->session->peer;
-    struct load load = {.capacity = list_count(&worker->fresh, DRV_BATCH_MAX)};
+    struct load load = {.waiting = list_count(&worker->fresh, LOAD_LEASES_MAX)};
+    load.capacity = load.waiting < DRV_BATCH_MAX ? load.waiting : DRV_BATCH_MAX;
     drv_meter_reset(&load.meter);
+    load_take_lengths(core, &load, worker);
     load.groups = effects_take(core, load.capacity, sizeof *load.groups);
     load.entries = effects_take(core, load.capacity, sizeof *load.entries);
     struct drv_message *message = effects_message(core, DRV_LEASE);
@@ -175,7 +211,7 @@ static void send_load(struct core *core, struct worker *worker)
     struct drv_list *link;
     while ((link = drv_list_first(&worker->fresh)) != NULL) {
         struct lease *lease = DRV_LIST_ITEM(link, struct lease, link);
-        if (message != NULL && !load_add(core, &load, lease) && !load.is_broken) {
+        if (message != NULL && !load_add(core, &load, worker, lease) && !load.is_broken) {
             break;
         }
         message = load.is_broken ? NULL : message;
@@ -262,6 +298,19 @@ static void send_abort_entries(struct core *core, struct worker *worker,
     }
 }
 
+/* Whether the entry can speak of this one, too. */
+static bool abort_extend(struct drv_abort_entry *entry, const struct drv_ref *ref)
+{
+    const struct drv_ref *first = &entry->ref;
+    if (ref->index == DROVER_INDEX_NONE || entry->more + 1 >= DRV_RANGE_MAX ||
+        first->index + entry->more + 1 != ref->index || first->attempt != ref->attempt ||
+        !drover_id_equal(&first->id, &ref->id)) {
+        return false;
+    }
+    entry->more++;
+    return true;
+}
+
 static void send_aborts(struct core *core, struct worker *worker)
 {
     size_t count = notice_count(worker, NOTICE_ABORT);
@@ -275,10 +324,15 @@ static void send_aborts(struct core *core, struct worker *worker)
         effects_send(core, worker->session->peer, NULL, 0);
         return;
     }
+    size_t used = 0;
     for (size_t i = 0; i < count; i++) {
-        entries[i] = (struct drv_abort_entry){.ref = refs[i], .code = DROVER_CANCELLED};
+        if (worker->session->takes_ranges && used > 0 &&
+            abort_extend(&entries[used - 1], &refs[i])) {
+            continue;
+        }
+        entries[used++] = (struct drv_abort_entry){.ref = refs[i], .code = DROVER_CANCELLED};
     }
-    send_abort_entries(core, worker, entries, count, level);
+    send_abort_entries(core, worker, entries, used, level);
 }
 
 static void send_stale(struct core *core, struct worker *worker)

@@ -669,6 +669,8 @@ struct drv_meter {
 void drv_meter_reset(struct drv_meter *meter);
 bool drv_meter_fits(struct drv_meter *meter, size_t head_bytes,
                     const struct drv_val *val); /* adds when it fits; NULL: no value */
+/* The last entry becomes longer. */
+bool drv_meter_grows(struct drv_meter *meter, size_t head_bytes, size_t blob_bytes);
 /* The same for a result that brings the tail of its output along. */
 bool drv_meter_fits_tail(struct drv_meter *meter, size_t head_bytes, const struct drv_val *val,
                          const struct drv_tail *tail);

@@ -185,6 +185,18 @@ bool drv_meter_fits(struct drv_meter *meter, size_t head_bytes, const struct drv
     return drv_meter_fits_tail(meter, head_bytes, val, &(struct drv_tail){0});
 }
 
+bool drv_meter_grows(struct drv_meter *meter, size_t head_bytes, size_t blob_bytes)
+{
+    struct drv_meter with = *meter;
+    with.head_bytes += head_bytes;
+    with.blob_bytes += blob_bytes;
+    if (!meter_is_within(&with)) {
+        return false;
+    }
+    *meter = with;
+    return true;
+}
+
 bool drv_meter_fits_tail(struct drv_meter *meter, size_t head_bytes, const struct drv_val *val,
                          const struct drv_tail *tail)
 {
