@@ -187,6 +187,7 @@ static bool send_message(struct drv_session *session, const struct drv_message *
 
 static bool send_hello(struct drv_session *session)
 {
+    static const struct drv_str CAPABILITIES[] = {{"ranges", 6}};
     struct drv_message message = {.kind = DRV_HELLO};
     message.hello = (struct drv_hello){
         .version_min = DRV_PROTOCOL_VERSION,
@@ -196,6 +197,8 @@ static bool send_hello(struct drv_session *session)
         .resume = session->is_known,
         .name = drv_str_of(session->name),
         .software = drv_str_of("libdrover " DROVER_VERSION_STRING),
+        .capabilities = CAPABILITIES,
+        .capability_count = DRV_ARRAY_LEN(CAPABILITIES),
         .credit_items = SESSION_CREDIT_ITEMS,
         .credit_bytes = SESSION_CREDIT_BYTES,
     };

@@ -10,6 +10,7 @@
 #include "session_state.h"
 
 #include "check.h"
+#include "lengths.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -546,10 +547,39 @@ static void take_some(struct drv_session *session, const struct drv_outcome *ent
     }
 }
 
+/* Elements that came in one entry. */
+static void take_range(struct drv_session *session, const struct drv_outcome *entry)
+{
+    struct drv_outcome element = *entry;
+    size_t len = entry->val.is_nil ? 0 : entry->val.len;
+    struct drv_lengths walk = drv_lengths_of(entry->range.lengths, entry->val.bytes, len);
+    element.range = (struct drv_range){0};
+    while (drv_lengths_next(&walk, &element.val)) {
+        take_some(session, &element, 1);
+        element.index++;
+    }
+}
+
+/* Entries from this one on that speak of one task or element each. */
+static size_t count_single(const struct drv_outcome *entries, size_t max)
+{
+    size_t count = 0;
+    while (count < max && entries[count].range.count == 0) {
+        count++;
+    }
+    return count;
+}
+
 void session_on_results(struct drv_session *session, const struct drv_results *results)
 {
-    for (size_t i = 0; i < results->entry_count; i += AHEAD) {
+    for (size_t i = 0; i < results->entry_count;) {
         size_t left = results->entry_count - i;
-        take_some(session, &results->entries[i], left < AHEAD ? left : AHEAD);
+        size_t count = count_single(&results->entries[i], left < AHEAD ? left : AHEAD);
+        if (count > 0) {
+            take_some(session, &results->entries[i], count);
+            i += count;
+        } else {
+            take_range(session, &results->entries[i++]);
+        }
     }
 }

@@ -227,6 +227,43 @@ static void test_watch_array_tells_elements(void **state)
     rig_close(&rig);
 }
 
+/* Those that come in one entry too, with a value or none each; also to who watches one alone.
+ */
+static void test_watch_ranges_tell_elements(void **state)
+{
+    struct rig rig;
+    struct rig_task array;
+    struct rig_task single;
+    static const uint8_t VALUES[] = {7, 8}, LENGTHS[] = {2, 0, 2};
+    rig_up(&rig);
+    watch(&rig, &array, 1, true);
+    array.watcher.on_element = rig_on_element;
+    rig_watcher_init(&single, true);
+    drover_id id = rig_id(1);
+    assert_ok(drv_session_watch(rig.session, &single.watcher, &id, 12, false));
+    rig_step(&rig, 0);
+    struct drv_outcome entries[3] = {{.id = id, .index = 9, .state = DROVER_STATE_SUCCEEDED},
+                                     {.id = id, .index = 10, .state = DROVER_STATE_SUCCEEDED},
+                                     {.id = id, .index = 13, .state = DROVER_STATE_SUCCEEDED}};
+    for (size_t i = 0; i < 3; i++) {
+        entries[i].error.exit_code = -1;
+        entries[i].val.is_nil = true;
+    }
+    entries[1].val = (struct drv_val){.bytes = VALUES, .len = 2};
+    entries[1].range = (struct drv_range){3, {(const char *)LENGTHS, 3}};
+    struct drv_message message = {.kind = DRV_RESULTS};
+    message.results = (struct drv_results){entries, 3};
+    rig_send(&rig, &message);
+    assert_int_equal(array.elements, 5);
+    assert_int_equal(single.ended, 1);
+    int64_t number = 0;
+    assert_ok(drover_value_get_int(drover_outcome_value(single.outcome), &number));
+    assert_int_equal(number, 8);
+    rig_task_fini(&array);
+    rig_task_fini(&single);
+    rig_close(&rig);
+}
+
 /* The acknowledgement of the last message received, as the broker sees it. */
 static bool is_settled(struct rig *rig)
 {
@@ -320,6 +357,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_watch_after_lost_session_tells_lost),
     cmocka_unit_test(test_watch_result_before_reply_counts),
     cmocka_unit_test(test_watch_array_tells_elements),
+    cmocka_unit_test(test_watch_ranges_tell_elements),
     cmocka_unit_test(test_watch_unread_results_are_not_settled),
     cmocka_unit_test(test_watch_odd_result_is_raw),
 };
