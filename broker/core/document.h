@@ -104,6 +104,9 @@ void document_schedule_time(struct document *document, const char *key,
 bool document_arrays(struct document *document, struct drv_table_cursor *cursor, uint32_t rows);
 bool document_groups(struct document *document, struct drv_table_cursor *cursor, uint32_t rows);
 void document_group(struct document *document, const struct group *group);
+bool document_graphs(struct document *document, struct drv_table_cursor *cursor, uint32_t rows);
+/* One, by its name or the text of its id. OK, UNKNOWN, NOMEM. */
+DROVER_MUST_USE drover_status document_graph(struct document *document, struct drv_str name);
 void document_key(struct document *document, const struct key *key);
 bool document_kv(struct document *document, struct drv_str prefix,
                  struct drv_table_cursor *cursor, uint32_t rows);

@@ -321,6 +321,21 @@ static drover_status put_groups(struct page *page, struct document *document)
     return DROVER_OK;
 }
 
+static drover_status put_graphs(struct page *page, struct document *document)
+{
+    document_map(document, NULL);
+    document_array(document, "graphs");
+    page->has_more = document_graphs(document, &page->cursor, page->rows);
+    document_end(document);
+    document_end(document);
+    return DROVER_OK;
+}
+
+static drover_status put_graph(struct page *page, struct document *document)
+{
+    return document_graph(document, page->query->name);
+}
+
 static drover_status put_alerts(struct page *page, struct document *document)
 {
     document_map(document, NULL);
@@ -361,6 +376,8 @@ static drover_status answer(struct page *page, struct document *document)
         [DRV_TOPIC_VALUES] = put_values,
         [DRV_TOPIC_KEY] = put_key,
         [DRV_TOPIC_GROUPS] = put_groups,
+        [DRV_TOPIC_GRAPHS] = put_graphs,
+        [DRV_TOPIC_GRAPH] = put_graph,
     };
     uint32_t topic = page->query->topic;
     if (topic >= sizeof(topics) / sizeof(topics[0]) || topics[topic] == NULL) {

@@ -214,7 +214,7 @@ static void serve_about(struct http *http, struct exchange *exchange)
     drover_status status = drv_buffer_printf(
         &buffer,
         "{\"version\":\"" DROVER_VERSION_STRING "\",\"actions\":%s,\"token\":%s,"
-        "\"has\":[\"schedules\",\"alerts\"]}\n",
+        "\"has\":[\"schedules\",\"alerts\",\"graphs\"]}\n",
         http->config.token_len > 0 ? "true" : "false", http->config.is_open ? "true" : "false");
     exchange_answer_buffer(exchange, MHD_HTTP_OK, TYPE_JSON, &buffer, status);
 }

@@ -10,7 +10,8 @@ import { queues } from "./view_queues.js";
 import { tasks, arrays } from "./view_tasks.js";
 import { task } from "./view_task.js";
 import { events } from "./view_events.js";
-import { schedules, alerts, graphs } from "./view_more.js";
+import { schedules, alerts } from "./view_more.js";
+import { graph, graphs } from "./view_graphs.js";
 
 const VIEWS = [
   ["", "Overview", overview],
@@ -23,7 +24,8 @@ const VIEWS = [
   ["alerts", "Alerts", alerts, (about) => about.has?.includes("alerts")],
   ["events", "Events", events],
 ];
-const DETAILS = { worker, task };
+const DETAILS = { worker, task, graph };
+const PARENTS = { worker: "workers", task: "tasks", graph: "graphs" };
 const FEED_MAX = 500;
 
 // What all views share.
@@ -49,7 +51,7 @@ function show() {
   $("view").replaceChildren(view.element);
   window.scrollTo(0, 0);
   for (const link of $("nav").children) {
-    if (link.dataset.view === words[0]) link.setAttribute("aria-current", "page");
+    if (link.dataset.view === (PARENTS[words[0]] ?? words[0])) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   document.title = words[0] ? `${words.filter(Boolean).join(" ")} · drover` : "drover";

@@ -18,13 +18,17 @@ export function setText(element, text) {
 
 // Words and a sign for each state, so that nothing rests on colour.
 const SIGNS = {
-  queued: "○", waiting: "◌", delayed: "◔", running: "▶", succeeded: "✓", failed: "✕", cancelled: "⊘", expired: "⧗", lost: "?",
+  queued: "○", waiting: "◌", delayed: "◔", running: "▶", succeeded: "✓", failed: "✕", cancelled: "⊘", expired: "⧗", lost: "?", unknown: "?",
   lost_at_restart: "?", connected: "●", draining: "◐", reattaching: "◌", blocked: "■", paused: "‖", open: "○", firing: "▲", pending: "◌", resolved: "✓", interrupted: "↺",
 };
 
+export function sign(name) {
+  return SIGNS[name] ?? "·";
+}
+
 export function state(name) {
   const known = /^[a-z_]+$/.test(name) ? name : "";
-  return h("span", { class: `state ${known}` }, h("span", { "aria-hidden": "true" }, SIGNS[name] ?? "·"), String(name).replaceAll("_", " "));
+  return h("span", { class: `state ${known}` }, h("span", { "aria-hidden": "true" }, sign(name)), String(name).replaceAll("_", " "));
 }
 
 export function meter(percent, text) {
@@ -95,8 +99,19 @@ export class Table {
         this.rows.delete(key);
       }
     }
+    this.hideEmpty();
     this.table.hidden = rows.length === 0;
     if (this.nothing) this.nothing.hidden = rows.length > 0;
+  }
+
+  // A column without a title is for what there seldom is: without any it takes no room.
+  hideEmpty() {
+    this.columns.forEach((column, i) => {
+      if (column.title !== "") return;
+      const cells = [...this.rows.values()].map((line) => line.cells[i]);
+      const isEmpty = cells.every((cell) => !cell.firstChild || cell.textContent === "");
+      for (const cell of [this.body.previousSibling.rows[0].cells[i], ...cells]) cell.hidden = isEmpty;
+    });
   }
 
   fill(cell, content) {

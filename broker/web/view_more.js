@@ -1,8 +1,8 @@
-// Schedules, graphs and alerts: where the broker has them.
+// Schedules and alerts: where the broker has them.
 
 import { action } from "./actions.js";
 import { get } from "./api.js";
-import { Table, empty, h, spread, state } from "./dom.js";
+import { Table, empty, h, state } from "./dom.js";
 import { age, count } from "./format.js";
 
 const REFRESH_MS = 3000;
@@ -32,17 +32,7 @@ export function schedules() {
     { title: "Skipped", num: true, cell: (row) => count(row.skipped) },
     { title: "Unfinished", num: true, cell: (row) => count(row.unfinished) },
     { title: "", wrap: true, cell: (row) => row.trouble ?? "" },
-  ], (row) => row.name, empty("There is no schedule.", "A schedule submits a task at its times: ", h("code", {}, "drover schedule add NAME --cron '0 3 * * *' TYPE"))));
-}
-
-export function graphs() {
-  return listView("Graphs", "graphs", "graphs", new Table([
-    { title: "Graph", cell: (row) => row.name ?? row.id },
-    { title: "State", cell: (row) => state(row.state ?? "open") },
-    { title: "Progress", cell: (row) => spread(Object.entries(row.states ?? {}).map(([name, amount]) => [name, amount, `${count(amount)} ${name}`]), row.count ?? 1) },
-    { title: "Tasks", num: true, cell: (row) => count(row.count) },
-    { title: "Submitted", num: true, cell: (row) => (row.age_ms !== undefined ? `${age(row.age_ms)} ago` : "–") },
-  ], (row) => row.id ?? row.name, empty("There is no graph.", "A graph is tasks that wait for each other: ", h("code", {}, "drover graph submit FILE"))));
+  ], (row) => row.name, empty("There is no schedule.", "A schedule submits a task at its times: ", h("code", {}, "drover schedule add NAME '0 3 * * *' TYPE"))));
 }
 
 export function alerts(context) {

@@ -44,7 +44,7 @@ export function task(context, [id]) {
   const logs = h("pre");
   const logsCard = h("section", { class: "card wide", hidden: true }, h("h2", {}, "Output"), logs);
   const attempts = new Table([
-    { title: "Attempt", num: true, cell: (row) => row.attempt },
+    { title: "Attempt", cell: (row) => row.attempt },
     { title: "Outcome", cell: (row) => state(row.outcome) },
     { title: "Worker", cell: (row) => row.worker },
     { title: "Host", cell: (row) => row.host },

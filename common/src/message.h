@@ -410,6 +410,8 @@ enum drv_topic {
     DRV_TOPIC_HISTORY = 24,
     DRV_TOPIC_ARRAYS,
     DRV_TOPIC_VALUES,
+    DRV_TOPIC_GRAPHS,
+    DRV_TOPIC_GRAPH,
 };
 struct drv_query {
     uint32_t topic;

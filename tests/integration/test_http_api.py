@@ -49,6 +49,25 @@ class HttpApi(unittest.TestCase):
         status, _, text = self.ask("POST", path, headers)
         return status, json.loads(text)
 
+    def test_graphs_are_told_as_the_command_tells_them(self):
+        path = self.fleet.write("graph.json", json.dumps({"name": "pair", "nodes": [
+            {"name": "b", "type": "square", "payload": 3, "after": ["a"]},
+            {"name": "a", "type": "fail", "payload": "<b>no</b>"}]}))
+        done = self.fleet.json("graph", "submit", path)
+        self.fleet.drover("graph", "wait", "pair", check=False)
+        told = self.get("/api/v1/graphs/pair")
+        theirs = self.fleet.json("graph", "show", "pair")
+        self.assertEqual([(node["name"], node["id"], node["state"]) for node in told["nodes"]],
+                         [(node["name"], node["id"], node["state"]) for node in theirs["nodes"]])
+        self.assertEqual([node["why"] for node in told["nodes"]],
+                         [node["why"] for node in theirs["nodes"]])
+        self.assertEqual((told["state"], told["states"]), ("failed", {"failed": 2}))
+        self.assertEqual(told["nodes"][1]["after"], [[0, False]])
+        self.assertEqual(self.get(f"/api/v1/graphs/{done['id']}")["id"], done["id"])
+        self.assertEqual([row["name"] for row in self.get("/api/v1/graphs")["graphs"]], ["pair"])
+        self.assertEqual(self.ask("GET", "/api/v1/graphs/nobody")[0], 404)
+        self.assertEqual(self.ask("GET", "/api/v1/graphs/a%20b")[0], 400)
+
     def test_status_has_the_keys_of_the_command(self):
         def shape(value):
             if isinstance(value, dict):

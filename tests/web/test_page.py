@@ -4,6 +4,7 @@ One fleet and one headless Chromium for all stories, in the order of their names
 three widths in both themes go to $DROVER_SHOT_DIR, when that is set.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from selenium.webdriver.chrome.options import Options  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 
 TOKEN = "0123456789abcdef-token"
+HOSTILE_NODE = "a-name-that-is-longer-than-its-box"
 HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
 
 
@@ -62,8 +64,34 @@ class Page(unittest.TestCase):
         cls.runs = cls.fleet.submit("sleep", "600000", "--queue", "images", "--priority", "3")
         cls.fleet.drover("map", "square", "--keep", "1h", stdin="".join(f"{n}\n" for n in range(200)))
         cls.fleet.drover("map", "sleep", "--queue", "reports", stdin="1\n" * 60)
+        cls.fleet.drover("schedule", "add", "nightly", "30 2 * * mon-fri", "--tz",
+                         "Europe/Berlin", "square", "3")
+        cls.fleet.drover("schedule", "add", "often", "--every", "1h", "noop", "1")
+        cls.fleet.drover("alert", "add", "deep", "queue_depth > 0 severity critical only mail")
+        cls.fleet.drover("queue", "pause", "gated")
+        cls.graph("nightly-build", {
+            "fetch": ("square", "7", []), "unpack": ("sleep", "30", ["fetch"]),
+            "lint": ("sleep", "5", ["unpack"]), "compile": ("sleep", "120", ["unpack"]),
+            "unit-tests": ("sleep", "60", ["compile"]), "docs": ("sleep", "20", ["unpack"]),
+            "integration-tests-of-everything": ("fail", '"3 of 200 tests failed"', ["compile"]),
+            "package": ("square", "1", ["unit-tests", "integration-tests-of-everything", "docs"]),
+            "report": ("square", "1", [["integration-tests-of-everything"], ["unit-tests"]]),
+            "publish": ("square", "1", ["package"])})
+        cls.graph("live", {"first": ("square", "7", []), HOSTILE_NODE: ("square", "8", ["first"]),
+                           "last": ("square", "9", [HOSTILE_NODE])}, queue="gated")
         cls.fleet.until_state(cls.failed, "failed")
         cls.fleet.until_state(cls.printed, "succeeded")
+
+    @classmethod
+    def graph(cls, name, nodes, **options):
+        """Submits a graph: name -> (type, payload, parents; a list of one: ended in any way)."""
+        def after(parents):
+            return [{"name": parent[0], "always": True} if isinstance(parent, list) else parent
+                    for parent in parents]
+        path = cls.fleet.write(f"{name}.json", json.dumps({"name": name, "nodes": [
+            {"name": node, "type": kind, "payload": json.loads(payload), "after": after(parents),
+             **options} for node, (kind, payload, parents) in nodes.items()]}))
+        return cls.fleet.json("graph", "submit", path)["nodes"]
 
     # ---- helpers ----
 
@@ -142,6 +170,49 @@ class Page(unittest.TestCase):
         self.go("arrays")
         self.until_text("200 of 200")
 
+    def node(self, name):
+        """What stands in the box of a node of the picture, and its class."""
+        return self.run_js(
+            "const a = [...document.querySelectorAll('svg.graph a')].find((a) =>"
+            " a.querySelector('title').textContent.startsWith(arguments[0] + ' '));"
+            " return a ? [a.textContent, a.getAttribute('class')] : ['', ''];", name)
+
+    def test_e_a_graph_is_a_picture(self):
+        """States in words and signs, the failing node and what it took with it, the path."""
+        self.go("graphs")
+        self.until_text("nightly-build", "live", "of 10")
+        self.go("graph/nightly-build")
+        self.until_text("fetch", "publish", "Critical path")
+        until(lambda: "✕ failed" in self.node("publish")[0], "the failure has gone through")
+        text, looks = self.node("integration-tests-of-everything")
+        self.assertIn("✕ failed", text)
+        self.assertIn("3 of 200 tests failed", text)
+        self.assertIn("integration-tests-o…", text)
+        self.assertIn("failed", looks)
+        until(lambda: "✓ succeeded" in self.node("report")[0], "what waits for any end has run")
+        self.assertIn("critical", self.node("compile")[1])
+        self.assertNotIn("critical", self.node("lint")[1])
+        self.assertEqual(self.run_js("return document.querySelectorAll('svg.graph .line').length"), 12)
+        self.assertEqual(self.run_js("return document.querySelectorAll('svg.graph .always').length"), 2)
+        self.assertTrue(self.is_harmless())
+        self.run_js("[...document.querySelectorAll('svg.graph a')].find((a) => a.textContent"
+                    ".includes('fetch')).dispatchEvent(new MouseEvent('click', {bubbles: true, cancelable: true}));")
+        self.until_text("Where the time went", "square")
+        self.go("graph/nobody")
+        self.until_text("There is no such graph")
+
+    def test_e_a_graph_changes_before_ones_eyes(self):
+        self.go("graph/live")
+        self.until_text("first", "queue gated is paused")
+        self.assertIn("○ queued", self.node("first")[0])
+        self.assertIn("◌ waiting", self.node("last")[0])
+        mark = "document.querySelector('svg.graph').dataset.mark = 'same'"
+        self.run_js(mark)
+        self.fleet.drover("queue", "resume", "gated")
+        for name in ("first", HOSTILE_NODE, "last"):
+            until(lambda name=name: "✓ succeeded" in self.node(name)[0], f"{name} is done")
+        self.assertEqual(self.run_js("return document.querySelector('svg.graph').dataset.mark"), "same")
+
     def test_f_a_life_is_seen_live(self):
         self.go("events")
         self.until_text("Events")
@@ -198,16 +269,20 @@ class Page(unittest.TestCase):
             self.skipTest("DROVER_SHOT_DIR is not set")
         os.makedirs(folder, exist_ok=True)
         views = {"overview": "", "task": f"task/{self.failed}", "tasks": "tasks",
-                 "worker": "worker/alpha", "queues": "queues", "events": "events"}
+                 "worker": "worker/alpha", "queues": "queues", "events": "events",
+                 "graph": "graph/nightly-build", "graphs": "graphs", "arrays": "arrays",
+                 "workers": "workers", "schedules": "schedules", "alerts": "alerts"}
         for name, view in views.items():
             self.go(view)
             self.until_text({"overview": "Processor", "task": "handler", "tasks": "succeeded",
                              "worker": "Tasks done", "queues": "Run p50",
-                             "events": "Events"}[name])
+                             "events": "Events", "graph": "Critical path", "graphs": "live",
+                             "arrays": "200 of 200", "workers": "connected",
+                             "schedules": "nightly", "alerts": "deep"}[name])
             for theme in ("light", "dark"):
                 self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {
                     "features": [{"name": "prefers-color-scheme", "value": theme}]})
-                for width in (400, 1000, 1600):
+                for width in (400, 1000, 1600)[0 if theme == "light" or os.environ.get("DROVER_SHOT_ALL") else 2:]:
                     self.browser.set_window_size(width, 1600 if width < 800 else 1250)
                     self.browser.execute_async_script(
                         "const done = arguments[0];"
