@@ -105,6 +105,9 @@ static void on_pool_event(void *context, const struct pool_event *event)
                                    (enum drv_output)event->output.stream, event->output.missed,
                                    text_of(event->output.bytes));
         return;
+    case POOL_PART: /* it has submitted no ranges */
+    case POOL_REST:
+        return;
     }
 }
 

@@ -160,6 +160,8 @@ static void on_event(void *context, const struct pool_event *event)
     struct errand *errand = context;
     switch (event->kind) {
     case POOL_STARTED:
+    case POOL_PART: /* it runs no ranges */
+    case POOL_REST:
         return;
     case POOL_FINISHED:
         on_finished(errand, event);

@@ -89,12 +89,16 @@ static void fill_usage(struct executor *executor, const struct job_outcome *outc
     }
 }
 
-/* Whether the process is too big to go on. Costs nothing before it has been so once. */
-static bool is_over_memory(const struct executor *executor)
+/* Costs nothing before it has been too big once. */
+bool executor_is_spent(struct executor *executor)
 {
     uint64_t memory_max = executor->config->pool->memory_max;
-    return memory_max != 0 && meter_peak_bytes(&executor->meter) > memory_max &&
-           executor_resident_bytes(0) > memory_max;
+    bool is_over = memory_max != 0 && meter_peak_bytes(&executor->meter) > memory_max &&
+                   executor_resident_bytes(0) > memory_max;
+    if (is_over) {
+        atomic_store(&executor->process->is_spent, true);
+    }
+    return is_over;
 }
 
 static drover_status send_finished(struct executor *executor, struct record_finished *head,
@@ -121,13 +125,13 @@ static drover_status send_finished(struct executor *executor, struct record_fini
     return executor_send(executor, &record);
 }
 
-static bool has_more(const struct executor *executor)
+bool executor_has_more(const struct executor *executor)
 {
     return !drv_list_is_empty(&executor->queue) || ring_reader_has_record(&executor->lane.in);
 }
 
-static void report(struct executor *executor, const struct record_task *task, int64_t run_us,
-                   struct job_outcome *outcome)
+void executor_report(struct executor *executor, const struct record_task *task, int64_t run_us,
+                     struct job_outcome *outcome)
 {
     int64_t now_us = executor->ended_at_us;
     struct record_finished head = {.kind = RECORD_FINISHED,
@@ -135,12 +139,10 @@ static void report(struct executor *executor, const struct record_task *task, in
                                    .serial = task->serial,
                                    .run_us = run_us > 0 ? (uint64_t)run_us : 0};
     (void)fflush(stdout); /* into the pipe, where it is counted */
-    meter_read_printed(&executor->meter, task->handler, !has_more(executor), now_us, &head);
+    meter_read_printed(&executor->meter, task->handler, !executor_has_more(executor), now_us,
+                       &head);
     fill_usage(executor, outcome, now_us, &head);
-    if (is_over_memory(executor)) {
-        atomic_store(&executor->process->is_spent, true);
-        head.is_spent = 1;
-    }
+    head.is_spent = executor_is_spent(executor) ? 1 : 0;
     head.is_clean = executor->config->model->tasks_max == 1 && drv_proctree_has_no_children()
                         ? 1
                         : 0;
@@ -222,7 +224,7 @@ static void run(struct executor *executor, const struct executor_entry *entry,
     drover_value_destroy(&payload);
     executor->ended_at_us = (int64_t)drv_clock_now_us();
     job_end(&job);
-    report(executor, &entry->task, executor->ended_at_us - started_us, &outcome);
+    executor_report(executor, &entry->task, executor->ended_at_us - started_us, &outcome);
     job_outcome_fini(&outcome);
 }
 
@@ -239,7 +241,11 @@ static void take(struct executor *executor, const struct executor_entry *entry)
     atomic_store_explicit(&executor->lane.shared->taken_at_us, now_us, memory_order_relaxed);
     executor->serial = entry->task.serial;
     if (lane_claim(&executor->lane, entry->task.claim, entry->task.serial, LANE_TAKEN)) {
-        run(executor, entry, now_us);
+        if (entry->lengths.len == 0) {
+            run(executor, entry, now_us);
+        } else {
+            executor_run_range(executor, entry, now_us);
+        }
     }
     executor->serial = 0;
 }
@@ -249,7 +255,8 @@ static void take(struct executor *executor, const struct executor_entry *entry)
  */
 static void consider_call(struct executor *executor)
 {
-    if (!has_more(executor) || executor->ended_at_us - executor->told_at_us >= CALL_LATER_US) {
+    if (!executor_has_more(executor) ||
+        executor->ended_at_us - executor->told_at_us >= CALL_LATER_US) {
         executor_pay_call(executor);
     }
 }
@@ -330,6 +337,7 @@ _Noreturn void executor_serve(struct executor_process *process, size_t lane, voi
     }
     drv_list_init(&executor.queue);
     drv_buffer_init(&executor.record);
+    drv_buffer_init(&executor.place);
     meter_init(&executor.meter, &executor.lane,
                config->lane_count == 1 ? config->output_fds : NULL, config->model->usage_who,
                config->set->count, (int64_t)drv_clock_now_us());

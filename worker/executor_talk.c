@@ -119,7 +119,9 @@ void executor_parse_task(struct executor *executor, struct drv_view record,
         entry->task.parent_count > POOL_PARENTS_MAX ||
         !lane_take_bytes(&rest, entry->task.parent_count * sizeof(struct record_parent),
                          &entry->parents) ||
-        !take_limits(entry, &rest) || !take_payload(executor, entry, &rest)) {
+        !take_limits(entry, &rest) ||
+        !lane_take_bytes(&rest, entry->task.lengths_len, &entry->lengths) ||
+        !take_payload(executor, entry, &rest)) {
         executor_die("cannot take a task");
     }
     if (entry->task.has_shared != 0 && executor->shared != NULL) {
@@ -315,8 +317,12 @@ void executor_wait(struct executor *executor, uint64_t serial, struct pollfd *fd
 
 bool executor_tell(struct executor *executor, const struct lane_record *record)
 {
+    if (ring_writer_used(&executor->lane.out) > LANE_RING_BYTES / 2 ||
+        (executor->range != NULL && !executor_single_out(executor, false))) {
+        return false;
+    }
     size_t used = ring_writer_used(&executor->lane.out);
-    if (used > LANE_RING_BYTES / 2 || lane_send(&executor->lane, record) != DROVER_OK) {
+    if (lane_send(&executor->lane, record) != DROVER_OK) {
         return false;
     }
     int64_t now_us = (int64_t)drv_clock_now_us();
@@ -415,6 +421,7 @@ drover_status executor_ask(struct executor *executor, struct record_kv *request,
     if (request->timeout_ms < (uint64_t)(INT64_MAX - now_us) / 1000U) {
         until_us = now_us + (int64_t)request->timeout_ms * 1000;
     }
+    (void)executor_single_out(executor, true);
     drover_status status = executor_send(executor, &record);
     while (!status && !executor->has_answer) {
         struct pollfd fd;

@@ -20,6 +20,7 @@
 #define LANE_H
 
 #include "data.h"
+#include "lane_range.h"
 #include "pool.h"
 #include "record.h"
 #include "ring.h"
@@ -48,6 +49,7 @@ struct lane_shared {
     _Alignas(64) struct lane_pipe pipes[LANE_PIPES];
     _Alignas(64) _Atomic uint64_t claims[POOL_DEPTH_MAX]; /* serial << 2 | enum lane_claim */
     _Alignas(64) _Atomic uint32_t files[2][LANE_FILES];   /* enum lane_file_state; down, up */
+    struct lane_range range;                              /* the one that was taken last */
 };
 
 struct lane_file {  /* one that is kept */

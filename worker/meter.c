@@ -54,26 +54,31 @@ static bool must_look(const struct meter *meter, uint32_t handler, bool is_last,
            now_us - meter->printed_at_us >= METER_LOOK_US;
 }
 
+bool meter_look(struct meter *meter, uint32_t handler, bool is_last, int64_t now_us)
+{
+    bool is_silent = true;
+    if (meter->output_fds == NULL || !must_look(meter, handler, is_last, now_us)) {
+        return false;
+    }
+    for (size_t i = 0; i < LANE_PIPES; i++) {
+        uint64_t printed = lane_printed(meter->lane, i, meter->output_fds[i]);
+        is_silent = is_silent && printed == meter->printed[i];
+        meter->printed[i] = printed;
+    }
+    meter->printed_at_us = now_us;
+    if (meter->silent != NULL && !is_silent) { /* it may have been any since the last look */
+        memset(meter->silent, 0, meter->handler_count * sizeof(*meter->silent));
+    } else if (meter->silent != NULL && meter->silent[handler] < METER_SILENT) {
+        meter->silent[handler]++;
+    }
+    return !is_silent;
+}
+
 void meter_read_printed(struct meter *meter, uint32_t handler, bool is_last, int64_t now_us,
                         struct record_finished *head)
 {
-    if (meter->output_fds == NULL) {
-        return;
+    if (meter->output_fds != NULL) {
+        (void)meter_look(meter, handler, is_last, now_us);
+        memcpy(head->printed, meter->printed, sizeof(head->printed));
     }
-    if (must_look(meter, handler, is_last, now_us)) {
-        bool is_silent = true;
-        for (size_t i = 0; i < LANE_PIPES; i++) {
-            uint64_t printed = lane_printed(meter->lane, i, meter->output_fds[i]);
-            is_silent = is_silent && printed == meter->printed[i];
-            meter->printed[i] = printed;
-        }
-        meter->printed_at_us = now_us;
-        if (meter->silent != NULL &&
-            !is_silent) { /* it may have been any since the last look */
-            memset(meter->silent, 0, meter->handler_count * sizeof(*meter->silent));
-        } else if (meter->silent != NULL && meter->silent[handler] < METER_SILENT) {
-            meter->silent[handler]++;
-        }
-    }
-    memcpy(head->printed, meter->printed, sizeof(head->printed));
 }

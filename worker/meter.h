@@ -47,7 +47,11 @@ void meter_init(struct meter *meter, const struct lane *lane, const int *output_
 /* Fills pid and what the process used since the last time, zeros when it was not asked. */
 void meter_read_usage(struct meter *meter, int64_t now_us, struct record_finished *head);
 
-/* Fills how much was printed. is_last: nothing else waits to be run. */
+/* Looks whether something was printed since the last look, when it is time to. is_last: nothing
+ * else waits to be run. */
+bool meter_look(struct meter *meter, uint32_t handler, bool is_last, int64_t now_us);
+
+/* The same, and fills how much was printed. */
 void meter_read_printed(struct meter *meter, uint32_t handler, bool is_last, int64_t now_us,
                         struct record_finished *head);
 

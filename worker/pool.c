@@ -566,7 +566,9 @@ struct pool_type pool_type_at(const struct pool *pool, size_t position)
     return (struct pool_type){.name = type->name,
                               .model = type->model,
                               .concurrency = type->concurrency,
-                              .flags = type->flags};
+                              .flags = type->flags,
+                              .takes_ranges = type->model == POOL_MODEL_PREFORK &&
+                                              pool->crews[0].tasks_max == 0};
 }
 
 size_t pool_attempt_count(const struct pool *pool)

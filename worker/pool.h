@@ -25,12 +25,20 @@
  *     ran beside it in the same process (model thread) is RETURNED; what was placed behind goes
  *     back to pending by itself. When it cannot be known who is to blame, all that ran there
  * are RETURNED, and the caller runs them alone (is_alone) before they may run together again.
- *   - A task type has no more attempts placed than its rule says.
+ *   - A task type has no more attempts placed than its rule says; a range counts as one.
  *   - Recycling and shrinking end no executor that runs something.
  *   - Nothing an executor does can crash or block the agent: it is read through bounded,
  *     checked copies, and one that breaks the rules is killed.
  *   - When the agent dies in whatever way, all processes of the pool end.
  *   - When the zygote dies, what ran is told as RETURNED and lost, what did not as unstarted.
+ *
+ * A range is one token for many attempts: elements of an array that run one after the other
+ * (lane_range.h). It becomes less from both ends: PART tells of the first that have succeeded,
+ * REST gives the last ones back, which were never run. Whatever else there is to tell (STARTED,
+ * output, a failure) is told when there is only the element left that it is about.
+ *
+ *        told by PART | in the pool | given back by REST, pool_recall_range
+ *
  * Leaves out: leases, the network, retries. One thread; nothing but pool_new, pool_close and
  * pool_call blocks.
  */
@@ -183,6 +191,7 @@ struct pool_type {
     enum pool_model model;
     uint32_t concurrency; /* 0: as many as slots */
     unsigned flags;       /* enum drover_handler_flags */
+    bool takes_ranges; /* those of model prefork, when no limit on tasks ends its processes */
 };
 
 size_t pool_type_count(const struct pool *pool);
@@ -217,6 +226,12 @@ struct pool_attempt {
     struct drv_bounds limits; /* of what it may use, see worker/README.md; with one on memory,
                                  cpu, processes or files a function gets a process of its own */
     bool is_alone;            /* a suspect: in a process without neighbours */
+
+    uint32_t
+        count; /* 0: one attempt. Else a range of the elements index, index + 1, ...: 2 to
+                  LANE_RANGE_MAX of them, of a type that takes ranges, without meta, parents,
+                  limits, time limit, not alone. The payload is theirs one after the other */
+    struct pool_value lengths; /* of a range: where each payload ends (lengths.h) */
 };
 
 /*
@@ -224,8 +239,8 @@ struct pool_attempt {
  * executor is idle; behind a running one when what runs there is known to be short (up to
  * POOL_DEPTH_MAX, taken back when it turns out not to be); else it is pending. The pool takes
  * any number; how many is the caller's policy. Returns OK,
- * UNKNOWN (no such type), CONFLICT (place in use), INVALID, TOO_BIG, CLOSED (the
- * zygote is gone), NOMEM.
+ * UNKNOWN (no such type), CONFLICT (place in use), INVALID, UNSUPPORTED (a range, but the type
+ * takes none), TOO_BIG, CLOSED (the zygote is gone), NOMEM.
  */
 DROVER_MUST_USE drover_status pool_submit(struct pool *pool,
                                           const struct pool_attempt *attempt);
@@ -241,12 +256,22 @@ void pool_commit(struct pool *pool, int64_t now_us);
 DROVER_MUST_USE drover_status pool_recall(struct pool *pool, uint64_t token, int64_t now_us);
 
 /*
+ * The same of a range, for the elements from `index` on. OK: those from *out_index on, which is
+ * no less, never run; when there is none before it, the token is free. BUSY: all of them have
+ * started; the last of these is told as STARTED with the next pool_poll, unless it ends before.
+ */
+DROVER_MUST_USE drover_status pool_recall_range(struct pool *pool, uint64_t token,
+                                                uint32_t index, int64_t now_us,
+                                                uint32_t *out_index);
+
+/*
  * Stops an attempt. If it had not started, FINISHED with POOL_CANCELLED comes with the next
  * pool_poll. If it runs: its flag is set now, SIGTERM to its process group follows after
  * term_ms, SIGKILL to all its processes kill_ms later. A command has no flag to look at and
  * gets SIGTERM now (and an exit with 0 after that is no success). FINISHED follows when all is
  * gone: POOL_CANCELLED, or the real outcome when it ended by itself first. A second abort can
- * only shorten the times. Returns OK, UNKNOWN.
+ * only shorten the times. Returns OK, UNKNOWN; NOT_READY: it is a range, of which no element
+ * was told to be the one that runs.
  */
 DROVER_MUST_USE drover_status pool_abort(struct pool *pool, uint64_t token, uint64_t term_ms,
                                          uint64_t kill_ms, int64_t now_us);
@@ -268,6 +293,9 @@ enum pool_event_kind {
     POOL_PROGRESS,
     POOL_KV,     /* the handler wants shared data and waits: answer with pool_kv_reply */
     POOL_OUTPUT, /* bytes of one of its streams; before FINISHED, after or before STARTED */
+    POOL_PART,   /* the next elements of a range have succeeded; it may be the last of its token
+                  */
+    POOL_REST,   /* the last elements of a range are given back: they were never run */
 };
 
 /* The same numbers as on the wire. */
@@ -325,6 +353,18 @@ struct pool_event {
         struct {
             enum pool_return how;
         } returned;
+        struct {
+            uint32_t count;                 /* elements */
+            bool is_last;                   /* the token is free */
+            struct drv_view lengths, bytes; /* their results, as in an attempt; in `data` */
+            struct drv_data *data;
+            uint64_t run_us; /* of all together */
+            struct pool_usage usage;
+        } part;
+        struct {
+            uint32_t index; /* of the first that is given back */
+            uint32_t count;
+        } rest;
         struct {
             uint32_t permille;
             struct drv_view text;

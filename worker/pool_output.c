@@ -208,7 +208,7 @@ static void tell_runs(const struct proc *proc, size_t which, struct drv_view byt
 {
     for (size_t i = 0; i < proc->crew->threads; i++) {
         const struct run *run = pool_running(&proc->seats[i]);
-        if (run != NULL) {
+        if (run != NULL && !run_is_many(run)) {
             struct pool_event event = {.kind = POOL_OUTPUT, .token = run->token};
             event.output.stream = STREAMS[which];
             event.output.bytes = bytes;
@@ -278,6 +278,12 @@ void pool_output_read(struct pool *pool, struct proc *proc, const struct pool_si
     if (!has_threads(proc) && seat->placed_count > 0 && !seat->lane.is_broken &&
         !ring_reader_has_passed(&seat->lane.in, output->after)) {
         pool->has_work = true; /* first what the ring had to say by then */
+        return;
+    }
+    struct run *run = running(proc);
+    if (run != NULL && run_is_many(run) &&
+        !pool_range_isolate(pool, &proc->seats[0], run, sink, now_us)) {
+        pool->has_work = true; /* first it must be known which element prints */
         return;
     }
     output->is_ready = false;

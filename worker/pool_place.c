@@ -10,7 +10,7 @@ enum { PLACE_CALL = 32 }; /* an executor is called after so many, and after the 
 
 static uint64_t expected_us(const struct pool *pool, const struct run *run)
 {
-    double mean_us = pool->types[run->handler].mean_us;
+    double mean_us = pool->types[run->handler].mean_us * run->count;
     if (mean_us <= 0 || mean_us > POOL_BACKLOG_US) {
         return POOL_BACKLOG_US; /* unknown or long: alone */
     }
@@ -81,7 +81,8 @@ static drover_status send_task(struct seat *seat, const struct run *run)
 {
     bool has_limits = !drv_bounds_are_none(&run->limits);
     struct drv_view limits = drv_view_of(&run->limits, has_limits ? sizeof(run->limits) : 0);
-    struct drv_view parts[] = {drv_data_view(run->meta), drv_data_view(run->parents), limits};
+    struct drv_view parts[] = {drv_data_view(run->meta), drv_data_view(run->parents), limits,
+                               run->lengths};
     struct record_task head = {
         .kind = RECORD_TASK,
         .claim = run->claim,
@@ -95,14 +96,17 @@ static drover_status send_task(struct seat *seat, const struct run *run)
         .kill_ms = run->kill_ms,
         .meta_len = (uint32_t)parts[0].len,
         .parent_count = (uint32_t)(parts[1].len / sizeof(struct record_parent)),
-        .limits_len = (uint32_t)limits.len};
+        .limits_len = (uint32_t)limits.len,
+        .lengths_len = (uint32_t)run->lengths.len};
     struct lane_value value = {.bytes = run->payload.view,
                                .content_type = run->payload.content_type,
                                .is_nil = run->payload.data == NULL};
     struct lane_record record = {.head = &head,
                                  .head_len = sizeof(head),
                                  .parts = parts,
-                                 .count = has_limits ? 3 : 2,
+                                 .count = run->is_range ? 4
+                                          : has_limits  ? 3
+                                                        : 2,
                                  .slot = &head.payload,
                                  .value = &value};
     return lane_send(&seat->lane, &record);
@@ -163,7 +167,7 @@ static void sit_down(struct pool *pool, struct seat *seat, struct run *run, int6
     seat->next_claim = (run->claim + 1) % POOL_DEPTH_MAX;
     seat->backlog_us += run->expected_us;
     drv_list_push_back(&seat->placed, &run->link);
-    proc->given++;
+    proc->given += run->count;
     if (seat->placed_count++ == 0) {
         pool->busy_count++;
         proc->busy_seats++;
@@ -259,7 +263,7 @@ bool pool_revoke(struct pool *pool, struct run *run, int64_t now_us)
         !lane_claim(&seat->lane, run->claim, run->serial, LANE_REVOKED)) {
         return false;
     }
-    seat->proc->given--;
+    seat->proc->given -= run->count;
     pool_unseat(pool, run, now_us);
     if (seat->placed_count > 0) { /* it may be open again */
         pool_proc_settle(pool, seat->proc, now_us);

@@ -62,7 +62,18 @@ struct run {
     drover_id id;
     uint32_t index, attempt;
     uint32_t handler;
-    struct crew *crew;        /* who runs it */
+    struct crew *crew; /* who runs it */
+
+    bool is_range;
+    bool is_single;                /* a range of which one element is left, which has started */
+    uint32_t count;                /* elements of a range that are not given back; else 1 */
+    uint32_t told;                 /* the first of them that are told as succeeded; never all */
+    uint32_t looked;               /* elements claimed when it was looked at last */
+    uint64_t told_run_us;          /* run time of those that were told */
+    bool is_hurried;               /* which one runs is to be told soon */
+    struct drv_data *lengths_data; /* owned reference; what lengths points into */
+    struct drv_view lengths;       /* of the payloads */
+
     struct drv_data *meta;    /* owned reference; NULL: none */
     struct drv_data *parents; /* owned reference: struct record_parent; NULL: none */
     struct pool_value payload, shared;
@@ -261,6 +272,38 @@ static inline bool proc_is_open(const struct proc *proc)
            (proc->crew->tasks_max == 0 || proc->given < proc->crew->tasks_max);
 }
 
+/* Whether it stands for several elements, or for one that is not known to have started. */
+static inline bool run_is_many(const struct run *run)
+{
+    return run->is_range && !run->is_single;
+}
+
+/* ---- pool_range.c ---------------------------------------------------------------------------
+ */
+
+/* A range is looked at, having run for a while: an element that takes long is told, and loses
+ * the rest; so does a range while executors are idle. */
+void pool_range_look(struct pool *pool, struct seat *seat, struct run *run,
+                     const struct pool_sink *sink, int64_t now_us);
+
+/* Tells which element runs, and gives back what has not started. False: not now. */
+bool pool_range_isolate(struct pool *pool, struct seat *seat, struct run *run,
+                        const struct pool_sink *sink, int64_t now_us);
+
+/* Its element in progress is about to be told as ended: nothing comes behind it. */
+void pool_range_end(struct run *run, const struct pool_sink *sink);
+
+/* A record of kind RANGE. False: it breaks the rules. */
+bool pool_range_on_record(struct pool *pool, struct seat *seat, struct drv_view record,
+                          const struct pool_sink *sink, int64_t now_us);
+
+/* The process is gone: what is left of the run is the element that ran then, or nothing. */
+void pool_range_bury(struct pool *pool, struct seat *seat, struct run *run,
+                     const struct pool_sink *sink, int64_t now_us);
+
+/* Less of a range that has not been placed: its first `keep` elements. */
+void pool_range_shorten(struct run *run, uint32_t keep);
+
 /* ---- pool_run.c -----------------------------------------------------------------------------
  */
 
@@ -296,6 +339,10 @@ bool pool_limit_explains(const struct run *run, uint32_t signal, uint64_t peak_r
 
 /* ---- pool_run.c again ----------------------------------------------------------------------
  */
+
+/* It is known to run: STARTED, and nobody waits behind it. */
+void pool_run_started(struct pool *pool, struct seat *seat, struct run *run,
+                      const struct pool_sink *sink, int64_t now_us);
 
 /* What is due: STARTED, timeouts, signals. */
 void pool_run_timers(struct pool *pool, const struct pool_sink *sink, int64_t now_us);
@@ -399,6 +446,15 @@ void pool_read_seat(struct pool *pool, struct seat *seat, const struct pool_sink
 
 /* What a seat is running; NULL: nothing. */
 struct run *pool_running(const struct seat *seat);
+
+/* The run that a record is about, if the executor may speak of it; else NULL. */
+struct run *pool_run_of(const struct seat *seat, uint32_t claim, uint64_t serial);
+
+/* How long `count` attempts of a type have taken together. */
+void pool_learn_run_time(struct pool_type_entry *type, uint64_t run_us, uint32_t count);
+
+/* The process is too big: it ends when what runs in it has ended. */
+void pool_retire(struct pool *pool, struct proc *proc, int64_t now_us);
 
 /* Sends an answer that found the ring full. */
 void pool_send_answer(struct pool *pool, struct seat *seat, int64_t now_us);

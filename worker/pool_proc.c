@@ -305,6 +305,10 @@ static void read_last_words(struct pool *pool, struct proc *proc, const struct p
         for (size_t turn = 0; turn < LANE_RING_BYTES / 8 / POOL_RECORDS_MAX; turn++) {
             pool_read_seat(pool, seat, sink, now_us);
         }
+        struct run *run = pool_running(seat);
+        if (run != NULL && run->is_range) {
+            pool_range_bury(pool, seat, run, sink, now_us);
+        }
     }
     pool_output_drain(pool, proc, sink, now_us);
 }

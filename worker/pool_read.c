@@ -33,9 +33,9 @@ static struct drv_view clean_text(struct drv_view text, size_t max, struct drv_b
 /* ---- how a run ended ----------------------------------------------------------------------
  */
 
-static void learn_run_time(struct pool_type_entry *type, uint64_t run_us)
+void pool_learn_run_time(struct pool_type_entry *type, uint64_t run_us, uint32_t count)
 {
-    double sample = run_us > 0 ? (double)run_us : 1;
+    double sample = (run_us > 0 ? (double)run_us : 1) / count;
     type->mean_us = type->mean_us <= 0 ? sample : (7 * type->mean_us + sample) / 8;
 }
 
@@ -112,7 +112,7 @@ void pool_report_crash(struct pool *pool, struct run *run, const struct zygote_r
     event.finished.usage.system_us = since(gone->system_us, proc->system_us);
     event.finished.usage.peak_rss_bytes = gone->peak_rss_bytes;
     event.finished.usage.pid = (uint32_t)gone->pid;
-    learn_run_time(&pool->types[run->handler], event.finished.run_us);
+    pool_learn_run_time(&pool->types[run->handler], event.finished.run_us, 1);
     pool_run_free(pool, run);
     sink->on_event(sink->context, &event);
 }
@@ -135,8 +135,7 @@ void pool_report_returned(struct pool *pool, struct run *run, enum pool_return h
 /* ---- records ------------------------------------------------------------------------------
  */
 
-/* The run that a record is about, if the executor may speak of it. */
-static struct run *run_of(const struct seat *seat, uint32_t claim, uint64_t serial)
+struct run *pool_run_of(const struct seat *seat, uint32_t claim, uint64_t serial)
 {
     if (claim >= POOL_DEPTH_MAX || seat->claims[claim] == NULL ||
         seat->claims[claim]->serial != serial || !lane_is_taken(&seat->lane, claim, serial)) {
@@ -157,14 +156,16 @@ struct run *pool_running(const struct seat *seat)
     return NULL;
 }
 
-/* The run in progress, for records without a claim. */
+/* The run in progress, for records without a claim. An element of a range is told before it
+ * speaks. */
 static struct run *run_in_progress(const struct seat *seat, uint64_t serial)
 {
     DRV_LIST_EACH(link, &seat->placed)
     {
         struct run *run = DRV_LIST_ITEM(link, struct run, link);
         if (run->serial == serial) {
-            return lane_is_taken(&seat->lane, run->claim, serial) ? run : NULL;
+            bool is_one = lane_is_taken(&seat->lane, run->claim, serial) && !run_is_many(run);
+            return is_one ? run : NULL;
         }
     }
     return NULL;
@@ -259,8 +260,7 @@ static void note_finished(struct seat *seat, const struct record_finished *head)
     seat->is_asking = false;
 }
 
-/* It is too big: it ends when what runs in it has ended. */
-static void retire(struct pool *pool, struct proc *proc, int64_t now_us)
+void pool_retire(struct pool *pool, struct proc *proc, int64_t now_us)
 {
     if (!proc->is_spent) {
         drv_log_info(pool->log, "executor is too big and ends", drv_log_int("pid", proc->pid));
@@ -290,21 +290,24 @@ static bool on_finished(struct pool *pool, struct seat *seat, struct drv_view re
         drv_data_unref(&finished.data);
         return false;
     }
-    struct run *run = run_of(seat, finished.head.claim, finished.head.serial);
+    struct run *run = pool_run_of(seat, finished.head.claim, finished.head.serial);
     if (run == NULL) {
         drv_data_unref(&finished.data);
         return false;
     }
     drv_buffer_init(&scratch[0]);
     drv_buffer_init(&scratch[1]);
+    if (run->is_range) {
+        pool_range_end(run, sink);
+    }
     pool_output_settle(pool, seat, run, finished.head.printed, sink, now_us);
     struct pool_event event = {.kind = POOL_FINISHED, .token = run->token};
     fill_finished(seat, run, &finished, &event, text, sizeof(text), scratch);
-    learn_run_time(&pool->types[run->handler], finished.head.run_us);
+    pool_learn_run_time(&pool->types[run->handler], finished.head.run_us, 1);
     note_finished(seat, &finished.head);
     pool_unseat(pool, run, now_us);
     if (finished.head.is_spent != 0) {
-        retire(pool, seat->proc, now_us);
+        pool_retire(pool, seat->proc, now_us);
     }
     pool_run_free(pool, run);
     sink->on_event(sink->context, &event);
@@ -507,6 +510,8 @@ static bool on_record(struct pool *pool, struct seat *seat, struct drv_view reco
         return on_output(pool, seat, record, sink, now_us);
     case RECORD_KV:
         return on_kv(seat, record, sink);
+    case RECORD_RANGE:
+        return pool_range_on_record(pool, seat, record, sink, now_us);
     default:
         return false;
     }

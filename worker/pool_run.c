@@ -1,6 +1,7 @@
 /*
  * pool_run.c: attempts: taken, given back, stopped, and what time brings.
  */
+#include "lengths.h"
 #include "pool_private.h"
 
 #include <signal.h>
@@ -121,6 +122,29 @@ static drover_status check_attempt(const struct pool *pool, const struct pool_at
     return status ? status : check_value(&attempt->shared);
 }
 
+/* What a range is made of is known to add up when it comes from the codec; an executor would
+ * end its process over one that does not. */
+static drover_status check_range(const struct pool *pool, const struct pool_attempt *attempt,
+                                 uint32_t handler)
+{
+    struct drv_str lengths = {(const char *)attempt->lengths.view.bytes,
+                              attempt->lengths.view.len};
+    if (attempt->count == 0) {
+        return DROVER_OK;
+    }
+    if (!pool_type_at(pool, handler).takes_ranges) {
+        return DROVER_UNSUPPORTED;
+    }
+    bool is_plain = attempt->meta.len == 0 && attempt->parent_count == 0 &&
+                    attempt->timeout_ms == 0 && drv_bounds_are_none(&attempt->limits) &&
+                    !attempt->is_alone && attempt->payload.content_type.len == 0;
+    bool adds_up = attempt->count >= 2 && attempt->count <= LANE_RANGE_MAX &&
+                   attempt->lengths.data != NULL &&
+                   attempt->index <= DROVER_INDEX_NONE - attempt->count &&
+                   drv_lengths_count(lengths, attempt->payload.view.len) == attempt->count;
+    return is_plain && adds_up ? DROVER_OK : DROVER_INVALID;
+}
+
 /* ---- the limit of a type --------------------------------------------------------------------
  */
 
@@ -181,6 +205,7 @@ void pool_run_free(struct pool *pool, struct run *run)
     drv_data_unref(&run->parents);
     drv_data_unref(&run->payload.data);
     drv_data_unref(&run->shared.data);
+    drv_data_unref(&run->lengths_data);
     drv_slab_free(&pool->run_slab, run);
 }
 
@@ -239,6 +264,13 @@ static drover_status new_run(struct pool *pool, const struct pool_attempt *attem
     run->kill_ms = attempt->kill_ms;
     run->limits = attempt->limits;
     run->due_us = run->kill_at_us = INT64_MAX;
+    run->count = 1;
+    if (attempt->count > 0) {
+        run->is_range = true;
+        run->count = attempt->count;
+        run->lengths_data = drv_data_ref(attempt->lengths.data);
+        run->lengths = attempt->lengths.view;
+    }
     take_value(&run->payload, &attempt->payload, run->payload_type);
     take_value(&run->shared, &attempt->shared, run->shared_type);
     *out_run = run;
@@ -317,6 +349,9 @@ drover_status pool_submit(struct pool *pool, const struct pool_attempt *attempt)
         status = DROVER_UNKNOWN;
     }
     if (!status) {
+        status = check_range(pool, attempt, handler);
+    }
+    if (!status) {
         status = new_run(pool, attempt, handler, &run);
     }
     if (status) {
@@ -325,6 +360,18 @@ drover_status pool_submit(struct pool *pool, const struct pool_attempt *attempt)
     admit(pool, run);
     pool->must_place = true;
     return DROVER_OK;
+}
+
+/* Does not let STARTED wait. */
+static void hurry(struct pool *pool, struct run *run, int64_t now_us)
+{
+    if (run->state == RUN_PLACED) {
+        run->is_hurried = true;
+        drv_list_remove(&run->seat->watch);
+        run->seat->watch_at_us = now_us;
+        drv_list_push_front(&pool->watched, &run->seat->watch);
+        pool->has_work = true;
+    }
 }
 
 drover_status pool_recall(struct pool *pool, uint64_t token, int64_t now_us)
@@ -336,17 +383,62 @@ drover_status pool_recall(struct pool *pool, uint64_t token, int64_t now_us)
     if (run->state == RUN_DROPPED) {
         drv_list_remove(&run->link);
     } else if (!reclaim(pool, run, now_us)) {
-        if (run->state == RUN_PLACED) { /* do not let STARTED wait */
-            drv_list_remove(&run->seat->watch);
-            run->seat->watch_at_us = now_us;
-            drv_list_push_front(&pool->watched, &run->seat->watch);
-            pool->has_work = true;
-        }
+        hurry(pool, run, now_us);
         return DROVER_BUSY;
     }
     pool_run_free(pool, run);
     pool->must_place = true;
     return DROVER_OK;
+}
+
+/* Back to the front of those that wait, without those that are recalled. */
+static void wait_again(struct pool *pool, struct run *run, uint32_t keep)
+{
+    pool_range_shorten(run, keep);
+    run->state = RUN_PENDING;
+    if (run->is_admitted) {
+        drv_list_push_front(&run->crew->pending, &run->link);
+        run->crew->pending_count++;
+    } else {
+        drv_list_push_front(&pool->types[run->handler].waiting, &run->link);
+    }
+    pool->must_place = true;
+}
+
+drover_status pool_recall_range(struct pool *pool, uint64_t token, uint32_t index,
+                                int64_t now_us, uint32_t *out_index)
+{
+    struct run *run = find_run(pool, token);
+    if (run == NULL) {
+        return DROVER_UNKNOWN;
+    }
+    uint32_t keep = index > run->index ? index - run->index : 0;
+    if (!run_is_many(run) || keep == 0) {
+        uint32_t first = run->index;
+        drover_status status = keep == 0 ? pool_recall(pool, token, now_us) : DROVER_BUSY;
+        if (status != DROVER_BUSY || !run_is_many(run)) {
+            *out_index = first;
+            return status;
+        }
+    } else if (keep < run->count && reclaim(pool, run, now_us)) {
+        wait_again(pool, run, keep);
+        *out_index = index;
+        return DROVER_OK;
+    }
+    /* It runs: all that was not claimed, but for one that may be between two of them. */
+    uint32_t kept = run->count;
+    keep = keep > run->told + 1 ? keep : run->told + 1;
+    if (keep < run->count && lane_range_cut(&run->seat->lane.shared->range, run->serial,
+                                            run->count, keep, &kept) != DROVER_OK) {
+        kept = run->count;
+    }
+    if (run->index + kept > index) { /* some of them have started */
+        hurry(pool, run, now_us);
+    }
+    bool is_less = kept < run->count;
+    run->count = kept;
+    *out_index = run->index + kept;
+    return is_less ? DROVER_OK : DROVER_BUSY;
 }
 
 drover_status pool_abort(struct pool *pool, uint64_t token, uint64_t term_ms, uint64_t kill_ms,
@@ -358,6 +450,9 @@ drover_status pool_abort(struct pool *pool, uint64_t token, uint64_t term_ms, ui
     }
     if (run->state == RUN_DROPPED) {
         return DROVER_OK;
+    }
+    if (run_is_many(run)) {
+        return DROVER_NOT_READY;
     }
     if (reclaim(pool, run, now_us)) {
         drop(pool, run);
@@ -371,12 +466,12 @@ drover_status pool_abort(struct pool *pool, uint64_t token, uint64_t term_ms, ui
 /* ---- what time brings -----------------------------------------------------------------------
  */
 
-static void on_started(struct pool *pool, struct seat *seat, struct run *run,
-                       const struct pool_sink *sink, int64_t now_us)
+void pool_run_started(struct pool *pool, struct seat *seat, struct run *run,
+                      const struct pool_sink *sink, int64_t now_us)
 {
     /* The executor knows best, as far as it can be believed: it may have begun in this turn. */
     int64_t taken_at_us = atomic_load(&seat->lane.shared->taken_at_us);
-    if (taken_at_us > run->started_us) {
+    if (taken_at_us > run->started_us && !run->is_range) {
         run->started_us = taken_at_us < now_us ? taken_at_us : now_us;
     }
     run->state = RUN_STARTED;
@@ -403,7 +498,11 @@ static void look_at_watched(struct pool *pool, const struct pool_sink *sink, int
         }
         struct run *run = pool_head(seat);
         if (run != NULL && lane_is_taken(&seat->lane, run->claim, run->serial)) {
-            on_started(pool, seat, run, sink, now_us);
+            if (run->is_range) {
+                pool_range_look(pool, seat, run, sink, now_us);
+            } else {
+                pool_run_started(pool, seat, run, sink, now_us);
+            }
         } else {
             pool_watch(pool, seat, now_us);
         }

@@ -7,7 +7,11 @@
  * stranger.
  *
  *   agent ── TASK, SHARED, KV_REPLY ──> executor
- *         <── FINISHED, PROGRESS, OUTPUT, KV ──
+ *         <── FINISHED, RANGE, PROGRESS, OUTPUT, KV ──
+ *
+ * A TASK with lengths is a range (lane_range.h): its elements succeed without a record each.
+ * What else becomes of one ends the range: RANGE tells of those before it, then it is spoken of
+ * as any attempt with this serial, and those behind it were never run.
  */
 #ifndef RECORD_H
 #define RECORD_H
@@ -24,6 +28,7 @@ enum record_kind {
     RECORD_PROGRESS,
     RECORD_OUTPUT,
     RECORD_KV,
+    RECORD_RANGE,
 };
 
 enum {
@@ -59,10 +64,10 @@ struct record_task {
     uint64_t kill_ms;    /* grace after SIGTERM for a command that timed out */
     uint32_t meta_len;
     uint32_t parent_count;
-    uint32_t limits_len; /* 0: none */
-    uint32_t reserved;
+    uint32_t limits_len;  /* 0: none */
+    uint32_t lengths_len; /* 0: one attempt; else of the payloads of a range, from index on */
     struct record_value payload;
-}; /* meta, struct record_parent as many as that, limits, payload */
+}; /* meta, struct record_parent as many as that, limits, lengths, payload */
 
 struct record_parent { /* what the task has waited for */
     drover_id id;
@@ -110,6 +115,27 @@ struct record_finished {
     uint32_t reserved;
     struct record_value value;
 }; /* code, text, stderr, value */
+
+enum record_range_flags {
+    RECORD_RANGE_IS_LAST = 1,   /* nothing more of this range is run */
+    RECORD_RANGE_IS_SINGLE = 2, /* nothing but the element in progress, which has something to
+                                   say before it ends */
+    RECORD_RANGE_IS_SPENT = 4,  /* the process takes nothing more */
+};
+
+/* The first `done` elements have succeeded. */
+struct record_range {
+    uint32_t kind;
+    uint32_t claim;
+    uint64_t serial;
+    uint32_t done;
+    uint32_t flags;
+    uint32_t lengths_len, bytes_len;
+    uint64_t run_us, user_us, system_us, peak_rss_bytes; /* of those no record told of before */
+    uint64_t printed[2];
+    uint32_t pid;
+    uint32_t reserved;
+}; /* lengths, bytes */
 
 struct record_progress {
     uint32_t kind;
