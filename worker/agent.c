@@ -32,6 +32,8 @@ struct worker_agent {
     struct worker_session *session;         /* owned */
     struct worker_pulse pulse;              /* statistics */
     struct drv_offer *types;                /* owned */
+    bool *takes_ranges;                     /* owned; by type */
+    bool has_ranges;                        /* one of them does */
     void *context;                          /* owned, ZeroMQ */
     struct worker_connection *connection;   /* owned; NULL: none */
     struct drv_arena arena;                 /* the message being read */
@@ -104,7 +106,8 @@ static drover_status list_types(struct worker_agent *agent, struct drv_problem *
 {
     size_t count = pool_type_count(agent->bridge.pool);
     agent->types = calloc(count + 1, sizeof *agent->types);
-    if (agent->types == NULL) {
+    agent->takes_ranges = calloc(count + 1, sizeof *agent->takes_ranges);
+    if (agent->types == NULL || agent->takes_ranges == NULL) {
         return drv_problem_set(problem, DROVER_NOMEM, "out of memory");
     }
     for (size_t i = 0; i < count; i++) {
@@ -112,6 +115,8 @@ static drover_status list_types(struct worker_agent *agent, struct drv_problem *
         agent->types[i].name = drv_str_of(type.name);
         agent->types[i].model = (uint32_t)type.model;
         agent->types[i].concurrency = type.concurrency;
+        agent->takes_ranges[i] = type.takes_ranges;
+        agent->has_ranges = agent->has_ranges || type.takes_ranges;
     }
     return DROVER_OK;
 }
@@ -135,6 +140,7 @@ static drover_status open_session(struct worker_agent *agent, struct drv_problem
     config.prefetch = settings->prefetch;
     config.run_max = settings->slots + settings->prefetch; /* the pool places them */
     config.types = agent->types;
+    config.takes_ranges = agent->has_ranges ? agent->takes_ranges : NULL;
     config.type_count = pool_type_count(agent->bridge.pool);
     config.queues = settings->queues;
     config.queue_count = settings->queue_count;
@@ -229,6 +235,7 @@ void worker_agent_destroy(struct worker_agent **agent)
         (void)close(gone->signal_fd);
     }
     free(gone->types);
+    free(gone->takes_ranges);
     free(gone);
 }
 

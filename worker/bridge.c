@@ -50,6 +50,26 @@ static void on_finished(struct worker_bridge *bridge, const struct pool_event *e
     worker_session_task_finished(bridge->session, event->token, &result, now_us);
 }
 
+static void on_part(struct worker_bridge *bridge, const struct pool_event *event,
+                    int64_t now_us)
+{
+    struct drv_result result = {
+        .outcome = DRV_OUTCOME_SUCCEEDED,
+        .val = {.bytes = event->part.bytes.bytes,
+                .len = event->part.bytes.len,
+                .data = event->part.data},
+        .error = {.exit_code = -1},
+        .run_us = event->part.run_us,
+        .has_usage = event->part.usage.pid != 0,
+        .usage = {.user_us = event->part.usage.user_us,
+                  .system_us = event->part.usage.system_us,
+                  .peak_rss_bytes = event->part.usage.peak_rss_bytes,
+                  .pid = event->part.usage.pid},
+        .range = {event->part.count, text_of(event->part.lengths)},
+    };
+    worker_session_task_part(bridge->session, event->token, &result, now_us);
+}
+
 static void on_returned(struct worker_bridge *bridge, const struct pool_event *event,
                         int64_t now_us)
 {
@@ -105,8 +125,12 @@ static void on_pool_event(void *context, const struct pool_event *event)
                                    (enum drv_output)event->output.stream, event->output.missed,
                                    text_of(event->output.bytes));
         return;
-    case POOL_PART: /* it has submitted no ranges */
+    case POOL_PART:
+        on_part(bridge, event, visit->now_us);
+        return;
     case POOL_REST:
+        worker_session_task_rest(bridge->session, event->token, event->rest.index,
+                                 visit->now_us);
         return;
     }
 }
@@ -128,7 +152,8 @@ void worker_bridge_poll(struct worker_bridge *bridge, int64_t now_us)
 /* ---- to the pool ----------------------------------------------------------------------------
  */
 
-static void echo(struct worker_bridge *bridge, uint64_t key, drover_status refused)
+static void echo(struct worker_bridge *bridge, uint64_t key, uint32_t index,
+                 drover_status refused)
 {
     if (bridge->echo_count == bridge->echo_capacity) {
         size_t capacity = bridge->echo_capacity == 0 ? 64 : bridge->echo_capacity * 2;
@@ -140,7 +165,7 @@ static void echo(struct worker_bridge *bridge, uint64_t key, drover_status refus
         bridge->echoes = echoes;
         bridge->echo_capacity = capacity;
     }
-    bridge->echoes[bridge->echo_count++] = (struct worker_echo){key, refused};
+    bridge->echoes[bridge->echo_count++] = (struct worker_echo){key, index, refused};
 }
 
 static struct pool_value value_of(const struct drv_val *val)
@@ -188,6 +213,9 @@ static void run(struct worker_bridge *bridge, const struct worker_task *task)
         .kill_ms = task->kill_ms,
         .limits = task->limits,
         .is_alone = task->is_suspect,
+        .count = task->range.count,
+        .lengths = {.data = task->lengths,
+                    .view = drv_view_of(task->range.lengths.ptr, task->range.lengths.len)},
     };
     drover_status status = bridge->is_gone ? DROVER_CLOSED
                                            : pool_submit(bridge->pool, &attempt);
@@ -196,7 +224,7 @@ static void run(struct worker_bridge *bridge, const struct worker_task *task)
     }
     free(parents);
     if (status != DROVER_OK) {
-        echo(bridge, task->key, status);
+        echo(bridge, task->key, 0, status);
     }
 }
 
@@ -230,8 +258,10 @@ void worker_bridge_apply(struct worker_bridge *bridge, const struct worker_effec
         answer(bridge, effect->answer);
     } else if (effect->kind == WORKER_REVOKE) {
         /* BUSY: it has started, which the pool says by itself. */
-        if (pool_recall(bridge->pool, effect->key, now_us) == DROVER_OK) {
-            echo(bridge, effect->key, DROVER_OK);
+        uint32_t index;
+        if (pool_recall_range(bridge->pool, effect->key, (uint32_t)effect->number, now_us,
+                              &index) == DROVER_OK) {
+            echo(bridge, effect->key, index, DROVER_OK);
         }
     } else if (effect->kind == WORKER_CANCEL) {
         if (pool_abort(bridge->pool, effect->key, effect->term_ms, effect->kill_ms, now_us) !=
@@ -262,7 +292,7 @@ bool worker_bridge_tell(struct worker_bridge *bridge, int64_t now_us)
     for (size_t i = 0; i < bridge->echo_count; i++) {
         const struct worker_echo *one = &bridge->echoes[i];
         if (one->refused == DROVER_OK) {
-            worker_session_task_returned(bridge->session, one->key, now_us);
+            worker_session_task_rest(bridge->session, one->key, one->index, now_us);
         } else {
             tell_refusal(bridge, one, now_us);
         }

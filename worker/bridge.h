@@ -18,6 +18,7 @@
 
 struct worker_echo {
     uint64_t key;
+    uint32_t index;        /* of the first element that is given back */
     drover_status refused; /* why it cannot run; OK: given back as wished */
 };
 

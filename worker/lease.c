@@ -1,7 +1,8 @@
-#include "lease.h"
+#include "lease_index.h"
 
 #include "check.h"
 #include "data.h"
+#include "lengths.h"
 #include "shared.h"
 
 #include <stdlib.h>
@@ -48,6 +49,7 @@ void worker_book_fini(struct worker_book *book)
         }
     }
     free(book->slots);
+    free(book->ranges);
     drv_slab_fini(&book->slab);
     drv_pages_fini(&book->pages);
     drv_table_fini(&book->table);
@@ -102,7 +104,63 @@ struct worker_lease *worker_book_find_key(const struct worker_book *book, uint64
 
 struct worker_lease *worker_book_find(const struct worker_book *book, const struct drv_ref *ref)
 {
-    return drv_table_find(&book->table, ref_hash(book, ref), ref);
+    struct worker_lease *lease = drv_table_find(&book->table, ref_hash(book, ref), ref);
+    return lease != NULL || book->range_count == 0 ? lease : worker_index_find(book, ref);
+}
+
+size_t worker_book_count(const struct worker_book *book)
+{
+    return drv_table_count(&book->table) + book->range_count;
+}
+
+/* ---- the index: how an element finds its lease
+ * ------------------------------------------------
+ */
+
+static drover_status index_add(struct worker_book *book, struct worker_lease *lease)
+{
+    drover_status status;
+    if (lease->count > 1) {
+        status = worker_index_add(book, lease);
+    } else {
+        lease->hash = ref_hash(book, &lease->ref);
+        status = drv_table_insert(&book->table, lease->hash, lease);
+        book->elements += status == DROVER_OK && lease->ref.index != DROVER_INDEX_NONE ? 1 : 0;
+    }
+    lease->is_indexed = status == DROVER_OK;
+    return status;
+}
+
+static void index_remove(struct worker_book *book, struct worker_lease *lease)
+{
+    if (!lease->is_indexed) {
+        return; /* there was no memory when it was split */
+    }
+    lease->is_indexed = false;
+    if (lease->count > 1) {
+        worker_index_remove(book, lease);
+        return;
+    }
+    book->elements -= lease->ref.index != DROVER_INDEX_NONE ? 1 : 0;
+    drv_table_remove_entry(&book->table, lease->hash, lease);
+}
+
+/* Whether one of its elements is here. */
+static bool is_here(const struct worker_book *book, const struct drv_lease_entry *entry)
+{
+    if (entry->range.count == 0) {
+        return worker_book_find(book, &entry->ref) != NULL;
+    }
+    if (worker_index_overlaps(book, &entry->ref, entry->range.count)) {
+        return true;
+    }
+    struct drv_ref ref = entry->ref;
+    for (uint32_t i = 0; book->elements > 0 && i < entry->range.count; i++, ref.index++) {
+        if (drv_table_find(&book->table, ref_hash(book, &ref), &ref) != NULL) {
+            return true;
+        }
+    }
+    return false;
 }
 
 struct worker_lease *worker_book_first(const struct worker_book *book,
@@ -153,7 +211,7 @@ static drover_status copy_payload(struct worker_lease *lease,
                                                  &lease->parents) != DROVER_OK) {
         return DROVER_NOMEM;
     }
-    size_t len = val->content_type.len + entry->meta.len;
+    size_t len = val->content_type.len + entry->meta.len + entry->range.lengths.len;
     if (len > 0) {
         if (drv_data_new(len, &lease->words) != DROVER_OK) {
             return DROVER_NOMEM;
@@ -161,7 +219,10 @@ static drover_status copy_payload(struct worker_lease *lease,
         append(lease->words->bytes, &at, val->content_type);
         append(lease->words->bytes, &at, entry->meta);
         lease->val.content_type = moved(val->content_type, lease->words->bytes, 0);
+        append(lease->words->bytes, &at, entry->range.lengths);
         lease->meta = moved(entry->meta, lease->words->bytes, val->content_type.len);
+        lease->lengths = moved(entry->range.lengths, lease->words->bytes,
+                               len - entry->range.lengths.len);
     }
     return DROVER_OK;
 }
@@ -186,6 +247,7 @@ static void lease_free(struct worker_book *book, struct worker_lease *lease)
     drv_data_unref(&lease->progress_text);
     drv_data_unref(&lease->result_data);
     worker_shared_unref(&lease->shared);
+    free(lease->marks);
     drv_slab_free(&book->slab, lease);
 }
 
@@ -193,8 +255,7 @@ drover_status worker_book_add(struct worker_book *book, const struct drv_lease_g
                               const struct drv_lease_entry *entry, uint32_t type,
                               struct worker_lease **out_lease)
 {
-    uint64_t hash = ref_hash(book, &entry->ref);
-    if (drv_table_find(&book->table, hash, &entry->ref) != NULL) {
+    if (is_here(book, entry)) {
         return DROVER_CONFLICT;
     }
     if (book->free_slot == 0 && grow_slots(book) != DROVER_OK) {
@@ -205,7 +266,8 @@ drover_status worker_book_add(struct worker_book *book, const struct drv_lease_g
         return DROVER_NOMEM;
     }
     lease->ref = entry->ref;
-    lease->hash = hash;
+    lease->count = entry->range.count == 0 ? 1 : entry->range.count;
+    lease->end = entry->ref.index + lease->count;
     lease->type = type;
     lease->flags = group->flags;
     lease->timeout_ms = group->timeout_ms;
@@ -216,8 +278,7 @@ drover_status worker_book_add(struct worker_book *book, const struct drv_lease_g
     drv_list_init(&lease->link);
     drv_list_init(&lease->notice);
     drv_list_init(&lease->unsent);
-    if (copy_payload(lease, entry) != DROVER_OK ||
-        drv_table_insert(&book->table, lease->hash, lease) != DROVER_OK) {
+    if (copy_payload(lease, entry) != DROVER_OK || index_add(book, lease) != DROVER_OK) {
         lease_free(book, lease);
         return DROVER_NOMEM;
     }
@@ -229,6 +290,106 @@ drover_status worker_book_add(struct worker_book *book, const struct drv_lease_g
     return DROVER_OK;
 }
 
+/* Another lease like this one, without elements of its own yet. */
+static struct worker_lease *new_part(struct worker_book *book, struct worker_lease *lease)
+{
+    if (book->free_slot == 0 && grow_slots(book) != DROVER_OK) {
+        return NULL;
+    }
+    struct worker_lease *part = drv_slab_alloc(&book->slab);
+    if (part == NULL) {
+        return NULL;
+    }
+    part->ref = lease->ref;
+    part->end = lease->end;
+    part->type = lease->type;
+    part->flags = lease->flags;
+    part->state = lease->state;
+    part->is_void = lease->is_void;
+    part->received_at_us = lease->received_at_us;
+    part->term_ms = lease->term_ms;
+    part->kill_ms = lease->kill_ms;
+    part->payload = drv_data_ref(lease->payload);
+    part->words = drv_data_ref(lease->words);
+    part->shared = worker_shared_ref(lease->shared);
+    part->key = slot_take(book, part);
+    drv_list_init(&part->link);
+    drv_list_init(&part->notice);
+    drv_list_init(&part->unsent);
+    book->counts[part->state]++;
+    return part;
+}
+
+/* A range of one element is none: its payload is nil or not. */
+static void simplify(struct worker_lease *lease)
+{
+    struct drv_lengths walk = drv_lengths_of(lease->lengths, lease->val.bytes, lease->val.len);
+    struct drv_val val;
+    if (lease->count == 1) {
+        lease->val.is_nil = !drv_lengths_next(&walk, &val) || val.is_nil;
+        lease->lengths = (struct drv_str){NULL, 0};
+    }
+}
+
+/* Distributes the elements: `count` of them to `front`, the others to `back`, one of which has
+ * all. */
+static drover_status divide(struct worker_book *book, struct worker_lease *lease,
+                            uint32_t count, struct worker_lease *front,
+                            struct worker_lease *back)
+{
+    struct drv_lengths walk = drv_lengths_of(lease->lengths, lease->val.bytes, lease->val.len);
+    struct drv_lengths begin = walk;
+    struct drv_val val = lease->val;
+    uint32_t index = lease->ref.index;
+    uint32_t rest = lease->count - count;
+    DRV_ASSERT(count > 0 && rest > 0 && lease->state < WORKER_LEASE_RUNNING);
+    for (uint32_t i = 0; i < count && drv_lengths_next(&walk, &val); i++) {
+    }
+    index_remove(book, lease);
+    val = lease->val;
+    front->lengths = (struct drv_str){(const char *)begin.at, (size_t)(walk.at - begin.at)};
+    back->lengths = (struct drv_str){(const char *)walk.at, (size_t)(walk.end - walk.at)};
+    front->val = back->val = val;
+    front->val.len = begin.left - walk.left;
+    back->val.len = walk.left;
+    if (back->val.bytes != NULL) {
+        back->val.bytes += front->val.len;
+    }
+    front->ref.index = index;
+    front->count = count;
+    back->ref.index = index + count;
+    back->count = rest;
+    simplify(front);
+    simplify(back);
+    return index_add(book, front) == DROVER_OK && index_add(book, back) == DROVER_OK
+               ? DROVER_OK
+               : DROVER_NOMEM;
+}
+
+drover_status worker_book_split_front(struct worker_book *book, struct worker_lease *lease,
+                                      uint32_t count, struct worker_lease **out_front)
+{
+    struct worker_lease *part = new_part(book, lease);
+    if (part == NULL) {
+        return DROVER_NOMEM;
+    }
+    drv_list_push_back(&lease->link, &part->link);
+    *out_front = part;
+    return divide(book, lease, count, part, lease);
+}
+
+drover_status worker_book_split_back(struct worker_book *book, struct worker_lease *lease,
+                                     uint32_t count, struct worker_lease **out_back)
+{
+    struct worker_lease *part = new_part(book, lease);
+    if (part == NULL) {
+        return DROVER_NOMEM;
+    }
+    drv_list_push_front(&lease->link, &part->link);
+    *out_back = part;
+    return divide(book, lease, count, lease, part);
+}
+
 void worker_book_drop_payload(struct worker_book *book, struct worker_lease *lease)
 {
     book->payload_bytes -= lease->val.len;
@@ -238,6 +399,7 @@ void worker_book_drop_payload(struct worker_book *book, struct worker_lease *lea
     worker_shared_unref(&lease->shared);
     lease->val = (struct drv_val){.is_nil = true};
     lease->meta = (struct drv_str){NULL, 0};
+    lease->lengths = (struct drv_str){NULL, 0};
 }
 
 void worker_book_remove(struct worker_book *book, struct worker_lease **lease)
@@ -249,7 +411,7 @@ void worker_book_remove(struct worker_book *book, struct worker_lease **lease)
     book->counts[gone->state]--;
     book->payload_bytes -= gone->val.len;
     book->held_bytes -= gone->held_bytes;
-    drv_table_remove_entry(&book->table, gone->hash, gone);
+    index_remove(book, gone);
     slot_free(book, gone->key);
     lease_free(book, gone);
     *lease = NULL;
@@ -301,7 +463,7 @@ static drover_status copy_words(const struct drv_result *from, struct drv_result
     const struct drv_error *error = &from->error;
     size_t at = 0;
     size_t len = from->val.content_type.len + error->code.len + error->text.len +
-                 error->stderr_tail.len;
+                 error->stderr_tail.len + from->range.lengths.len;
     if (len == 0) {
         return DROVER_OK;
     }
@@ -318,6 +480,8 @@ static drover_status copy_words(const struct drv_result *from, struct drv_result
     append(bytes, &at, error->text);
     to->error.stderr_tail = moved(error->stderr_tail, bytes, at);
     append(bytes, &at, error->stderr_tail);
+    to->range.lengths = moved(from->range.lengths, bytes, at);
+    append(bytes, &at, from->range.lengths);
     return DROVER_OK;
 }
 
@@ -397,6 +561,8 @@ drover_status worker_book_keep_result(struct worker_book *book, struct worker_le
     book->held_bytes += lease->held_bytes;
     lease->start_due = false;
     lease->progress_due = false;
+    free(lease->marks);
+    lease->marks = NULL;
     drv_list_remove(&lease->notice);
     drv_data_unref(&lease->progress_text);
     worker_book_move(book, lease, WORKER_LEASE_FINISHED);
@@ -428,8 +594,17 @@ drover_status worker_lease_set_progress(struct worker_book *book, struct worker_
 
 static const char *check_lease(const struct worker_book *book, const struct worker_lease *lease)
 {
-    if (worker_book_find(book, &lease->ref) != lease) {
+    struct drv_ref last = lease->ref;
+    last.index += lease->count - 1;
+    if (worker_book_find(book, &lease->ref) != lease ||
+        worker_book_find(book, &last) != lease) {
         return "a lease is not found by its token";
+    }
+    if (lease->count > 1 &&
+        (lease->state == WORKER_LEASE_RUNNING || lease->followed != 0 ||
+         (lease->state < WORKER_LEASE_RUNNING &&
+          drv_lengths_count(lease->lengths, lease->val.len) != lease->count))) {
+        return "a range is none";
     }
     if (worker_book_find_key(book, lease->key) != lease) {
         return "a lease is not found by its key";
@@ -474,7 +649,7 @@ const char *worker_book_check(const struct worker_book *book)
         }
         count += in_state;
     }
-    if (count != drv_table_count(&book->table)) {
+    if (count != worker_book_count(book)) {
         return "the table and the lists disagree";
     }
     if (payload_bytes != book->payload_bytes || held_bytes != book->held_bytes ||

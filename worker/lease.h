@@ -7,6 +7,10 @@
  * (id, index, attempt) when the broker names it and by its key when the pool does. Keys are
  * slot numbers with a generation, so one of an ended lease finds nothing.
  *
+ * A lease may be a range: the elements index, index + 1, ... of an array. It is split where its
+ * parts differ; every part is a lease of its own, with a key of its own. Any element of a range
+ * finds it.
+ *
  * Owns payloads until the attempt starts, the last of its output while it runs, and results
  * until they are settled, and counts all three. Knows nothing of messages going out, of the
  * connection, or of time. Pure.
@@ -46,13 +50,26 @@ enum worker_revoke {
 
 struct worker_shared;
 
+/* What the broker has said of single elements of a range that the pool has. */
+enum worker_mark {
+    WORKER_MARK_VOID = 1,    /* stale: nothing is reported of it any more */
+    WORKER_MARK_ABORTED = 2, /* to be cancelled, should it run */
+    WORKER_MARK_STREAMS = 3, /* bit n + 3: output stream n is followed */
+};
+
 struct worker_lease {
     struct drv_list link;   /* in its state's list */
     struct drv_list notice; /* in the book's notices while STARTED or progress is to be sent */
     uint64_t key, hash;
-    struct drv_ref ref;
+    bool is_indexed;    /* it can be found */
+    struct drv_ref ref; /* of a range: its first element */
+    uint32_t count;     /* elements; 1: no range */
+    uint32_t end;       /* index behind the last element of the lease of the broker */
     enum worker_lease_state state;
     enum worker_revoke revoke; /* GIVEN: asked back, and why */
+    uint32_t revoke_from;      /* index: from which element on */
+    uint8_t *marks;            /* owned; GIVEN range: of each element; NULL: none */
+    uint32_t marks_from;       /* index of the first of them */
     uint32_t type;             /* index into the types offered */
     uint32_t flags;            /* DRV_LEASE_* */
     bool is_confirmed;         /* GO has come */
@@ -70,6 +87,7 @@ struct worker_lease {
     struct drv_data *words;       /* owned; content type, meta; later the texts of the result */
     struct drv_val val;           /* into payload and words */
     struct drv_str meta;          /* into words */
+    struct drv_str lengths;       /* into words; of the payloads of a range */
     struct drv_data *parents;     /* owned; struct drv_parent; NULL: none, or dropped */
     struct worker_shared *shared; /* counted; what its array shares; NULL: nothing */
     struct drv_data *progress_text; /* owned; NULL: none */
@@ -97,7 +115,10 @@ struct worker_book {
     struct drv_list lists[WORKER_LEASE_STATES];
     size_t counts[WORKER_LEASE_STATES];
     struct drv_list notices;
-    struct drv_table table; /* by (id, index, attempt) */
+    struct drv_table table;       /* of single ones, by (id, index, attempt) */
+    size_t elements;              /* of arrays among them */
+    struct worker_lease **ranges; /* owned; by (id, attempt, index) */
+    size_t range_count, range_capacity;
     struct drv_pages pages;
     struct drv_slab slab;            /* of leases */
     struct worker_lease_slot *slots; /* owned */
@@ -111,11 +132,35 @@ void worker_book_init(struct worker_book *book, uint64_t seed);
 void worker_book_fini(struct worker_book *book);
 
 /* Takes an entry of a LEASE into the books, QUEUED, with a copy of its payload (or a reference,
- * when it came as chunks). Returns OK, CONFLICT when that attempt is here already, NOMEM. */
+ * when it came as chunks). Returns OK; CONFLICT when that attempt, or one of a range, is here
+ * already; NOMEM. */
 DROVER_MUST_USE drover_status worker_book_add(struct worker_book *book,
                                               const struct drv_lease_group *group,
                                               const struct drv_lease_entry *entry,
                                               uint32_t type, struct worker_lease **out_lease);
+
+/* Splits a range: that is not running or finished: *out_front are its first `count` elements,
+ * right before it; `lease` is the rest, with its key. Returns OK or NOMEM. */
+DROVER_MUST_USE drover_status worker_book_split_front(struct worker_book *book,
+                                                      struct worker_lease *lease,
+                                                      uint32_t count,
+                                                      struct worker_lease **out_front);
+/* The same; *out_back is what comes behind its first `count` elements, right behind it. */
+DROVER_MUST_USE drover_status worker_book_split_back(struct worker_book *book,
+                                                     struct worker_lease *lease, uint32_t count,
+                                                     struct worker_lease **out_back);
+
+/* Marks of an element, 0: none. _mark takes some off and puts others on; returns OK or NOMEM.
+ */
+uint8_t worker_lease_marks(const struct worker_lease *lease, uint32_t index);
+DROVER_MUST_USE drover_status worker_lease_mark(struct worker_lease *lease, uint32_t index,
+                                                uint8_t off, uint8_t on);
+
+/* Nobody follows an element any more. */
+void worker_lease_unmark_streams(struct worker_lease *lease);
+
+/* Leases in all. */
+size_t worker_book_count(const struct worker_book *book);
 
 /* NULL when it is not here. */
 struct worker_lease *worker_book_find(const struct worker_book *book,

@@ -439,7 +439,7 @@ static bool is_idle(const struct worker_book *book)
 
 static bool is_settled(const struct worker_session *session)
 {
-    return drv_table_count(&session->book.table) == 0 && session->returned.count == 0 &&
+    return worker_book_count(&session->book) == 0 && session->returned.count == 0 &&
            session->reports_settled == session->reports;
 }
 
@@ -470,7 +470,7 @@ static void advance_drain(struct worker_session *session, int64_t now_us)
     if (session->state == WORKER_SESSION_SERVING && is_settled(session)) {
         say_goodbye(session);
     } else if (session->state != WORKER_SESSION_SERVING &&
-               drv_table_count(&session->book.table) == 0) {
+               worker_book_count(&session->book) == 0) {
         worker_session_stop(session, DROVER_OK, drv_str_of("drained without a broker"));
     } else if (now_us >= session->settle_at_us) {
         worker_session_stop(session, DROVER_UNAVAILABLE,

@@ -13,7 +13,7 @@
  *                   OPEN │    v              │ BREAK
  *                       WAITING <────────────┘
  *
- * A lease (states of worker/lease.h):
+ * A lease, or a part of a range whose elements stand alike (states of worker/lease.h):
  *
  *      QUEUED ──(confirm)──> CONFIRMING ──GO──┐
  *        │ RUN                                v
@@ -69,6 +69,7 @@ struct worker_session_config {
     uint32_t prefetch;             /* leases beyond the slots */
     uint32_t run_max;              /* leases that the pool gets at a time */
     const struct drv_offer *types; /* this and what follows: borrowed for the session's life */
+    const bool *takes_ranges;      /* by type: the pool runs ranges of it; NULL: of none */
     size_t type_count;
     const struct drv_str *queues;
     size_t queue_count;
@@ -155,6 +156,13 @@ void worker_session_task_started(struct worker_session *session, uint64_t key, i
  * everything in it is borrowed for the call (val.data, when given, is kept by reference). */
 void worker_session_task_finished(struct worker_session *session, uint64_t key,
                                   const struct drv_result *result, int64_t now_us);
+/* The next elements of a range have succeeded, range->count of them (0: one): as task_finished;
+ * the key stays that of the elements behind them. */
+void worker_session_task_part(struct worker_session *session, uint64_t key,
+                              const struct drv_result *result, int64_t now_us);
+/* The pool gives back the elements of a range from `index` on, not started. */
+void worker_session_task_rest(struct worker_session *session, uint64_t key, uint32_t index,
+                              int64_t now_us);
 /* The pool gives it back, not started: after REVOKE, or because it could not start it now. */
 void worker_session_task_returned(struct worker_session *session, uint64_t key, int64_t now_us);
 /* It had started and was ended with what ran it, by no fault of its own: it goes back to the
@@ -193,7 +201,8 @@ enum worker_effect_kind {
                            a broken connection */
     WORKER_SETTLE,      /* everything received up to `number` is dealt with */
     WORKER_RUN,         /* `task` to the pool, which copies what it keeps */
-    WORKER_REVOKE,      /* give `key` back unless it has started */
+    WORKER_REVOKE,      /* give `key` back unless it has started; of a range the elements from
+                           index `number` on */
     WORKER_CANCEL,      /* `key` runs: cancel flag, SIGTERM after term_ms, SIGKILL after kill_ms
                            more, then task_finished */
     WORKER_ANSWER,      /* `answer` to the handler of `key` */
@@ -210,7 +219,9 @@ struct worker_task {
     struct drv_str type; /* as everything here: borrowed until effects_clear */
     uint64_t timeout_ms, term_ms, kill_ms;
     struct drv_bounds limits;
-    struct drv_val val;    /* val.data is set unless it is nil: it may be kept by reference */
+    struct drv_val val;     /* val.data is set unless it is nil: it may be kept by reference */
+    struct drv_range range; /* of a range; its lengths are in `lengths` */
+    struct drv_data *lengths;
     struct drv_val shared; /* of the whole array, the same; nil: none */
     struct drv_str meta;
     const struct drv_parent *parents; /* what it has waited for */
@@ -246,9 +257,11 @@ void worker_session_effects_clear(struct worker_session *session);
  */
 
 struct worker_session_numbers {
-    uint64_t queued, given, running, held; /* leases; given includes confirming */
+    uint64_t queued, given, running,
+        held; /* leases, a range is one; given includes confirming */
     uint64_t held_bytes, payload_bytes, shared_bytes, output_bytes;
-    uint64_t finished, returned, stale; /* since the start; stale: results that came too late */
+    uint64_t finished, returned, stale; /* attempts since the start; stale: whose results came
+                                           too late */
 };
 
 enum worker_session_state worker_session_get_state(const struct worker_session *session);

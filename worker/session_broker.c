@@ -180,14 +180,14 @@ static size_t find_type(const struct worker_session *session, struct drv_str nam
 static bool take_entry(struct worker_session *session, const struct drv_lease_group *group,
                        const struct drv_lease_entry *entry, size_t type, int64_t now_us)
 {
-    struct worker_lease *lease = NULL;
     struct worker_shared *shared = NULL;
+    uint32_t count = entry->range.count == 0 ? 1 : entry->range.count;
     if (type == session->config.type_count) {
-        worker_session_add_returned(session, &entry->ref, DRV_RETURN_NO_HANDLER);
+        worker_session_add_returned(session, &entry->ref, count, DRV_RETURN_NO_HANDLER);
         return true;
     }
     if (worker_session_is_draining(session)) {
-        worker_session_add_returned(session, &entry->ref, DRV_RETURN_DRAINING);
+        worker_session_add_returned(session, &entry->ref, count, DRV_RETURN_DRAINING);
         return true;
     }
     if ((group->flags & DRV_LEASE_SHARED) != 0) {
@@ -196,18 +196,8 @@ static bool take_entry(struct worker_session *session, const struct drv_lease_gr
             return false;
         }
     }
-    drover_status status = worker_book_add(&session->book, group, entry, (uint32_t)type,
-                                           &lease);
-    if (status == DROVER_OK) {
-        lease->shared = shared;
-        lease->received_at_us = now_us;
-        return true;
-    }
-    /* CONFLICT: that very attempt is here already; it was sent twice. */
+    worker_session_take(session, group, entry, (uint32_t)type, shared, now_us);
     worker_shared_unref(&shared);
-    if (status != DROVER_CONFLICT) {
-        worker_session_go_broke(session);
-    }
     return true;
 }
 
@@ -242,29 +232,42 @@ static void on_shared(struct worker_session *session, const struct drv_message *
 /* ---- RECALL, ABORT, GO, DRAIN ---------------------------------------------------------------
  */
 
-static void recall(struct worker_session *session, const struct drv_ref *ref, int64_t now_us)
+static void recall_part(struct worker_session *session, struct worker_lease *lease,
+                        const struct worker_saying *saying)
 {
-    struct worker_lease *lease = worker_book_find(&session->book, ref);
-    if (lease == NULL || lease->is_void) {
-        /* It crossed a result or a return; whatever the broker makes of it, it is not here. */
-        worker_session_add_returned(session, ref, DRV_RETURN_RECALLED);
-        return;
-    }
     switch (lease->state) {
     case WORKER_LEASE_QUEUED:
     case WORKER_LEASE_CONFIRMING:
         worker_session_return(session, lease, DRV_RETURN_RECALLED);
         return;
     case WORKER_LEASE_GIVEN:
-        worker_session_revoke(session, lease, WORKER_REVOKE_RECALLED);
+        worker_session_revoke(session, lease, lease->ref.index, WORKER_REVOKE_RECALLED);
         return;
     case WORKER_LEASE_RUNNING:
-        worker_session_mark_started(session, lease, now_us);
+        worker_session_mark_started(session, lease, saying->now_us);
         return;
     case WORKER_LEASE_FINISHED:
     case WORKER_LEASE_REPORTED:
         return; /* its result is the answer */
     }
+}
+
+/* Of a range it asks back all that is behind it in the lease of the broker, too, whatever parts
+ * that has here. */
+static void recall(struct worker_session *session, const struct drv_ref *ref, int64_t now_us)
+{
+    const struct worker_lease *lease = worker_book_find(&session->book, ref);
+    if (lease == NULL || lease->is_void) {
+        /* It crossed a result or a return; whatever the broker makes of it, it is not here. */
+        worker_session_add_returned(session, ref, 1, DRV_RETURN_RECALLED);
+        return;
+    }
+    const struct worker_saying saying = {.ref = *ref,
+                                         .count = lease->end - ref->index,
+                                         .on_part = recall_part,
+                                         .revoke = WORKER_REVOKE_RECALLED,
+                                         .now_us = now_us};
+    worker_session_say(session, &saying);
 }
 
 static void on_recall(struct worker_session *session, const struct drv_message *message,
@@ -275,20 +278,23 @@ static void on_recall(struct worker_session *session, const struct drv_message *
     }
 }
 
-static void abort_cancelled(struct worker_session *session, const struct drv_ref *ref)
+static void abort_none(struct worker_session *session, const struct drv_ref *ref,
+                       uint32_t count)
 {
-    struct worker_lease *lease = worker_book_find(&session->book, ref);
-    if (lease == NULL || lease->is_void) {
-        worker_session_add_returned(session, ref, DRV_RETURN_ABORTED);
-        return;
-    }
+    worker_session_add_returned(session, ref, count, DRV_RETURN_ABORTED);
+}
+
+void worker_session_abort(struct worker_session *session, struct worker_lease *lease,
+                          const struct worker_saying *saying)
+{
+    (void)saying;
     switch (lease->state) {
     case WORKER_LEASE_QUEUED:
     case WORKER_LEASE_CONFIRMING:
         worker_session_return(session, lease, DRV_RETURN_ABORTED);
         return;
     case WORKER_LEASE_GIVEN:
-        worker_session_revoke(session, lease, WORKER_REVOKE_ABORTED);
+        worker_session_revoke(session, lease, lease->ref.index, WORKER_REVOKE_ABORTED);
         return;
     case WORKER_LEASE_RUNNING:
         lease->goes_back = false;
@@ -300,13 +306,11 @@ static void abort_cancelled(struct worker_session *session, const struct drv_ref
     }
 }
 
-static void abort_stale(struct worker_session *session, const struct drv_ref *ref)
+void worker_session_abort_stale(struct worker_session *session, struct worker_lease *lease,
+                                const struct worker_saying *saying)
 {
-    struct worker_lease *lease = worker_book_find(&session->book, ref);
-    if (lease == NULL || lease->is_void) {
-        return;
-    }
-    session->stale_total++;
+    (void)saying;
+    session->stale_total += lease->count;
     if (lease->state != WORKER_LEASE_GIVEN && lease->state != WORKER_LEASE_RUNNING) {
         worker_questions_forget(&session->questions, lease->key);
         worker_book_remove(&session->book, &lease);
@@ -319,7 +323,7 @@ static void abort_stale(struct worker_session *session, const struct drv_ref *re
     drv_list_remove(&lease->unsent);
     drv_list_remove(&lease->notice);
     if (lease->state == WORKER_LEASE_GIVEN) {
-        worker_session_revoke(session, lease, WORKER_REVOKE_ABORTED);
+        worker_session_revoke(session, lease, lease->ref.index, WORKER_REVOKE_ABORTED);
     } else {
         worker_session_cancel(session, lease);
     }
@@ -331,11 +335,15 @@ static void on_abort(struct worker_session *session, const struct drv_message *m
     (void)now_us;
     for (size_t i = 0; i < message->abort.lease_count; i++) {
         const struct drv_abort_entry *entry = &message->abort.leases[i];
-        if (entry->code == DROVER_STALE) {
-            abort_stale(session, &entry->ref);
-        } else {
-            abort_cancelled(session, &entry->ref);
-        }
+        bool is_stale = entry->code == DROVER_STALE;
+        const struct worker_saying saying = {
+            .ref = entry->ref,
+            .count = entry->more + 1,
+            .on_part = is_stale ? worker_session_abort_stale : worker_session_abort,
+            .revoke = WORKER_REVOKE_HOLD, /* those behind them stay */
+            .mark = is_stale ? WORKER_MARK_VOID : WORKER_MARK_ABORTED,
+            .on_none = is_stale ? NULL : abort_none};
+        worker_session_say(session, &saying);
     }
 }
 

@@ -54,7 +54,7 @@ void worker_session_task_output(struct worker_session *session, uint64_t key,
                                 enum drv_output stream, uint64_t missed, struct drv_str bytes)
 {
     struct worker_lease *lease = worker_book_find_key(&session->book, key);
-    if (lease == NULL || lease->is_void ||
+    if (lease == NULL || lease->is_void || lease->count > 1 ||
         (lease->state != WORKER_LEASE_GIVEN && lease->state != WORKER_LEASE_RUNNING)) {
         return;
     }
@@ -189,7 +189,8 @@ bool worker_session_settle_output(struct worker_session *session, uint64_t token
 /* ---- following ------------------------------------------------------------------------------
  */
 
-static void follow(struct worker_session *session, struct worker_lease *lease, uint32_t streams)
+void worker_session_follow(struct worker_session *session, struct worker_lease *lease,
+                           uint32_t streams)
 {
     lease->followed = streams;
     lease->tail_is_due = streams != 0;
@@ -201,6 +202,14 @@ static void follow(struct worker_session *session, struct worker_lease *lease, u
     note_unsent(session, lease);
 }
 
+static void follow_part(struct worker_session *session, struct worker_lease *lease,
+                        const struct worker_saying *saying)
+{
+    if (lease->state < WORKER_LEASE_FINISHED) {
+        worker_session_follow(session, lease, saying->streams);
+    }
+}
+
 void worker_session_on_follow(struct worker_session *session, const struct drv_message *message,
                               int64_t now_us)
 {
@@ -209,10 +218,14 @@ void worker_session_on_follow(struct worker_session *session, const struct drv_m
     (void)now_us;
     for (size_t i = 0; i < message->follow.lease_count; i++) {
         const struct drv_follow_entry *entry = &message->follow.leases[i];
-        struct worker_lease *lease = worker_book_find(&session->book, &entry->ref);
-        if (lease != NULL && !lease->is_void && lease->state < WORKER_LEASE_FINISHED) {
-            follow(session, lease, entry->streams & all);
-        }
+        const struct worker_saying saying = {
+            .ref = entry->ref,
+            .count = 1,
+            .on_part = follow_part,
+            .unmark = (uint8_t)(all << WORKER_MARK_STREAMS),
+            .mark = (uint8_t)((entry->streams & all) << WORKER_MARK_STREAMS),
+            .streams = entry->streams & all};
+        worker_session_say(session, &saying);
     }
 }
 
@@ -222,8 +235,9 @@ void worker_session_unfollow_all(struct worker_session *session)
         DRV_LIST_EACH(link, &session->book.lists[state])
         {
             struct worker_lease *lease = DRV_LIST_ITEM(link, struct worker_lease, link);
+            worker_lease_unmark_streams(lease);
             if (lease->followed != 0) {
-                follow(session, lease, 0);
+                worker_session_follow(session, lease, 0);
             }
         }
     }

@@ -30,14 +30,14 @@ void worker_session_return(struct worker_session *session, struct worker_lease *
                            enum drv_return_reason reason)
 {
     if (!lease->is_void) {
-        worker_session_add_returned(session, &lease->ref, reason);
+        worker_session_add_returned(session, &lease->ref, lease->count, reason);
     }
     worker_questions_forget(&session->questions, lease->key);
     worker_book_remove(&session->book, &lease);
 }
 
 void worker_session_revoke(struct worker_session *session, struct worker_lease *lease,
-                           enum worker_revoke why)
+                           uint32_t index, enum worker_revoke why)
 {
     bool is_asked = lease->revoke != WORKER_REVOKE_NONE;
     /* Holding it back is the weakest reason, an abort the strongest: should it turn out to have
@@ -45,9 +45,11 @@ void worker_session_revoke(struct worker_session *session, struct worker_lease *
     if (!is_asked || lease->revoke == WORKER_REVOKE_HOLD || why == WORKER_REVOKE_ABORTED) {
         lease->revoke = why;
     }
-    if (!is_asked) {
-        worker_effects_add(&session->effects,
-                           &(struct worker_effect){.kind = WORKER_REVOKE, .key = lease->key});
+    if (!is_asked || index < lease->revoke_from) {
+        lease->revoke_from = index;
+        worker_effects_add(
+            &session->effects,
+            &(struct worker_effect){.kind = WORKER_REVOKE, .key = lease->key, .number = index});
     }
 }
 
@@ -64,8 +66,8 @@ void worker_session_return_unstarted(struct worker_session *session,
     }
     DRV_LIST_EACH(link, &session->book.lists[WORKER_LEASE_GIVEN])
     {
-        worker_session_revoke(session, DRV_LIST_ITEM(link, struct worker_lease, link),
-                              (enum worker_revoke)reason);
+        struct worker_lease *lease = DRV_LIST_ITEM(link, struct worker_lease, link);
+        worker_session_revoke(session, lease, lease->ref.index, (enum worker_revoke)reason);
     }
 }
 
@@ -129,6 +131,10 @@ static void give(struct worker_session *session, struct worker_lease *lease)
         .is_suspect = (lease->flags & DRV_LEASE_CONFIRM) != 0,
         .shared = {.is_nil = true},
     };
+    if (lease->count > 1) {
+        task->range = (struct drv_range){lease->count, lease->lengths};
+        task->lengths = lease->words;
+    }
     if (lease->shared != NULL) {
         task->shared = lease->shared->val;
     }
@@ -161,8 +167,8 @@ static void hold_back(struct worker_session *session)
 {
     DRV_LIST_EACH(link, &session->book.lists[WORKER_LEASE_GIVEN])
     {
-        worker_session_revoke(session, DRV_LIST_ITEM(link, struct worker_lease, link),
-                              WORKER_REVOKE_HOLD);
+        struct worker_lease *lease = DRV_LIST_ITEM(link, struct worker_lease, link);
+        worker_session_revoke(session, lease, lease->ref.index, WORKER_REVOKE_HOLD);
     }
 }
 
@@ -201,7 +207,8 @@ void worker_session_mark_started(struct worker_session *session, struct worker_l
 /* ---- what the pool says ---------------------------------------------------------------------
  */
 
-static struct worker_lease *find_in_pool(const struct worker_session *session, uint64_t key)
+struct worker_lease *worker_session_find_in_pool(const struct worker_session *session,
+                                                 uint64_t key)
 {
     struct worker_lease *lease = worker_book_find_key(&session->book, key);
     if (lease == NULL ||
@@ -213,8 +220,8 @@ static struct worker_lease *find_in_pool(const struct worker_session *session, u
 
 void worker_session_task_started(struct worker_session *session, uint64_t key, int64_t now_us)
 {
-    struct worker_lease *lease = find_in_pool(session, key);
-    if (lease == NULL || lease->state == WORKER_LEASE_RUNNING) {
+    struct worker_lease *lease = worker_session_find_in_pool(session, key);
+    if (lease == NULL || lease->state == WORKER_LEASE_RUNNING || lease->count > 1) {
         return;
     }
     enum worker_revoke revoke = lease->revoke;
@@ -224,6 +231,9 @@ void worker_session_task_started(struct worker_session *session, uint64_t key, i
     worker_book_drop_payload(&session->book, lease);
     if (revoke == WORKER_REVOKE_ABORTED) {
         worker_session_cancel(session, lease);
+    }
+    if (lease->marks != NULL) {
+        worker_session_apply_marks(session, lease);
     }
     /* Somebody waits for the answer to a recall. */
     bool at_once = revoke != WORKER_REVOKE_NONE && revoke != WORKER_REVOKE_HOLD;
@@ -240,16 +250,12 @@ static uint64_t waited_us(const struct worker_lease *lease, uint64_t run_us, int
     return here_us > run_us ? here_us - run_us : 0;
 }
 
-void worker_session_task_finished(struct worker_session *session, uint64_t key,
-                                  const struct drv_result *result, int64_t now_us)
+void worker_session_keep(struct worker_session *session, struct worker_lease *lease,
+                         const struct drv_result *result, int64_t now_us)
 {
-    struct worker_lease *lease = find_in_pool(session, key);
-    if (lease == NULL) {
-        return;
-    }
     lease->revoke = WORKER_REVOKE_NONE;
-    session->finished_total++;
-    worker_questions_forget(&session->questions, key);
+    session->finished_total += lease->count;
+    worker_questions_forget(&session->questions, lease->key);
     worker_session_finish_output(session, lease);
     if (lease->is_void) {
         worker_book_remove(&session->book, &lease);
@@ -264,14 +270,32 @@ void worker_session_task_finished(struct worker_session *session, uint64_t key,
     }
 }
 
+void worker_session_task_finished(struct worker_session *session, uint64_t key,
+                                  const struct drv_result *result, int64_t now_us)
+{
+    struct worker_lease *lease = worker_session_find_in_pool(session, key);
+    /* A range as a whole ends like this only when the pool has refused it. */
+    while (lease != NULL && lease->count > 1) {
+        struct worker_lease *front = NULL;
+        if (worker_book_split_front(&session->book, lease, 1, &front) != DROVER_OK) {
+            worker_session_go_broke(session);
+            return;
+        }
+        worker_session_keep(session, front, result, now_us);
+    }
+    if (lease != NULL) {
+        worker_session_keep(session, lease, result, now_us);
+    }
+}
+
 void worker_session_task_returned(struct worker_session *session, uint64_t key, int64_t now_us)
 {
-    struct worker_lease *lease = worker_book_find_key(&session->book, key);
-    (void)now_us;
-    if (lease == NULL || lease->state != WORKER_LEASE_GIVEN) {
-        return;
-    }
-    enum worker_revoke revoke = lease->revoke;
+    worker_session_task_rest(session, key, 0, now_us);
+}
+
+void worker_session_give_up(struct worker_session *session, struct worker_lease *lease,
+                            enum worker_revoke revoke)
+{
     lease->revoke = WORKER_REVOKE_NONE;
     if (lease->is_void) {
         worker_book_remove(&session->book, &lease);
@@ -285,7 +309,7 @@ void worker_session_task_returned(struct worker_session *session, uint64_t key, 
 void worker_session_task_interrupted(struct worker_session *session, uint64_t key, bool is_lost,
                                      int64_t now_us)
 {
-    struct worker_lease *lease = find_in_pool(session, key);
+    struct worker_lease *lease = worker_session_find_in_pool(session, key);
     (void)now_us;
     if (lease == NULL) {
         return;
@@ -305,7 +329,7 @@ void worker_session_task_progress(struct worker_session *session, uint64_t key,
                                   uint32_t permille, struct drv_str text, int64_t now_us)
 {
     worker_session_task_started(session, key, now_us); /* if the pool has not told yet */
-    struct worker_lease *lease = find_in_pool(session, key);
+    struct worker_lease *lease = worker_session_find_in_pool(session, key);
     if (lease == NULL || lease->is_void) {
         return;
     }
@@ -351,7 +375,7 @@ static void refuse(struct worker_session *session, uint64_t key, uint64_t call,
 void worker_session_task_kv(struct worker_session *session, uint64_t key, uint64_t call,
                             const struct drv_kv *kv, uint64_t budget_ms, int64_t now_us)
 {
-    struct worker_lease *lease = find_in_pool(session, key);
+    struct worker_lease *lease = worker_session_find_in_pool(session, key);
     struct worker_question *question = NULL;
     if (lease == NULL) { /* what is void is for the broker to refuse, which counts it */
         refuse(session, key, call, DROVER_STALE);

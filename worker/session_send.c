@@ -76,7 +76,8 @@ static void attach_all(struct worker_session *session, size_t count)
                 leases[filled++] = (struct drv_attached){.id = lease->ref.id,
                                                          .index = lease->ref.index,
                                                          .attempt = lease->ref.attempt,
-                                                         .state = attach_state(lease->state)};
+                                                         .state = attach_state(lease->state),
+                                                         .more = lease->count - 1};
             }
         }
     }
@@ -90,7 +91,7 @@ void worker_session_send_hello(struct worker_session *session)
 {
     const struct worker_session_config *config = &session->config;
     size_t leases = count_attached(&session->book);
-    static const struct drv_str capabilities[] = {{"logs", 4}};
+    static const struct drv_str capabilities[] = {{"logs", 4}, {"ranges", 6}};
     struct drv_message *message = worker_effects_send(&session->effects, DRV_HELLO, 0);
     if (message == NULL) {
         return;
@@ -105,7 +106,8 @@ void worker_session_send_hello(struct worker_session *session)
         .name = config->name,
         .software = config->software,
         .capabilities = capabilities,
-        .capability_count = DRV_ARRAY_LEN(capabilities),
+        .capability_count = DRV_ARRAY_LEN(capabilities) -
+                            (config->takes_ranges == NULL ? 1 : 0),
         .credit_items = session->credit_told,
         .credit_bytes = config->credit_bytes,
         .has_worker = true,
@@ -130,10 +132,10 @@ void worker_session_send_hello(struct worker_session *session)
  */
 
 void worker_session_add_returned(struct worker_session *session, const struct drv_ref *ref,
-                                 enum drv_return_reason reason)
+                                 uint32_t count, enum drv_return_reason reason)
 {
     struct worker_returned *returned = &session->returned;
-    session->returned_total++;
+    session->returned_total += count;
     /* Without a connection ATTACH says it: what it does not list goes back free of charge. */
     if (session->state != WORKER_SESSION_GREETING && session->state != WORKER_SESSION_SERVING) {
         return;
@@ -148,8 +150,8 @@ void worker_session_add_returned(struct worker_session *session, const struct dr
         returned->items = items;
         returned->capacity = capacity;
     }
-    returned->items[returned->count++] = (struct drv_returned){.ref = *ref,
-                                                               .reason = (uint32_t)reason};
+    returned->items[returned->count++] = (struct drv_returned){
+        .ref = *ref, .reason = (uint32_t)reason, .more = count - 1};
 }
 
 /* One REPORT under construction. */
@@ -292,7 +294,7 @@ static void draft_results(struct worker_session *session, struct draft *draft, u
         }
         size_t head_bytes = RESULT_HEAD + result->val.content_type.len +
                             result->error.code.len + result->error.text.len +
-                            result->error.stderr_tail.len;
+                            result->error.stderr_tail.len + result->range.lengths.len;
         if (!draft_fits_result(draft, head_bytes, result)) {
             return;
         }

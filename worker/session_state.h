@@ -5,6 +5,7 @@
  *    session_broker.c  one handler per message of the broker
  *    session_pool.c    what is given to the pool, asked back from it, and what it says
  *    session_send.c    HELLO, ATTACH, REPORT, HEARTBEAT, requests
+ *    session_range.c   ranges: coming, splitting, what the pool says of their parts
  *    session_stats.c   what HEARTBEAT carries besides
  *    session_output.c  what attempts print, for those who follow
  */
@@ -98,6 +99,8 @@ struct worker_session {
     uint64_t finished_total, returned_total, stale_total;
 };
 
+struct worker_saying;
+
 /* ---- session.c ---- */
 
 /* The connection cannot be used (any more): back to WAITING, at the earliest after `pause_ms`.
@@ -134,9 +137,14 @@ void worker_session_return(struct worker_session *session, struct worker_lease *
 /* All that has not started goes back for that reason. */
 void worker_session_return_unstarted(struct worker_session *session,
                                      enum drv_return_reason reason);
-/* Asks a GIVEN lease back. */
+/* The broker's ABORT of a lease with code `stale`, and another. */
+void worker_session_abort_stale(struct worker_session *session, struct worker_lease *lease,
+                                const struct worker_saying *saying);
+void worker_session_abort(struct worker_session *session, struct worker_lease *lease,
+                          const struct worker_saying *saying);
+/* Asks a GIVEN lease back, of a range what comes from `index` on. */
 void worker_session_revoke(struct worker_session *session, struct worker_lease *lease,
-                           enum worker_revoke why);
+                           uint32_t index, enum worker_revoke why);
 /* Cancels a RUNNING one, once. */
 void worker_session_cancel(struct worker_session *session, struct worker_lease *lease);
 void worker_session_cancel_all(struct worker_session *session);
@@ -147,6 +155,50 @@ void worker_session_mark_started(struct worker_session *session, struct worker_l
 void worker_session_answer(struct worker_session *session,
                            const struct worker_question *question,
                            const struct worker_answer *answer);
+
+/* In the pool, and found by its key; else NULL. */
+struct worker_lease *worker_session_find_in_pool(const struct worker_session *session,
+                                                 uint64_t key);
+/* A lease that has not started was given back by the pool: what becomes of it follows from why
+ * it was asked back. */
+void worker_session_give_up(struct worker_session *session, struct worker_lease *lease,
+                            enum worker_revoke revoke);
+/* Its result is kept, or what else becomes of it. */
+void worker_session_keep(struct worker_session *session, struct worker_lease *lease,
+                         const struct drv_result *result, int64_t now_us);
+
+/* ---- session_range.c ---- */
+
+/* Takes an entry of LEASE into the books; a range whose type the pool runs as single attempts
+ * becomes as many leases. shared: borrowed; NULL: nothing. */
+void worker_session_take(struct worker_session *session, const struct drv_lease_group *group,
+                         const struct drv_lease_entry *entry, uint32_t type,
+                         struct worker_shared *shared, int64_t now_us);
+
+/*
+ * What the broker says of attempts: of a task, or of elements of an array. Every lease that has
+ * some of them is found, and split where it has others besides.
+ */
+struct worker_saying {
+    struct drv_ref ref; /* the first */
+    uint32_t count;     /* elements from there on */
+    /* For each lease, or part of one, of these attempts alone; the lease may end. Not for
+     * ranges that the pool has: these are asked back from there on, for the reason `revoke`,
+     * and get the marks; nor for parts of those that have ended. */
+    void (*on_part)(struct worker_session *session, struct worker_lease *lease,
+                    const struct worker_saying *saying);
+    enum worker_revoke revoke;
+    uint8_t unmark, mark; /* enum worker_mark; 0: none */
+    /* For each stretch of attempts that are not here; NULL: nothing. */
+    void (*on_none)(struct worker_session *session, const struct drv_ref *ref, uint32_t count);
+    enum drv_return_reason reason; /* for on_part */
+    uint32_t streams;              /* the same */
+    int64_t now_us;
+};
+void worker_session_say(struct worker_session *session, const struct worker_saying *saying);
+
+/* What was marked of the only element of a lease, which has started. */
+void worker_session_apply_marks(struct worker_session *session, struct worker_lease *lease);
 
 /* ---- session_stats.c ---- */
 
@@ -163,12 +215,15 @@ void worker_session_send_questions(struct worker_session *session, int64_t now_u
 void worker_session_expire_questions(struct worker_session *session, int64_t now_us);
 void worker_session_send_credit(struct worker_session *session);
 void worker_session_add_returned(struct worker_session *session, const struct drv_ref *ref,
-                                 enum drv_return_reason reason);
+                                 uint32_t count, enum drv_return_reason reason);
 
 /* ---- session_output.c ---- */
 
 void worker_session_on_follow(struct worker_session *session, const struct drv_message *message,
                               int64_t now_us);
+/* These streams of a single lease are followed from now on. */
+void worker_session_follow(struct worker_session *session, struct worker_lease *lease,
+                           uint32_t streams);
 /* The connection is gone, and with it those who followed. */
 void worker_session_unfollow_all(struct worker_session *session);
 /* LOG messages, as far as there is room. */

@@ -23,6 +23,14 @@ void worker_shelf_init(struct worker_shelf *shelf, uint64_t seed, uint64_t bytes
     shelf->bytes_max = bytes_max;
 }
 
+struct worker_shared *worker_shared_ref(struct worker_shared *shared)
+{
+    if (shared != NULL) {
+        shared->references++;
+    }
+    return shared;
+}
+
 void worker_shared_unref(struct worker_shared **shared)
 {
     struct worker_shared *gone = *shared;

@@ -43,6 +43,9 @@ DROVER_MUST_USE drover_status worker_shelf_put(struct worker_shelf *shelf, const
 /* A reference of the caller's own, or NULL when it is not here. */
 struct worker_shared *worker_shelf_take(struct worker_shelf *shelf, const drover_id *id);
 
+/* One more reference; returns it. NULL gives NULL. */
+struct worker_shared *worker_shared_ref(struct worker_shared *shared);
+
 /* Gives a reference back and nulls the pointer; NULLs are fine. */
 void worker_shared_unref(struct worker_shared **shared);
 
