@@ -254,16 +254,12 @@ bool pool_range_on_record(struct pool *pool, struct seat *seat, struct drv_view 
 /* ---- its process is gone --------------------------------------------------------------------
  */
 
-/* How far it has come, as far as that can be believed; else what was told counts, and what came
- * next was running. */
+/* How far it has come, as far as that can be believed; else what was told counts, and what comes
+ * next was running: as with a single attempt, who has taken it has begun. */
 static struct lane_range_place last_place(const struct seat *seat, const struct run *run)
 {
     struct lane_range_place place;
-    drover_status status = look(seat, run, &place);
-    if (status == DROVER_NOT_READY) { /* it had taken it, no more */
-        return (struct lane_range_place){.done = run->told, .next = run->told};
-    }
-    if (status || place.done < run->told) {
+    if (look(seat, run, &place) != DROVER_OK || place.done < run->told) {
         return (struct lane_range_place){.done = run->told, .next = run->told + 1};
     }
     return place;

@@ -253,14 +253,15 @@ static void recall_part(struct worker_session *session, struct worker_lease *lea
 }
 
 /* Of a range it asks back all that is behind it in the lease of the broker, too, whatever parts
- * that has here. */
-static void recall(struct worker_session *session, const struct drv_ref *ref, int64_t now_us)
+ * that has here. Returns how many elements that are. */
+static uint32_t recall(struct worker_session *session, const struct drv_ref *ref,
+                       int64_t now_us)
 {
     const struct worker_lease *lease = worker_book_find(&session->book, ref);
     if (lease == NULL || lease->is_void) {
         /* It crossed a result or a return; whatever the broker makes of it, it is not here. */
         worker_session_add_returned(session, ref, 1, DRV_RETURN_RECALLED);
-        return;
+        return 1;
     }
     const struct worker_saying saying = {.ref = *ref,
                                          .count = lease->end - ref->index,
@@ -268,13 +269,27 @@ static void recall(struct worker_session *session, const struct drv_ref *ref, in
                                          .revoke = WORKER_REVOKE_RECALLED,
                                          .now_us = now_us};
     worker_session_say(session, &saying);
+    return saying.count;
+}
+
+/* Whether it is one of so many elements from another on. */
+static bool is_among(const struct drv_ref *ref, const struct drv_ref *first, uint32_t count)
+{
+    return ref->attempt == first->attempt && ref->index - first->index < count &&
+           drover_id_equal(&ref->id, &first->id);
 }
 
 static void on_recall(struct worker_session *session, const struct drv_message *message,
                       int64_t now_us)
 {
+    const struct drv_ref *last = NULL;
+    uint32_t count = 0; /* elements from the last one on that were recalled with it */
     for (size_t i = 0; i < message->leases.lease_count; i++) {
-        recall(session, &message->leases.leases[i], now_us);
+        const struct drv_ref *ref = &message->leases.leases[i];
+        if (last == NULL || !is_among(ref, last, count)) {
+            count = recall(session, ref, now_us);
+            last = ref;
+        }
     }
 }
 

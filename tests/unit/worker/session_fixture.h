@@ -19,12 +19,14 @@ static const int64_t MS = 1000;
 struct seen_task {
     uint64_t key;
     struct drv_ref ref;
+    uint32_t count; /* elements of a range; 0: none */
     uint64_t timeout_ms;
     char type[32], payload[64], meta[32], shared[32];
 };
 
 struct seen_result {
     struct drv_ref ref;
+    uint32_t count; /* elements of a range; 0: none */
     uint32_t outcome, error_kind;
     char value[64], text[64], stderr_tail[64];
     size_t len;
@@ -62,6 +64,7 @@ struct seen {
     struct seen_task runs[SEEN_MAX];
     size_t run_count;
     uint64_t revoked[SEEN_MAX], cancelled[SEEN_MAX];
+    uint32_t revoked_from[SEEN_MAX]; /* index */
     uint64_t term_ms, kill_ms;
     size_t revoke_count, cancel_count;
     struct drv_ref started[SEEN_MAX];
@@ -163,6 +166,7 @@ static inline void fixture_see_report(struct seen *seen, const struct drv_report
         const struct drv_result *result = &report->results[i];
         struct seen_result *copy = &seen->results[seen->result_count++];
         *copy = (struct seen_result){.ref = result->ref,
+                                     .count = result->range.count,
                                      .outcome = result->outcome,
                                      .error_kind = result->error.kind,
                                      .len = result->val.len};
@@ -245,8 +249,10 @@ static inline void fixture_see_message(struct seen *seen, const struct worker_ef
 static inline void fixture_see_run(struct seen *seen, const struct worker_task *task)
 {
     struct seen_task *run = &seen->runs[seen->run_count++];
-    *run = (struct seen_task){
-        .key = task->key, .ref = task->ref, .timeout_ms = task->timeout_ms};
+    *run = (struct seen_task){.key = task->key,
+                              .ref = task->ref,
+                              .count = task->range.count,
+                              .timeout_ms = task->timeout_ms};
     fixture_text(run->type, sizeof run->type, task->type.ptr, task->type.len);
     fixture_text(run->payload, sizeof run->payload, task->val.bytes, task->val.len);
     fixture_text(run->meta, sizeof run->meta, task->meta.ptr, task->meta.len);
@@ -276,6 +282,7 @@ static inline void fixture_see(struct seen *seen, const struct worker_effect *ef
         fixture_see_run(seen, effect->task);
         break;
     case WORKER_REVOKE:
+        seen->revoked_from[seen->revoke_count] = (uint32_t)effect->number;
         seen->revoked[seen->revoke_count++] = effect->key;
         break;
     case WORKER_CANCEL:
