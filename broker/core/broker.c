@@ -45,7 +45,9 @@ void core_config_init(struct core_config *config)
         .memory_mark_percent = 95,
         .prefetch_max = 4096,
         .prefetch_run_us = 10 * 1000,
+        .prefetch_work_us = 2000,
         .range_run_us = 200,
+        .range_work_us = 1000,
     };
 }
 

@@ -105,11 +105,13 @@ struct core_config {
                                      below; 0: never */
     uint32_t prefetch_max;        /* leases per worker beyond its slots */
     int64_t
-        prefetch_run_us;  /* types whose mean run time is longer are never prefetched: 10 ms */
-    int64_t range_run_us; /* elements of types whose mean run time is longer travel one by one:
-                             200 us */
-    bool alerts;          /* whether rules are looked at, once a second */
-    bool tells_records;   /* CORE_RECORD effects are wanted; false: nobody follows them */
+        prefetch_run_us; /* types whose mean run time is longer are never prefetched: 10 ms */
+    int64_t prefetch_work_us; /* work in hand per slot that prefetch aims at: 2 ms */
+    int64_t range_run_us;  /* elements of types whose mean run time is longer travel one by one:
+                              200 us */
+    int64_t range_work_us; /* so much of them in one entry: 1 ms */
+    bool alerts;           /* whether rules are looked at, once a second */
+    bool tells_records;    /* CORE_RECORD effects are wanted; false: nobody follows them */
     struct core_hand *hand; /* borrowed for the core's life; NULL: nobody wants to know */
     struct core_defects defects;
 };

@@ -9,8 +9,6 @@
 
 /* Work that waited so long behind a busy slot is asked back when another slot is free. */
 #define RECALL_AFTER_US ((int64_t)2000)
-/* Prefetch aims at so much work in hand per slot. */
-#define PREFETCH_WORK_US ((int64_t)2000)
 
 /* Leases for all that can run now. */
 void sched_dispatch(struct core *core);

@@ -331,11 +331,13 @@ void history_measure(struct core *core, struct times **queue, struct times **typ
 {
     struct times_registry *times = &core->history.times;
     struct times **all[] = {queue, type, &core->history.all};
+    unsigned wait = times_bucket(wait_us < 0 ? 0 : (uint64_t)wait_us);
+    unsigned run = times_bucket(run_us);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (wait_us >= 0) {
-            times_record(times, all[i], TIMES_WAIT, (uint64_t)wait_us);
+            times_record(times, all[i], TIMES_WAIT, wait);
         }
-        times_record(times, all[i], TIMES_RUN, run_us);
+        times_record(times, all[i], TIMES_RUN, run);
     }
 }
 

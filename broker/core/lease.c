@@ -274,6 +274,15 @@ void lease_start(struct core *core, struct lease *lease)
     lease_start_again(core, lease);
 }
 
+void lease_start_and_end(struct core *core, struct lease *lease)
+{
+    if (core->config.tells_records || event_is_wanted(core, DRV_EVENT_TASK_STARTED)) {
+        lease_start(core, lease);
+    } else {
+        lease->unit->flags |= UNIT_STARTED; /* nobody sees the state between */
+    }
+}
+
 void lease_start_again(struct core *core, struct lease *lease)
 {
     if (lease->flags & LEASE_CONFIRM) {

@@ -106,6 +106,8 @@ struct drv_ref lease_ref(const struct lease *lease);
 
 /* The worker says that it runs, or asks whether it may. */
 void lease_start(struct core *core, struct lease *lease);
+/* Its result says so: it is taken from the worker at once. */
+void lease_start_and_end(struct core *core, struct lease *lease);
 /* It says so again: what it was told may have been lost with a connection. */
 void lease_start_again(struct core *core, struct lease *lease);
 /* The worker gives it back, not started: into line, free of charge. */

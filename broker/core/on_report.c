@@ -197,7 +197,7 @@ static bool report_result(struct core *core, struct peer *peer, struct lease *le
     struct who *who = worker->who;
     hand_take(core, &item.task->id, item.index);
     report_settles(peer, save_level_of(core, item.task));
-    lease_start(core, lease);
+    lease_start_and_end(core, lease);
     measure(core, &item, lease, result);
     worker->tasks_done++;
     output_result(core, lease, &result->tail);
@@ -229,20 +229,34 @@ static struct lease *element_lease(const struct task *task, const struct peer *p
                : NULL;
 }
 
+static bool report_range(struct core *core, struct peer *peer, const struct drv_result *range,
+                         drover_status *out_verdict)
+{
+    struct range_walk walk = range_walk(range);
+    const struct drv_ref *ref = &walk.result.ref;
+    struct task *task = NULL;
+    bool is_taken = true;
+    while (is_taken && range_next(&walk)) {
+        struct lease *lease = task == NULL ? report_lease(core, peer, ref)
+                                           : element_lease(task, peer, ref);
+        task = lease == NULL ? NULL : task_that_stays(lease);
+        is_taken = report_result(core, peer, lease, &walk.result, out_verdict);
+    }
+    return is_taken;
+}
+
 /* One entry, whatever number of elements it speaks of; what does not count is noted once. */
 static bool report_results(struct core *core, struct peer *peer,
                            const struct drv_message *message, size_t position)
 {
-    struct range_walk walk = range_walk(&message->report.results[position]);
-    struct drv_result result;
+    const struct drv_result *result = &message->report.results[position];
     drover_status verdict = DROVER_OK;
-    struct task *task = NULL;
-    bool is_taken = true;
-    while (is_taken && range_next(&walk, &result)) {
-        struct lease *lease = task == NULL ? report_lease(core, peer, &result.ref)
-                                           : element_lease(task, peer, &result.ref);
-        task = lease == NULL ? NULL : task_that_stays(lease);
-        is_taken = report_result(core, peer, lease, &result, &verdict);
+    bool is_taken;
+    if (result->range.count > 0) {
+        is_taken = report_range(core, peer, result, &verdict);
+    } else {
+        struct lease *lease = report_lease(core, peer, &result->ref);
+        is_taken = report_result(core, peer, lease, result, &verdict);
     }
     if (verdict) {
         peer_note(core, peer, message->seq, (uint32_t)position, verdict);

@@ -81,6 +81,7 @@ bool park_add(struct core *core, struct worker *worker, const struct drv_attache
     drv_list_push_back(&worker->parked, &parked->in_worker);
     worker->held++;
     worker->long_held++; /* nobody knows how long it runs */
+    worker_update(core, worker);
     return true;
 }
 

@@ -3,8 +3,6 @@
 #include "array.h"
 #include "broker.h"
 
-/* A range is to keep its executor busy for so long. */
-#define RANGE_WORK_US ((int64_t)1000)
 /* Every slot gets a few of them, so that all are done at the same time. */
 enum { RANGES_PER_SLOT = 2 };
 
@@ -31,9 +29,11 @@ static bool is_plain(const struct lease *lease)
            !(lease->flags & LEASE_CONFIRM) && !(lease->unit->flags & UNIT_CANCELLING);
 }
 
-static uint32_t room_for(const struct worker *worker, const struct type *type, size_t waiting)
+static uint32_t room_for(const struct core *core, const struct worker *worker,
+                         const struct type *type, size_t waiting)
 {
-    uint64_t by_work = 2 * (uint64_t)RANGE_WORK_US / (2 * (uint64_t)type->run_us + 1);
+    uint64_t work_us = (uint64_t)core->config.range_work_us;
+    uint64_t by_work = 2 * work_us / (2 * (uint64_t)type->run_us + 1);
     uint64_t parts = (uint64_t)worker->slots * RANGES_PER_SLOT;
     uint64_t share = (waiting + parts - 1) / parts;
     uint64_t room = by_work < share ? by_work : share;
@@ -46,7 +46,7 @@ void range_begin(const struct core *core, struct range_fill *fill, const struct 
     bool may_grow = worker->session->takes_ranges && fill->lengths != NULL && is_plain(lease) &&
                     array_is_plain(core, lease->task);
     fill->last = may_grow ? lease : NULL;
-    fill->room = may_grow ? room_for(worker, lease->task->spec->line->type, waiting) : 1;
+    fill->room = may_grow ? room_for(core, worker, lease->task->spec->line->type, waiting) : 1;
 }
 
 static bool follows(const struct lease *last, const struct lease *lease)
@@ -110,31 +110,24 @@ bool range_extend(struct range_fill *fill, struct drv_meter *meter,
 
 struct range_walk range_walk(const struct drv_result *result)
 {
-    struct range_walk walk = {.result = *result, .left = result->range.count};
-    walk.lengths = drv_lengths_of(result->range.lengths, result->val.bytes,
-                                  result->val.is_nil ? 0 : result->val.len);
+    struct range_walk walk = {.result = *result};
+    size_t len = result->val.is_nil ? 0 : result->val.len;
+    walk.lengths = drv_lengths_of(result->range.lengths, result->val.bytes, len);
     walk.result.range = (struct drv_range){0};
-    walk.is_range = walk.left > 0;
-    if (walk.is_range) {
-        walk.result.run_us /= walk.left;
-        walk.result.has_usage = false; /* of all together: it cannot be told apart */
-    } else {
-        walk.left = 1;
-    }
+    walk.result.run_us /= result->range.count;
+    walk.result.has_usage = false; /* of all together: it cannot be told apart */
     return walk;
 }
 
-bool range_next(struct range_walk *walk, struct drv_result *out_result)
+bool range_next(struct range_walk *walk)
 {
-    if (walk->left == 0) {
+    if (!drv_lengths_next(&walk->lengths, &walk->result.val)) {
         return false;
     }
-    if (walk->is_range && !drv_lengths_next(&walk->lengths, &walk->result.val)) {
-        return false; /* the codec has counted them */
+    if (walk->is_begun) {
+        walk->result.ref.handle = 0; /* that of the first */
+        walk->result.ref.index++;
     }
-    *out_result = walk->result;
-    walk->left--;
-    walk->result.ref.index++;
-    walk->result.ref.handle = 0;
+    walk->is_begun = true;
     return true;
 }

@@ -28,16 +28,15 @@ void range_begin(const struct core *core, struct range_fill *fill, const struct 
 bool range_extend(struct range_fill *fill, struct drv_meter *meter,
                   struct drv_lease_entry *entry, const struct lease *lease);
 
-/* The elements of a result, as if each had come on its own. */
+/* The elements of a result with a range, as if each had come on its own. */
 struct range_walk {
+    struct drv_result result; /* of the present one */
     struct drv_lengths lengths;
-    struct drv_result result; /* of the next one */
-    uint32_t left;
-    bool is_range;
+    bool is_begun;
 };
 
 struct range_walk range_walk(const struct drv_result *result);
-/* False: there are no more. */
-bool range_next(struct range_walk *walk, struct drv_result *out_result);
+/* On to the next one, first to the first. False: there are no more. */
+bool range_next(struct range_walk *walk);
 
 #endif

@@ -343,7 +343,7 @@ bool worker_may_prefetch(const struct core *core, const struct worker *worker,
     }
     /* So many of these fill a slot for the time aimed at. */
     int64_t run_us = type->run_us > 0 ? type->run_us : 1;
-    int64_t depth = 1 + PREFETCH_WORK_US / run_us;
+    int64_t depth = 1 + core->config.prefetch_work_us / run_us;
     int64_t short_held = (int64_t)worker->held - worker->long_held;
     int64_t short_slots = (int64_t)worker->slots - worker->long_held;
     return short_held < short_slots * depth;

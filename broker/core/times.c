@@ -35,7 +35,7 @@ void times_turn(struct times_registry *registry, int64_t now_us)
     }
 }
 
-static unsigned bucket_of(uint64_t us)
+unsigned times_bucket(uint64_t us)
 {
     const uint64_t max = (UINT64_C(1) << TIMES_VALUE_BITS) - 1;
     us = us > max ? max : us;
@@ -71,12 +71,12 @@ static struct times *ensure(struct times_registry *registry, struct times **time
 }
 
 void times_record(struct times_registry *registry, struct times **times, enum times_kind kind,
-                  uint64_t us)
+                  unsigned bucket)
 {
-    struct times *t = ensure(registry, times);
+    struct times *t = *times != NULL ? *times : ensure(registry, times);
     if (t != NULL) {
         t->counts[kind][registry->now]++;
-        t->buckets[kind][registry->now][bucket_of(us)]++;
+        t->buckets[kind][registry->now][bucket]++;
     }
 }
 

@@ -45,9 +45,11 @@ void times_registry_fini(struct times_registry *registry);
 /* The windows change when it is time. */
 void times_turn(struct times_registry *registry, int64_t now_us);
 
-/* Counts a time; *times is made when it is NULL and there is a place. */
+/* Where a time is counted. */
+unsigned times_bucket(uint64_t us);
+/* Counts one; *times is made when it is NULL and there is a place. */
 void times_record(struct times_registry *registry, struct times **times, enum times_kind kind,
-                  uint64_t us);
+                  unsigned bucket);
 /* Fine with NULL. */
 void times_free(struct times_registry *registry, struct times **times);
 

@@ -106,7 +106,7 @@ void drv_heap_remove(struct drv_heap *heap, struct drv_heap_node *node)
     }
 }
 
-void drv_heap_update(struct drv_heap *heap, struct drv_heap_node *node)
+void drv_heap_reorder(struct drv_heap *heap, struct drv_heap_node *node)
 {
     size_t position = node->position;
     DRV_ASSERT(position < heap->count && heap->nodes[position] == node);

@@ -68,7 +68,13 @@ DROVER_MUST_USE drover_status drv_heap_insert(struct drv_heap *heap,
 void drv_heap_remove(struct drv_heap *heap, struct drv_heap_node *node);
 
 /* Restores the order after the key of a node in the heap has changed. */
-void drv_heap_update(struct drv_heap *heap, struct drv_heap_node *node);
+void drv_heap_reorder(struct drv_heap *heap, struct drv_heap_node *node);
+static inline void drv_heap_update(struct drv_heap *heap, struct drv_heap_node *node)
+{
+    if (heap->count > 1) {
+        drv_heap_reorder(heap, node);
+    }
+}
 
 /* Removes and returns the least node, or NULL. */
 struct drv_heap_node *drv_heap_pop(struct drv_heap *heap);

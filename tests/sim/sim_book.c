@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "sim_range.h"
 #include "sim_world.h"
 
 enum { LONG_RUN_US = 1000 };
@@ -16,6 +17,12 @@ enum { LONG_RUN_US = 1000 };
 static bool ref_is(const struct drv_ref *a, const struct drv_ref *b)
 {
     return a->index == b->index && a->attempt == b->attempt && drover_id_equal(&a->id, &b->id);
+}
+
+/* 0 is that of an element that came in a range. */
+static bool handle_fits(const struct drv_ref *a, const struct drv_ref *b)
+{
+    return a->handle == b->handle || a->handle == 0 || b->handle == 0;
 }
 
 /* The youngest: what is void may still wind down when its like comes anew. */
@@ -51,8 +58,7 @@ static bool book_is_gone(const struct sim_worker *worker, const struct drv_ref *
     uint32_t count = worker->gone_next < SIM_GONE_MAX ? worker->gone_next : SIM_GONE_MAX;
     for (uint32_t i = 0; i < count; i++) {
         const struct sim_gone *gone = &worker->gone[i];
-        if (gone->epoch == epoch && gone->ref.handle == ref->handle &&
-            ref_is(&gone->ref, ref)) {
+        if (gone->epoch == epoch && handle_fits(&gone->ref, ref) && ref_is(&gone->ref, ref)) {
             return true;
         }
     }
@@ -63,7 +69,7 @@ static bool book_is_gone(const struct sim_worker *worker, const struct drv_ref *
 static bool book_has(struct sim_worker *worker, const struct drv_ref *ref, uint64_t epoch)
 {
     const struct sim_lease *lease = sim_book_find(worker, ref);
-    return lease != NULL && lease->wire == epoch && lease->ref.handle == ref->handle;
+    return lease != NULL && lease->wire == epoch && handle_fits(&lease->ref, ref);
 }
 
 /* Keeps the order of arrival. */
@@ -195,22 +201,44 @@ static void book_add(struct sim *sim, struct sim_peer *peer,
     sim_checker_on_lease(sim, peer, &entry->ref, payload, lease->confirm);
 }
 
-void sim_book_take(struct sim *sim, struct sim_peer *peer, const struct drv_lease *message)
+static void book_take(struct sim *sim, struct sim_peer *peer,
+                      const struct drv_lease_group *group, const struct drv_lease_entry *entry)
 {
     struct sim_worker *worker = peer->worker;
+    const struct drv_ref *ref = &entry->ref;
+    if (book_has(worker, ref, peer->wire) || book_is_gone(worker, ref, peer->wire)) {
+        return; /* delivered twice, or recalled before it came */
+    }
+    if (worker->drained || worker->leaving) {
+        sim_book_remember(worker, ref, peer->wire);
+        sim_report_returned(sim, peer, ref, DRV_RETURN_DRAINING);
+        return;
+    }
+    book_add(sim, peer, group, entry);
+}
+
+static void book_take_entry(struct sim *sim, struct sim_peer *peer,
+                            const struct drv_lease_group *group,
+                            const struct drv_lease_entry *from)
+{
+    struct drv_lease_entry entry = *from;
+    struct sim_range range = sim_range_of(&entry.range, &entry.val);
+    if (range.left > 0 && (!sim->profile.ranges || group->flags & DRV_LEASE_CONFIRM)) {
+        sim_fail(sim, "worker %u got a range that it should not", peer->number);
+    }
+    do {
+        sim_count_if(sim, range.left > 0, SIM_RANGE_LEASED_SEEN);
+        book_take(sim, peer, group, &entry);
+        entry.ref.handle = 0; /* of the others it is not known */
+    } while (!sim->failed && sim_range_next(&range, &entry.ref.index, &entry.val));
+}
+
+void sim_book_take(struct sim *sim, struct sim_peer *peer, const struct drv_lease *message)
+{
     for (size_t g = 0; g < message->group_count && !sim->failed; g++) {
         const struct drv_lease_group *group = &message->groups[g];
         for (size_t i = 0; i < group->entry_count && !sim->failed; i++) {
-            const struct drv_ref *ref = &group->entries[i].ref;
-            if (book_has(worker, ref, peer->wire) || book_is_gone(worker, ref, peer->wire)) {
-                continue; /* delivered twice, or recalled before it came */
-            }
-            if (worker->drained || worker->leaving) {
-                sim_book_remember(worker, ref, peer->wire);
-                sim_report_returned(sim, peer, ref, DRV_RETURN_DRAINING);
-                continue;
-            }
-            book_add(sim, peer, group, &group->entries[i]);
+            book_take_entry(sim, peer, group, &group->entries[i]);
         }
     }
     sim_book_start(sim, peer);
@@ -383,25 +411,35 @@ static void lease_abort_stale(struct sim *sim, struct sim_peer *peer, struct sim
     }
 }
 
+static void book_abort(struct sim *sim, struct sim_peer *peer, const struct drv_ref *ref,
+                       bool stale)
+{
+    struct sim_lease *lease = sim_book_find(peer->worker, ref);
+    if (lease == NULL && stale) {
+        sim_book_remember(peer->worker, ref, peer->wire);
+    } else if (lease == NULL) {
+        book_refuse_early(sim, peer, ref, DRV_RETURN_ABORTED);
+    } else if (stale) {
+        lease_abort_stale(sim, peer, lease);
+    } else if (lease->state == SIM_UNSTARTED || lease->state == SIM_ASKING) {
+        sim_report_returned(sim, peer, &lease->ref, DRV_RETURN_ABORTED);
+        book_drop(sim, peer, lease);
+    } else if (lease->state == SIM_RUNNING) {
+        lease_abort_running(sim, peer, lease);
+    }
+}
+
 void sim_book_abort(struct sim *sim, struct sim_peer *peer, const struct drv_abort *abort)
 {
     for (size_t i = 0; i < abort->lease_count; i++) {
         const struct drv_abort_entry *entry = &abort->leases[i];
-        struct sim_lease *lease = sim_book_find(peer->worker, &entry->ref);
-        bool stale = entry->code == DROVER_STALE;
-        if (lease == NULL) {
-            if (stale) {
-                sim_book_remember(peer->worker, &entry->ref, peer->wire);
-            } else {
-                book_refuse_early(sim, peer, &entry->ref, DRV_RETURN_ABORTED);
-            }
-        } else if (stale) {
-            lease_abort_stale(sim, peer, lease);
-        } else if (lease->state == SIM_UNSTARTED || lease->state == SIM_ASKING) {
-            sim_report_returned(sim, peer, &lease->ref, DRV_RETURN_ABORTED);
-            book_drop(sim, peer, lease);
-        } else if (lease->state == SIM_RUNNING) {
-            lease_abort_running(sim, peer, lease);
+        struct drv_ref ref = entry->ref;
+        book_abort(sim, peer, &ref, entry->code == DROVER_STALE);
+        for (uint32_t more = entry->more; more > 0; more--) {
+            sim_count(sim, SIM_RANGE_ABORTED_SEEN);
+            ref.handle = 0;
+            ref.index++;
+            book_abort(sim, peer, &ref, entry->code == DROVER_STALE);
         }
     }
     sim_report_flush_soon(sim, peer, 0);

@@ -3,6 +3,8 @@
  */
 #include "sim_client.h"
 
+#include "sim_range.h"
+
 #include <stdlib.h>
 
 #include "check.h"
@@ -44,6 +46,9 @@ void sim_client_greet(struct sim *sim, struct sim_peer *peer)
                                             .software = drv_str_of("sim"),
                                             .credit_items = client->credit_items,
                                             .credit_bytes = client->credit_bytes}};
+    const struct drv_str ranges = drv_str_of("ranges");
+    message.hello.capabilities = &ranges;
+    message.hello.capability_count = sim->profile.ranges;
     client->credit_high = client->credit_items;
     (void)sim_peer_send(sim, peer, &message, 0);
 }
@@ -168,23 +173,36 @@ static void array_told(struct sim *sim, struct sim_peer *peer, uint32_t array, u
     }
 }
 
+static void client_on_result(struct sim *sim, struct sim_peer *peer,
+                             const struct drv_outcome *entry)
+{
+    uint32_t serial = sim_model_find(&sim->model, &entry->id, entry->index);
+    if (serial == SIM_NO_TASK) {
+        sim_fail(sim, "client %u was told of a task that nobody submitted", peer->number);
+        return;
+    }
+    sim_trace(sim, "client.result", peer->number, serial, entry->state);
+    sim_checker_on_outcome(sim, peer, serial, entry);
+    struct sim_task *task = sim_model_task(&sim->model, serial);
+    if (task->elements > 0) {
+        array_told(sim, peer, serial, entry->state);
+    }
+    task->resolved = true;
+}
+
 static void client_on_results(struct sim *sim, struct sim_peer *peer,
                               const struct drv_results *results)
 {
     for (size_t i = 0; i < results->entry_count && !sim->failed; i++) {
-        const struct drv_outcome *entry = &results->entries[i];
-        uint32_t serial = sim_model_find(&sim->model, &entry->id, entry->index);
-        if (serial == SIM_NO_TASK) {
-            sim_fail(sim, "client %u was told of a task that nobody submitted", peer->number);
-            return;
+        struct drv_outcome entry = results->entries[i];
+        struct sim_range range = sim_range_of(&entry.range, &entry.val);
+        if (range.left > 0 && !sim->profile.ranges) {
+            sim_fail(sim, "client %u was told of a range that it does not know", peer->number);
         }
-        sim_trace(sim, "client.result", peer->number, serial, entry->state);
-        sim_checker_on_outcome(sim, peer, serial, entry);
-        struct sim_task *task = sim_model_task(&sim->model, serial);
-        if (task->elements > 0) {
-            array_told(sim, peer, serial, entry->state);
-        }
-        task->resolved = true;
+        do {
+            sim_count_if(sim, range.left > 0, SIM_RANGE_TOLD_SEEN);
+            client_on_result(sim, peer, &entry);
+        } while (!sim->failed && sim_range_next(&range, &entry.index, &entry.val));
     }
 }
 
@@ -254,7 +272,7 @@ void sim_client_on_message(struct sim *sim, struct sim_peer *peer,
         }
         break;
     case DRV_RESULTS:
-        entries = peer->repeated ? 0 : (uint32_t)message->results.entry_count;
+        entries = peer->repeated ? 0 : (uint32_t)sim_range_count(&message->results);
         client_on_results(sim, peer, &message->results);
         break;
     case DRV_DOCUMENT:

@@ -103,6 +103,13 @@ void sim_profile_make(struct drv_rng *rng, struct sim_profile *out_profile)
     make_work(rng, profile);
     make_core(rng, profile);
     profile->durable = coin(rng, 3);
+    profile->ranges = coin(rng, 2);
+    if (profile->ranges) { /* however long they run */
+        profile->core.prefetch_run_us = SECOND_US / 20;
+        profile->core.prefetch_work_us = SECOND_US;
+        profile->core.range_run_us = 10 * SECOND_US;
+        profile->core.range_work_us = 100 * SECOND_US;
+    }
     if (profile->durable) {
         profile->broker_ends_max += 3;
         profile->faults |= profile->faults == 0 ? 0 : 1u << SIM_FAULT_BROKER_CRASH;

@@ -74,6 +74,7 @@ struct sim_profile {
     bool tight;              /* small limits in the core */
     bool short_keep;         /* results are kept for seconds */
     bool durable;            /* the broker has a journal */
+    bool ranges;             /* workers and clients take elements in ranges */
     struct core_config core; /* without id, epoch, names */
 };
 

@@ -4,7 +4,10 @@
 #include "buffer.h"
 #include "check.h"
 #include "sim_book.h"
+#include "sim_range.h"
 #include "sim_world.h"
+
+#include <string.h>
 
 enum { RESULTS_PER_REPORT = 12, RETRY_US = 5000 };
 
@@ -134,14 +137,26 @@ void sim_report_flush(struct sim *sim, struct sim_peer *peer)
         if (has_progress) {
             progress.ref = worker->started[0];
         }
+        struct drv_buffer bytes, lengths;
+        drv_buffer_init(&bytes);
+        drv_buffer_init(&lengths);
+        struct drv_returned returned[DRV_ARRAY_LEN(worker->returned)];
+        size_t result_count = draft.count, returned_count = worker->returned_count;
+        memcpy(returned, worker->returned, returned_count * sizeof *returned);
+        if (sim->profile.ranges) {
+            result_count = sim_range_join_results(draft.results, draft.count, &bytes, &lengths);
+            returned_count = sim_range_join_returned(returned, returned_count);
+            sim_count_if(sim, result_count < draft.count, SIM_RANGE_REPORTED_SEEN);
+            sim_count_if(sim, returned_count < worker->returned_count, SIM_RANGE_RETURNED_SEEN);
+        }
         struct drv_message message = {
             .kind = DRV_REPORT,
             .report = {.started = worker->started,
                        .started_count = worker->started_count,
                        .results = draft.results,
-                       .result_count = draft.count,
-                       .returned = worker->returned,
-                       .returned_count = worker->returned_count,
+                       .result_count = result_count,
+                       .returned = returned,
+                       .returned_count = returned_count,
                        .progress = has_progress ? &progress : NULL,
                        .progress_count = has_progress ? 1 : 0},
         };
@@ -156,5 +171,7 @@ void sim_report_flush(struct sim *sim, struct sim_peer *peer)
             sim_report_flush_soon(sim, peer, RETRY_US);
         }
         draft_free(&draft);
+        drv_buffer_fini(&bytes);
+        drv_buffer_fini(&lengths);
     }
 }

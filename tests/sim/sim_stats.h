@@ -111,6 +111,12 @@
     X(ARRAY_ABANDONED, "arrays left unsealed")                    \
     X(ARRAY_ENDED, "arrays whose end was told")                   \
     X(SHARED, "values shared by an array")                        \
+    X(RANGE_LEASED, "elements leased in a range")                 \
+    X(RANGE_REPORTED, "results in a range")                       \
+    X(RANGE_RETURNED, "elements back in a range")                 \
+    X(RANGE_ATTACHED, "elements listed in a range")               \
+    X(RANGE_ABORTED, "elements aborted in a range")               \
+    X(RANGE_TOLD, "results told in a range")                      \
     X(RETRY, "tasks retried by request")                          \
     X(KEY_ATTACHED, "submits attached by their key")              \
     X(KEY_TAKEN, "keys given to a task")                          \

@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "sim_book.h"
+#include "sim_range.h"
 #include "sim_world.h"
 
 enum {
@@ -25,7 +26,9 @@ struct sim_worker *sim_worker_new(struct sim *sim, bool offers_all)
     worker->types = offers_all ? 7 : (uint32_t)sim_between(sim, 1, 7);
     worker->queues = !offers_all && sim_once_in(sim, 3) ? (uint32_t)sim_between(sim, 1, 15) : 0;
     worker->has_gpu = offers_all || sim_once_in(sim, 2);
-    worker->credit_items = worker->slots + (uint64_t)sim_between(sim, 0, 8);
+    /* Ranges need something to be made of. */
+    worker->credit_items = worker->slots +
+                           (uint64_t)sim_between(sim, 0, sim->profile.ranges ? 40 : 8);
     worker->credit_high = worker->credit_items;
     worker->credit_bytes = sim->profile.small_window ? SMALL_WINDOW : 1u << 20;
     return worker;
@@ -40,41 +43,47 @@ void sim_worker_destroy(struct sim_worker **worker)
 /* ---- greeting ------------------------------------------------------------------------------
  */
 
-static uint32_t worker_listed(const struct sim_worker *worker)
+static uint32_t lease_wire_state(const struct sim_lease *lease)
 {
-    uint32_t listed = 0;
-    for (uint32_t i = 0; i < worker->book_count; i++) {
-        listed += worker->book[i].state != SIM_ZOMBIE;
-    }
-    return listed;
+    return lease->state == SIM_DONE ? 3 : lease->state == SIM_RUNNING ? 2 : 1;
 }
 
-static void worker_attach(struct sim *sim, struct sim_peer *peer)
+/* What it holds, as it is listed; returns how many entries. */
+static size_t worker_list(struct sim *sim, const struct sim_worker *worker,
+                          struct drv_attached list[SIM_BOOK_MAX])
 {
-    struct sim_worker *worker = peer->worker;
-    struct drv_attached list[ATTACH_BATCH];
-    struct drv_message message = {.kind = DRV_ATTACH, .attach = {.leases = list}};
     size_t count = 0;
     for (uint32_t i = 0; i < worker->book_count; i++) {
         const struct sim_lease *lease = &worker->book[i];
-        if (lease->state == SIM_ZOMBIE) {
-            continue;
-        }
-        uint32_t state = lease->state == SIM_DONE ? 3 : lease->state == SIM_RUNNING ? 2 : 1;
-        list[count++] = (struct drv_attached){.id = lease->ref.id,
-                                              .index = lease->ref.index,
-                                              .attempt = lease->ref.attempt,
-                                              .state = state};
-        sim_count(sim, SIM_ATTACHED_SEEN);
-        sim_checker_on_attach(sim, peer, &lease->ref, state);
-        if (count == ATTACH_BATCH) {
-            message.attach.lease_count = count;
-            (void)sim_peer_send(sim, peer, &message, 0);
-            count = 0;
+        if (lease->state != SIM_ZOMBIE) {
+            list[count++] = (struct drv_attached){.id = lease->ref.id,
+                                                  .index = lease->ref.index,
+                                                  .attempt = lease->ref.attempt,
+                                                  .state = lease_wire_state(lease)};
         }
     }
-    if (count > 0) {
-        message.attach.lease_count = count;
+    size_t joined = sim->profile.ranges ? sim_range_join_attached(list, count) : count;
+    sim_count_if(sim, joined < count, SIM_RANGE_ATTACHED_SEEN);
+    return joined;
+}
+
+static void worker_attach(struct sim *sim, struct sim_peer *peer,
+                          const struct drv_attached *list, size_t count)
+{
+    struct sim_worker *worker = peer->worker;
+    for (uint32_t i = 0; i < worker->book_count; i++) {
+        const struct sim_lease *lease = &worker->book[i];
+        if (lease->state != SIM_ZOMBIE) {
+            sim_count(sim, SIM_ATTACHED_SEEN);
+            sim_checker_on_attach(sim, peer, &lease->ref, lease_wire_state(lease));
+        }
+    }
+    for (size_t at = 0; at < count; at += ATTACH_BATCH) {
+        size_t left = count - at;
+        struct drv_message message = {
+            .kind = DRV_ATTACH,
+            .attach = {.leases = list + at,
+                       .lease_count = left < ATTACH_BATCH ? left : ATTACH_BATCH}};
         (void)sim_peer_send(sim, peer, &message, 0);
     }
 }
@@ -104,6 +113,9 @@ void sim_worker_greet(struct sim *sim, struct sim_peer *peer)
 {
     struct sim_worker *worker = peer->worker;
     worker_drop_without_contact(sim, peer);
+    struct drv_attached list[SIM_BOOK_MAX];
+    size_t listed = worker_list(sim, worker, list);
+    const struct drv_str ranges = drv_str_of("ranges");
     struct drv_str type_names[SIM_TYPE_COUNT], queues[SIM_QUEUE_COUNT];
     struct drv_offer types[SIM_TYPE_COUNT] = {{.model = 0}};
     size_t type_count = names_of(worker->types, SIM_TYPE_COUNT, sim_type_name, type_names);
@@ -121,6 +133,8 @@ void sim_worker_greet(struct sim *sim, struct sim_peer *peer)
                   .resume = peer->resume,
                   .name = drv_str_of("worker"),
                   .software = drv_str_of("sim"),
+                  .capabilities = &ranges,
+                  .capability_count = sim->profile.ranges,
                   .credit_items = worker->leaving ? 0 : worker->credit_items,
                   .credit_bytes = worker->credit_bytes,
                   .has_worker = true,
@@ -133,12 +147,12 @@ void sim_worker_greet(struct sim *sim, struct sim_peer *peer)
                              .queue_count = queue_count,
                              .resources = &gpu,
                              .resource_count = worker->has_gpu,
-                             .lease_count = worker_listed(worker),
+                             .lease_count = (uint32_t)listed,
                              .model = DRV_MODEL_PREFORK}},
     };
     worker->credit_high = worker->credit_items;
     (void)sim_peer_send(sim, peer, &message, 0);
-    worker_attach(sim, peer);
+    worker_attach(sim, peer, list, listed);
 }
 
 void sim_worker_on_welcome(struct sim *sim, struct sim_peer *peer, bool resumed)
