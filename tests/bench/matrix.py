@@ -13,6 +13,7 @@ loopback TCP like the relay.
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import statistics
@@ -23,6 +24,7 @@ import time
 
 BIN = os.environ["DROVER_BIN_DIR"]
 RELAY = os.path.join(os.path.dirname(BIN), "tests", "bench", "relay")
+MAP = os.path.join(os.path.dirname(BIN), "tests", "bench_map")
 DEADLINE_S = 600
 
 # What is asked of the ratio to the relay, by (window, payload).
@@ -159,6 +161,31 @@ def depth(scale):
               f"{mib[2]:>7.1f}", flush=True)
 
 
+def pool_map(count):
+    """The same map with the pool of Python's library, a thousand elements a piece."""
+    with concurrent.futures.ProcessPoolExecutor(2) as pool:
+        list(pool.map(abs, range(1000), chunksize=100))  # its processes are there
+        before = time.perf_counter()
+        for _ in pool.map(square, range(count), chunksize=1000):
+            pass
+        return {"elements_per_s": count / (time.perf_counter() - before)}
+
+
+def square(number):
+    return number * number
+
+
+def elements(runs, scale):
+    print("\nmap of small elements, thousands per second (min/median/max; wanted: 5000)")
+    count = max(int(1000000 * scale), 1000)
+    endpoint = f"local://2?load={os.environ['DROVER_MODULE_DIR']}/demo.so"
+    pool, ours = alternate(runs, lambda: pool_map(count),
+                           lambda: run([MAP, endpoint, "square", str(count)]))
+    print(f"ProcessPoolExecutor(2), 1000 a piece {spread([r['elements_per_s'] for r in pool], 1e-3)}"
+          f"  drover, local://2 {spread([r['elements_per_s'] for r in ours], 1e-3)}  ratio "
+          f"{median(ours, 'elements_per_s') / median(pool, 'elements_per_s'):.2f}", flush=True)
+
+
 def large(runs, scale):
     print("\nlarge payloads, MiB per second one way (min/median/max)")
     print(f"{'payload':>8} {'relay':>17} {'drover':>17} {'ratio':>6} {'wanted':>7}")
@@ -191,6 +218,7 @@ def main():
     durable(runs, scale, options.data)
     processes(runs, scale)
     depth(scale)
+    elements(runs, scale)
     large(runs, scale)
 
 
