@@ -8,6 +8,8 @@
 /* Leases made in one tick, a few milliseconds of work; the rest follows in the next, after the
  * effects have gone out and what came in was looked at. */
 enum { LEASES_PER_TICK = 2048 };
+/* Elements that go to one worker at once when nothing else waits. */
+enum { ELEMENTS_AT_ONCE = 32 };
 /* Loaded workers looked at for one class in one tick. */
 enum { RECALL_WORKERS = 16 };
 
@@ -129,11 +131,15 @@ static bool dispatch(struct core *core, const struct choice *choice)
     drv_list_push_back(&worker->fresh, &lease->link);
     worker->fresh_bytes += item_payload_len(&item);
     output_given(core, lease);
-    worker->turn = ++core->turn;
-    worker_update(core, worker);
     session_touch(core, worker->session);
     effects_record_item(core, CORE_RECORD_LEASE, &item, &worker->session->id);
     return true;
+}
+
+static void dispatched(struct core *core, struct worker *worker)
+{
+    worker->turn = ++core->turn;
+    worker_update(core, worker);
 }
 
 static uint32_t place_payload_len(struct place *place)
@@ -246,8 +252,30 @@ static enum verdict choose(struct core *core, struct choice *choice, bool prefet
     return choose_worker(core, choice) ? VERDICT_LEASED : VERDICT_AGAIN;
 }
 
+/* Whether nothing else waits for the class, so that nobody's turn comes next. */
+static bool choice_is_alone(const struct choice *choice)
+{
+    const struct lane *lane = choice->fit->lane;
+    return choice->place->kind == PLACE_RUN && choice->class->ring_count == 1 &&
+           lane->turn->tenant == NULL && drv_heap_count(&choice->share->bands) == 1 &&
+           drv_heap_count(&lane->band->lanes) == 1 && drv_heap_count(&lane->fits) == 1;
+}
+
+/* The elements behind the one that was just leased, as far as the same goes for them. */
+static uint32_t dispatch_more(struct core *core, const struct choice *choice)
+{
+    uint32_t count = 0;
+    while (count < ELEMENTS_AT_ONCE && line_head(choice->fit->line) == choice->place &&
+           choice_may_prefetch(core, choice) && !choice_is_too_big(choice) &&
+           dispatch(core, choice)) {
+        count++;
+    }
+    return count;
+}
+
 /* One try with the share that is first in the ring. */
-static enum verdict class_try(struct core *core, struct class *class, bool prefetch)
+static enum verdict class_try(struct core *core, struct class *class, bool prefetch,
+                              uint32_t *out_count)
 {
     struct choice choice = {.class = class, .worker = class_freest(class)};
     struct drv_list *link = drv_list_first(&class->ring);
@@ -273,9 +301,13 @@ static enum verdict class_try(struct core *core, struct class *class, bool prefe
         core->is_starved = true;
         return VERDICT_NONE;
     }
+    *out_count = 1;
     if (throttle != NULL) {
         throttle_take(core, throttle);
+    } else if (prefetch && choice_is_alone(&choice)) {
+        *out_count += dispatch_more(core, &choice);
     }
+    dispatched(core, choice.worker);
     share_served(choice.fit);
     share_charge(choice.share);
     return VERDICT_LEASED;
@@ -287,13 +319,19 @@ static enum verdict class_try(struct core *core, struct class *class, bool prefe
  * short, it would fill every slot that becomes free, and a queue with long work would never
  * have its turn.
  */
-static bool class_lease_one(struct core *core, struct class *class, bool prefetch)
+static bool class_lease_one(struct core *core, struct class *class, bool prefetch,
+                            uint32_t *budget)
 {
     enum verdict verdict;
+    uint32_t count = 1;
     do {
-        verdict = class_try(core, class, prefetch);
+        verdict = class_try(core, class, prefetch, &count);
     } while (verdict == VERDICT_AGAIN);
-    return verdict != VERDICT_NONE;
+    if (verdict == VERDICT_NONE) {
+        return false;
+    }
+    *budget -= count < *budget ? count : *budget;
+    return true;
 }
 
 /* One lease per class and round, so that classes which can do the same work share it. */
@@ -306,8 +344,7 @@ static bool dispatch_rounds(struct core *core, bool prefetch, uint32_t *budget)
     struct drv_list *link;
     while (*budget > 0 && (link = drv_list_pop_front(&active)) != NULL) {
         struct class *class = DRV_LIST_ITEM(link, struct class, dirty);
-        if (class_lease_one(core, class, prefetch)) {
-            (*budget)--;
+        if (class_lease_one(core, class, prefetch, budget)) {
             drv_list_remove(&class->dirty); /* dispatching touched it */
             drv_list_push_back(&active, &class->dirty);
         } else {

@@ -327,7 +327,7 @@ void history_sample(struct core *core)
 }
 
 void history_measure(struct core *core, struct times **queue, struct times **type,
-                     int64_t wait_us, uint64_t run_us)
+                     int64_t wait_us, uint64_t run_us, uint32_t count)
 {
     struct times_registry *times = &core->history.times;
     struct times **all[] = {queue, type, &core->history.all};
@@ -335,9 +335,9 @@ void history_measure(struct core *core, struct times **queue, struct times **typ
     unsigned run = times_bucket(run_us);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (wait_us >= 0) {
-            times_record(times, all[i], TIMES_WAIT, wait);
+            times_record(times, all[i], TIMES_WAIT, wait, count);
         }
-        times_record(times, all[i], TIMES_RUN, run);
+        times_record(times, all[i], TIMES_RUN, run, count);
     }
 }
 

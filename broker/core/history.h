@@ -105,9 +105,10 @@ void history_fini(struct core *core);
 /* The look at everything; about once a second. */
 void history_sample(struct core *core);
 
-/* An attempt that was a task's first waited so long; -1: not a first one. It ran so long. */
+/* So many attempts, which were the first of their tasks, waited so long (-1: they were not the
+ * first), and ran so long. */
 void history_measure(struct core *core, struct times **queue, struct times **type,
-                     int64_t wait_us, uint64_t run_us);
+                     int64_t wait_us, uint64_t run_us, uint32_t count);
 
 /* A worker goes. */
 void history_forget(struct core *core, struct worker *worker);

@@ -170,17 +170,19 @@ static int64_t waited_us(const struct item *item, const struct lease *lease)
 }
 
 static void measure(struct core *core, const struct item *item, const struct lease *lease,
-                    const struct drv_result *result)
+                    const struct drv_result *result, uint32_t count)
 {
     const struct line *line = item->task->spec->line;
     type_measure(line->type, result->run_us);
     history_measure(core, &line->queue->times, &line->type->times, waited_us(item, lease),
-                    result->run_us);
+                    result->run_us, count);
 }
 
-/* False: out of memory; the worker keeps it and sends it again. */
+/* measured: how many attempts its times stand for; 0: they were counted. False: out of memory;
+ * the worker keeps it and sends it again. */
 static bool report_result(struct core *core, struct peer *peer, struct lease *lease,
-                          const struct drv_result *result, drover_status *out_verdict)
+                          const struct drv_result *result, uint32_t measured,
+                          drover_status *out_verdict)
 {
     if (lease == NULL) {
         if (!take_by_defect(core, result)) {
@@ -198,7 +200,9 @@ static bool report_result(struct core *core, struct peer *peer, struct lease *le
     hand_take(core, &item.task->id, item.index);
     report_settles(peer, save_level_of(core, item.task));
     lease_start_and_end(core, lease);
-    measure(core, &item, lease, result);
+    if (measured > 0) {
+        measure(core, &item, lease, result, measured);
+    }
     worker->tasks_done++;
     output_result(core, lease, &result->tail);
     lease_take(core, lease);
@@ -235,12 +239,14 @@ static bool report_range(struct core *core, struct peer *peer, const struct drv_
     struct range_walk walk = range_walk(range);
     const struct drv_ref *ref = &walk.result.ref;
     struct task *task = NULL;
+    uint32_t measured = range->range.count; /* with the first that counts */
     bool is_taken = true;
     while (is_taken && range_next(&walk)) {
         struct lease *lease = task == NULL ? report_lease(core, peer, ref)
                                            : element_lease(task, peer, ref);
         task = lease == NULL ? NULL : task_that_stays(lease);
-        is_taken = report_result(core, peer, lease, &walk.result, out_verdict);
+        is_taken = report_result(core, peer, lease, &walk.result, measured, out_verdict);
+        measured = lease == NULL ? measured : 0;
     }
     return is_taken;
 }
@@ -256,7 +262,7 @@ static bool report_results(struct core *core, struct peer *peer,
         is_taken = report_range(core, peer, result, &verdict);
     } else {
         struct lease *lease = report_lease(core, peer, &result->ref);
-        is_taken = report_result(core, peer, lease, result, &verdict);
+        is_taken = report_result(core, peer, lease, result, 1, &verdict);
     }
     if (verdict) {
         peer_note(core, peer, message->seq, (uint32_t)position, verdict);

@@ -71,12 +71,12 @@ static struct times *ensure(struct times_registry *registry, struct times **time
 }
 
 void times_record(struct times_registry *registry, struct times **times, enum times_kind kind,
-                  unsigned bucket)
+                  unsigned bucket, uint32_t count)
 {
     struct times *t = *times != NULL ? *times : ensure(registry, times);
     if (t != NULL) {
-        t->counts[kind][registry->now]++;
-        t->buckets[kind][registry->now][bucket]++;
+        t->counts[kind][registry->now] += count;
+        t->buckets[kind][registry->now][bucket] += count;
     }
 }
 

@@ -47,9 +47,9 @@ void times_turn(struct times_registry *registry, int64_t now_us);
 
 /* Where a time is counted. */
 unsigned times_bucket(uint64_t us);
-/* Counts one; *times is made when it is NULL and there is a place. */
+/* Counts so many; *times is made when it is NULL and there is a place. */
 void times_record(struct times_registry *registry, struct times **times, enum times_kind kind,
-                  unsigned bucket);
+                  unsigned bucket, uint32_t count);
 /* Fine with NULL. */
 void times_free(struct times_registry *registry, struct times **times);
 

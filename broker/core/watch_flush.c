@@ -27,6 +27,7 @@ struct bundle {
     size_t count, capacity;
     size_t items, items_max;       /* results, and how many there may be */
     struct gather values, lengths; /* of ranges */
+    const struct task *open;       /* whose elements may join the last entry; NULL: nobody's */
     struct drv_meter meter;
     uint64_t bytes;
     enum drover_durability level; /* of all its entries */
@@ -61,25 +62,25 @@ static bool bundle_add(struct bundle *bundle, const struct drv_outcome *entry,
     bundle->items++;
     bundle->bytes += entry->val.len;
     bundle->level = level;
+    bundle->open = NULL;
     return true;
 }
 
 /* --- ranges ------------------------------------------------------------------------------ */
 
-/* Whether it can be one of many that just succeeded. */
-static bool is_plain(const struct drv_outcome *entry)
+/* Whether it can be one of many elements that just succeeded. */
+static bool is_plain(const struct unit *unit)
 {
-    return entry->state == DROVER_STATE_SUCCEEDED && entry->error.kind == DROVER_ERROR_NONE &&
-           entry->index != DROVER_INDEX_NONE && entry->val.data == NULL &&
-           entry->val.content_type.ptr == NULL;
+    const struct body *result = unit->result;
+    return unit->state == DROVER_STATE_SUCCEEDED && unit->more == NULL &&
+           (result == NULL || (!result->is_shared && result->type_len == 0));
 }
 
-static bool follows(const struct drv_outcome *last, const struct drv_outcome *entry)
+static bool follows(const struct drv_outcome *last, const struct item *item)
 {
     uint32_t count = last->range.count == 0 ? 1 : last->range.count;
-    return count < DRV_RANGE_MAX && last->index + count == entry->index &&
-           last->attempt == entry->attempt && last->level == entry->level && is_plain(last) &&
-           is_plain(entry) && drover_id_equal(&last->id, &entry->id);
+    return count < DRV_RANGE_MAX && last->index + count == item->index &&
+           last->attempt == item->unit->attempt && is_plain(item->unit);
 }
 
 /* Room of a block for what is to lie together; a new one when little is left. */
@@ -128,26 +129,36 @@ static bool range_open(struct core *core, struct bundle *bundle, struct drv_outc
 }
 
 /* As one more of the elements in the last entry; false: it needs its own. */
-static bool bundle_extend(struct core *core, struct bundle *bundle,
-                          const struct drv_outcome *entry)
+static bool bundle_extend(struct core *core, struct bundle *bundle, const struct item *item,
+                          bool states_only)
 {
-    struct drv_outcome *last = bundle->count == 0 ? NULL : &bundle->entries[bundle->count - 1];
-    if (last == NULL || !bundle->session->takes_ranges || !follows(last, entry) ||
-        !bundle_has_room(bundle, entry->val.len) || entry->val.len > GATHER_BYTES / 4) {
+    if (bundle->open != item->task) {
+        return false;
+    }
+    struct drv_outcome *last = &bundle->entries[bundle->count - 1];
+    struct drv_val val = {.is_nil = true};
+    if (!follows(last, item)) {
+        return false;
+    }
+    if (!states_only && item->unit->result != NULL) {
+        val = (struct drv_val){.bytes = item->unit->result->bytes,
+                               .len = item->unit->result->len};
+    }
+    if (val.len > GATHER_BYTES / 4 || !bundle_has_room(bundle, val.len)) {
         return false;
     }
     bool is_range = last->range.count > 0;
-    if (is_range && (gather_is_full(&bundle->values, entry->val.len) ||
+    if (is_range && (gather_is_full(&bundle->values, val.len) ||
                      gather_is_full(&bundle->lengths, DRV_LENGTH_BYTES_MAX))) {
         return false;
     }
-    if (!drv_meter_grows(&bundle->meter, DRV_LENGTH_BYTES_MAX, entry->val.len) ||
+    if (!drv_meter_grows(&bundle->meter, DRV_LENGTH_BYTES_MAX, val.len) ||
         (!is_range && !range_open(core, bundle, last))) {
         return false;
     }
-    put_value(bundle, last, &entry->val);
+    put_value(bundle, last, &val);
     bundle->items++;
-    bundle->bytes += entry->val.len;
+    bundle->bytes += val.len;
     return true;
 }
 
@@ -242,6 +253,21 @@ static void piece_cover(struct piece *piece, const struct watch *watch)
     }
 }
 
+static bool bundle_element(struct core *core, struct bundle *bundle, const struct item *item,
+                           bool states_only)
+{
+    if (bundle_extend(core, bundle, item, states_only)) {
+        return true;
+    }
+    struct drv_outcome entry = outcome_of(item, states_only);
+    if (!bundle_add(bundle, &entry, level_of(&entry))) {
+        return false;
+    }
+    bool may_grow = bundle->session->takes_ranges && is_plain(item->unit);
+    bundle->open = may_grow ? item->task : NULL;
+    return true;
+}
+
 /* Elements that ended, in order. False: the message is full. */
 static bool bundle_elements(struct core *core, struct bundle *bundle, struct watch *watch,
                             struct piece *piece)
@@ -249,9 +275,7 @@ static bool bundle_elements(struct core *core, struct bundle *bundle, struct wat
     struct array *array = watch->task->array;
     while (watch_skip_dropped(watch, piece) && watch->sent < array->ended) {
         struct item item = array_item(array, array_ended_at(array, watch->sent));
-        struct drv_outcome entry = outcome_of(&item, (watch->flags & WATCH_STATES) != 0);
-        if (!bundle_extend(core, bundle, &entry) &&
-            !bundle_add(bundle, &entry, level_of(&entry))) {
+        if (!bundle_element(core, bundle, &item, (watch->flags & WATCH_STATES) != 0)) {
             piece_cover(piece, watch);
             return false;
         }

@@ -1,7 +1,7 @@
 /*
  * bench_core.c: what a task costs in the broker beside its sockets: codec, links and core.
  *
- *     bench_core [--tasks N] [--window N] [--batch N] [--payload BYTES] [--depth]
+ *     bench_core [--tasks N] [--window N] [--batch N] [--payload BYTES] [--depth] [--array]
  *
  * One client and one worker on virtual time, in one process; everything that the broker does
  * happens in broker_turn, so that its instructions can be counted, which repeats on any
@@ -9,7 +9,8 @@
  *
  *     valgrind --tool=callgrind --toggle-collect=broker_turn* bench_core --tasks 20000
  *
- * Prints nanoseconds per task of broker_turn; with --depth, what N queued tasks take in memory
+ * Prints nanoseconds per task of broker_turn; with --array the tasks are elements of an array,
+ * which travel in ranges; with --depth, what N queued tasks take in memory
  * and how fast they come and go. Never fails on time.
  */
 #include "arena.h"
@@ -52,6 +53,7 @@ struct rig {
     uint64_t submitted, ended, req, ids, floor;
     uint64_t window, batch, tasks;
     size_t payload;
+    bool is_array;
     /* worker */
     bool is_idle;
 };
@@ -204,13 +206,46 @@ static void client_submit(struct rig *rig, uint64_t count)
     say(rig, CLIENT, &message);
 }
 
+static void array_open(struct rig *rig)
+{
+    struct drv_message message = {.kind = DRV_ARRAY_OPEN};
+    drv_spec_init(&message.array_open.spec, drv_str_of("echo"));
+    message.array_open.spec.flags = DRV_SPEC_WATCH | DRV_SPEC_RELEASE;
+    message.array_open.spec.durability = DROVER_DURABILITY_MEMORY;
+    message.array_open.id.bytes[0] = 1;
+    message.array_open.with.is_nil = true;
+    message.request.req = ++rig->req;
+    message.request.floor = rig->floor;
+    say(rig, CLIENT, &message);
+}
+
+static void client_feed(struct rig *rig, uint64_t count)
+{
+    static struct drv_val vals[DRV_BATCH_MAX];
+    struct drv_message message = {.kind = DRV_ARRAY_ITEMS};
+    for (uint64_t i = 0; i < count; i++) {
+        vals[i] = (struct drv_val){.bytes = bytes, .len = rig->payload};
+    }
+    message.request.req = ++rig->req;
+    message.request.floor = rig->floor;
+    message.array_items = (struct drv_array_items){
+        .first = (uint32_t)rig->submitted, .items = vals, .item_count = count};
+    message.array_items.id.bytes[0] = 1;
+    rig->submitted += count;
+    say(rig, CLIENT, &message);
+}
+
 static void client_fill(struct rig *rig)
 {
     while (rig->submitted < rig->tasks && rig->submitted - rig->ended < rig->window) {
         uint64_t count = rig->window - (rig->submitted - rig->ended);
         count = count < rig->batch ? count : rig->batch;
         count = count < rig->tasks - rig->submitted ? count : rig->tasks - rig->submitted;
-        client_submit(rig, count);
+        if (rig->is_array) {
+            client_feed(rig, count);
+        } else {
+            client_submit(rig, count);
+        }
     }
 }
 
@@ -225,6 +260,7 @@ static void worker_run(struct rig *rig, const struct drv_lease *lease)
             results[count++] = (struct drv_result){.ref = group->entries[i].ref,
                                                    .outcome = DRV_OUTCOME_SUCCEEDED,
                                                    .val = group->entries[i].val,
+                                                   .range = group->entries[i].range,
                                                    .run_us = 2,
                                                    .wait_us = 20,
                                                    .hold_us = 30};
@@ -244,7 +280,10 @@ static void peer_message(struct rig *rig, uint32_t peer, const struct drv_messag
         drv_link_set_epoch(rig->sides[peer].there, message->epoch);
         drv_link_set_window_out(rig->sides[peer].there, message->welcome.credit_bytes);
     } else if (message->kind == DRV_RESULTS) {
-        rig->ended += message->results.entry_count;
+        for (size_t i = 0; i < message->results.entry_count; i++) {
+            uint32_t count = message->results.entries[i].range.count;
+            rig->ended += count == 0 ? 1 : count;
+        }
     } else if (message->kind == DRV_REPLY) {
         for (size_t i = 0; i < message->reply.reply_count; i++) {
             must(message->reply.replies[i].code, "submit");
@@ -293,6 +332,7 @@ static void turn(struct rig *rig)
 
 static void hello(struct rig *rig, uint32_t peer)
 {
+    static const struct drv_str RANGES = {"ranges", 6};
     struct drv_offer offer = {.name = drv_str_of("echo")};
     struct drv_message message = {.kind = DRV_HELLO};
     message.hello = (struct drv_hello){.version_min = 1,
@@ -300,6 +340,8 @@ static void hello(struct rig *rig, uint32_t peer)
                                        .role = peer == WORKER ? DRV_ROLE_WORKER
                                                               : DRV_ROLE_CLIENT,
                                        .name = drv_str_of("bench"),
+                                       .capabilities = &RANGES,
+                                       .capability_count = 1,
                                        .credit_items = 100000,
                                        .credit_bytes = 16 << 20};
     message.hello.session.bytes[0] = (uint8_t)(1 + peer);
@@ -363,6 +405,10 @@ static void rig_close(struct rig *rig)
 static void flow(struct rig *rig)
 {
     hello(rig, WORKER);
+    if (rig->is_array) {
+        array_open(rig);
+        turn(rig);
+    }
     uint64_t hello_ns = rig->broker_ns, hello_turns = rig->turns;
     while (rig->ended < rig->tasks) {
         client_fill(rig);
@@ -441,6 +487,10 @@ int main(int argc, char **argv)
         uint64_t number = i + 1 < argc ? strtoull(argv[i + 1], NULL, 10) : 0;
         if (strcmp(argv[i], "--depth") == 0) {
             is_deep = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--array") == 0) {
+            rig.is_array = true;
             continue;
         }
         if (strcmp(argv[i], "--tasks") == 0) {

@@ -238,7 +238,7 @@ static void test_times_are_near_recent_and_bounded(void **state)
     times_registry_init(&registry);
     times_turn(&registry, 1);
     for (uint64_t us = 1; us <= 100000; us++) {
-        times_record(&registry, &times, TIMES_RUN, times_bucket(us));
+        times_record(&registry, &times, TIMES_RUN, times_bucket(us), 1);
     }
     for (unsigned permille = 10; permille <= 1000; permille += 10) {
         double wanted = permille * 100.0;
@@ -247,14 +247,14 @@ static void test_times_are_near_recent_and_bounded(void **state)
     }
     assert_int_equal(times_count(times, TIMES_WAIT), 0);
     assert_int_equal(permille_of(times, TIMES_WAIT, 500), 0);
-    times_record(&registry, &times, TIMES_WAIT, times_bucket(UINT64_MAX));
+    times_record(&registry, &times, TIMES_WAIT, times_bucket(UINT64_MAX), 1);
     assert_true(permille_of(times, TIMES_WAIT, 1000) > 100000LL * SECOND);
     times_turn(&registry, 1 + TIMES_WINDOW_US);
     assert_int_equal(times_count(times, TIMES_RUN), 100000);
     times_turn(&registry, 1 + 2 * (int64_t)TIMES_WINDOW_US);
     assert_int_equal(times_count(times, TIMES_RUN), 0);
     for (size_t i = 0; i < TIMES_MAX + 8; i++) {
-        times_record(&registry, &many[i], TIMES_RUN, times_bucket(1));
+        times_record(&registry, &many[i], TIMES_RUN, times_bucket(1), 1);
     }
     assert_int_equal(registry.count, TIMES_MAX);
     assert_null(many[TIMES_MAX + 7]);
