@@ -40,9 +40,11 @@ struct connection {
     int64_t heard_at_us;      /* last message */
     int64_t probed_at_us;     /* last message or probe */
     int64_t waiting_since_us; /* the socket refuses since */
-    bool is_inside;           /* our own HTTP thread: frames pass the channel */
-    bool closing;             /* forget it when its queue is empty */
-    uint64_t serial;          /* tells it from an earlier one with this number */
+    bool has_key;
+    uint8_t key[32]; /* that it has proved to have, if it had to */
+    bool is_inside;  /* our own HTTP thread: frames pass the channel */
+    bool closing;    /* forget it when its queue is empty */
+    uint64_t serial; /* tells it from an earlier one with this number */
     uint32_t gated_welcomes, gated_chunks, gated_settles; /* wait for the store (gate.h) */
 };
 

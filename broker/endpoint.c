@@ -52,9 +52,9 @@ static drover_status check_tcp(const char *text, bool insecure, char *out_endpoi
     size_t host_len = (size_t)(colon - host);
     if (!insecure && !is_loopback(host, host_len)) {
         return drv_problem_set(problem, DROVER_REFUSED,
-                               "endpoint %s is not loopback, and this version has no keys: "
-                               "anyone who reaches it could run tasks; say --insecure to bind "
-                               "there all the same",
+                               "endpoint %s is not loopback, and there are no keys "
+                               "(--identity, --accounts): anyone who reaches it could run "
+                               "tasks; say --insecure to bind there all the same",
                                text);
     }
     const char *port = strcmp(colon + 1, "0") == 0 ? "*" : colon + 1;

@@ -2,8 +2,8 @@
  * endpoint.h: where the broker may listen, and where it does.
  *
  * tcp://HOST:PORT with PORT 1..65535, or 0 or * for any free one, and ipc://PATH. Everything
- * but loopback and ipc is refused unless `insecure`: whoever reaches the port could run
- * handlers.
+ * but loopback and ipc is refused unless `insecure`, which stands for keys, too: whoever
+ * reaches the port could run handlers.
  */
 #ifndef BROKER_ENDPOINT_H
 #define BROKER_ENDPOINT_H

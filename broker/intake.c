@@ -11,6 +11,7 @@
 
 #include "check.h"
 #include "data.h"
+#include "identity.h"
 
 #include <string.h>
 #include <zmq.h>
@@ -121,8 +122,22 @@ static void step_message(struct server *server, struct connection *peer,
     struct core_event event = {.kind = CORE_EVENT_MESSAGE,
                                .peer = peer->number,
                                .port = peer->port,
-                               .message = message};
+                               .message = message,
+                               .key = peer->has_key ? peer->key : NULL,
+                               .is_inside = peer->is_inside};
     core_step(server->core, &event, now_us);
+}
+
+/* The key that the ZAP handler has named. libzmq 4.3.4 tells it with the frames that came over
+ * the wire, and not with the routing id. */
+static void read_key(struct connection *peer, zmq_msg_t *part)
+{
+    const char *text = zmq_msg_gets(part, "User-Id");
+    struct drv_curve_key key;
+    if (text != NULL && drv_curve_key_parse(text, strlen(text), &key)) {
+        memcpy(peer->key, key.bytes, sizeof(peer->key));
+        peer->has_key = true;
+    }
 }
 
 /* The message cannot be used: what becomes of the connection. */
@@ -189,6 +204,9 @@ bool intake_drain(struct server *server, enum core_port port, int64_t now_us)
             memset(&none, 0, sizeof(none));
             refuse(server, peer, DROVER_MALFORMED, "a message is two frames", &none);
         } else {
+            if (server->zap != NULL && !peer->has_key) {
+                read_key(peer, &packet.parts[PART_BLOB]);
+            }
             struct frames frames = {
                 zmq_msg_data(&packet.parts[PART_HEAD]), zmq_msg_size(&packet.parts[PART_HEAD]),
                 zmq_msg_data(&packet.parts[PART_BLOB]), zmq_msg_size(&packet.parts[PART_BLOB])};

@@ -71,6 +71,12 @@ static void tell_alert(struct server *server, const struct core_alert *alert)
 
 static void tell_operator(const struct server *server, const struct core_notice *notice)
 {
+    if (notice->denied != NULL) {
+        drv_log_warn(server->log, notice->text,
+                     drv_log_view("account", drv_view_of(notice->name.ptr, notice->name.len)),
+                     drv_log_str("message", notice->denied));
+        return;
+    }
     drv_log_info(server->log, notice->text,
                  drv_log_view("name", drv_view_of(notice->name.ptr, notice->name.len)),
                  drv_log_view("host", drv_view_of(notice->host.ptr, notice->host.len)),

@@ -5,6 +5,7 @@
 #include "check.h"
 #include "clock.h"
 #include "notify.h"
+#include "security.h"
 #include "zone_file.h"
 
 #include <drover/drover.h>
@@ -82,6 +83,9 @@ static drover_status bind_port(struct server *server, enum core_port port, const
     }
     server->sockets[port] = socket;
     drover_status status = set_options(socket, problem);
+    if (status == DROVER_OK) {
+        status = security_guard(server, socket, problem);
+    }
     if (status == DROVER_OK && !endpoint_is_ipv4(endpoint)) {
         status = set_option(socket, ZMQ_IPV6, 1, problem);
     }
@@ -237,6 +241,7 @@ static drover_status recover(struct server *server, struct drv_problem *problem)
     core_set_epoch(server->core, server->settings.core.epoch);
     set_aside(server);
     read_zones(server);
+    security_tell(server, now_us());
     server->recovery_us = now_us() - begin_us;
     return DROVER_OK;
 }
@@ -248,12 +253,14 @@ static drover_status open_sockets(struct server *server, struct drv_problem *pro
         return drv_problem_set(problem, DROVER_INTERNAL, "context: %s", zmq_strerror(errno));
     }
     (void)zmq_ctx_set(server->context, ZMQ_MAX_SOCKETS, 16);
-    drover_status status = bind_port(server, CORE_PORT_CLIENT, server->settings.client_bind,
-                                     problem);
+    drover_status status = security_begin(server, problem);
+    if (status == DROVER_OK) {
+        status = bind_port(server, CORE_PORT_CLIENT, server->settings.client_bind, problem);
+    }
     if (status == DROVER_OK) {
         status = bind_port(server, CORE_PORT_WORKER, server->settings.worker_bind, problem);
     }
-    return status;
+    return status == DROVER_OK ? security_prove(server, problem) : status;
 }
 
 /* Without being asked for by name it is a courtesy: another broker may have the usual port. */
@@ -339,6 +346,7 @@ void server_destroy(struct server **server)
             (void)zmq_close(s->sockets[i]);
         }
     }
+    security_end(s);
     if (s->context != NULL) {
         (void)zmq_ctx_term(s->context);
     }
@@ -381,6 +389,7 @@ static void on_signals(struct server *server, int64_t now)
         if (info.ssi_signo == SIGHUP) {
             read_zones(server); /* tzdata may have been updated */
             drv_log_info(server->log, "time zones read again", drv_log_str("signal", "HUP"));
+            security_reload(server, now);
         } else if (server->drain_until_us != 0) {
             drv_log_warn(server->log, "second signal, ending at once", drv_log_end());
             server->stop = true;
@@ -434,6 +443,7 @@ static bool tend_store(struct server *server, int64_t now)
     if (now >= server->store_at_us) {
         server->store_at_us = now + SERVER_STORE_US;
         store_tick(server->store);
+        security_count(server);
         trim_memory(server);
     }
     bool is_full = store_is_full(server->store);

@@ -28,6 +28,7 @@
 #include "gate.h"
 #include "hand_page.h"
 #include "http.h"
+#include "identity.h"
 #include "log.h"
 #include "problem.h"
 #include "self.h"
@@ -58,6 +59,9 @@ enum {
     SERVER_MESSAGE_MAX = DRV_BLOB_MAX, /* bytes of a frame; larger ones end the connection */
 };
 
+struct access;
+struct zap;
+
 struct server {
     const struct drv_log *log; /* borrowed */
     struct settings settings;
@@ -68,6 +72,9 @@ struct server {
     struct store_recovery recovery;
     int64_t recovery_us; /* how long it took */
     struct gate gate;
+    struct drv_identity identity; /* own, if keys are asked for */
+    struct zap *zap;              /* owned; NULL: no keys (security.h) */
+    struct access *access;        /* owned, on its way to the core; NULL: it has it */
     struct connections peers;
     struct drv_arena arena;                             /* the message being decoded */
     void *context;                                      /* owned, ZeroMQ */

@@ -1,7 +1,9 @@
 /* settings.c: see settings.h. */
 #include "settings.h"
 
+#include "accounts.h"
 #include "check.h"
+#include "identity.h"
 
 #include <string.h>
 
@@ -43,6 +45,15 @@ static const struct drv_option serving_options[] = {
     {.name = "memory",
      .kind = DRV_OPTION_FLAG,
      .help = "keep everything in memory: nothing survives the broker"},
+    {.name = "identity",
+     .kind = DRV_OPTION_STRING,
+     .argument = "FILE",
+     .help = "own key pair, as `drover keygen` makes it: connections are encrypted, and only "
+             "keys of --accounts are let in"},
+    {.name = "accounts",
+     .kind = DRV_OPTION_STRING,
+     .argument = "FILE",
+     .help = "the table of keys, and what each may do; SIGHUP reads it again"},
     {.name = "insecure",
      .kind = DRV_OPTION_FLAG,
      .help = "allow binding to addresses that others can reach, without keys or a token"},
@@ -276,6 +287,33 @@ static drover_status check_alerts(const struct drv_options *options,
     return DROVER_OK;
 }
 
+/* Looked at here, so that what is wrong is said at once, and read again by the server. */
+static drover_status read_keys(const struct drv_options *options, struct settings *settings,
+                               struct drv_problem *problem)
+{
+    struct drv_identity identity;
+    struct access *access = NULL;
+    settings->identity = drv_options_string(options, "identity");
+    settings->accounts = drv_options_string(options, "accounts");
+    if ((settings->identity == NULL) != (settings->accounts == NULL)) {
+        return drv_problem_set(problem, DROVER_INVALID, "%s",
+                               settings->identity == NULL
+                                   ? "--accounts needs an own key as well: --identity"
+                                   : "--identity needs the table of keys as well: --accounts");
+    }
+    if (settings->identity == NULL) {
+        return DROVER_OK;
+    }
+    drover_status status = drv_identity_read(&identity, "--identity", settings->identity,
+                                             problem);
+    drv_identity_wipe(&identity);
+    if (status == DROVER_OK) {
+        status = accounts_read(settings->accounts, 0, &access, problem);
+        access_destroy(&access);
+    }
+    return status;
+}
+
 drover_status settings_read(const struct drv_options *options, struct settings *out_settings,
                             struct drv_problem *problem)
 {
@@ -312,7 +350,11 @@ drover_status settings_read(const struct drv_options *options, struct settings *
     }
     settings.core.alerts = true;
     settings.core.memory_mark_percent = (uint32_t)drv_options_int(options, "memory-mark");
-    bool insecure = drv_options_flag(options, "insecure");
+    drover_status keys = read_keys(options, &settings, problem);
+    if (keys != DROVER_OK) {
+        return keys;
+    }
+    bool insecure = drv_options_flag(options, "insecure") || settings.accounts != NULL;
     drover_status http = read_http(options, &settings.http, problem);
     if (http != DROVER_OK) {
         return http;

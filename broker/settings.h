@@ -18,10 +18,11 @@
 struct settings {
     char client_bind[ENDPOINT_MAX];
     char worker_bind[ENDPOINT_MAX];
-    int64_t grace_us;        /* a graceful end takes this long at most */
-    size_t peers_max;        /* connections */
-    bool is_memory;          /* keep nothing */
-    char data[DATA_DIR_MAX]; /* where else; "": at the usual place (data_dir.h) */
+    int64_t grace_us;                /* a graceful end takes this long at most */
+    size_t peers_max;                /* connections */
+    bool is_memory;                  /* keep nothing */
+    const char *identity, *accounts; /* key file, table of keys; both or neither (NULL) */
+    char data[DATA_DIR_MAX];         /* where else; "": at the usual place (data_dir.h) */
     struct http_config http;
     const struct drv_options *options; /* borrowed: what stays text, such as alert-rule */
     enum drv_log_level log_level;

@@ -35,6 +35,7 @@ struct worker_agent {
     bool *takes_ranges;                     /* owned; by type */
     bool has_ranges;                        /* one of them does */
     void *context;                          /* owned, ZeroMQ */
+    struct drv_identity identity;           /* read by this process: executors have no copy */
     struct worker_connection *connection;   /* owned; NULL: none */
     struct drv_arena arena;                 /* the message being read */
     char host_name[DRV_NAME_MAX + 1];
@@ -181,6 +182,10 @@ static drover_status open_all(struct worker_agent *agent, struct drv_problem *pr
                                     clock_now_us(), problem);
     }
     if (status == DROVER_OK) {
+        status = drv_identity_load(&agent->identity, agent->settings->identity,
+                                   agent->settings->broker_key, problem);
+    }
+    if (status == DROVER_OK) {
         agent->context = zmq_ctx_new();
         if (agent->context == NULL) {
             status = drv_problem_set(problem, DROVER_INTERNAL, "context: %s",
@@ -228,6 +233,7 @@ void worker_agent_destroy(struct worker_agent **agent)
     if (gone->context != NULL) {
         (void)zmq_ctx_term(gone->context);
     }
+    drv_identity_wipe(&gone->identity);
     worker_session_destroy(&gone->session);
     worker_pulse_fini(&gone->pulse);
     drv_arena_fini(&gone->arena);
@@ -333,8 +339,13 @@ static bool read_broker(struct worker_agent *agent, int64_t now_us)
     bool is_gone = worker_connection_is_gone(agent->connection);
     bool more = take_from_broker(agent, now_us);
     if (is_gone && !more && agent->broken == NULL) {
-        agent->broken = agent->was_connected ? "the connection is gone"
-                                             : "nobody answers there";
+        const struct worker_connection *connection = agent->connection;
+        agent->broken = connection->why != NULL ? connection->why
+                        : agent->was_connected  ? "the connection is gone"
+                                                : "nobody answers there";
+        if (connection->is_denied && !agent->was_ready) {
+            stop(agent, DROVER_DENIED, drv_str_of(agent->broken));
+        }
     }
     if (agent->broken != NULL) {
         worker_session_broken(agent->session, agent->broken, now_us);
@@ -356,8 +367,8 @@ static void connect_to(struct worker_agent *agent, struct drv_str endpoint)
     memcpy(text, endpoint.ptr, len);
     text[len] = '\0';
     drv_log_debug(agent->log, "connecting", drv_log_str("broker", text));
-    drover_status status = worker_connection_new(agent->context, text, 4 * 1024 * 1024,
-                                                 &agent->connection);
+    drover_status status = worker_connection_new(agent->context, text, &agent->identity,
+                                                 4 * 1024 * 1024, &agent->connection);
     if (status == DROVER_NOMEM) {
         stop(agent, status, drv_str_of("out of memory"));
     } else if (status != DROVER_OK) {

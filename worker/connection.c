@@ -42,6 +42,20 @@ static drover_status set_options(void *socket)
                                                                          : DROVER_INTERNAL;
 }
 
+static bool set_key(void *socket, int option, const struct drv_curve_key *key)
+{
+    return zmq_setsockopt(socket, option, key->bytes, sizeof key->bytes) == 0;
+}
+
+static drover_status set_keys(void *socket, const struct drv_identity *identity)
+{
+    bool is_fine = !identity->has_own ||
+                   (set_key(socket, ZMQ_CURVE_SERVERKEY, &identity->broker_key) &&
+                    set_key(socket, ZMQ_CURVE_PUBLICKEY, &identity->public_key) &&
+                    set_key(socket, ZMQ_CURVE_SECRETKEY, &identity->secret_key));
+    return is_fine ? DROVER_OK : DROVER_INTERNAL;
+}
+
 static drover_status open_monitor(void *context, struct worker_connection *connection)
 {
     const int events = ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED |
@@ -71,7 +85,8 @@ static bool get_fd(void *socket, int *out_fd)
     return zmq_getsockopt(socket, ZMQ_FD, out_fd, &len) == 0;
 }
 
-static drover_status open_all(void *context, const char *endpoint, uint64_t window_in,
+static drover_status open_all(void *context, const char *endpoint,
+                              const struct drv_identity *identity, uint64_t window_in,
                               struct worker_connection *connection)
 {
     const struct drv_link_config config = {
@@ -88,6 +103,9 @@ static drover_status open_all(void *context, const char *endpoint, uint64_t wind
     }
     drover_status status = set_options(connection->socket);
     if (status == DROVER_OK) {
+        status = set_keys(connection->socket, identity);
+    }
+    if (status == DROVER_OK) {
         status = open_monitor(context, connection);
     }
     if (status == DROVER_OK) {
@@ -103,7 +121,8 @@ static drover_status open_all(void *context, const char *endpoint, uint64_t wind
     return status;
 }
 
-drover_status worker_connection_new(void *context, const char *endpoint, uint64_t window_in,
+drover_status worker_connection_new(void *context, const char *endpoint,
+                                    const struct drv_identity *identity, uint64_t window_in,
                                     struct worker_connection **out_connection)
 {
     struct worker_connection *connection = calloc(1, sizeof *connection);
@@ -114,7 +133,8 @@ drover_status worker_connection_new(void *context, const char *endpoint, uint64_
     (void)zmq_msg_init(&connection->blob);
     connection->may_read = connection->may_be_gone =
         true; /* what was never read wakes nobody */
-    drover_status status = open_all(context, endpoint, window_in, connection);
+    connection->has_key = identity->has_own;
+    drover_status status = open_all(context, endpoint, identity, window_in, connection);
     if (status != DROVER_OK) {
         worker_connection_destroy(&connection, false);
         return status;
@@ -305,9 +325,38 @@ void worker_connection_send(struct worker_connection *connection)
 /* ---- state ----------------------------------------------------------------------------------
  */
 
+/* What the handshake failed of says more than that the connection is gone then. */
+static void note_event(struct worker_connection *connection, zmq_msg_t *part)
+{
+    uint16_t event;
+    uint32_t value;
+    const uint8_t *bytes = zmq_msg_data(part);
+    if (zmq_msg_more(part) == 0 || zmq_msg_size(part) < sizeof event + sizeof value) {
+        return; /* the address */
+    }
+    memcpy(&event, bytes, sizeof event);
+    memcpy(&value, bytes + sizeof event, sizeof value);
+    bool has_key = connection->has_key;
+    if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
+        connection->is_denied = true;
+        connection->why = has_key ? "the broker does not know this key"
+                                  : "the broker wants a key";
+    } else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL &&
+               value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH) {
+        connection->is_denied = true;
+        connection->why =
+            has_key ? "the broker has no keys, and --identity and --broker-key were given"
+                    : "the broker wants a key, and none was given (--identity)";
+    } else if (has_key && !connection->is_denied &&
+               (event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL ||
+                event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)) {
+        connection->why = "the handshake failed: is --broker-key the key of this broker?";
+    }
+}
+
 bool worker_connection_is_gone(struct worker_connection *connection)
 {
-    /* Every event that was asked for means the same; what they say is not looked at. */
+    /* Every event that was asked for ends the connection. */
     zmq_msg_t part;
     if (!connection->may_be_gone) {
         return connection->is_gone;
@@ -316,6 +365,7 @@ bool worker_connection_is_gone(struct worker_connection *connection)
     (void)zmq_msg_init(&part);
     while (zmq_msg_recv(&part, connection->monitor, ZMQ_DONTWAIT) >= 0) {
         connection->is_gone = true;
+        note_event(connection, &part);
     }
     (void)zmq_msg_close(&part);
     return connection->is_gone;

@@ -9,6 +9,7 @@
 #define WORKER_CONNECTION_H
 
 #include "arena.h"
+#include "identity.h"
 #include "link.h"
 
 #include <poll.h>
@@ -37,10 +38,15 @@ struct worker_connection {
     bool may_write;        /* is_full, but there is room again */
     bool is_full;          /* the socket refused */
     bool is_gone;
+    bool has_key;    /* made with keys */
+    bool is_denied;  /* gone, since the other side will not have us as we are */
+    const char *why; /* static: what the monitor said about it; NULL: nothing yet */
 };
 
-/* Starts to connect. OK; INVALID (endpoint), NOMEM, INTERNAL. */
+/* Starts to connect, with keys if the identity has them. OK; INVALID (endpoint), NOMEM,
+ * INTERNAL. */
 DROVER_MUST_USE drover_status worker_connection_new(void *context, const char *endpoint,
+                                                    const struct drv_identity *identity,
                                                     uint64_t window_in,
                                                     struct worker_connection **out_connection);
 
@@ -72,7 +78,8 @@ bool worker_connection_has_work(const struct worker_connection *connection);
 /* Hands to the socket what it takes. */
 void worker_connection_send(struct worker_connection *connection);
 
-/* Reads the monitor: whether the other side is gone, or could not be reached. */
+/* Reads the monitor: whether the other side is gone, or could not be reached; `why` and
+ * `is_denied` tell more. */
 bool worker_connection_is_gone(struct worker_connection *connection);
 
 /* Whether the link has so much to send that more should wait. */

@@ -1,6 +1,7 @@
 #include "settings.h"
 
 #include "check.h"
+#include "identity.h"
 #include "name.h"
 #include "session.h"
 #include "stat/host.h"
@@ -31,6 +32,16 @@ static const struct drv_option serving_options[] = {
      .help = "worker endpoint of the broker; several are tried in turn",
      .fallback = "tcp://127.0.0.1:7711",
      .repeatable = true},
+    {.name = "identity",
+     .kind = DRV_OPTION_STRING,
+     .argument = "FILE",
+     .help = "own key pair, as `drover keygen` makes it; also from DROVER_IDENTITY",
+     .env = "DROVER_IDENTITY"},
+    {.name = "broker-key",
+     .kind = DRV_OPTION_STRING,
+     .argument = "KEY|FILE",
+     .help = "public key of the broker; also from DROVER_BROKER_KEY; may stand in the identity",
+     .env = "DROVER_BROKER_KEY"},
     {.name = "name",
      .kind = DRV_OPTION_STRING,
      .argument = "N",
@@ -460,12 +471,28 @@ static drover_status read_allow_exec(struct worker_settings *settings,
                       &settings->allow_exec_count, problem);
 }
 
+/* Looked at here, so that what is wrong is said at once, and forgotten again. */
+static drover_status read_identity(struct worker_settings *settings,
+                                   struct drv_problem *problem)
+{
+    struct drv_identity identity;
+    settings->identity = drv_options_string(settings->options, "identity");
+    settings->broker_key = drv_options_string(settings->options, "broker-key");
+    if (settings->call_type != NULL) {
+        return DROVER_OK; /* there is no broker */
+    }
+    drover_status status = drv_identity_load(&identity, settings->identity,
+                                             settings->broker_key, problem);
+    drv_identity_wipe(&identity);
+    return status;
+}
+
 static drover_status read_all(struct worker_settings *settings, struct drv_problem *problem)
 {
     static drover_status (*const steps[])(struct worker_settings *, struct drv_problem *) = {
-        read_operands, read_rules,   read_brokers,    read_name,
-        read_queues,   read_labels,  read_resources,  read_prefetch,
-        read_stats,    read_modules, read_allow_exec, check_handlers,
+        read_operands,   read_rules,     read_brokers,  read_name,  read_queues,
+        read_labels,     read_resources, read_prefetch, read_stats, read_modules,
+        read_allow_exec, check_handlers, read_identity,
     };
     const struct drv_options *options = settings->options;
     for (size_t i = 0; i < DRV_ARRAY_LEN(steps); i++) {

@@ -26,6 +26,7 @@ struct worker_settings {
     struct drv_arena arena;           /* the lists below */
     const struct drv_str *brokers;    /* endpoints, at least one */
     size_t broker_count;
+    const char *identity, *broker_key; /* NULL: none; read again by who connects */
     const char *name;
     uint32_t slots, prefetch;
     const drover_module *own; /* borrowed; handlers of the program itself; NULL: none */

@@ -2,6 +2,19 @@
 
 #include "broker.h"
 
+/* In whose name it comes, if that is limited. */
+static const char *account_reason(const struct core *core, const struct admission *admission,
+                                  uint64_t count, uint64_t bytes)
+{
+    struct account *account = core->actor;
+    if (account == NULL || !account->is_limited) {
+        return NULL;
+    }
+    const char *reason = account_against(core, account, admission->pending_count + count,
+                                         admission->pending_bytes + bytes);
+    return reason != NULL ? reason : account_over_rate(core, account, count);
+}
+
 static const char *reason_against(const struct core *core, const struct session *session,
                                   const struct line *line, uint64_t count, uint64_t bytes)
 {
@@ -49,7 +62,11 @@ drover_status admit_many(struct core *core, struct admission *admission,
     }
     const char *reason = admission->is_busy ? "an earlier entry was refused"
                                             : reason_against(core, session, line, count, bytes);
+    reason = reason != NULL ? reason : account_reason(core, admission, count, bytes);
     if (reason == NULL) {
+        if (core->actor != NULL && core->actor->is_limited) {
+            account_took(core, core->actor, count);
+        }
         return DROVER_OK;
     }
     if (!admission->is_busy) {
@@ -64,6 +81,15 @@ drover_status admit_key(struct core *core, struct admission *admission, const st
                         const char **out_text)
 {
     static const char REASON[] = "there are too many keys";
+    static const char OF_ACCOUNT[] = "this account has as many keys as it may";
+    const struct account *actor = core->actor;
+    if (admission->key.ptr != NULL && actor != NULL &&
+        actor->keys >= actor->limits[ACCESS_LIMIT_KEYS]) {
+        event_limit(core, OF_ACCOUNT, line->queue);
+        admission->is_busy = true;
+        *out_text = OF_ACCOUNT;
+        return DROVER_BUSY;
+    }
     if (admission->key.ptr == NULL || drv_table_count(&core->keys) < core->config.keys_max ||
         key_find(core, queue_name(line->queue), admission->key) != NULL) {
         return DROVER_OK;

@@ -9,11 +9,12 @@
 
 struct key;
 
-struct admission {         /* of one message */
-    bool is_busy;          /* something was refused as busy: so is all behind it */
-    uint32_t flags;        /* DRV_SPEC_* of the group at hand */
-    struct drv_str key;    /* of the group at hand; nil: none */
-    int64_t key_window_us; /* the same */
+struct admission { /* of one message */
+    bool is_busy;  /* something was refused as busy: so is all behind it */
+    uint64_t pending_count, pending_bytes; /* admitted, and not counted yet */
+    uint32_t flags;                        /* DRV_SPEC_* of the group at hand */
+    struct drv_str key;                    /* of the group at hand; nil: none */
+    int64_t key_window_us;                 /* the same */
 };
 
 /* Whether one more task with this payload may come. OK, BUSY or DRAINING with a static text. */

@@ -2,6 +2,7 @@
 #include "hand.h"
 
 #include "check.h"
+#include "guard.h"
 #include "handlers.h"
 #include "restore.h"
 
@@ -85,6 +86,8 @@ static void core_init_parts(struct core *core)
     schedules_init(core);
     key_table_init(core);
     group_table_init(core);
+    account_table_init(core);
+    core->scope = ACCESS_ALL;
     park_tables_init(core);
     deps_init(core);
     drv_pages_init(&core->pages);
@@ -157,6 +160,7 @@ void core_destroy(struct core **core_owned)
     park_fini(core);
     leases_fini(core);
     shelves_fini(core);
+    accounts_fini(core);
     timer_fini(core, &core->reattach_timer);
     timers_fini(&core->timers);
     core_effects_clear(core);
@@ -325,6 +329,19 @@ static const struct handler *handler_of(enum drv_kind kind)
     return handler->plain == NULL && handler->request == NULL ? NULL : handler;
 }
 
+enum handler_sort handler_sort(enum drv_kind kind)
+{
+    const struct handler *handler = handler_of(kind);
+    if (kind == DRV_QUERY) {
+        return HANDLER_QUERY;
+    }
+    if (kind == DRV_WATCH || kind == DRV_UNWATCH || kind == DRV_FETCH ||
+        kind == DRV_SUBSCRIBE) {
+        return HANDLER_QUESTION;
+    }
+    return handler != NULL && handler->request != NULL ? HANDLER_REQUEST : HANDLER_PLAIN;
+}
+
 static void peer_complain(struct core *core, struct peer *peer, const struct drv_message *about,
                           drover_status code, const char *text)
 {
@@ -369,6 +386,7 @@ static void step_message(struct core *core, const struct core_event *event)
     if (peer == NULL || peer->state == PEER_DEAD) {
         return;
     }
+    guard_identify(core, peer, event);
     peer->seq = message->seq > peer->seq ? message->seq : peer->seq;
     peer_touch(core, peer);
     const struct handler *handler = handler_of(message->kind);
@@ -381,14 +399,18 @@ static void step_message(struct core *core, const struct core_event *event)
             worker_heard(core, peer->session->worker);
         }
     }
-    if (handler->plain != NULL) {
-        handler->plain(core, peer, message);
+    if (core->access != NULL && !guard_admits(core, peer, message)) {
         return;
     }
-    struct reply *reply = request_begin(core, peer, message);
-    if (reply != NULL) {
-        handler->request(core, peer, message, reply);
+    if (handler->plain != NULL) {
+        handler->plain(core, peer, message);
+    } else {
+        struct reply *reply = request_begin(core, peer, message);
+        if (reply != NULL) {
+            handler->request(core, peer, message, reply);
+        }
     }
+    guard_leave(core);
 }
 
 static void step_unblocked(struct core *core, struct peer *peer)
@@ -412,6 +434,10 @@ static void step_event(struct core *core, const struct core_event *event)
 {
     if (event->kind == CORE_EVENT_MESSAGE) {
         step_message(core, event);
+        return;
+    }
+    if (event->kind == CORE_EVENT_ACCESS) {
+        guard_replace(core, event->access);
         return;
     }
     if (event->kind == CORE_EVENT_SELF) {
@@ -438,6 +464,7 @@ static void step_event(struct core *core, const struct core_event *event)
         break;
     case CORE_EVENT_MESSAGE:
     case CORE_EVENT_SELF:
+    case CORE_EVENT_ACCESS:
         break;
     }
 }
@@ -490,6 +517,11 @@ void core_counters_get(const struct core *core, struct core_counters *out_counte
 void core_count_malformed(struct core *core)
 {
     core->counters.malformed++;
+}
+
+void core_count_denied(struct core *core, uint64_t count)
+{
+    core->counters.denied += count;
 }
 
 int64_t core_heartbeat_us(const struct core *core)

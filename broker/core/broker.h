@@ -4,6 +4,7 @@
 #ifndef CORE_BROKER_H
 #define CORE_BROKER_H
 
+#include "account.h"
 #include "alert.h"
 #include "array.h"
 #include "body.h"
@@ -67,14 +68,24 @@ struct core {
     bool is_reattach_open;
     uint32_t awaited; /* workers of an earlier life that have not come back */
     bool is_draining;
-    bool is_full;                    /* the store is */
+    bool is_full; /* the store is */
+    /* who may do what (guard.h) */
+    struct access *access;            /* owned; NULL: nobody is asked for a key */
+    enum access_scope scope;          /* of the message at hand */
+    const struct access_grant *grant; /* of its sender; NULL: none is needed */
+    struct account *actor;            /* in whose name it is dealt with; NULL: nobody's */
+    const struct peer *sender;        /* who sent it; NULL: there is none at hand */
+    enum drv_kind sent;
+    bool has_denied; /* something that it names was refused */
+    int64_t stranger_told_us;
+
     drover_id aside[CORE_ASIDE_MAX]; /* tasks that were set aside (hand.h) */
     size_t aside_count;
     struct drv_list sweeps;
 
     /* registries */
     struct drv_table tasks, specs, queues, types, lines, sessions_by_id, workers_by_name, kv,
-        parked, tombs, keys, groups, tenants;
+        parked, tombs, keys, groups, tenants, accounts;
     struct drv_slab task_slab, more_slab, lease_slab, watch_slab;
     struct peers peers;
     struct sessions sessions;

@@ -211,6 +211,7 @@ static void check_registries(struct check *check)
     tallies_of_table(check, &check->sessions, &core->sessions_by_id);
     tallies_of_table(check, &check->keys, &core->keys);
     tallies_of_table(check, &check->groups, &core->groups);
+    tallies_of_table(check, &check->accounts, &core->accounts);
     check->groups_found = calloc(check->groups.count + 1, sizeof *check->groups_found);
     expect(check, check->groups_found != NULL, "no memory for the check");
     tallies_of_workers(check, &check->workers);
@@ -229,9 +230,9 @@ const char *core_check(const struct core *core)
     for (size_t i = 0; i < DRV_ARRAY_LEN(parts) && check.broken == NULL; i++) {
         parts[i](&check);
     }
-    const struct tallies *tallies[] = {&check.queues, &check.types,    &check.lines,
-                                       &check.specs,  &check.sessions, &check.workers,
-                                       &check.keys,   &check.groups,   &check.tenants};
+    const struct tallies *tallies[] = {
+        &check.queues,  &check.types, &check.lines,  &check.specs,   &check.sessions,
+        &check.workers, &check.keys,  &check.groups, &check.tenants, &check.accounts};
     for (size_t i = 0; i < DRV_ARRAY_LEN(tallies); i++) {
         free(tallies[i]->items);
     }

@@ -41,7 +41,8 @@ struct check {
     const struct core *core;
     const char *broken; /* static: the first thing that does not hold, NULL so far */
     bool is_exact;      /* nothing is being taken apart in slices */
-    struct tallies queues, types, lines, specs, sessions, workers, keys, groups, tenants;
+    struct tallies queues, types, lines, specs, sessions, workers, keys, groups, tenants,
+        accounts;
     uint64_t states[DROVER_STATE_LOST + 1]; /* tasks and elements */
     struct census *groups_found;            /* owned: as many as there are groups, and one */
     uint64_t leases;

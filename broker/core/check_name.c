@@ -26,6 +26,8 @@ static void check_key(struct check *check, const struct tally *tally)
 {
     const struct key *key = tally->owner;
     check_timer(check, &key->timer, TIMER_KEY);
+    expect(check, key->task == NULL || key->account == key->task->spec->account,
+           "a key counts for another account than its task's");
     expect(check, key->references == tally->references + (key->is_remembered ? 1 : 0),
            "a key is referenced by others than its tasks");
     expect(check, key->is_remembered == timer_is_armed(&key->timer),
@@ -82,12 +84,50 @@ static void check_specs(struct check *check)
         if (spec->group != NULL) {
             tally_of(check, &check->groups, spec->group)->references++;
         }
+        if (spec->account != NULL) {
+            tally_of(check, &check->accounts, spec->account)->references++;
+        }
+    }
+}
+
+/* Cancels of groups may hold one, too. */
+static void count_keys(struct check *check)
+{
+    for (size_t i = 0; i < check->keys.count; i++) {
+        const struct key *key = check->keys.items[i].owner;
+        if (key->account != NULL) {
+            tally_of(check, &check->accounts, key->account)->held++;
+        }
+    }
+}
+
+static void check_account(struct check *check, const struct tally *tally)
+{
+    const struct account *account = tally->owner;
+    size_t sessions = check_list_count(&account->sessions);
+    uint64_t named = tally->references + tally->held + sessions;
+    expect(check, account->session_count == sessions, "an account miscounts its sessions");
+    expect(check, account->references >= named,
+           "an account is given up although something names it");
+    expect(check, !check->is_exact || account->references == named,
+           "an account is kept for nobody");
+    expect(check, account->tasks == tally->queued && account->bytes == tally->bytes,
+           "an account miscounts what has not ended");
+    expect(check, account->keys == tally->held, "an account miscounts its keys");
+    DRV_LIST_EACH(link, &account->sessions)
+    {
+        expect(check, DRV_LIST_ITEM(link, struct session, in_account)->account == account,
+               "a session is of another account");
     }
 }
 
 void check_names(struct check *check)
 {
     check_specs(check);
+    count_keys(check);
+    for (size_t i = 0; i < check->accounts.count; i++) {
+        check_account(check, &check->accounts.items[i]);
+    }
     for (size_t i = 0; i < check->keys.count; i++) {
         check_key(check, &check->keys.items[i]);
     }

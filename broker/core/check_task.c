@@ -209,6 +209,11 @@ static void count_unit(struct check *check, const struct subject *subject)
     if (owner != NULL) {
         tally_of(check, &check->sessions, owner)->bytes += bytes;
     }
+    if (subject->task->spec->account != NULL) {
+        struct tally *account = tally_of(check, &check->accounts, subject->task->spec->account);
+        account->queued++;
+        account->bytes += bytes;
+    }
 }
 
 static void check_unit(struct check *check, const struct subject *subject)

@@ -136,8 +136,10 @@ enum core_event_kind {
     CORE_EVENT_BLOCKED, /* the peer does not read: its outbox is full. Sends to it may be
                            refused until UNBLOCKED */
     CORE_EVENT_UNBLOCKED,
-    CORE_EVENT_SELF, /* the shell's own numbers, about once a second: what the history is
-                        sampled by */
+    CORE_EVENT_SELF,   /* the shell's own numbers, about once a second: what the history is
+                          sampled by */
+    CORE_EVENT_ACCESS, /* another table of keys and roles (access.h); before the first message
+                          of a broker that asks for keys */
 };
 
 struct core_self {
@@ -147,6 +149,8 @@ struct core_self {
     uint64_t journal_us; /* the longest wait for the store since then */
 };
 
+struct access;
+
 struct core_event {
     enum core_event_kind kind;
     uint32_t peer;                     /* shell's number of the connection, small integers */
@@ -154,6 +158,10 @@ struct core_event {
     const struct drv_message *message; /* MESSAGE: borrowed for the call */
     uint64_t token;                    /* SETTLED */
     struct core_self self;             /* SELF */
+    const uint8_t *key;     /* MESSAGE, the first of a peer: the key that it has proved to have,
+                               32 bytes; NULL: none */
+    bool is_inside;         /* the same: a part of this very program */
+    struct access **access; /* ACCESS: taken */
 };
 
 /* One event. Never fails: out of memory refuses the request with an error to the peer. */
@@ -174,11 +182,12 @@ enum core_effect_kind {
     CORE_NOTICE,   /* something that an operator wants to read in the log */
 };
 
-struct core_notice {     /* about a worker */
+struct core_notice {     /* about a worker, or an account that was refused something */
     const char *text;    /* static: what happened */
     struct drv_str name; /* its name; valid until core_effects_clear */
     struct drv_str host;
-    uint32_t leases; /* held when it happened */
+    uint32_t leases;    /* held when it happened */
+    const char *denied; /* static: the kind of message that was refused; NULL: a worker */
 };
 
 /* Of an observation, not of a state that anybody was promised: it waits for no record. */
@@ -362,10 +371,12 @@ void core_save_all(struct core *core);
 struct core_counters { /* cumulative but for waiting..running; see DESIGN.md */
     uint64_t submitted, waiting, delayed, queued, running, succeeded, failed, cancelled,
         expired, lost_at_restart;
+    uint64_t denied; /* in this life */
     uint64_t retried, stale_results, duplicate_results, unknown_results, malformed, refused,
         charged, requeued_free, stale_writes, stale_progress, stale_heartbeats, attached;
 };
 void core_counters_get(const struct core *core, struct core_counters *out_counters);
+void core_count_denied(struct core *core, uint64_t count); /* strangers turned away */
 void core_count_malformed(struct core *core); /* the shell dropped bytes that were no message */
 
 /* The interval between heartbeats that is told to who connects now: the configured one, longer

@@ -2,6 +2,7 @@
 #include "document.h"
 
 #include "broker.h"
+#include "guard.h"
 #include "history.h"
 #include "reader.h"
 
@@ -176,7 +177,7 @@ bool document_arrays(struct document *document, struct drv_table_cursor *cursor,
         if (task == NULL) {
             return false;
         }
-        if (task_is_array(task)) {
+        if (task_is_array(task) && guard_may(document->core, task)) {
             put_array(document, task);
             rows--;
         }

@@ -7,6 +7,7 @@
 #include "document.h"
 
 #include "broker.h"
+#include "guard.h"
 
 static void put_queue(struct document *document, const struct queue *queue)
 {
@@ -74,8 +75,12 @@ bool document_all_statistics(struct document *document, struct drv_table_cursor 
     return true;
 }
 
-static bool matches(const struct task *task, const struct drv_query *query)
+static bool matches(const struct core *core, const struct task *task,
+                    const struct drv_query *query)
 {
+    if (!guard_may(core, task)) {
+        return false;
+    }
     if (query->tag_name.ptr != NULL &&
         !spec_has_tag(task->spec, query->tag_name, query->tag_value)) {
         return false;
@@ -114,6 +119,7 @@ static void put_task(struct document *document, struct task *task)
     if (task->spec->group != NULL) {
         document_str(document, "group", group_name(task->spec->group));
     }
+    document_str(document, "account", account_name(task->spec->account));
     document_end(document);
 }
 
@@ -136,7 +142,7 @@ bool document_tasks(struct document *document, const struct drv_query *query,
         if (task == NULL) {
             return false;
         }
-        if (matches(task, query)) {
+        if (matches(document->core, task, query)) {
             put_task(document, task);
             rows--;
         }

@@ -2,6 +2,7 @@
 #include "document.h"
 
 #include "broker.h"
+#include "guard.h"
 
 void document_schedule_time(struct document *document, const char *key,
                             const struct schedule *schedule, int64_t wall_ms)
@@ -57,6 +58,7 @@ static void put_schedule(struct document *document, const struct schedule *sched
     int64_t next_ms = schedule->next_ms;
     document_map(document, NULL);
     document_str(document, "name", schedule_name(schedule));
+    document_str(document, "account", account_name(schedule->plan->spec->account));
     put_plan(document, schedule->plan);
     document_bool(document, "paused", schedule->is_paused);
     if (next_ms != SCHEDULE_NEVER && !schedule->is_paused && !schedule_lacks_zone(schedule)) {
@@ -94,7 +96,7 @@ bool document_schedules(struct document *document, struct drv_str name,
         if (schedule == NULL) {
             return false;
         }
-        if (schedule->plan != NULL) {
+        if (schedule->plan != NULL && guard_may_spec(document->core, schedule->plan->spec)) {
             put_schedule(document, schedule);
             rows--;
         }

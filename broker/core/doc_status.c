@@ -79,6 +79,7 @@ static void put_counters(struct document *document)
         {"duplicate_results", c->duplicate_results},
         {"unknown_results", c->unknown_results},
         {"malformed", c->malformed},
+        {"denied", c->denied},
         {"refused", c->refused},
         {"charged", c->charged},
         {"requeued_free", c->requeued_free},

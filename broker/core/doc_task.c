@@ -194,6 +194,7 @@ static void put_spec(struct document *document, const struct item *item)
     if (spec->group != NULL) {
         document_str(document, "group", group_name(spec->group));
     }
+    document_str(document, "account", account_name(spec->account));
     const struct claim *claim = task_claim(item->task);
     if (claim != NULL) {
         document_str(document, "key", key_word(claim->key));

@@ -140,6 +140,7 @@ void document_worker(struct document *document, const struct worker *worker, boo
     document_id(document, "id", &worker->who->session);
     document_str(document, "name", worker_name(worker));
     document_str(document, "host", worker_host(worker));
+    document_str(document, "account", account_name(worker->session->account));
     document_uint(document, "pid", worker->pid);
     document_text(document, "state", state_of(worker));
     document_uint(document, "slots", worker->slots);

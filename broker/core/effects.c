@@ -132,6 +132,15 @@ void effects_notice(struct core *core, const char *text, const struct worker *wo
     }
 }
 
+void effects_notice_denied(struct core *core, struct drv_str account, const char *kind)
+{
+    struct drv_str name = effects_text(core, account);
+    struct core_effect *effect = effects_add(core, CORE_NOTICE);
+    if (effect != NULL) {
+        effect->notice = (struct core_notice){.text = "denied", .name = name, .denied = kind};
+    }
+}
+
 void effects_record(struct core *core, const struct core_record *record)
 {
     if (!core->config.tells_records) {

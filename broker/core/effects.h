@@ -62,6 +62,8 @@ void effects_record_item(struct core *core, enum core_record_kind kind, const st
 void effects_alert(struct core *core, const struct core_alert *alert);
 
 /* Tell the operator about a worker. */
+/* A message of this kind was refused in the name of this account. */
+void effects_notice_denied(struct core *core, struct drv_str account, const char *kind);
 void effects_notice(struct core *core, const char *text, const struct worker *worker);
 
 /* Free `block` (whose first member is its corpse) when the turn is over. */

@@ -16,7 +16,8 @@ struct event {
     const struct worker *worker;
     const struct schedule *schedule;
     const struct alert *alert;
-    const char *limit; /* LIMIT: in words */
+    const char *limit;      /* LIMIT: in words; DENIED: kind of the message */
+    struct drv_str account; /* DENIED: in whose name */
     uint32_t error_kind;
     uint64_t number; /* RETRIED: delay_ms; PURGED, SKIPPED: count */
     bool charged;
@@ -73,6 +74,11 @@ static bool id_matches(const struct stream_filter *filter, const struct item *it
            (filter->index == DROVER_INDEX_NONE || filter->index == item->index);
 }
 
+static bool owner_matches(const struct stream_filter *filter, const struct item *item)
+{
+    return filter->only == NULL || (item != NULL && item->task->spec->account == filter->only);
+}
+
 static bool event_matches(const struct stream_filter *filter, const struct event *event)
 {
     struct drv_str queue = event->queue == NULL ? str_of(NULL, 0) : queue_name(event->queue);
@@ -81,7 +87,7 @@ static bool event_matches(const struct stream_filter *filter, const struct event
     return (filter->mask >> event->kind & 1) != 0 && id_matches(filter, event->item) &&
            is_any_or(filter->queue, queue) && is_any_or(filter->type, type) &&
            worker_matches(filter->worker, event->who) && tag_matches(filter, event->item) &&
-           group_matches(filter, event->item);
+           group_matches(filter, event->item) && owner_matches(filter, event->item);
 }
 
 static bool key_matches(const struct subscription *reader, const struct kv_entry *entry)
@@ -243,6 +249,12 @@ static void put_limit_event(struct document *document, const struct event *event
     document_str(document, "queue", queue_name(event->queue));
 }
 
+static void put_denied_event(struct document *document, const struct event *event)
+{
+    document_str(document, "account", event->account);
+    document_text(document, "message", event->limit);
+}
+
 /* The event as a map; NULL when out of memory. */
 static struct stream_data *event_write(struct core *core, const struct event *event)
 {
@@ -263,6 +275,8 @@ static struct stream_data *event_write(struct core *core, const struct event *ev
         put_worker_event(&document, event);
     } else if (event->kind == DRV_EVENT_BROKER_LIMIT) {
         put_limit_event(&document, event);
+    } else if (event->kind == DRV_EVENT_BROKER_DENIED) {
+        put_denied_event(&document, event);
     } else if (event->queue != NULL) {
         put_queue_event(&document, event);
     }
@@ -403,6 +417,15 @@ void event_limit(struct core *core, const char *reason, const struct queue *queu
 {
     if (event_is_wanted(core, DRV_EVENT_BROKER_LIMIT) && !limit_is_known(core, reason)) {
         struct event event = {.kind = DRV_EVENT_BROKER_LIMIT, .queue = queue, .limit = reason};
+        event_tell_all(core, &event);
+    }
+}
+
+void event_denied(struct core *core, struct drv_str account, const char *kind)
+{
+    if (event_is_wanted(core, DRV_EVENT_BROKER_DENIED)) {
+        struct event event = {
+            .kind = DRV_EVENT_BROKER_DENIED, .account = account, .limit = kind};
         event_tell_all(core, &event);
     }
 }

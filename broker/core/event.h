@@ -41,6 +41,8 @@ void event_queue(struct core *core, enum drv_event kind, const struct queue *que
 void event_draining(struct core *core);
 /* A submit is refused for this reason, which is a static text. */
 void event_limit(struct core *core, const char *reason, const struct queue *queue);
+/* A message of this kind was refused, in the name of this account. */
+void event_denied(struct core *core, struct drv_str account, const char *kind);
 /* ADDED, REMOVED, PAUSED, RESUMED, FIRED; SKIPPED with the number of runs. */
 void event_schedule(struct core *core, enum drv_event kind, const struct schedule *schedule,
                     uint64_t count);

@@ -23,6 +23,15 @@ void on_fetch(struct core *core, struct peer *peer, const struct drv_message *me
 void on_await(struct core *core, struct peer *peer, const struct drv_message *message);
 void on_query(struct core *core, struct peer *peer, const struct drv_message *message);
 
+/* How a message of a kind is answered. */
+enum handler_sort {
+    HANDLER_PLAIN,    /* not at all, or with an ERROR */
+    HANDLER_REQUEST,  /* with a REPLY that is kept */
+    HANDLER_QUESTION, /* with a REPLY */
+    HANDLER_QUERY,    /* with a DOCUMENT */
+};
+enum handler_sort handler_sort(enum drv_kind kind);
+
 /* The lease that this worker holds and means; NULL when it does not hold it. */
 struct lease *report_lease(const struct core *core, const struct peer *peer,
                            const struct drv_ref *ref);

@@ -76,11 +76,28 @@ static size_t key_size(const struct key *key)
     return sizeof *key + key->queue_len + 1 + key->text_len;
 }
 
+/* It counts for this account. */
+static void key_charge(struct core *core, struct key *key, struct account *account)
+{
+    if (key->account == account) {
+        return;
+    }
+    if (account != NULL) {
+        account_ref(account)->keys++;
+    }
+    if (key->account != NULL) {
+        key->account->keys--;
+        account_release(core, key->account);
+    }
+    key->account = account;
+}
+
 static void key_unref(struct core *core, struct key *key)
 {
     if (--key->references > 0) {
         return;
     }
+    key_charge(core, key, NULL);
     drv_table_remove_entry(&core->keys, key_hash_of(core, key), key);
     timer_fini(core, &key->timer);
     core_free(core, key, key_size(key));
@@ -166,6 +183,7 @@ static void key_give(struct core *core, struct task *task, const struct claim *c
 {
     struct key *key = claim->key;
     key->task = task;
+    key_charge(core, key, task->spec->account);
     key->id = task->id;
     key->serial = claim->serial;
     key->until_us = window_end(task->submitted_us, claim->window_us);

@@ -18,18 +18,20 @@
 #include "text.h"
 #include "timer.h"
 
+struct account;
 struct task;
 
 struct key {
-    uint32_t references; /* claims; and one while it is remembered */
-    uint16_t mark;       /* when it was last recorded as remembered (save.h) */
-    bool is_remembered;  /* its last task is forgotten: the window keeps it */
-    bool is_saved;       /* and there is a record of that */
-    struct task *task;   /* given it last; NULL: forgotten */
-    drover_id id;        /* of that task, also when it is forgotten */
-    uint64_t serial;     /* of that claim */
-    int64_t until_us;    /* end of its window */
-    struct timer timer;  /* armed while it is remembered */
+    uint32_t references;     /* claims; and one while it is remembered */
+    uint16_t mark;           /* when it was last recorded as remembered (save.h) */
+    bool is_remembered;      /* its last task is forgotten: the window keeps it */
+    bool is_saved;           /* and there is a record of that */
+    struct task *task;       /* given it last; NULL: forgotten */
+    struct account *account; /* referenced: of that task; NULL: nobody's, or an earlier life */
+    drover_id id;            /* of that task, also when it is forgotten */
+    uint64_t serial;         /* of that claim */
+    int64_t until_us;        /* end of its window */
+    struct timer timer;      /* armed while it is remembered */
     uint16_t queue_len;
     uint16_t text_len;
     char name[]; /* queue, NUL, text */

@@ -209,6 +209,8 @@ static void add_items(struct core *core, struct reply *reply, struct array *arra
         take[i] = is_new && status == DROVER_OK;
         count += take[i];
         bytes += take[i] ? items->items[i].len : 0;
+        admission.pending_count = count;
+        admission.pending_bytes = bytes;
         if (status) {
             core->counters.refused++;
             reply_note(reply, i, status, text,

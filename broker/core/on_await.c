@@ -12,6 +12,14 @@
 
 #include <stdio.h>
 
+/* A worker may make a task wait for its own children, and for tasks of the same owner. */
+static bool may_await(const struct core *core, const struct lease *lease, const drover_id *id)
+{
+    const struct task *child = core->scope == ACCESS_ALL ? NULL : task_peek(core, id);
+    return child == NULL || child->spec->account == core->actor ||
+           child->spec->account == lease->task->spec->account;
+}
+
 static drover_status look_up(const struct core *core, const struct lease *lease,
                              const struct drv_await *await, struct parents *parents,
                              char text[DEPS_TEXT_MAX])
@@ -23,6 +31,10 @@ static drover_status look_up(const struct core *core, const struct lease *lease,
         const drover_id *id = &await->children[i];
         if (drover_id_equal(id, &lease->task->id)) {
             (void)snprintf(text, DEPS_TEXT_MAX, "a task cannot wait for itself");
+            return DROVER_DEPENDENCY;
+        }
+        if (!may_await(core, lease, id)) {
+            (void)snprintf(text, DEPS_TEXT_MAX, "a task cannot wait for one of others");
             return DROVER_DEPENDENCY;
         }
         status = deps_look_up(core, id, DROVER_INDEX_NONE, DEPS_AWAITED, level, parents, text);

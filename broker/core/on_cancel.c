@@ -6,6 +6,7 @@
  */
 #include "broker.h"
 #include "cancel.h"
+#include "guard.h"
 #include "handlers.h"
 #include "purge.h"
 
@@ -60,6 +61,8 @@ void on_cancel(struct core *core, struct peer *peer, const struct drv_message *m
         struct item item;
         if (!item_find(core, &target->id, target->index, &item)) {
             reply_note(reply, i, DROVER_UNKNOWN, "no such task", 0);
+        } else if (!guard_admits_task(core, item.task)) {
+            reply_note(reply, i, DROVER_DENIED, GUARD_FOREIGN, 0);
         } else if (!cancel_target(core, reply, &item, targets->flags)) {
             reply->code = DROVER_NOMEM;
         }

@@ -3,6 +3,7 @@
  * like this, when it needs it: leases stay small whatever they waited for.
  */
 #include "broker.h"
+#include "guard.h"
 #include "handlers.h"
 
 void on_fetch(struct core *core, struct peer *peer, const struct drv_message *message)
@@ -15,6 +16,12 @@ void on_fetch(struct core *core, struct peer *peer, const struct drv_message *me
     }
     if (!item_find(core, &fetch->id, fetch->index, &item)) {
         reply_fail(core, reply, DROVER_UNKNOWN, "no such task");
+        return;
+    }
+    const struct worker *worker = peer->session->worker;
+    bool may = guard_may(core, item.task) || (worker != NULL && guard_is_parent(worker, &item));
+    if (!may && !guard_admits_task(core, item.task)) {
+        reply_fail(core, reply, DROVER_DENIED, GUARD_FOREIGN);
         return;
     }
     const struct unit *unit = item.unit;

@@ -2,6 +2,7 @@
 #include "handlers.h"
 
 #include "broker.h"
+#include "guard.h"
 
 /* An element goes with its array: only its result can be dropped before. */
 static drover_status forget(struct core *core, const struct drv_target *target)
@@ -9,6 +10,9 @@ static drover_status forget(struct core *core, const struct drv_target *target)
     struct item item;
     if (!item_find(core, &target->id, target->index, &item)) {
         return DROVER_UNKNOWN;
+    }
+    if (!guard_admits_task(core, item.task)) {
+        return DROVER_DENIED;
     }
     if (!unit_is_terminal(item.unit)) {
         return DROVER_NOT_READY;

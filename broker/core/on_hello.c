@@ -2,6 +2,7 @@
  * on_hello.c: HELLO, ATTACH, GOODBYE: the beginning and the end of a connection.
  */
 #include "broker.h"
+#include "guard.h"
 #include "handlers.h"
 
 /* Slots that a worker may claim. */
@@ -68,6 +69,12 @@ static struct session *hello_session(struct core *core, struct peer *peer,
     *out_resumed = session != NULL;
     if (session != NULL && session->role != (enum drv_role)hello->role) {
         peer_refuse(core, peer, DROVER_DENIED, "the session has another role");
+        return NULL;
+    }
+    const char *text = NULL;
+    drover_status status = guard_hello(core, peer, hello, session, &text);
+    if (status != DROVER_OK) {
+        peer_refuse(core, peer, status, text);
         return NULL;
     }
     if (session != NULL) {
@@ -181,6 +188,9 @@ void on_hello(struct core *core, struct peer *peer, const struct drv_message *me
                      ? worker_hello(core, session, hello)
                      : DROVER_BUSY;
     } else if (!session_set_name(core, session, hello->name)) {
+        status = DROVER_NOMEM;
+    }
+    if (status == DROVER_OK && !guard_bind(core, peer, session)) {
         status = DROVER_NOMEM;
     }
     if (status) {

@@ -10,6 +10,7 @@
 
 #include "broker.h"
 #include "document.h"
+#include "guard.h"
 #include "why.h"
 
 enum { CURSOR_LEN = 8, VEIL_ROUNDS = 4 };
@@ -93,9 +94,10 @@ static drover_status find_item(const struct page *page, struct item *out_item)
     if (!page->query->has_id) {
         return DROVER_INVALID;
     }
-    return item_find(page->core, &page->query->id, page->query->index, out_item)
-               ? DROVER_OK
-               : DROVER_UNKNOWN;
+    if (!item_find(page->core, &page->query->id, page->query->index, out_item)) {
+        return DROVER_UNKNOWN;
+    }
+    return guard_admits_task(page->core, out_item->task) ? DROVER_OK : DROVER_DENIED;
 }
 
 static drover_status put_task(struct page *page, struct document *document)
@@ -234,6 +236,9 @@ static drover_status put_schedules(struct page *page, struct document *document)
     if (name.ptr != NULL && (one == NULL || one->plan == NULL)) {
         return DROVER_UNKNOWN;
     }
+    if (one != NULL && !guard_admits_spec(page->core, one->plan->spec)) {
+        return DROVER_DENIED;
+    }
     document_map(document, NULL);
     document_array(document, "schedules");
     page->has_more = document_schedules(document, name, &page->cursor, page->rows);
@@ -295,6 +300,9 @@ static drover_status put_key(struct page *page, struct document *document)
                                                     : key_find(page->core, queue, query->text);
     if (key == NULL) {
         return DROVER_UNKNOWN;
+    }
+    if (key->task != NULL && !guard_admits_task(page->core, key->task)) {
+        return DROVER_DENIED;
     }
     document_key(document, key);
     return DROVER_OK;

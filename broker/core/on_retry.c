@@ -8,6 +8,7 @@
 #include "admit.h"
 #include "broker.h"
 #include "copy.h"
+#include "guard.h"
 #include "handlers.h"
 #include "submit.h"
 
@@ -223,6 +224,10 @@ static drover_status retry_target(struct core *core, struct reply *reply, size_t
     if (!item_find(core, &target->id, target->index, &item)) {
         *out_text = "no such task";
         return DROVER_UNKNOWN;
+    }
+    if (!guard_admits_task(core, item.task)) {
+        *out_text = GUARD_FOREIGN;
+        return DROVER_DENIED;
     }
     drover_status status = retry_verdict(core, &item, &target->new_id, &is_done, out_text);
     if (status) {

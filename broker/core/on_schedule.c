@@ -2,6 +2,7 @@
  * on_schedule.c: SCHEDULE: what an operator asks of a schedule.
  */
 #include "broker.h"
+#include "guard.h"
 #include "handlers.h"
 
 #define DAY_MS ((uint64_t)24 * 3600 * 1000)
@@ -260,7 +261,11 @@ void on_schedule(struct core *core, struct peer *peer, const struct drv_message 
     if (call.schedule != NULL && call.schedule->plan == NULL) {
         call.schedule = NULL;
     }
-    drover_status status = apply(&call);
+    bool is_foreign = call.schedule != NULL &&
+                      !guard_admits_spec(core, call.schedule->plan->spec);
+    drover_status status = is_foreign ? wrong(&call, DROVER_DENIED,
+                                              "the schedule belongs to another account")
+                                      : apply(&call);
     reply->retry_after_ms = drover_status_is_retryable(status) ? RETRY_AFTER_MS : 0;
     if (status == DROVER_OK) {
         int64_t next_ms = call.schedule == NULL || call.schedule->is_paused

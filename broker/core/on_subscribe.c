@@ -2,12 +2,14 @@
  * on_subscribe.c: SUBSCRIBE and TAKEN.
  */
 #include "broker.h"
+#include "guard.h"
 #include "handlers.h"
 
 static drover_status begin_events(struct core *core, struct subscription *subscription,
                                   const char **out_text)
 {
     (void)out_text;
+    subscription->filter.only = guard_only(core);
     events_add_reader(core, subscription);
     return DROVER_OK;
 }
@@ -24,6 +26,10 @@ static drover_status begin_output(struct core *core, struct subscription *subscr
     if (!item_find(core, &filter->id, filter->index, &item)) {
         *out_text = "no such task";
         return DROVER_UNKNOWN;
+    }
+    if (!guard_admits_task(core, item.task)) {
+        *out_text = GUARD_FOREIGN;
+        return DROVER_DENIED;
     }
     return output_join(core, subscription, &item);
 }
@@ -85,6 +91,7 @@ void on_subscribe(struct core *core, struct peer *peer, const struct drv_message
     } else if (known == NULL) {
         status = subscribe(core, peer->session, asked, &text);
     } else if (known->stream == (enum drv_stream)asked->stream) {
+        known->filter.only = guard_only(core);
         subscription_resume(core, known, asked->taken);
         reply->number = 1;
     } else {

@@ -2,6 +2,7 @@
  * on_watch.c: WATCH and UNWATCH.
  */
 #include "broker.h"
+#include "guard.h"
 #include "handlers.h"
 
 /* Whether the target was acknowledged by an earlier life of a broker that could not keep it. */
@@ -43,6 +44,9 @@ static drover_status watch_target(struct core *core, struct session *session,
     }
     if (!item_find(core, &target->id, target->index, &item)) {
         return watch_missing(core, session, target);
+    }
+    if (!guard_admits_task(core, item.task)) {
+        return DROVER_DENIED;
     }
     uint32_t watch = (flags & DRV_WATCH_STATES ? (uint32_t)WATCH_STATES : 0) |
                      (flags & DRV_WATCH_RELEASE ? (uint32_t)WATCH_RELEASE : 0);

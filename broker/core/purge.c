@@ -3,12 +3,14 @@
 #include "broker.h"
 #include "cancel.h"
 #include "check.h"
+#include "guard.h"
 
 struct purge {
     struct sweep sweep;
     struct drv_list in_owner; /* queue->sweeps or group->sweeps */
     struct queue *queue;      /* referenced; NULL: it is a cancel of the group */
     struct group *group;      /* referenced; NULL: it is a purge of the queue */
+    struct account *only;     /* referenced: the tasks of this account; NULL: all */
     struct drv_table_cursor cursor;
     bool is_in_array; /* the cursor is past this array, whose elements are not done */
     drover_id array_id;
@@ -149,7 +151,8 @@ static struct task *purge_next(struct core *core, struct purge *purge, uint32_t 
             return NULL;
         }
         (*budget)--;
-        bool is_wanted = purge->group != NULL || task->spec->line->queue == purge->queue;
+        bool is_wanted = (purge->group != NULL || task->spec->line->queue == purge->queue) &&
+                         (purge->only == NULL || task->spec->account == purge->only);
         if (is_wanted && !unit_is_terminal(&task->unit)) {
             return task;
         }
@@ -202,6 +205,7 @@ static void purge_end(struct core *core, struct purge *purge)
         queue_release(core, purge->queue);
     }
     group_release(core, purge->group);
+    account_release(core, purge->only);
     core_free(core, purge, sizeof *purge);
 }
 
@@ -306,6 +310,10 @@ void group_cancel(struct core *core, struct group *group, struct reply *reply)
         return;
     }
     struct purge *purge = purge_new(core, NULL, group);
+    const struct account *only = guard_only(core);
+    if (purge != NULL && only != NULL) {
+        purge->only = account_ref(core->actor);
+    }
     if (purge == NULL || !reply_wait(core, reply, &purge->sweep.waiters)) {
         reply_fail(core, reply, DROVER_NOMEM, NULL);
     }

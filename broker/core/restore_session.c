@@ -183,6 +183,28 @@ static bool read_worker(struct restore *restore, struct session *session, uint8_
     return session->past != NULL;
 }
 
+/* In whose name it is. */
+static bool read_account(struct restore *restore, struct session *session, bool is_owned,
+                         struct drv_str name)
+{
+    if (!is_owned) {
+        session->is_unclaimed = session->account == NULL;
+        return true;
+    }
+    if (!access_name_is_fine(name)) {
+        return restore_wrong(restore, "a session of no account");
+    }
+    if (session->account != NULL) {
+        return str_equals(account_name(session->account), name) ||
+               restore_wrong(restore, "a session of two accounts");
+    }
+    struct account *account = account_ensure(restore->core, name);
+    if (account != NULL) {
+        session_own(session, account);
+    }
+    return account != NULL;
+}
+
 bool restore_session_whole(struct restore *restore, const struct core_saved *saved,
                            struct record_reader *reader)
 {
@@ -192,6 +214,8 @@ bool restore_session_whole(struct restore *restore, const struct core_saved *sav
     uint8_t flags = record_u8(reader);
     struct drv_str name = record_str(reader, DRV_NAME_MAX);
     struct drv_str host = record_str(reader, UINT8_MAX);
+    bool is_owned = (flags & SESSION_OWNED) != 0;
+    struct drv_str account = is_owned ? record_str(reader, ACCESS_NAME_MAX) : str_of(NULL, 0);
     if (generation == 0 || drover_id_is_zero(&saved->id) ||
         (name.len > 0 && memchr(name.ptr, '\0', name.len) != NULL)) {
         return restore_wrong(restore, "a session without number, id or name");
@@ -206,6 +230,9 @@ bool restore_session_whole(struct restore *restore, const struct core_saved *sav
         core->sessions.generation = generation;
     }
     drop_replies(core, session);
+    if (!read_account(restore, session, is_owned, account)) {
+        return false;
+    }
     bool has_name = name.len == 0 || session_set_name(core, session, name);
     bool has_worker = role != DRV_ROLE_WORKER ||
                       read_worker(restore, session, flags, name, host);

@@ -48,7 +48,9 @@ static bool spec_is_fine(const struct spec_numbers *numbers, const char *tail,
            needs_are_fine(needs, numbers->needs_len) &&
            pairs_are_fine(tags, numbers->tags_len, out_tag_count) &&
            require_count <= DRV_LABELS_MAX && *out_tag_count <= DRV_LABELS_MAX &&
-           numbers->schedule_len <= DRV_NAME_MAX;
+           numbers->schedule_len <= DRV_NAME_MAX &&
+           (numbers->owner_len == 0 ||
+            access_name_is_fine(str_of(tags + numbers->tags_len, numbers->owner_len)));
 }
 
 static uint64_t number_if(struct record_reader *reader, unsigned mask, unsigned bit,
@@ -90,6 +92,7 @@ static void read_numbers(struct record_reader *reader, struct options *options)
     options->key_len = (uint32_t)number_if(reader, mask, SPEC_KEY, DRV_TEXT_MAX);
     options->claim.window_us = (int64_t)number_if(reader, mask, SPEC_KEY_WINDOW, long_us);
     options->claim.serial = number_if(reader, mask, SPEC_KEY_SERIAL, UINT64_MAX);
+    numbers->owner_len = (uint32_t)number_if(reader, mask, SPEC_OWNER, ACCESS_NAME_MAX);
 }
 
 /* Behind the options. */
@@ -114,7 +117,8 @@ static struct spec *read_spec(struct restore *restore, struct record_reader *rea
     numbers = options->numbers;
     uint64_t tail_len = (uint64_t)numbers.type_len + numbers.queue_len + numbers.require_len +
                         numbers.needs_len + numbers.fairness_len + numbers.tags_len +
-                        numbers.group_len + numbers.schedule_len + numbers.meta_len;
+                        numbers.owner_len + numbers.group_len + numbers.schedule_len +
+                        numbers.meta_len;
     const char *tail = tail_len > record_left(reader)
                            ? NULL
                            : (const char *)record_raw(reader, (size_t)tail_len);

@@ -64,9 +64,10 @@ enum {
     SPEC_KEY = 1 << 21, /* not of the options: of the task */
     SPEC_KEY_WINDOW = 1 << 22,
     SPEC_KEY_SERIAL = 1 << 23,
+    SPEC_OWNER = 1 << 24,
 };
 
-enum { SESSION_DRAINING = 1 };
+enum { SESSION_DRAINING = 1, SESSION_OWNED = 2 };
 
 enum { /* of an alert */
        ALERT_PART_ACKNOWLEDGED = 1,

@@ -55,10 +55,15 @@ static void put_whole(struct core *core, struct session *session)
     struct record_writer writer = save_begin(core, CORE_SAVE_SESSION, &session->id, 0);
     record_put_uint(&writer, session->handle.generation);
     record_put_u8(&writer, (uint8_t)session->role);
-    record_put_u8(&writer, worker != NULL && worker->is_draining ? SESSION_DRAINING : 0);
+    record_put_u8(&writer,
+                  (uint8_t)((worker != NULL && worker->is_draining ? SESSION_DRAINING : 0) |
+                            (session->account != NULL ? SESSION_OWNED : 0)));
     record_put_str(&writer, drv_str_of(session->name));
     record_put_str(&writer, who == NULL ? str_of(NULL, 0)
                                         : str_of(who->text + who->name_len, who->host_len));
+    if (session->account != NULL) {
+        record_put_str(&writer, account_name(session->account));
+    }
     record_put_uint(&writer, session->floor);
     DRV_LIST_EACH(link, &session->replies)
     {

@@ -16,7 +16,7 @@ void save_put_spec(struct record_writer *writer, const struct spec *spec,
                    const struct claim *claim)
 {
     const struct spec_numbers *numbers = &spec->numbers;
-    _Static_assert(sizeof(struct spec_numbers) == 144,
+    _Static_assert(sizeof(struct spec_numbers) == 152,
                    "a new option goes into the record, too");
     const struct {
         unsigned bit;
@@ -46,6 +46,7 @@ void save_put_spec(struct record_writer *writer, const struct spec *spec,
         {SPEC_KEY, claim == NULL ? 0 : claim->key->text_len},
         {SPEC_KEY_WINDOW, claim == NULL ? 0 : (uint64_t)claim->window_us},
         {SPEC_KEY_SERIAL, claim == NULL ? 0 : claim->serial},
+        {SPEC_OWNER, numbers->owner_len},
     };
     unsigned mask = 0;
     for (size_t i = 0; i < DRV_ARRAY_LEN(parts); i++) {

@@ -86,6 +86,7 @@ static void session_init(struct session *session, const drover_id *id, enum drv_
         &session->watches,         &session->ready_tasks,   &session->ready_watches,
         &session->ready_losses,    &session->away,          &session->unsaved,
         &session->unsaved_replies, &session->subscriptions, &session->ready_streams,
+        &session->in_account,
     };
     for (size_t i = 0; i < DRV_ARRAY_LEN(lists); i++) {
         drv_list_init(lists[i]);
@@ -257,6 +258,26 @@ static void session_cancel_arrays(struct core *core, struct session *session)
     }
 }
 
+void session_own(struct session *session, struct account *account)
+{
+    DRV_ASSERT(session->account == NULL);
+    session->account = account;
+    session->is_unclaimed = false;
+    account->session_count++;
+    drv_list_push_back(&account->sessions, &session->in_account);
+}
+
+static void session_disown(struct core *core, struct session *session)
+{
+    struct account *account = session->account;
+    if (account != NULL) {
+        session->account = NULL;
+        account->session_count--;
+        drv_list_remove(&session->in_account);
+        account_release(core, account);
+    }
+}
+
 void session_end(struct core *core, struct session *session)
 {
     DRV_ASSERT(session->peer == NULL);
@@ -280,6 +301,7 @@ void session_end(struct core *core, struct session *session)
     session_leave(&core->sessions, session);
     timer_fini(core, &session->timer);
     who_release(core, &session->past);
+    session_disown(core, session);
     session_set_name(core, session, str_of(NULL, 0));
     core_free(core, session, sizeof *session);
 }

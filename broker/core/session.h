@@ -16,6 +16,8 @@
 #include "sweep.h"
 #include "timer.h"
 
+struct access_grant;
+struct account;
 struct who;
 struct worker;
 struct body;
@@ -53,6 +55,9 @@ struct peer {
     struct drv_note *notes; /* owned: for the next ACK */
     size_t note_count;
     size_t note_capacity;
+    const struct access_grant *grant; /* what its key may do; NULL: nobody is asked */
+    bool is_inside, has_key;
+    uint8_t key[32]; /* if it has one */
 };
 
 /* Tasks that end with their session; once it is gone they do so in slices. */
@@ -71,8 +76,11 @@ struct session {
     drover_id id;
     struct handle handle;
     enum drv_role role;
-    struct peer *peer;    /* NULL: away */
-    char *name;           /* owned, in force, NUL-terminated */
+    struct peer *peer;       /* NULL: away */
+    char *name;              /* owned, in force, NUL-terminated */
+    struct account *account; /* referenced; NULL: nobody's */
+    struct drv_list in_account;
+    bool is_unclaimed;    /* of a life without keys: whoever knows its id goes on with it */
     bool is_resumed;      /* its last HELLO went on with it */
     struct drv_list away; /* in core->sessions.away while it has no peer */
     uint64_t credit_items, credit_bytes;
@@ -190,6 +198,8 @@ void session_due(struct core *core, struct session *session);
 struct ties *session_ties(struct core *core, struct session *session);
 /* Cancel tasks (struct tie.link) whose session has ended, in slices. Takes the list. */
 void ties_cancel(struct core *core, struct drv_list *list);
+/* It belongs to this account from now on; the reference is taken. */
+void session_own(struct session *session, struct account *account);
 void session_touch(struct core *core, struct session *session);
 bool session_set_name(struct core *core, struct session *session, struct drv_str name);
 void sessions_fini(struct core *core);

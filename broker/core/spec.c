@@ -2,6 +2,7 @@
 
 #include "broker.h"
 #include "check.h"
+#include "guard.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -80,7 +81,7 @@ drover_status spec_check(const struct core *core, const struct drv_spec *spec,
         *out_text = "something is needed twice";
         return DROVER_INVALID;
     }
-    return DROVER_OK;
+    return core->grant == NULL ? DROVER_OK : guard_spec(core, spec, out_text);
 }
 
 static int pair_compare(const void *left, const void *right)
@@ -190,9 +191,9 @@ bool needs_are_fine(const char *at, size_t len)
     return true;
 }
 
-static drover_status spec_tail(struct drv_buffer *tail, const struct drv_spec *spec,
-                               struct drv_str queue, struct drv_str schedule,
-                               struct spec_numbers *numbers)
+static drover_status spec_tail(const struct core *core, struct drv_buffer *tail,
+                               const struct drv_spec *spec, struct drv_str queue,
+                               struct drv_str schedule, struct spec_numbers *numbers)
 {
     bool failed = drv_buffer_append(tail, spec->type.ptr, spec->type.len) ||
                   drv_buffer_append(tail, queue.ptr, queue.len);
@@ -206,6 +207,11 @@ static drover_status spec_tail(struct drv_buffer *tail, const struct drv_spec *s
     numbers->fairness_len = (uint32_t)spec->fairness.len;
     numbers->tags_len = tail_pairs(tail, spec->tags, spec->tag_count, false, &failed);
     numbers->tag_count = (uint32_t)spec->tag_count;
+    if (core->actor != NULL) { /* what is submitted belongs to who submits it */
+        struct drv_str owner = account_name(core->actor);
+        failed |= drv_buffer_append(tail, owner.ptr, owner.len) != DROVER_OK;
+        numbers->owner_len = (uint32_t)owner.len;
+    }
     failed |= drv_buffer_append(tail, spec->group.ptr, spec->group.len) != DROVER_OK;
     numbers->group_len = (uint32_t)spec->group.len;
     numbers->schedule_len = (uint32_t)schedule.len;
@@ -274,6 +280,18 @@ static bool spec_find_schedule(struct core *core, struct spec *spec)
     return schedule != NULL;
 }
 
+/* The name of the owner stands behind the tags. */
+static bool spec_find_owner(struct core *core, struct spec *spec)
+{
+    const struct spec_numbers *numbers = &spec->numbers;
+    if (numbers->owner_len == 0) {
+        return true;
+    }
+    size_t offset = fairness_at(numbers) + numbers->fairness_len + numbers->tags_len;
+    spec->account = account_ensure(core, str_of(spec_part(spec, offset), numbers->owner_len));
+    return spec->account != NULL;
+}
+
 /* Line and group, with a reference each. False: out of memory. */
 static bool spec_resolve(struct core *core, struct spec *spec)
 {
@@ -285,7 +303,7 @@ static bool spec_resolve(struct core *core, struct spec *spec)
         spec->group = group_ensure(core, str_of(spec_part(spec, offset), numbers->group_len));
     }
     return spec->line != NULL && (numbers->group_len == 0 || spec->group != NULL) &&
-           spec_find_schedule(core, spec);
+           spec_find_owner(core, spec) && spec_find_schedule(core, spec);
 }
 
 static void spec_unresolve(struct core *core, struct spec *spec)
@@ -294,6 +312,7 @@ static void spec_unresolve(struct core *core, struct spec *spec)
         line_release(core, spec->line);
     }
     group_release(core, spec->group);
+    account_release(core, spec->account);
     schedule_release(core, &spec->schedule);
 }
 
@@ -354,7 +373,7 @@ drover_status spec_ensure_scheduled(struct core *core, const struct drv_spec *wa
     struct drv_str queue = wanted->queue.ptr == NULL ? drv_str_of("default") : wanted->queue;
     numbers.level = spec_level(core, wanted, queue);
     drv_buffer_clear(&core->scratch);
-    if (spec_tail(&core->scratch, wanted, queue, schedule, &numbers)) {
+    if (spec_tail(core, &core->scratch, wanted, queue, schedule, &numbers)) {
         return DROVER_NOMEM;
     }
     return spec_intern(core, &numbers, core->scratch.bytes, core->scratch.len, out_spec);

@@ -11,6 +11,7 @@
 
 #include "effects.h"
 
+struct account;
 struct group;
 struct line;
 struct schedule;
@@ -38,6 +39,8 @@ struct spec_numbers { /* no padding: compared as bytes */
     uint32_t type_len, queue_len, require_len, tags_len, meta_len, tag_count;
     uint32_t needs_len, fairness_len, group_len;
     uint32_t schedule_len;        /* 0: not of a schedule */
+    uint32_t owner_len;           /* name of the account; 0: nobody's */
+    uint32_t reserved;            /* 0 */
     uint64_t limits[SPEC_LIMITS]; /* 0: none */
 };
 
@@ -47,10 +50,12 @@ struct spec {
     uint64_t hash;
     struct line *line;         /* referenced */
     struct group *group;       /* referenced; NULL: none */
+    struct account *account;   /* referenced: whose tasks these are; NULL: nobody's */
     struct schedule *schedule; /* referenced; NULL: none */
     struct spec_numbers numbers;
     uint32_t tail_len;
-    uint8_t tail[]; /* type, queue, require, needs, fairness, tags, group, schedule, meta */
+    uint8_t
+        tail[]; /* type, queue, require, needs, fairness, tags, owner, group, schedule, meta */
 };
 
 /*

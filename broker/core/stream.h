@@ -19,6 +19,7 @@
 #include "session.h"
 #include "table.h"
 
+struct account;
 struct lease;
 struct output;
 
@@ -47,6 +48,7 @@ struct stream_filter {
     drover_id id;
     uint32_t index;
     struct drv_str queue, type, worker, text, tag_name, tag_value, group;
+    const struct account *only; /* of its session: events of its tasks alone; NULL: all */
 };
 
 struct subscription {

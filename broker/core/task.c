@@ -133,6 +133,9 @@ static void payload_charge(struct core *core, const struct item *item, bool char
     if (owner != NULL) {
         owner->unfinished_bytes += charge ? bytes : 0 - bytes;
     }
+    if (item->task->spec->account != NULL) {
+        account_charge(item->task->spec->account, bytes, charge);
+    }
 }
 
 void item_set_state(struct core *core, const struct item *item, enum drover_state state)

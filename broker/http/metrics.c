@@ -60,6 +60,8 @@ static const struct metric broker_metrics[] = {
     {"drover_stale_writes_total", "counter", "Writes of shared data behind the fence.", "tasks",
      "stale_writes", 1},
     {"drover_refused_total", "counter", "Submits that were refused.", "tasks", "refused", 1},
+    {"drover_denied_total", "counter", "Messages and connections that were not allowed.",
+     "tasks", "denied", 1},
     {"drover_malformed_total", "counter", "Messages that were none.", "tasks", "malformed", 1},
     {"drover_oldest_task_age_seconds", "gauge", "Age of the task that waits longest.", NULL,
      "oldest_age_ms", 1e-3},

@@ -20,6 +20,16 @@ const struct drv_option cli_global_options[CLI_GLOBAL_OPTION_COUNT] = {
      .help = "where the broker is, also from DROVER_BROKER",
      .env = "DROVER_BROKER",
      .fallback = "tcp://127.0.0.1:7710"},
+    {.name = "identity",
+     .kind = DRV_OPTION_STRING,
+     .argument = "FILE",
+     .help = "own key pair, as `drover keygen` makes it, also from DROVER_IDENTITY",
+     .env = "DROVER_IDENTITY"},
+    {.name = "broker-key",
+     .kind = DRV_OPTION_STRING,
+     .argument = "KEY|FILE",
+     .help = "public key of the broker, also from DROVER_BROKER_KEY; may stand in the identity",
+     .env = "DROVER_BROKER_KEY"},
     {.name = "local",
      .kind = DRV_OPTION_STRING,
      .argument = "N[?KEY=VALUE...]",
@@ -146,7 +156,8 @@ int cli_flush(int code)
 static int explain_refusal(const struct cli *cli, const char *endpoint, drover_status status,
                            const char *text)
 {
-    if (status == DROVER_UNAVAILABLE && !endpoint_is_local(endpoint)) {
+    bool has_key = drv_options_is_set(cli->options, "identity");
+    if (status == DROVER_UNAVAILABLE && !endpoint_is_local(endpoint) && !has_key) {
         return cli_say(CLI_UNAVAILABLE,
                        "no broker answered at %s within %s (--broker or DROVER_BROKER says "
                        "where it is)",
@@ -155,6 +166,12 @@ static int explain_refusal(const struct cli *cli, const char *endpoint, drover_s
     return cli_say(cli_exit_code(status), "%s: %s",
                    endpoint_is_local(endpoint) ? "private pool" : endpoint,
                    text[0] != '\0' ? text : drover_status_text(status));
+}
+
+void cli_keys(const struct cli *cli, drover_client_options *options)
+{
+    options->identity = drv_options_string(cli->options, "identity");
+    options->broker_key = drv_options_string(cli->options, "broker-key");
 }
 
 int cli_connect(struct cli *cli)
@@ -166,6 +183,7 @@ int cli_connect(struct cli *cli)
         return CLI_OK; /* a key among the operands was looked up */
     }
     options.connect_timeout_ms = (uint64_t)drv_options_int(cli->options, "connect-timeout");
+    cli_keys(cli, &options);
     options.error_text = text;
     options.error_size = sizeof(text);
     drv_buffer_init(&endpoint);

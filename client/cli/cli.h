@@ -81,7 +81,7 @@ struct cli {
 };
 
 /* Options that every command has. */
-enum { CLI_GLOBAL_OPTION_COUNT = 4 };
+enum { CLI_GLOBAL_OPTION_COUNT = 6 };
 extern const struct drv_option cli_global_options[CLI_GLOBAL_OPTION_COUNT];
 
 /* For questions to the broker and changes of state: answered at once or not at all. */
@@ -96,6 +96,9 @@ const char *cli_operand(const struct cli *cli, size_t index);
  * CLI_OK, or says why not and returns the exit code.
  */
 int cli_connect(struct cli *cli);
+
+/* The keys that the options name, into those of a client. */
+void cli_keys(const struct cli *cli, drover_client_options *options);
 
 /* Says "drover: ..." on stderr, escaped, in one line, and returns code. */
 int cli_say(int code, const char *format, ...) DROVER_PRINTF(2, 3);

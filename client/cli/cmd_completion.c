@@ -190,6 +190,7 @@ static void ask_names(void *context, enum cli_word kind, struct complete *comple
                                ? request->endpoint
                                : drv_options_string(request->cli->options, "broker");
     options.connect_timeout_ms = NAMES_MS;
+    cli_keys(request->cli, &options);
     if (!endpoint_is_local(endpoint) && /* a pool is made for work, not for a Tab */
         drover_client_open(endpoint, &options, &request->cli->client) == DROVER_OK &&
         deadline_left(deadline) > 0 &&

@@ -252,6 +252,9 @@ static int print_show(const struct cli *cli, const drover_value *document)
     for (size_t i = 0; i < DRV_ARRAY_LEN(first); i++) {
         print_text(document, first[i]);
     }
+    if (strcmp(doc_text(document, "account", text, sizeof(text)), "none") != 0) {
+        print_line("account", text); /* "none": of a broker without keys */
+    }
     print_place(document);
     print_progress(document);
     print_error(document);
@@ -390,9 +393,15 @@ static uint32_t wanted_states(const struct cli *cli)
     return states;
 }
 
+struct list_view {
+    struct grid grid;
+    bool has_accounts; /* whose tasks they are is shown to who has a key */
+};
+
 static int list_row(void *context, const drover_value *row)
 {
-    struct grid *grid = context;
+    struct list_view *view = context;
+    struct grid *grid = &view->grid;
     char text[DOC_TEXT_MAX];
     drover_task_ref task;
     if (!doc_task(row, &task)) {
@@ -407,6 +416,9 @@ static int list_row(void *context, const drover_value *row)
     grid_int(grid, doc_int(row, "attempt"));
     grid_age(grid, doc_int(row, "age_ms"));
     grid_text(grid, doc_text(row, "worker", text, sizeof(text)));
+    if (view->has_accounts) {
+        grid_text(grid, doc_text(row, "account", text, sizeof(text)));
+    }
     return CLI_OK;
 }
 
@@ -449,11 +461,12 @@ static int list_grid(const struct cli *cli, const drover_task_filter *filter, ui
                                                  {.name = "STATE"},
                                                  {.name = "ATTEMPT", .right = true},
                                                  {.name = "AGE", .right = true},
-                                                 {.name = "WORKER"}};
-    struct grid grid;
-    grid_open(&grid, columns, DRV_ARRAY_LEN(columns));
-    int code = tasks_walk(cli, filter, limit, list_row, &grid);
-    return cli_worse(code, grid_print(&grid));
+                                                 {.name = "WORKER"},
+                                                 {.name = "ACCOUNT"}};
+    struct list_view view = {.has_accounts = drv_options_is_set(cli->options, "identity")};
+    grid_open(&view.grid, columns, DRV_ARRAY_LEN(columns) - (view.has_accounts ? 0 : 1));
+    int code = tasks_walk(cli, filter, limit, list_row, &view);
+    return cli_worse(code, grid_print(&view.grid));
 }
 
 static int list_once(struct cli *cli)

@@ -59,6 +59,10 @@ static int print_end(const struct cli *cli, const drover_outcome *outcome)
     if (status == DROVER_UNKNOWN) {
         return cli_say(CLI_FAILED, "%s: no such task, or it is forgotten", task);
     }
+    if (status == DROVER_DENIED) {
+        return cli_say(CLI_DENIED, "%s: permission denied: the task belongs to another account",
+                       task);
+    }
     const char *state = drover_state_name(drover_outcome_state(outcome));
     int code = status == DROVER_OK ? CLI_OK : CLI_FAILED;
     if (cli->json) {

@@ -177,8 +177,9 @@ static int print_offers(const drover_value *worker)
 
 static void print_fields(const drover_value *worker)
 {
-    static const char *const plain[] = {"id",    "name",    "host",     "pid",        "state",
-                                        "slots", "running", "assigned", "tasks_done", "model"};
+    static const char *const plain[] = {"id",       "name",       "host",  "account",
+                                        "pid",      "state",      "slots", "running",
+                                        "assigned", "tasks_done", "model"};
     static const char *const lists[] = {"types", "queues", "labels"};
     char text[4096];
     char age[HUMAN_TEXT_MAX];

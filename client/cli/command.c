@@ -62,14 +62,12 @@ const struct cli_command *const cli_commands[] = {
     &cmd_logs,
     &cmd_events,
     &cmd_doctor,
+    &cmd_keygen,
     &cmd_completion,
     &cmd_complete,
     &cmd_bench,
 };
 const size_t cli_command_count = DRV_ARRAY_LEN(cli_commands);
-
-/* Named by the design and not there yet, so that the answer is not a riddle. */
-static const char *const later[] = {"keygen"};
 
 /* Whether word is name, or its plural where groups have one. */
 static bool is_word(const char *name, const char *word, bool has_plural)
@@ -90,11 +88,6 @@ enum command_word command_classify(const char *word)
     for (size_t i = 0; i < cli_command_count; i++) {
         if (command_begins(cli_commands[i], word)) {
             return cli_commands[i]->group != NULL ? COMMAND_GROUP : COMMAND_PLAIN;
-        }
-    }
-    for (size_t i = 0; i < DRV_ARRAY_LEN(later); i++) {
-        if (is_word(later[i], word, true)) {
-            return COMMAND_LATER;
         }
     }
     return COMMAND_UNKNOWN;

@@ -26,7 +26,8 @@ extern const struct cli_command cmd_kv_compare, cmd_kv_list, cmd_kv_watch;
 extern const struct cli_command cmd_graph_submit, cmd_graph_show, cmd_graph_wait;
 extern const struct cli_command cmd_graph_cancel, cmd_graph_retry;
 extern const struct cli_command cmd_events, cmd_logs;
-extern const struct cli_command cmd_doctor, cmd_completion, cmd_complete, cmd_bench;
+extern const struct cli_command cmd_doctor, cmd_keygen, cmd_completion, cmd_complete;
+extern const struct cli_command cmd_bench;
 
 /* All of them in the order of the help. */
 extern const struct cli_command *const cli_commands[];
@@ -36,7 +37,6 @@ enum command_word {
     COMMAND_UNKNOWN,
     COMMAND_PLAIN, /* a command of one word */
     COMMAND_GROUP, /* the first of two words */
-    COMMAND_LATER, /* one that this version does not have yet */
 };
 
 /* What the first word is; a plural is the singular. */

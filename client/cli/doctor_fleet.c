@@ -276,10 +276,13 @@ static void explain_failure(struct diagnosis *diagnosis, const char *endpoint,
 {
     if (status != DROVER_UNAVAILABLE || endpoint_is_local(endpoint)) {
         struct finding *finding = diagnosis_add(diagnosis, "broker", FINDING_FAIL, "%s", text);
-        diagnosis_advise(finding, "%s",
-                         status == DROVER_VERSION
-                             ? "install versions that understand each other"
-                             : "correct what --broker, --local or DROVER_BROKER says");
+        diagnosis_advise(
+            finding, "%s",
+            status == DROVER_VERSION ? "install versions that understand each other"
+            : status == DROVER_DENIED
+                ? "the broker's operator adds the line that `drover keygen` printed "
+                  "to the table of --accounts, and reloads it (SIGHUP)"
+                : "correct what --broker, --local or DROVER_BROKER says");
         return;
     }
     enum reach reach = try_endpoint(endpoint);
@@ -295,6 +298,7 @@ void doctor_fleet(struct diagnosis *diagnosis, struct cli *cli)
     drover_client_options options = DROVER_CLIENT_OPTIONS_INIT;
     options.connect_timeout_ms = (uint64_t)drv_options_int(cli->options, "connect-timeout");
     options.error_text = text;
+    cli_keys(cli, &options);
     options.error_size = sizeof(text);
     drv_buffer_init(&endpoint);
     if (endpoint_pick(cli, &endpoint) == CLI_OK) {

@@ -63,8 +63,6 @@ static int print_version(void)
 static int unknown_command(const char *first, const char *second)
 {
     switch (command_classify(first)) {
-    case COMMAND_LATER:
-        return cli_say(CLI_USAGE, "%s is not in this version", first);
     case COMMAND_GROUP:
         if (second == NULL) {
             return cli_say(CLI_USAGE, "%s: which command? See drover --help", first);

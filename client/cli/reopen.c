@@ -12,6 +12,7 @@ bool reopen_client(struct cli *cli, uint64_t connect_ms)
 {
     struct drv_buffer endpoint;
     drover_client_options options = DROVER_CLIENT_OPTIONS_INIT;
+    cli_keys(cli, &options);
     options.connect_timeout_ms = connect_ms;
     drv_buffer_init(&endpoint);
     bool ok = endpoint_pick(cli, &endpoint) == CLI_OK &&

@@ -99,8 +99,13 @@ static bool receive_some(drover_client *client, int64_t now_us)
 /* Drops the connection when its socket has noticed the end of it. */
 static void notice_loss(drover_client *client, int64_t now_us)
 {
-    const char *why = client->socket.socket != NULL ? drv_socket_lost(&client->socket) : NULL;
-    if (why != NULL) {
+    bool is_denied = false;
+    const char *why = client->socket.socket != NULL
+                          ? drv_socket_lost(&client->socket, &is_denied)
+                          : NULL;
+    if (why != NULL && is_denied && !drv_session_was_up(client->session)) {
+        drv_session_fail(client->session, DROVER_DENIED, why);
+    } else if (why != NULL) {
         drv_session_lost(client->session, client->socket.number, why, now_us);
     }
 }

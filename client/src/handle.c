@@ -323,9 +323,14 @@ static drover_status new_client(const char *endpoint, const drover_client_option
     }
     drv_list_init(&client->spare_futures);
     client->generation = drv_generation();
+    struct drv_problem problem = {""};
     drover_status status = drv_driver_init(client);
     if (status == DROVER_OK) {
         status = drv_socket_init(&client->socket);
+    }
+    if (status == DROVER_OK) {
+        status = drv_identity_load(&client->socket.identity, options->identity,
+                                   options->broker_key, &problem);
     }
     if (status == DROVER_OK) {
         status = new_session(client, endpoint, options);
@@ -333,7 +338,8 @@ static drover_status new_client(const char *endpoint, const drover_client_option
     if (status != DROVER_OK) {
         drv_socket_fini(&client->socket);
         client_free(client);
-        return refuse(options, status, drover_status_text(status));
+        return refuse(options, status,
+                      problem.text[0] != '\0' ? problem.text : drover_status_text(status));
     }
     *out_client = client;
     return DROVER_OK;
@@ -379,6 +385,7 @@ drover_status drover_client_open(const char *endpoint, const drover_client_optio
             return refuse(&resolved, status, problem.text);
         }
         endpoint = drv_local_endpoint(local);
+        resolved.identity = resolved.broker_key = NULL;
     }
     return open_at(endpoint, local, deadline_us, &resolved, out_client);
 }

@@ -435,7 +435,7 @@ static void on_error_connecting(struct drv_session *session, const struct drv_fa
             &session->problem, code, "%s is the endpoint for workers; clients connect to %.*s",
             drv_session_endpoint(session), (int)failure->endpoint.len, failure->endpoint.ptr);
     }
-    if (for_good && !session->was_up) {
+    if (for_good && (!session->was_up || code == DROVER_DENIED)) {
         fail_for_good(session, code);
     }
 }
@@ -457,6 +457,9 @@ static void on_error(struct drv_session *session, const struct drv_message *mess
         bool refused = session_refuse_kind(session, failure->about_kind, code, failure->text);
         if (!refused || (code != DROVER_UNSUPPORTED && !drover_status_is_retryable(code))) {
             session_break(session, text, now_us);
+        }
+        if (code == DROVER_DENIED) { /* the key was revoked: trying again is of no use */
+            fail_for_good(session, code);
         }
     }
     if (session->state == SESSION_DOWN && failure->retry_after_ms > 0) {

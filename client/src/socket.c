@@ -32,6 +32,19 @@ void drv_socket_fini(struct drv_socket *socket)
         }
         socket->context = NULL;
     }
+    drv_identity_wipe(&socket->identity);
+}
+
+static bool set_key(void *socket, int option, const struct drv_curve_key *key)
+{
+    return zmq_setsockopt(socket, option, key->bytes, sizeof(key->bytes)) == 0;
+}
+
+static bool set_keys(void *socket, const struct drv_identity *identity)
+{
+    return !identity->has_own || (set_key(socket, ZMQ_CURVE_SERVERKEY, &identity->broker_key) &&
+                                  set_key(socket, ZMQ_CURVE_PUBLICKEY, &identity->public_key) &&
+                                  set_key(socket, ZMQ_CURVE_SECRETKEY, &identity->secret_key));
 }
 
 static bool set_options(void *socket)
@@ -90,7 +103,8 @@ drover_status drv_socket_connect(struct drv_socket *socket, const char *endpoint
     DRV_ASSERT(socket->socket == NULL);
     socket->number = number;
     socket->socket = zmq_socket(socket->context, ZMQ_DEALER);
-    if (socket->socket == NULL || !set_options(socket->socket) || !open_monitor(socket) ||
+    if (socket->socket == NULL || !set_options(socket->socket) ||
+        !set_keys(socket->socket, &socket->identity) || !open_monitor(socket) ||
         !get_fd(socket->socket, &socket->fd) || !get_fd(socket->monitor, &socket->monitor_fd)) {
         goto out;
     }
@@ -229,24 +243,60 @@ bool drv_socket_is_writable(const struct drv_socket *socket)
     return has_event(socket, ZMQ_POLLOUT);
 }
 
-const char *drv_socket_lost(struct drv_socket *socket)
+/* What a monitor says about the end of a connection. */
+static const char *why_lost(const struct drv_socket *socket, uint16_t event, uint32_t value,
+                            bool *out_denied)
+{
+    bool has_key = socket->identity.has_own;
+    if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
+        *out_denied = true;
+        return has_key ? "the broker does not know this key" : "the broker wants a key";
+    }
+    if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL &&
+        value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH) {
+        *out_denied = true;
+        return has_key ? "the broker has no keys, and an own key and its key were given"
+                       : "the broker wants a key, and none was given (--identity)";
+    }
+    if (event == ZMQ_EVENT_CLOSED) {
+        return "the connection cannot be made";
+    }
+    if (event == ZMQ_EVENT_DISCONNECTED) {
+        return "the connection broke";
+    }
+    return has_key ? "the handshake failed: is the broker's key the right one?"
+                   : "the other side does not speak ZeroMQ as expected";
+}
+
+/* A monitor's message: number and value, then the address. */
+static void read_event(zmq_msg_t *part, uint16_t *out_event, uint32_t *out_value)
+{
+    const uint8_t *bytes = zmq_msg_data(part);
+    if (zmq_msg_size(part) >= sizeof(*out_event) + sizeof(*out_value)) {
+        memcpy(out_event, bytes, sizeof(*out_event));
+        memcpy(out_value, bytes + sizeof(*out_event), sizeof(*out_value));
+    }
+}
+
+const char *drv_socket_lost(struct drv_socket *socket, bool *out_denied)
 {
     const char *why = NULL;
     zmq_msg_t part;
+    *out_denied = false;
     (void)zmq_msg_init(&part);
     while (socket->monitor != NULL && zmq_msg_recv(&part, socket->monitor, ZMQ_DONTWAIT) >= 0) {
         uint16_t event = 0;
-        if (zmq_msg_size(&part) >= sizeof(event)) {
-            memcpy(&event, zmq_msg_data(&part), sizeof(event));
-        }
+        uint32_t value = 0;
+        read_event(&part, &event, &value);
         if (has_more(&part)) { /* the address */
             (void)drain(socket->monitor, &part);
         }
-        why = event == ZMQ_EVENT_CLOSED         ? "the connection cannot be made"
-              : event == ZMQ_EVENT_DISCONNECTED ? "the connection broke"
-              : event == ZMQ_EVENT_MONITOR_STOPPED
-                  ? why
-                  : "the other side does not speak ZeroMQ as expected";
+        /* What failed in the handshake says more than that the connection is gone then. */
+        bool is_better = why == NULL || (event != ZMQ_EVENT_DISCONNECTED &&
+                                         event != ZMQ_EVENT_CLOSED && !*out_denied);
+        if (event != ZMQ_EVENT_MONITOR_STOPPED && is_better) {
+            why = why_lost(socket, event, value, out_denied);
+        }
     }
     (void)zmq_msg_close(&part);
     return why;

@@ -9,6 +9,7 @@
 #ifndef DRV_CLIENT_SOCKET_H
 #define DRV_CLIENT_SOCKET_H
 
+#include "identity.h"
 #include "link.h"
 
 #include <drover/status.h>
@@ -25,6 +26,7 @@ struct drv_socket {
     int monitor_fd;    /* the same */
     uint64_t number;   /* of the connection, given by the session */
     uint64_t monitors; /* made so far, to name them */
+    struct drv_identity identity; /* nothing in it: connections without keys */
 };
 
 /* OK, or LIMIT when the system has no more threads or descriptors. */
@@ -55,7 +57,8 @@ bool drv_socket_is_readable(const struct drv_socket *socket);
 /* Whether a send that was refused may succeed now. */
 bool drv_socket_is_writable(const struct drv_socket *socket);
 
-/* Why the connection is gone, a static text; NULL while it may be there. */
-const char *drv_socket_lost(struct drv_socket *socket);
+/* Why the connection is gone, a static text; NULL while it may be there. *out_denied: the other
+ * side will not have us as we are, with this key or without one. */
+const char *drv_socket_lost(struct drv_socket *socket, bool *out_denied);
 
 #endif

@@ -118,6 +118,7 @@ static const char *const event_names[DRV_EVENT_KINDS] = {
     [DRV_EVENT_SCHEDULE_SKIPPED] = "schedule.skipped",
     [DRV_EVENT_BROKER_DRAINING] = "broker.draining",
     [DRV_EVENT_BROKER_LIMIT] = "broker.limit",
+    [DRV_EVENT_BROKER_DENIED] = "broker.denied",
     [DRV_EVENT_KV_PRESENT] = "kv.present",
     [DRV_EVENT_KV_SET] = "kv.set",
     [DRV_EVENT_KV_DELETED] = "kv.deleted",

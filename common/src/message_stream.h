@@ -61,6 +61,7 @@ enum drv_event { /* what happened: bits of a subscription's mask, names in drv_e
                  DRV_EVENT_QUEUE_SET,
                  DRV_EVENT_BROKER_DRAINING = 48,
                  DRV_EVENT_BROKER_LIMIT,
+                 DRV_EVENT_BROKER_DENIED,
                  DRV_EVENT_ALERT_FIRING = 52,
                  DRV_EVENT_ALERT_RESOLVED,
                  DRV_EVENT_ALERT_ACKNOWLEDGED,

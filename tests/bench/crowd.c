@@ -149,7 +149,8 @@ static void answer_leases(struct peer *peer, const struct drv_lease *lease)
 
 static void connect_peer(const struct crowd *crowd, struct peer *peer, int64_t now_us)
 {
-    must(worker_connection_new(crowd->context, crowd->plan->endpoint, WINDOW,
+    const struct drv_identity none = {.has_own = false};
+    must(worker_connection_new(crowd->context, crowd->plan->endpoint, &none, WINDOW,
                                &peer->connection) == DROVER_OK,
          "cannot connect");
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = peer};

@@ -26,10 +26,15 @@ VERSION, WRONG_ENDPOINT, BUSY, UNSUPPORTED, MALFORMED, PROTOCOL = 13, 14, 6, 11,
 class RawPeer:
     """One DEALER socket."""
 
-    def __init__(self, endpoint):
+    def __init__(self, endpoint, keys=None):
+        """keys: public key of the broker, own public and own secret key, 32 bytes each."""
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
+        if keys is not None:
+            self.socket.setsockopt(zmq.CURVE_SERVERKEY, keys[0])
+            self.socket.setsockopt(zmq.CURVE_PUBLICKEY, keys[1])
+            self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys[2])
         self.socket.connect(endpoint)
         self.epoch = 0
         self.sent = 0

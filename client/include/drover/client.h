@@ -80,11 +80,15 @@ typedef struct drover_client_options {
                                     drover_submit_future; 0: 64 MiB */
     char *error_text;            /* receives one line when opening fails; may be NULL */
     size_t error_size;           /* bytes at error_text, NUL included */
+    const char *identity;        /* file with the own key pair, of `drover keygen`; NULL: no
+                                    keys. A pool of local:// has none, and ignores these two */
+    const char *broker_key;      /* public key of the broker, 64 hexadecimal digits, or a file
+                                    with it; NULL: the line `broker` of the identity */
 } drover_client_options;
 
-#define DROVER_CLIENT_OPTIONS_INIT                          \
-    {                                                       \
-        sizeof(drover_client_options), NULL, 0, 0, NULL, 0, \
+#define DROVER_CLIENT_OPTIONS_INIT                                      \
+    {                                                                   \
+        sizeof(drover_client_options), NULL, 0, 0, NULL, 0, NULL, NULL, \
     }
 
 /*
@@ -124,7 +128,9 @@ typedef struct drover_client_options {
  * Returns DROVER_OK; DROVER_INVALID (endpoint, name; with local://, a key, module or option);
  * DROVER_UNAVAILABLE (no broker answered in time; with local://, programs not found or not
  * ready in time); DROVER_WRONG_ENDPOINT (the port for workers; the text names the right one);
- * DROVER_VERSION; DROVER_DENIED; DROVER_LIMIT (no more threads, processes, sockets or file
+ * DROVER_VERSION; DROVER_DENIED (the broker wants a key, or does not know this one);
+ * DROVER_REFUSED (others can reach the secret in the identity file); DROVER_IO, DROVER_INVALID
+ * (a key or its file); DROVER_LIMIT (no more threads, processes, sockets or file
  * descriptors); DROVER_NOMEM.
  */
 DROVER_API DROVER_MUST_USE drover_status drover_client_open(

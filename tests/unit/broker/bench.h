@@ -41,6 +41,8 @@ struct box { /* one peer's side of its connection */
     bool holds_tokens; /* do not settle on receipt */
     uint64_t last_token;
     enum core_port port;
+    const uint8_t *key; /* that it has proved to have; NULL: none */
+    bool is_inside;
 };
 
 struct bench_log {              /* what the store was given */
@@ -387,7 +389,9 @@ static inline void speak(struct bench *bench, uint32_t peer, struct drv_message 
     struct core_event event = {.kind = CORE_EVENT_MESSAGE,
                                .peer = peer,
                                .port = box->port,
-                               .message = &letter->message};
+                               .message = &letter->message,
+                               .key = box->key,
+                               .is_inside = box->is_inside};
     bench_event(bench, &event);
     letter_free(letter);
 }

@@ -9,14 +9,15 @@ enum { TIMES = 200 };
 static void test_connections_follow_each_other_at_once(void **state)
 {
     (void)state;
+    const struct drv_identity none = {.has_own = false};
     void *context = zmq_ctx_new();
     assert_non_null(context);
     for (int i = 0; i < TIMES; i++) {
         struct worker_connection *connection = NULL;
         /* Nobody is there: it does not matter. */
-        assert_int_equal(
-            worker_connection_new(context, "ipc:///dev/null/nobody", 1 << 20, &connection),
-            DROVER_OK);
+        assert_int_equal(worker_connection_new(context, "ipc:///dev/null/nobody", &none,
+                                               1 << 20, &connection),
+                         DROVER_OK);
         worker_connection_destroy(&connection, false);
     }
     assert_int_equal(zmq_ctx_term(context), 0);

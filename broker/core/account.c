@@ -1,0 +1,163 @@
+/* account.c: see account.h. */
+#include "account.h"
+
+#include "broker.h"
+#include "check.h"
+
+enum { UNREAD_US = 100 * 1000 }; /* unread results are counted this often at most */
+
+static bool account_is(const void *entry, const void *key)
+{
+    return str_equals(account_name(entry), *(const struct drv_str *)key);
+}
+
+void account_table_init(struct core *core)
+{
+    drv_table_init(&core->accounts, core->config.seed, account_is);
+}
+
+void accounts_fini(struct core *core)
+{
+    access_destroy(&core->access);
+    DRV_ASSERT(drv_table_count(&core->accounts) == 0);
+    drv_table_fini(&core->accounts);
+}
+
+static void take_limits(const struct core *core, struct account *account)
+{
+    const struct access_account *known = core->access == NULL
+                                             ? NULL
+                                             : access_account(core->access,
+                                                              account_name(account));
+    account->is_limited = false;
+    for (size_t i = 0; i < ACCESS_LIMITS; i++) {
+        account->limits[i] = known == NULL ? ACCESS_UNLIMITED : known->limits[i];
+        account->is_limited |= account->limits[i] != ACCESS_UNLIMITED;
+    }
+}
+
+struct account *account_ensure(struct core *core, struct drv_str name)
+{
+    uint64_t hash = drv_table_hash(&core->accounts, name.ptr, name.len);
+    struct account *account = drv_table_find(&core->accounts, hash, &name);
+    if (account != NULL) {
+        return account_ref(account);
+    }
+    account = core_alloc(core, sizeof *account + name.len);
+    if (account == NULL) {
+        return NULL;
+    }
+    account->references = 1;
+    account->hash = hash;
+    account->name_len = (uint8_t)name.len;
+    memcpy(account->name, name.ptr, name.len);
+    drv_list_init(&account->sessions);
+    take_limits(core, account);
+    if (drv_table_insert(&core->accounts, hash, account)) {
+        core_free(core, account, sizeof *account + name.len);
+        return NULL;
+    }
+    return account;
+}
+
+struct account *account_ref(struct account *account)
+{
+    account->references++;
+    return account;
+}
+
+void account_release(struct core *core, struct account *account)
+{
+    if (account == NULL || --account->references > 0) {
+        return;
+    }
+    DRV_ASSERT(account->keys == 0 && account->session_count == 0);
+    drv_table_remove_entry(&core->accounts, account->hash, account);
+    core_free(core, account, sizeof *account + account->name_len);
+}
+
+struct drv_str account_name(const struct account *account)
+{
+    return account == NULL ? drv_str_of(ACCESS_NOBODY)
+                           : str_of(account->name, account->name_len);
+}
+
+void accounts_limit(struct core *core)
+{
+    struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
+    struct account *account;
+    while ((account = drv_table_next(&core->accounts, &cursor)) != NULL) {
+        take_limits(core, account);
+    }
+}
+
+/* ---- limits ------------------------------------------------------------------------------ */
+
+/* Results that its sessions have not read: a sum that may be a moment old. */
+static uint64_t unread_of(const struct core *core, struct account *account)
+{
+    if (account->unread_at_us == 0 || core->now_us >= account->unread_at_us + UNREAD_US) {
+        account->unread_at_us = core->now_us;
+        account->unread = 0;
+        DRV_LIST_EACH(link, &account->sessions)
+        {
+            account->unread += DRV_LIST_ITEM(link, struct session, in_account)->unread;
+        }
+    }
+    return account->unread;
+}
+
+/* Time that one task takes out of the bucket. */
+static int64_t rate_us(const struct account *account, uint64_t count)
+{
+    uint64_t rate = account->limits[ACCESS_LIMIT_RATE];
+    return (int64_t)(count * 1000000 / (rate > 0 ? rate : 1));
+}
+
+/* The bucket holds what comes in a second, and one task at least. */
+static bool is_over_rate(const struct core *core, const struct account *account, uint64_t count)
+{
+    int64_t full_us = account->bucket_at_us > core->now_us ? account->bucket_at_us
+                                                           : core->now_us;
+    int64_t over_us = full_us + rate_us(account, count) - core->now_us - 1000000;
+    bool is_first = account->bucket_at_us <= core->now_us && count == 1;
+    return over_us > 0 && !is_first;
+}
+
+const char *account_against(const struct core *core, struct account *account, uint64_t count,
+                            uint64_t bytes)
+{
+    const uint64_t *limits = account->limits;
+    if (account->tasks >= limits[ACCESS_LIMIT_TASKS] ||
+        count > limits[ACCESS_LIMIT_TASKS] - account->tasks) {
+        return "this account has as many unfinished tasks as it may";
+    }
+    if (account->bytes > 0 && (account->bytes >= limits[ACCESS_LIMIT_BYTES] ||
+                               bytes > limits[ACCESS_LIMIT_BYTES] - account->bytes)) {
+        return "too many bytes of this account are unfinished";
+    }
+    if (limits[ACCESS_LIMIT_RESULTS] != ACCESS_UNLIMITED &&
+        unread_of(core, account) > limits[ACCESS_LIMIT_RESULTS]) {
+        return "too many results of this account are unread";
+    }
+    return NULL;
+}
+
+const char *account_over_rate(const struct core *core, const struct account *account,
+                              uint64_t count)
+{
+    return account->limits[ACCESS_LIMIT_RATE] != ACCESS_UNLIMITED &&
+                   is_over_rate(core, account, count)
+               ? "this account submits faster than it may"
+               : NULL;
+}
+
+void account_took(struct core *core, struct account *account, uint64_t count)
+{
+    if (account->limits[ACCESS_LIMIT_RATE] == ACCESS_UNLIMITED) {
+        return;
+    }
+    int64_t full_us = account->bucket_at_us > core->now_us ? account->bucket_at_us
+                                                           : core->now_us;
+    account->bucket_at_us = full_us + rate_us(account, count);
+}

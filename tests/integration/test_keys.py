@@ -1,0 +1,387 @@
+"""Keys and roles through the real programs: who is let in, what each may do, and what becomes of a key that is
+revoked. broker/SECURITY.md names these tests."""
+
+import os
+import signal
+import socket
+import stat
+import threading
+import unittest
+
+import zmq
+
+from fleet import Fleet, until
+from rawpeer import (CLIENT, ERROR, HEARTBEAT, LEASE, QUERY, REPLY, REPORT, SUBMIT, WORKER, RawPeer)
+
+DENIED = 77
+CODE_DENIED = 10
+
+
+class Tap:
+    """A relay that keeps what passes through it."""
+
+    def __init__(self, endpoint):
+        host, port = endpoint[len("tcp://"):].rsplit(":", 1)
+        self.target = (host, int(port))
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"tcp://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.bytes = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+    def _accept(self):
+        try:
+            near, _ = self.listener.accept()
+        except OSError:
+            return
+        far = socket.create_connection(self.target)
+        for source, sink in ((near, far), (far, near)):
+            threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
+
+    def _pass(self, source, sink):
+        try:
+            while data := source.recv(65536):
+                self.bytes.append(data)
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def seen(self):
+        return b"".join(self.bytes)
+
+
+class Keys:
+    """A fleet whose broker asks for keys."""
+
+    ACCOUNTS = {"alice": "submit", "bob": "submit", "watcher": "observe", "root": "admin",
+                "fleet": "work", "other": "work"}
+
+    def __init__(self, *arguments, queues=None, limits=""):
+        self.fleet = Fleet(tcp=True)
+        self.lines = {}
+        self.keygen("broker", "broker")
+        for account, role in self.ACCOUNTS.items():
+            self.lines[account] = self.keygen(account, role, (queues or {}).get(account))
+        self.keygen("stranger", "submit")
+        self.limits = limits
+        self.write_accounts()
+        self.broker = self.fleet.broker("--identity", self.path("broker.key"), "--accounts",
+                                        self.path("accounts"), *arguments)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *reason):
+        self.fleet.__exit__(*reason)
+
+    def path(self, name):
+        return self.fleet.path(name)
+
+    def keygen(self, account, role, queues=None):
+        words = ["keygen", account, "--role", role, "--out", self.fleet.folder]
+        words += ["--queues", queues] if queues else []
+        words += ["--broker-key", self.path("broker.pub")] if account != "broker" else []
+        return self.fleet.drover(*words).stdout
+
+    def write_accounts(self):
+        self.fleet.write("accounts", "".join(self.lines.values()) + self.limits)
+
+    def reload(self):
+        """Writes the table and waits until the broker has taken it."""
+        before = self.broker.stderr().count("keys are asked for")
+        self.write_accounts()
+        self.broker.signal(signal.SIGHUP)
+        until(lambda: self.broker.stderr().count("keys are asked for") > before, "reloaded")
+
+    def worker(self, *arguments, account="fleet", **options):
+        return self.fleet.worker("--identity", self.path(f"{account}.key"), *arguments, **options)
+
+    def drover(self, account, *words, check=True, **options):
+        return self.fleet.drover("--identity", self.path(f"{account}.key"), *words, check=check,
+                                 **options)
+
+    def denied(self, account, *words):
+        """Runs a command that must be denied; its one line."""
+        done = self.drover(account, *words, check=False)
+        assert done.returncode == DENIED, (done.returncode, done.stdout, done.stderr)
+        return done.stderr.strip().splitlines()[-1]
+
+    def submit(self, account, *words):
+        return self.drover(account, "submit", *words).stdout.strip()
+
+    def key_file(self, name):
+        with open(self.path(name), encoding="ascii") as file:
+            return {words[0]: bytes.fromhex(words[1])
+                    for words in map(str.split, file) if words and words[0] != "#"}
+
+    def raw(self, account, endpoint=None):
+        own = self.key_file(f"{account}.key")
+        broker = self.key_file("broker.pub")["public"]
+        return RawPeer(endpoint or self.fleet.endpoint, (broker, own["public"], own["secret"]))
+
+    def count_denied(self):
+        return self.drover("root", "--json", "status").stdout
+
+
+class TestKeys(unittest.TestCase):
+    def test_strangers_are_turned_away(self):
+        """No key, an unknown key, the wrong broker key: an error in one line, exit 77 or 69."""
+        with Keys() as keys:
+            done = keys.fleet.drover("status", check=False)
+            self.assertEqual(done.returncode, DENIED)
+            self.assertIn("the broker wants a key", done.stderr)
+            self.assertEqual(len(done.stderr.splitlines()), 1)
+            self.assertIn("does not know this key", keys.denied("stranger", "status"))
+            done = keys.drover("alice", "--broker-key", keys.path("bob.pub"), "--connect-timeout",
+                               "300ms", "status", check=False)
+            self.assertEqual(done.returncode, 69)
+            self.assertIn("is the broker's key the right one", done.stderr)
+            worker = keys.worker(account="stranger", ready=False)
+            self.assertEqual(worker.wait(), DENIED)
+            self.assertIn("the broker does not know this key", worker.stderr())
+            worker = keys.fleet.worker(ready=False)
+            self.assertEqual(worker.wait(), DENIED)
+            keys.broker.until_log("connections with unknown keys were refused")
+            context = zmq.Context()
+            plain = context.socket(zmq.DEALER)
+            plain.setsockopt(zmq.LINGER, 0)
+            plain.connect(keys.fleet.endpoint)
+            plain.send_multipart([b"\x90", b""])
+            self.assertEqual(plain.poll(200), 0)
+            plain.close()
+            context.term()
+
+    def test_what_passes_cannot_be_read(self):
+        """Neither payload nor the name of a type is on the wire; without keys both are."""
+        marks = (b"a-very-secret-payload", b"secret-type")
+        for has_keys in (True, False):
+            with Keys() if has_keys else Fleet(tcp=True) as setting:
+                fleet = setting.fleet if has_keys else setting
+                if not has_keys:
+                    fleet.broker()
+                with Tap(fleet.endpoint) as tap:
+                    words = ["--identity", fleet.path("alice.key")] if has_keys else []
+                    fleet.drover(*words, "--broker", tap.endpoint, "submit", "secret-type",
+                                 '"a-very-secret-payload"')
+                    for mark in marks:
+                        self.assertEqual(mark in tap.seen(), not has_keys)
+
+    def test_roles_are_kept_to(self):
+        with Keys() as keys:
+            self.assertIn("has not the role work",
+                          self.last(keys.worker(account="alice", ready=False)))
+            self.assertIn("none of the roles submit, observe, admin",
+                          keys.denied("fleet", "status"))
+            self.assertIn("no role of this key", keys.denied("watcher", "submit", "square", "1"))
+            self.assertIn("no role of this key", keys.denied("alice", "queue", "pause", "default"))
+            self.assertIn("no role of this key", keys.denied("watcher", "queue", "pause", "q"))
+            keys.denied("alice", "worker", "ls")
+            keys.denied("watcher", "kv", "get", "x")
+            keys.drover("root", "queue", "pause", "default")
+            keys.drover("root", "queue", "resume", "default")
+            keys.drover("watcher", "worker", "ls")
+            keys.broker.until_log("msg=denied account=alice message=QUEUE")
+
+    def last(self, worker):
+        self.assertEqual(worker.wait(), DENIED)
+        return worker.stderr()
+
+    def test_tasks_belong_to_who_submitted_them(self):
+        """See, fetch, cancel, retry, forget, watch, depend on: only the owner and an admin."""
+        with Keys() as keys:
+            keys.worker()
+            mine = keys.submit("alice", "square", "9")
+            self.assertEqual(keys.drover("alice", "result", mine).stdout.strip(), "81")
+            for words in (("result", mine), ("cancel", mine), ("retry", mine), ("show", mine),
+                          ("why", mine), ("forget", mine), ("logs", mine), ("wait", mine),
+                          ("submit", "square", "1", "--after", mine)):
+                with self.subTest(words=words):
+                    self.assertIn("denied", keys.denied("bob", *words))
+            self.assertNotIn(mine, keys.drover("bob", "task", "ls").stdout)
+            self.assertIn(mine, keys.drover("alice", "task", "ls").stdout)
+            self.assertIn(mine, keys.drover("watcher", "task", "ls").stdout)
+            self.assertIn("alice", keys.drover("watcher", "show", mine).stdout)
+            keys.denied("watcher", "result", mine)
+            self.assertEqual(keys.drover("root", "result", mine).stdout.strip(), "81")
+            self.assertIn('"denied":', keys.count_denied())
+
+    def test_group_is_cancelled_for_its_owner_alone(self):
+        with Keys() as keys:
+            keys.submit("alice", "nobody-has-this", "1", "--group", "g")
+            theirs = keys.submit("bob", "nobody-has-this", "1", "--group", "g")
+            keys.drover("alice", "cancel", "--group", "g", "--no-wait", check=False)
+            keys.drover("alice", "wait", "--group", "g", "--timeout", "1ms", check=False)
+            self.assertIn("queued", keys.drover("bob", "show", theirs).stdout)
+
+    def test_queues_of_a_key_bound_it(self):
+        with Keys(queues={"alice": "a-*", "fleet": "a-*,b"}) as keys:
+            self.assertIn("may not use that queue", keys.denied("alice", "submit", "square", "1"))
+            keys.submit("alice", "square", "2", "--queue", "a-1")
+            self.assertIn("name some", self.last(keys.worker(ready=False)))
+            self.assertIn("may not serve one of these",
+                          self.last(keys.worker("--queue", "default", ready=False)))
+            keys.worker("--queue", "a-1", "--queue", "b")
+            keys.drover("alice", "submit", "square", "2", "--queue", "a-1", "--wait")
+
+    def test_revoked_key_is_refused_at_its_next_message(self):
+        with Keys() as keys:
+            with keys.raw("bob") as bob, keys.raw("alice") as alice:
+                bob.hello()
+                alice.hello()
+                bob.submit("x", [os.urandom(16)])
+                self.assertEqual(bob.until(REPLY)[0][4][0][1], 0)
+                del keys.lines["bob"]
+                keys.reload()
+                bob.submit("x", [os.urandom(16)])
+                head, _ = bob.until(ERROR)
+                self.assertEqual(head[4], CODE_DENIED)
+                alice.submit("x", [os.urandom(16)])
+                self.assertEqual(alice.until(REPLY)[0][4][0][1], 0)
+            self.assertIn("does not know this key", keys.denied("bob", "status"))
+            self.assertIn('"submitted":2', keys.count_denied().replace(" ", ""))
+
+    def test_revoked_worker_loses_its_tasks(self):
+        with Keys("--reconnect-grace", "200ms") as keys:
+            keys.worker("--name", "first")
+            task = keys.submit("alice", "sleep", "600")
+            until(lambda: "running" in keys.drover("alice", "show", task).stdout, "it runs")
+            del keys.lines["fleet"]
+            keys.reload()
+            until(lambda: "queued" in keys.drover("alice", "show", task).stdout, "it waits again")
+            keys.drover("alice", "cancel", task, check=False)
+
+    def test_result_of_anothers_lease_is_refused(self):
+        """A worker that reports what another one holds, with the right id and attempt."""
+        offer = [1, 1, "host", [["x", 1, 0]], [], [], [], 0, 1]
+        with Keys() as keys, keys.raw("fleet", keys.fleet.worker_endpoint) as honest, \
+                keys.raw("other", keys.fleet.worker_endpoint) as forger:
+            honest.hello(role=WORKER, worker=offer, name="honest", items=1)
+            task = keys.submit("alice", "x", "1")
+            lease, _ = honest.until(LEASE)
+            handle, ident, index, attempt = lease[4][0][6][0][:4]
+            forger.hello(role=WORKER, worker=[0, 1, "host", [["y", 1, 0]], [], [], [], 0, 1],
+                         name="forger", items=1)
+            entry = [handle, ident, index, attempt, 1, [0, 1], None, 1, None, None, 0, 0]
+            seq = forger.send(REPORT, [], [entry], [], [], blob=b"\x07")
+            forger.send(HEARTBEAT, None, None)
+            notes = forger.receive()[0]
+            while not (notes[0] == 7 and notes[4]):
+                notes = forger.receive()[0]
+            self.assertEqual(notes[4][0][0], seq)
+            self.assertIn(notes[4][0][2], (8, 9, 10))
+            self.assertNotIn("succeeded", keys.drover("alice", "show", task).stdout)
+            honest.send(REPORT, [], [entry], [], [], blob=b"\x08")
+            self.assertEqual(keys.drover("alice", "result", task).stdout.strip(), "8")
+
+    def test_session_of_another_account_is_not_taken_over(self):
+        with Keys() as keys, keys.raw("alice") as alice, keys.raw("bob") as bob:
+            alice.hello()
+            bob.session = alice.session
+            bob.say_hello(role=CLIENT)
+            head, _ = bob.until(ERROR)
+            self.assertEqual(head[4], CODE_DENIED)
+            alice.request(QUERY, 1, None, -1, None, None, 0, None, 1)
+            alice.receive()
+
+    def test_table_that_is_wrong_changes_nothing(self):
+        with Keys() as keys:
+            keys.limits = "nonsense\n"
+            keys.write_accounts()
+            keys.broker.signal(signal.SIGHUP)
+            keys.broker.until_log("the table of keys stays as it was")
+            self.assertIn("a line begins with key or limit", keys.broker.stderr())
+            keys.drover("alice", "status")
+
+    def test_owner_survives_a_restart(self):
+        with Fleet(tcp=True) as fleet:
+            fleet.drover("keygen", "broker", "--role", "broker", "--out", fleet.folder)
+            lines = [fleet.drover("keygen", name, "--role", role, "--out", fleet.folder,
+                                  "--broker-key", fleet.path("broker.pub")).stdout
+                     for name, role in (("alice", "submit"), ("bob", "submit"))]
+            fleet.write("accounts", "".join(lines))
+            words = ["--identity", fleet.path("broker.key"), "--accounts", fleet.path("accounts"),
+                     "--data", fleet.path("data"), "--bind-workers", "tcp://127.0.0.1:*"]
+            first = fleet.start("drover-broker", "--bind", "tcp://127.0.0.1:*",
+                                *words).wait_ready()
+            fleet.endpoint = first.ready["endpoint"]
+            task = fleet.drover("--identity", fleet.path("alice.key"), "submit", "later",
+                                "1").stdout.strip()
+            first.kill()
+            fleet.start("drover-broker", "--bind", fleet.endpoint, *words).wait_ready()
+            self.assertIn("alice", fleet.drover("--identity", fleet.path("alice.key"), "show",
+                                                task).stdout)
+            done = fleet.drover("--identity", fleet.path("bob.key"), "show", task, check=False)
+            self.assertEqual(done.returncode, DENIED)
+
+
+class TestStart(unittest.TestCase):
+    def refused(self, fleet, *arguments):
+        program = fleet.start("drover-broker", "--memory", "--no-http", *arguments)
+        self.assertNotEqual(program.wait(), 0)
+        return program.stderr()
+
+    def test_binding_without_keys_off_loopback_is_refused(self):
+        with Fleet() as fleet:
+            said = self.refused(fleet, "--bind", "tcp://0.0.0.0:*")
+            self.assertIn("is not loopback, and there are no keys", said)
+            said = self.refused(fleet, "--bind", "tcp://127.0.0.1:*", "--bind-workers",
+                                "tcp://*:*")
+            self.assertIn("is not loopback, and there are no keys", said)
+
+    def test_http_off_loopback_needs_a_token_with_keys_too(self):
+        with Fleet() as fleet:
+            fleet.drover("keygen", "broker", "--role", "broker", "--out", fleet.folder)
+            fleet.write("accounts", "")
+            program = fleet.start("drover-broker", "--memory", "--http", "0.0.0.0:0", "--identity",
+                                  fleet.path("broker.key"), "--accounts", fleet.path("accounts"))
+            self.assertEqual(program.wait(), 64)
+            self.assertIn("--http-token-file", program.stderr())
+
+    def test_keys_off_loopback_need_no_further_word(self):
+        with Fleet() as fleet:
+            fleet.drover("keygen", "broker", "--role", "broker", "--out", fleet.folder)
+            fleet.write("accounts", "")
+            fleet.start("drover-broker", "--memory", "--no-http", "--bind", "tcp://0.0.0.0:*",
+                        "--bind-workers", "tcp://0.0.0.0:*", "--identity",
+                        fleet.path("broker.key"), "--accounts",
+                        fleet.path("accounts")).wait_ready()
+
+    def test_secret_that_others_can_read_is_refused(self):
+        with Fleet() as fleet:
+            fleet.drover("keygen", "broker", "--role", "broker", "--out", fleet.folder)
+            fleet.write("accounts", "")
+            mode = os.stat(fleet.path("broker.key")).st_mode
+            self.assertEqual(stat.S_IMODE(mode), 0o600)
+            os.chmod(fleet.path("broker.key"), 0o644)
+            said = self.refused(fleet, "--identity", fleet.path("broker.key"), "--accounts",
+                                fleet.path("accounts"))
+            self.assertIn("others can reach the secret", said)
+            os.chmod(fleet.path("broker.key"), 0o600)
+            os.chmod(fleet.path("accounts"), 0o666)
+            said = self.refused(fleet, "--identity", fleet.path("broker.key"), "--accounts",
+                                fleet.path("accounts"))
+            self.assertIn("others can write to it", said)
+
+    def test_keygen_tells_no_secret_and_overwrites_nothing(self):
+        with Fleet() as fleet:
+            done = fleet.drover("keygen", "alice", "--out", fleet.folder)
+            with open(fleet.path("alice.key"), encoding="ascii") as file:
+                secret = [line.split()[1] for line in file if line.startswith("secret")][0]
+            self.assertNotIn(secret, done.stdout + done.stderr)
+            again = fleet.drover("keygen", "alice", "--out", fleet.folder, check=False)
+            self.assertEqual(again.returncode, 74)
+            for words in (("none",), ("a/b",), ("x", "--role", "king"), ("x", "--role", ""),
+                          ("x", "--queues", "a b")):
+                self.assertEqual(fleet.drover("keygen", *words, check=False).returncode, 64)
+            self.assertEqual(fleet.drover("--broker-key", "0" * 64, "status",
+                                          check=False).returncode, 64)
+
+
+if __name__ == "__main__":
+    unittest.main()
