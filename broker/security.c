@@ -105,5 +105,4 @@ void security_end(struct server *server)
 {
     zap_stop(&server->zap);
     access_destroy(&server->access);
-    drv_identity_wipe(&server->identity);
 }

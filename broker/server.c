@@ -260,7 +260,11 @@ static drover_status open_sockets(struct server *server, struct drv_problem *pro
     if (status == DROVER_OK) {
         status = bind_port(server, CORE_PORT_WORKER, server->settings.worker_bind, problem);
     }
-    return status == DROVER_OK ? security_prove(server, problem) : status;
+    if (status == DROVER_OK) {
+        status = security_prove(server, problem);
+    }
+    drv_identity_wipe(&server->identity); /* the sockets have their copies */
+    return status;
 }
 
 /* Without being asked for by name it is a courtesy: another broker may have the usual port. */

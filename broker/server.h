@@ -72,7 +72,7 @@ struct server {
     struct store_recovery recovery;
     int64_t recovery_us; /* how long it took */
     struct gate gate;
-    struct drv_identity identity; /* own, if keys are asked for */
+    struct drv_identity identity; /* own, until the sockets have it */
     struct zap *zap;              /* owned; NULL: no keys (security.h) */
     struct access *access;        /* owned, on its way to the core; NULL: it has it */
     struct connections peers;

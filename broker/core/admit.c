@@ -2,12 +2,19 @@
 
 #include "broker.h"
 
-/* In whose name it comes, if that is limited. */
-static const char *account_reason(const struct core *core, const struct admission *admission,
-                                  uint64_t count, uint64_t bytes)
+/* In whose name it comes, if that is limited; NULL: nobody's, or a schedule's. */
+static struct account *limited(const struct core *core, const struct session *session)
 {
-    struct account *account = core->actor;
-    if (account == NULL || !account->is_limited) {
+    return session != NULL && core->actor != NULL && core->actor->is_limited ? core->actor
+                                                                             : NULL;
+}
+
+static const char *account_reason(const struct core *core, const struct session *session,
+                                  const struct admission *admission, uint64_t count,
+                                  uint64_t bytes)
+{
+    struct account *account = limited(core, session);
+    if (account == NULL) {
         return NULL;
     }
     const char *reason = account_against(core, account, admission->pending_count + count,
@@ -62,9 +69,9 @@ drover_status admit_many(struct core *core, struct admission *admission,
     }
     const char *reason = admission->is_busy ? "an earlier entry was refused"
                                             : reason_against(core, session, line, count, bytes);
-    reason = reason != NULL ? reason : account_reason(core, admission, count, bytes);
+    reason = reason != NULL ? reason : account_reason(core, session, admission, count, bytes);
     if (reason == NULL) {
-        if (core->actor != NULL && core->actor->is_limited) {
+        if (limited(core, session) != NULL) {
             account_took(core, core->actor, count);
         }
         return DROVER_OK;

@@ -54,6 +54,7 @@ struct core_defects {
     bool early_ack;           /* promise 1: replies do not wait for what they speak of */
     bool forget_reply;        /* promise 4: replies are not kept over a restart */
     bool share_key;           /* promise 4: two tasks at a time have the same key */
+    bool admit_strangers;     /* a key that is not in the table may do everything */
     bool forget_instant;      /* a schedule does not know what it has run */
 };
 

@@ -30,8 +30,9 @@ enum { EXIT_USAGE_ERROR = 64, EXIT_IO = 74 };
 /* The host's service manager and the options of other fleets are not for this pool. */
 static void clean_environment(char **environment)
 {
-    static const char *const foreign[] = {"DROVER_WORKER_", "DROVER_BROKER_", "NOTIFY_SOCKET=",
-                                          "WATCHDOG_",      "LISTEN_PID=",    "LISTEN_FD"};
+    static const char *const foreign[] = {
+        "DROVER_WORKER_", "DROVER_BROKER_", "DROVER_IDENTITY=", "NOTIFY_SOCKET=",
+        "WATCHDOG_",      "LISTEN_PID=",    "LISTEN_FD"};
     size_t kept = 0;
     for (size_t i = 0; environment[i] != NULL; i++) {
         bool is_foreign = false;

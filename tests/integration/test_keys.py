@@ -10,7 +10,7 @@ import unittest
 
 import zmq
 
-from fleet import Fleet, until
+from fleet import Fleet, module, until
 from rawpeer import (CLIENT, ERROR, HEARTBEAT, LEASE, QUERY, REPLY, REPORT, SUBMIT, WORKER, RawPeer)
 
 DENIED = 77
@@ -171,6 +171,16 @@ class TestKeys(unittest.TestCase):
                                  '"a-very-secret-payload"')
                     for mark in marks:
                         self.assertEqual(mark in tap.seen(), not has_keys)
+
+    def test_private_pool_has_no_keys(self):
+        """Whatever the environment says about the broker of every day."""
+        with Keys() as keys:
+            own = {"DROVER_IDENTITY": keys.path("alice.key"), "DROVER_BROKER_KEY": "0" * 64,
+                   "DROVER_WORKER_IDENTITY": keys.path("fleet.key")}
+            local = keys.fleet.start("drover", "--local", f"1?load={module('demo')}", "submit",
+                                     "square", "3", "--wait", environment=own)
+            self.assertEqual(local.wait(), 0)
+            self.assertEqual(local.stdout_so_far().strip(), "9")
 
     def test_roles_are_kept_to(self):
         with Keys() as keys:

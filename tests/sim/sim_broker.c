@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "sim_keys.h"
 #include "sim_world.h"
 
 enum {
@@ -72,6 +73,12 @@ static void broker_step_simple(struct sim *sim, enum core_event_kind kind, uint3
     broker_step(sim, &event);
 }
 
+void sim_broker_take_keys(struct sim *sim, struct access **access)
+{
+    struct core_event event = {.kind = CORE_EVENT_ACCESS, .access = access};
+    broker_step(sim, &event);
+}
+
 /* ---- inputs
  * --------------------------------------------------------------------------------------- */
 
@@ -95,6 +102,7 @@ void sim_broker_on_message(struct sim *sim, struct sim_conn *conn,
                                .peer = conn->number,
                                .port = conn->port,
                                .message = message};
+    sim_keys_show(sim, conn->peer, &event);
     broker_step(sim, &event);
 }
 
@@ -377,6 +385,7 @@ void sim_broker_start(struct sim *sim)
     DRV_ASSERT(status == DROVER_OK);
     sim_store_recover(sim);
     sim_checker_on_broker_start(sim, goes_on);
+    sim_keys_hand_out(sim);
     broker_open_turn(sim);
 }
 

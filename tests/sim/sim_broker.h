@@ -50,6 +50,9 @@ void sim_broker_fini(struct sim *sim);
 /* The life to which an epoch on the wire belongs. */
 uint64_t sim_broker_life(const struct sim *sim, uint64_t wire);
 
+/* Another table of keys, which is taken. */
+void sim_broker_take_keys(struct sim *sim, struct access **access);
+
 /* Inputs from the network. */
 void sim_broker_on_message(struct sim *sim, struct sim_conn *conn,
                            const struct drv_message *message);

@@ -6,6 +6,7 @@
 #include "check.h"
 #include "sim_book.h"
 #include "sim_client.h"
+#include "sim_keys.h"
 #include "sim_worker.h"
 #include "sim_world.h"
 
@@ -262,6 +263,9 @@ void sim_faults_strike(struct sim *sim)
 {
     if (sim->phase != SIM_ACTIVE || sim->profile.faults == 0) {
         return;
+    }
+    if (sim->now_us % 4 == 0) {
+        sim_keys_hand_out(sim); /* as after a SIGHUP */
     }
     unsigned kind = (unsigned)drv_rng_below(&sim->rng, SIM_FAULT_KIND_COUNT);
     while ((sim->profile.faults & 1u << kind) == 0) {

@@ -246,8 +246,11 @@ static void peer_on_error(struct sim *sim, struct sim_peer *peer,
 void sim_peer_on_message(struct sim *sim, struct sim_peer *peer,
                          const struct drv_message *message)
 {
-    if (peer->role == SIM_STRANGER) {
-        return; /* it never listens */
+    if (peer->role == SIM_STRANGER) { /* it never listens */
+        if (message->kind == DRV_WELCOME && sim->profile.has_keys) {
+            sim_fail(sim, "a stranger was let in");
+        }
+        return;
     }
     peer->last_contact_us = sim->now_us;
     peer->repeated = message->seq <= peer->received;

@@ -75,6 +75,7 @@ struct sim_profile {
     bool short_keep;         /* results are kept for seconds */
     bool durable;            /* the broker has a journal */
     bool ranges;             /* workers and clients take elements in ranges */
+    bool has_keys;           /* the broker asks for them (sim_keys.h) */
     struct core_config core; /* without id, epoch, names */
 };
 

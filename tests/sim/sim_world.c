@@ -134,6 +134,7 @@ static void world_init(struct sim *sim, const struct sim_config *config)
     }
     drv_rng_init(&sim->rng, config->seed);
     sim_profile_make(&sim->rng, &sim->profile);
+    sim->profile.has_keys = config->seed % 2 == 0;
     sim_events_init(&sim->events);
     sim_model_init(&sim->model);
     drv_arena_init(&sim->arena, ARENA_KEEP);

@@ -73,6 +73,7 @@ struct sim {
     struct sim_peer peers[SIM_PEERS_MAX];
     uint32_t peer_count; /* clients first, then workers, last the stranger */
     uint32_t client_count, worker_count;
+    uint8_t keys[SIM_PEERS_MAX][32]; /* of sim_keys.c */
 };
 
 /* Runs one seed to its end. Never fails itself: what goes wrong stands in the outcome. */

@@ -50,6 +50,7 @@ static const struct defect defects[] = {
            "after its cancel was acknowledged"),
     DEFECT(forget_reply, "took effect twice", "increments make"),
     DEFECT(share_key, "has the same key"),
+    DEFECT(admit_strangers, "a stranger was let in"),
 };
 
 /* A switch that nobody tests would be worth nothing. */
