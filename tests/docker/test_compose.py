@@ -21,7 +21,8 @@ WORKERS, SLOTS = 5, 2
 TASKS = 120            # of the two stories with faults
 TASK_MS = 1000         # each; so they fill the fleet for 12 s
 TARGETS = ("broker", "worker", "client")
-GET = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=30).read().decode())"
+GET = ("import sys, urllib.request as u; print(u.urlopen(u.Request(sys.argv[1], headers="
+       "{'Authorization': 'Bearer ' + sys.argv[2]}), timeout=30).read().decode())")
 DEMO = r"""
 set -e
 drover submit square 5 --wait
@@ -52,6 +53,7 @@ class Story(unittest.TestCase):
             with engine.Compose(self.docker, override) as self.fleet:
                 self.come_up()
                 self.are_shut_in()
+                self.ask_for_keys()
                 self.demonstrate()
                 self.lose_network()
                 self.kill_broker()
@@ -105,6 +107,23 @@ class Story(unittest.TestCase):
             self.assertEqual(status.split(), ["CapEff:", "0" * 16, "NoNewPrivs:", "1"])
         port = self.fleet.run("port", "broker", "7710").strip()
         self.assertTrue(port.startswith("127.0.0.1:"), port)
+
+    def ask_for_keys(self):
+        """Nobody without a key takes part; another account is let in once the table is read again."""
+        run = ("run", "--rm", "-T", "-e")
+        said = self.fleet.run(*run, "DROVER_IDENTITY=", "client", "status", check=False, merge=True)
+        self.assertIn("the broker wants a key", said)
+        self.fleet.run("run", "--rm", "-T", "keys", "add", "alice", "submit")
+        alice = (*run, "DROVER_IDENTITY=/keys/client/alice.key", "client", "submit", "square", "7",
+                 "--wait")
+        said = self.fleet.run(*alice, check=False, merge=True)
+        self.assertIn("does not know this key", said)
+        self.fleet.run("kill", "-s", "HUP", "broker")
+        until(lambda: self.fleet.run(*alice, check=False).strip() == "49", "alice is let in", 30)
+        secrets = self.inside(self.fleet.containers("worker")[0], "ls /keys/*")
+        self.assertNotIn("broker.key", secrets)
+        self.assertNotIn("alice.key", secrets)
+        say("keys were made, are asked for, and one was added")
 
     def inside(self, container, command):
         return self.docker.run("exec", container, "sh", "-c", command).strip()
@@ -178,10 +197,11 @@ class Story(unittest.TestCase):
         """Page and metrics, by the port that is published on loopback."""
         address = self.fleet.run("port", "broker", "7780").strip()
         self.assertTrue(address.startswith("127.0.0.1:"), address)
+        token = self.inside(self.fleet.containers("broker")[0], "cat /keys/broker/http-token")
         for path, wanted in (("/readyz", ""), ("/metrics", f"\ndrover_workers {WORKERS}"),
                              ("/", "<html")):
             got = engine.run([*self.docker.inside(), sys.executable, "-c", GET,
-                              f"http://{address}{path}"], os.environ)
+                              f"http://{address}{path}", token], os.environ)
             self.assertIn(wanted, got)
         say("page and metrics answer on loopback")
 
