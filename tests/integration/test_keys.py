@@ -62,14 +62,19 @@ class Keys:
     ACCOUNTS = {"alice": "submit", "bob": "submit", "watcher": "observe", "root": "admin",
                 "fleet": "work", "other": "work"}
 
-    def __init__(self, *arguments, queues=None, limits=""):
+    MADE = {}  # the same pairs for all tests: name of a file: its bytes, or the line of an account
+
+    def __init__(self, *arguments, queues=None):
         self.fleet = Fleet(tcp=True)
-        self.lines = {}
-        self.keygen("broker", "broker")
-        for account, role in self.ACCOUNTS.items():
-            self.lines[account] = self.keygen(account, role, (queues or {}).get(account))
-        self.keygen("stranger", "submit")
-        self.limits = limits
+        self.limits = ""
+        if not self.MADE:
+            self.make()
+        for name, content in self.MADE["files"].items():
+            with open(os.open(self.path(name), os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+                file.write(content)
+        self.lines = dict(self.MADE["lines"])
+        for account, patterns in (queues or {}).items():
+            self.lines[account] = f"{self.lines[account].strip()} queues={patterns}\n"
         self.write_accounts()
         self.broker = self.fleet.broker("--identity", self.path("broker.key"), "--accounts",
                                         self.path("accounts"), *arguments)
@@ -83,11 +88,18 @@ class Keys:
     def path(self, name):
         return self.fleet.path(name)
 
-    def keygen(self, account, role, queues=None):
-        words = ["keygen", account, "--role", role, "--out", self.fleet.folder]
-        words += ["--queues", queues] if queues else []
-        words += ["--broker-key", self.path("broker.pub")] if account != "broker" else []
-        return self.fleet.drover(*words).stdout
+    def make(self):
+        lines = {}
+        for account, role in {"broker": "broker", **self.ACCOUNTS, "stranger": "submit"}.items():
+            known = ["--broker-key", self.path("broker.pub")] if account != "broker" else []
+            lines[account] = self.fleet.drover("keygen", account, "--role", role, "--out",
+                                               self.fleet.folder, *known).stdout
+        self.MADE["lines"] = {account: lines[account] for account in self.ACCOUNTS}
+        self.MADE["files"] = {}
+        for name in os.listdir(self.fleet.folder):
+            if name.endswith((".key", ".pub")):
+                with open(self.path(name), "rb") as file:
+                    self.MADE["files"][name] = file.read()
 
     def write_accounts(self):
         self.fleet.write("accounts", "".join(self.lines.values()) + self.limits)
