@@ -60,14 +60,14 @@ bool lane_range_claim(struct lane_range_writer *writer, uint32_t *out_left)
 bool lane_range_put(struct lane_range_writer *writer, struct drv_view value, bool is_nil)
 {
     struct lane_range *range = writer->range;
-    if (value.len > LANE_RANGE_BYTES - writer->bytes_len || writer->done == LANE_RANGE_MAX) {
+    size_t len = is_nil ? 0 : value.len;
+    if (len > LANE_RANGE_BYTES - writer->bytes_len || writer->done == LANE_RANGE_MAX) {
         return false;
     }
-    writer->lengths_len += drv_lengths_put(range->lengths + writer->lengths_len, is_nil,
-                                           value.len);
-    if (value.len > 0) {
-        memcpy(range->bytes + writer->bytes_len, value.bytes, value.len);
-        writer->bytes_len += value.len;
+    writer->lengths_len += drv_lengths_put(range->lengths + writer->lengths_len, is_nil, len);
+    if (len > 0) {
+        memcpy(range->bytes + writer->bytes_len, value.bytes, len);
+        writer->bytes_len += len;
     }
     writer->done++;
     atomic_store_explicit(&range->done, word_of(writer->serial, 0, writer->done),

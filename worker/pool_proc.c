@@ -333,7 +333,8 @@ static bool is_to_blame(const struct run *run)
 }
 
 /* Gathers the runs that were taken; the others go back to pending. */
-static void collect(struct pool *pool, struct proc *proc, struct ended *ended, int64_t now_us)
+static void collect(struct pool *pool, struct proc *proc, struct ended *ended,
+                    const struct pool_sink *sink, int64_t now_us)
 {
     pool_take_back_all(pool, proc, now_us);
     for (size_t i = 0; i < proc->crew->threads; i++) {
@@ -341,6 +342,10 @@ static void collect(struct pool *pool, struct proc *proc, struct ended *ended, i
         for (struct drv_list *link = drv_list_first(&seat->placed); link != NULL;
              link = drv_list_first(&seat->placed)) {
             struct run *run = DRV_LIST_ITEM(link, struct run, link);
+            if (run_is_many(run)) { /* whose claim was made unreadable */
+                pool_range_bury(pool, seat, run, sink, now_us);
+                continue;
+            }
             run->is_blamed = is_to_blame(run);
             ended->is_explained = ended->is_explained || run->is_blamed ||
                                   run->stop != STOP_NONE;
@@ -357,7 +362,7 @@ static void settle_runs(struct pool *pool, struct proc *proc, const struct zygot
 {
     struct ended ended = {.count = 0};
     drv_list_init(&ended.runs);
-    collect(pool, proc, &ended, now_us);
+    collect(pool, proc, &ended, sink, now_us);
     bool is_alone = ended.count == 1 && !ended.is_explained;
     for (struct drv_list *link = drv_list_pop_front(&ended.runs); link != NULL;
          link = drv_list_pop_front(&ended.runs)) {

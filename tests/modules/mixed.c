@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,24 @@ static drover_status slow(drover_job *job, drover_value **out_result)
     return drover_value_new_int(drover_job_index(job), out_result);
 }
 
-/* Whoever runs after it in this process is wrong. */
+/* Overwrites every page that it shares with the agent, and goes on. */
+static void scribble(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[512];
+    while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
+        char *end;
+        uintptr_t from = strtoul(line, &end, 16); /* FROM-TO ... NAME */
+        if (strstr(line, "drover-lane") != NULL && *end == '-') {
+            memset((void *)from, 0xee, strtoul(end + 1, NULL, 16) - from);
+        }
+    }
+    if (maps != NULL) {
+        (void)fclose(maps);
+    }
+}
+
+/* Until it is told to stop. */
 static drover_status wait_for_cancel(drover_job *job)
 {
     while (drover_job_sleep_ms(job, 1000) == DROVER_OK) {
@@ -58,6 +76,8 @@ static drover_status obey(drover_job *job, const char *word, drover_value **out_
         drover_job_log(job, "element %" PRIu32 " logs", drover_job_index(job));
     } else if (strcmp(word, "progress") == 0) {
         drover_job_progress(job, 500, "half");
+    } else if (strcmp(word, "scribble") == 0) {
+        scribble();
     } else if (strcmp(word, "incr") == 0) {
         int64_t number = 0;
         drover_status status = drover_job_kv_incr(job, "mixed", 1, 10000, &number);

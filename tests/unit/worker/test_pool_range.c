@@ -422,6 +422,24 @@ static void test_pool_range_recall_gives_back_what_has_not_started(void **state)
     close_array(array);
 }
 
+/* An executor that scribbles over all it shares costs what it ran; the agent and others go on.
+ */
+static void test_pool_range_of_a_hostile_executor(void **state)
+{
+    struct array *array = open_array(2, 100, "6");
+    array->elements[0].json = "\"scribble\"";
+    array->elements[60].json = "\"scribble\"";
+    (void)submit(array, 0, 50);
+    (void)submit(array, 50, 50);
+    ARRAY_UNTIL(array, array->left == 0 && pool_attempt_count(array->pool) == 0);
+    assert_int_equal(array->elements[0].outcome, POOL_FAILED);
+    for (size_t i = 0; i < array->count; i++) {
+        const struct element *element = &array->elements[i];
+        assert_true(element->outcome == POOL_FAILED || i == 60 || element->number == 36);
+    }
+    close_array(array);
+}
+
 /* What is no range is refused. */
 static void test_pool_range_that_does_not_add_up_is_refused(void **state)
 {
@@ -480,6 +498,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_pool_range_long_element_frees_the_rest),
     cmocka_unit_test(test_pool_range_is_shared_with_idle_executors),
     cmocka_unit_test(test_pool_range_recall_gives_back_what_has_not_started),
+    cmocka_unit_test(test_pool_range_of_a_hostile_executor),
     cmocka_unit_test(test_pool_range_that_does_not_add_up_is_refused),
     cmocka_unit_test(test_pool_range_random_arrays_are_exact),
 };
