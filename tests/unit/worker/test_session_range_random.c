@@ -12,7 +12,7 @@ enum {
     ELEMENTS_MAX = 3000,
     TOKENS_MAX = 512,
     STEPS = 400,
-    SEEDS = 60,
+    SEEDS = 15,
     WIRE_MAX = 16384,
     RANGE_MAX = 40
 };
