@@ -94,6 +94,7 @@ drover_status worker_session_new(const struct worker_session_config *config,
     }
     session->config = *config;
     session->types_sorted = calloc(config->type_count + 1, sizeof *session->types_sorted);
+    session->oddness = calloc(config->type_count + 1, sizeof *session->oddness);
     drv_rng_init(&session->rng, config->seed);
     worker_effects_init(&session->effects);
     worker_book_init(&session->book, drv_rng_next(&session->rng));
@@ -105,7 +106,7 @@ drover_status worker_session_new(const struct worker_session_config *config,
     session->requests_max = DRV_REQUESTS_MAX;
     session->start_flush_at_us = INT64_MAX;
     session->settle_at_us = INT64_MAX;
-    if (session->types_sorted == NULL) {
+    if (session->types_sorted == NULL || session->oddness == NULL) {
         worker_session_destroy(&session);
         return DROVER_NOMEM;
     }
@@ -129,6 +130,7 @@ void worker_session_destroy(struct worker_session **session)
     free(gone->returned.items);
     free(gone->told);
     free(gone->types_sorted);
+    free(gone->oddness);
     free(gone);
 }
 

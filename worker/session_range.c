@@ -8,6 +8,10 @@
  * While the pool has a range it alone knows how far that is. What the broker says meanwhile of
  * single elements is marked, they are asked back, and the marks take effect when the pool has
  * said which of them had started.
+ *
+ * Every element that ends a range costs more than one that came alone. So it is counted by type
+ * how many do: where they are more than one in ODD_COST, elements run one by one until as many
+ * as that cost have done so.
  */
 #include "check.h"
 #include "lengths.h"
@@ -15,7 +19,46 @@
 
 #include <stdlib.h>
 
-enum { STREAMS_MASK = 0xff << WORKER_MARK_STREAMS & 0xff };
+enum {
+    STREAMS_MASK = 0xff << WORKER_MARK_STREAMS & 0xff,
+    ODD_COST = 5,       /* elements that must succeed together for one that ends a range */
+    ODD_MANY = 100,     /* from here on a type is odd */
+    ODD_MAX = 20 * 1000 /* and no more than this */
+};
+
+/* ---- types whose elements do not go well together -------------------------------------------
+ */
+
+static bool is_odd(const struct worker_session *session, uint32_t type)
+{
+    return session->oddness[type] >= ODD_MANY;
+}
+
+static void note_odd(struct worker_session *session, uint32_t type)
+{
+    uint32_t oddness = session->oddness[type] + ODD_COST;
+    /* Once it is odd, it is so for a while. */
+    session->oddness[type] = oddness < ODD_MANY ? oddness : ODD_MAX;
+}
+
+static void note_even(struct worker_session *session, uint32_t type, uint32_t count)
+{
+    uint32_t *oddness = &session->oddness[type];
+    *oddness -= count < *oddness ? count : *oddness;
+}
+
+/* Each of its elements becomes a lease of its own. */
+static void scatter(struct worker_session *session, struct worker_lease *lease)
+{
+    note_even(session, lease->type, lease->count);
+    while (lease->count > 1) {
+        struct worker_lease *front = NULL;
+        if (worker_book_split_front(&session->book, lease, 1, &front) != DROVER_OK) {
+            worker_session_go_broke(session);
+            return;
+        }
+    }
+}
 
 /* ---- coming ---------------------------------------------------------------------------------
  */
@@ -57,7 +100,11 @@ void worker_session_take(struct worker_session *session, const struct drv_lease_
                          struct worker_shared *shared, int64_t now_us)
 {
     const bool *takes_ranges = session->config.takes_ranges;
-    bool is_kept = entry->range.count == 0 || (takes_ranges != NULL && takes_ranges[type]);
+    bool is_kept = entry->range.count == 0 ||
+                   (takes_ranges != NULL && takes_ranges[type] && !is_odd(session, type));
+    if (!is_kept && is_odd(session, type)) {
+        note_even(session, type, entry->range.count);
+    }
     if (!is_kept || (take(session, group, entry, type, shared, now_us) == DROVER_CONFLICT &&
                      entry->range.count > 0)) {
         take_each(session, group, entry, type, shared, now_us);
@@ -243,6 +290,7 @@ void worker_session_task_rest(struct worker_session *session, uint64_t key, uint
     }
     enum worker_revoke revoke = lease->revoke;
     struct worker_lease *rest = lease;
+    uint32_t type = lease->type;
     uint8_t *marks = lease->marks; /* of all its elements */
     uint32_t from = lease->marks_from;
     if (index > lease->ref.index) {
@@ -256,8 +304,15 @@ void worker_session_task_rest(struct worker_session *session, uint64_t key, uint
             lease->revoke = WORKER_REVOKE_NONE;
         }
     }
+    bool has_ended = revoke == WORKER_REVOKE_NONE && rest != lease; /* by an element */
+    if (has_ended) {
+        note_odd(session, type);
+    }
     if (marks == NULL) {
         worker_session_give_up(session, rest, revoke);
+        if (has_ended && is_odd(session, type)) {
+            scatter(session, rest); /* it waits here */
+        }
         return;
     }
     if (rest == lease) {
@@ -319,6 +374,7 @@ void worker_session_task_part(struct worker_session *session, uint64_t key,
     DRV_ASSERT(left > 0 && left <= lease->count);
     struct drv_lengths walk = drv_lengths_of(result->range.lengths, result->val.bytes,
                                              result->val.len);
+    note_even(session, lease->type, left);
     while (left > 0) {
         struct worker_lease *part = lease;
         uint32_t count = alike(lease, lease->ref.index, left);

@@ -46,6 +46,7 @@ struct worker_session {
     struct worker_questions questions;
     struct worker_returned returned; /* to be reported on this connection */
     uint32_t *types_sorted;          /* owned; indexes into config.types, by name */
+    uint32_t *oddness;               /* owned; by type; see session_range.c */
     bool is_broke;
 
     /* where the broker may be: config.endpoints, then what it told us (owned copies) */

@@ -233,6 +233,46 @@ static void test_range_that_the_pool_refuses(void **state)
     fixture_destroy(f);
 }
 
+/* Where every element ends its range, they run one by one before long; and, when enough have
+ * done so, together again. */
+static void test_range_of_odd_elements_runs_one_by_one(void **state)
+{
+    enum { ODD_MANY = 20, ODD_MAX = 2000 }; /* elements that fail; ranges that come meanwhile */
+    struct fixture *f = fixture_new();
+    f->config.takes_ranges = TAKES_RANGES;
+    f->config.run_max = 2 * COUNT;
+    fixture_start(f);
+    fixture_welcome_as(f, false);
+    int failures = 0;
+    int ranges = 0;
+    bool is_over = false;
+    while (!is_over) {
+        lease(f, "echo");
+        fixture_turn(f);
+        uint32_t first_count = f->seen.runs[0].count;
+        ranges++;
+        assert_true(ranges < ODD_MAX + 10);
+        is_over = first_count > 0 && ranges > ODD_MANY;
+        while (f->seen.run_count > 0) {
+            struct seen_task runs[2 * COUNT];
+            size_t count = f->seen.run_count;
+            memcpy(runs, f->seen.runs, count * sizeof runs[0]);
+            for (size_t i = 0; i < count; i++) {
+                if (runs[i].count > 0) {
+                    rest(f, runs[i].key, runs[i].ref.index + 1);
+                    failures++;
+                }
+                fixture_fail(f, runs[i].key, DRV_OUTCOME_FAILED, DROVER_ERROR_HANDLER);
+            }
+            fixture_turn(f);
+            worker_session_settled(f->session, f->seen.token);
+        }
+        assert_true(failures <= ODD_MANY || is_over);
+    }
+    assert_in_range(ranges, ODD_MAX - 10, ODD_MAX + 10);
+    fixture_destroy(f);
+}
+
 /* RECALL names an element: it and what is behind it go back, before it runs and while it does.
  */
 static void test_range_recall_takes_the_end(void **state)
@@ -459,6 +499,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_range_failure_in_the_middle),
     cmocka_unit_test(test_range_long_element_is_said_to_have_started),
     cmocka_unit_test(test_range_that_the_pool_refuses),
+    cmocka_unit_test(test_range_of_odd_elements_runs_one_by_one),
     cmocka_unit_test(test_range_recall_takes_the_end),
     cmocka_unit_test(test_range_recall_of_a_waiting_one),
     cmocka_unit_test(test_range_abort_of_some_elements),
