@@ -11,6 +11,8 @@ TESTS = os.path.join(os.environ.get("DROVER_SOURCE_DIR", "."), "tests")
 def source_of(name):
     """The file behind the name of a test, without its extension."""
     kind, *middle, last = name.split(".")
+    if kind == "bench":
+        return os.path.join(TESTS, kind, last)
     if kind == "fuzz":
         return os.path.join(TESTS, kind, f"fuzz_{last}")
     return os.path.join(TESTS, kind, *middle, f"test_{last}")
