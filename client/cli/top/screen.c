@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <termcap.h>
 #include <unistd.h>
 
 enum { ESCAPE_MS = 25, ROWS_FALLBACK = 24, COLUMNS_FALLBACK = 80 };
@@ -55,6 +56,9 @@ bool screen_is_possible(char *out_text, size_t size)
                       "this terminal (TERM) cannot be drawn on; `drover status --watch` can "
                       "be used");
     }
+    if (tgetent(NULL, term) != 1) {
+        return refuse(out_text, size, "this terminal is not known (TERM, terminfo)");
+    }
     return true;
 }
 
@@ -77,7 +81,7 @@ struct screen *screen_open(char *out_text, size_t size)
     }
     screen->terminal = newterm(NULL, stdout, stdin);
     if (screen->terminal == NULL) {
-        (void)refuse(out_text, size, "this terminal is not known (TERM, terminfo)");
+        (void)refuse(out_text, size, "this terminal cannot be taken over (TERM, terminfo)");
         free(screen);
         return NULL;
     }
