@@ -44,6 +44,7 @@ struct connection {
     uint8_t key[32]; /* that it has proved to have, if it had to */
     bool is_inside;  /* our own HTTP thread: frames pass the channel */
     bool closing;    /* forget it when its queue is empty */
+    bool has_begun;  /* a message came in its place */
     uint64_t serial; /* tells it from an earlier one with this number */
     uint32_t gated_welcomes, gated_chunks, gated_settles; /* wait for the store (gate.h) */
 };

@@ -140,11 +140,23 @@ static void read_key(struct connection *peer, zmq_msg_t *part)
     }
 }
 
+/* Whether it is of a connection that was given up before it came, or of a broker that is no
+ * more: what a cut link has held back is delivered when it is healed, and is nobody's mistake.
+ * The connection is unknown by then, so that the first message of it is out of its place. */
+static bool is_late(const struct connection *peer, drover_status status)
+{
+    return status == DROVER_EPOCH || (status == DROVER_PROTOCOL && !peer->has_begun);
+}
+
 /* The message cannot be used: what becomes of the connection. */
 static void refuse(struct server *server, struct connection *peer, drover_status status,
                    const char *reason, const struct drv_message *message)
 {
-    core_count_malformed(server->core);
+    if (is_late(peer, status)) {
+        core_count_late(server->core);
+    } else {
+        core_count_malformed(server->core);
+    }
     drv_log_debug(server->log, "message refused", drv_log_uint("peer", peer->number),
                   drv_log_status("status", status), drv_log_str("reason", reason));
     if (status == DROVER_EPOCH || status == DROVER_NOMEM) {
@@ -180,6 +192,7 @@ static void handle(struct server *server, struct connection *peer, const struct 
     } else if (message.kind != 0) { /* the core answers kinds that it does not know */
         step_message(server, peer, &message, now_us);
     }
+    peer->has_begun = true;
     connection_mark_acking(&server->peers, peer);
     connection_mark_dirty(&server->peers,
                           peer); /* its acknowledgements may have opened the window */
@@ -197,8 +210,10 @@ bool intake_drain(struct server *server, enum core_port port, int64_t now_us)
         struct connection *peer = ensure_peer(
             server, port, zmq_msg_data(&packet.parts[PART_ROUTING_ID]),
             zmq_msg_size(&packet.parts[PART_ROUTING_ID]), now_us);
-        if (peer == NULL || peer->closing) {
+        if (peer == NULL) {
             core_count_malformed(server->core);
+        } else if (peer->closing) {
+            core_count_late(server->core);
         } else if (packet.count != PART_COUNT) {
             struct drv_message none;
             memset(&none, 0, sizeof(none));

@@ -524,6 +524,11 @@ void core_count_denied(struct core *core, uint64_t count)
     core->counters.denied += count;
 }
 
+void core_count_late(struct core *core)
+{
+    core->counters.late++;
+}
+
 int64_t core_heartbeat_us(const struct core *core)
 {
     const struct core_config *config = &core->config;

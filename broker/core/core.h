@@ -374,11 +374,14 @@ struct core_counters { /* cumulative but for waiting..running; see DESIGN.md */
         expired, lost_at_restart;
     uint64_t denied; /* in this life */
     uint64_t retried, stale_results, duplicate_results, unknown_results, malformed, refused,
-        charged, requeued_free, stale_writes, stale_progress, stale_heartbeats, attached;
+        charged, requeued_free, stale_writes, stale_progress, stale_heartbeats, attached, late;
 };
 void core_counters_get(const struct core *core, struct core_counters *out_counters);
 void core_count_denied(struct core *core, uint64_t count); /* strangers turned away */
 void core_count_malformed(struct core *core); /* the shell dropped bytes that were no message */
+/* The shell dropped a message of a connection that had been given up: a link that was cut has
+ * held it back. */
+void core_count_late(struct core *core);
 
 /* The interval between heartbeats that is told to who connects now: the configured one, longer
  * for large fleets (400 a second are enough), up to a quarter of the lease time. */

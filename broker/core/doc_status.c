@@ -80,6 +80,7 @@ static void put_counters(struct document *document)
         {"unknown_results", c->unknown_results},
         {"malformed", c->malformed},
         {"denied", c->denied},
+        {"late", c->late},
         {"refused", c->refused},
         {"charged", c->charged},
         {"requeued_free", c->requeued_free},

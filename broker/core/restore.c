@@ -96,7 +96,8 @@ static bool restore_broker(struct restore *restore, const struct core_saved *sav
         &counters->retried,         &counters->stale_results,    &counters->duplicate_results,
         &counters->unknown_results, &counters->malformed,        &counters->refused,
         &counters->charged,         &counters->requeued_free,    &counters->stale_writes,
-        &counters->stale_progress,  &counters->stale_heartbeats, &counters->attached};
+        &counters->stale_progress,  &counters->stale_heartbeats, &counters->attached,
+        &counters->late};
     (void)saved;
     for (unsigned state = DROVER_STATE_SUCCEEDED; state <= DROVER_STATE_LOST; state++) {
         core->gone[state] = record_uint(reader);
@@ -111,7 +112,8 @@ static bool restore_broker(struct restore *restore, const struct core_saved *sav
         core->sessions.generation = generation;
     }
     for (size_t i = 0; i < SAVE_OTHERS; i++) {
-        *others[i] = record_uint(reader);
+        /* `late` came last: older records end before it. */
+        *others[i] = i < SAVE_OTHERS - 1 || record_left(reader) > 0 ? record_uint(reader) : 0;
     }
     return true;
 }

@@ -247,7 +247,8 @@ static void other_counters(const struct core *core, uint64_t out_others[SAVE_OTH
         counters->retried,         counters->stale_results,    counters->duplicate_results,
         counters->unknown_results, counters->malformed,        counters->refused,
         counters->charged,         counters->requeued_free,    counters->stale_writes,
-        counters->stale_progress,  counters->stale_heartbeats, counters->attached};
+        counters->stale_progress,  counters->stale_heartbeats, counters->attached,
+        counters->late};
     memcpy(out_others, others, sizeof others);
 }
 

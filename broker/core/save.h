@@ -40,7 +40,7 @@ struct task;
 
 enum {
     SAVE_MARK_BITS = 16,
-    SAVE_OTHERS = 12, /* counters that do not follow from the tasks */
+    SAVE_OTHERS = 13, /* counters that do not follow from the tasks */
 };
 #define SAVE_MARK_STEP ((uint64_t)1 << SAVE_MARK_BITS)
 

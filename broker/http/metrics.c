@@ -63,6 +63,8 @@ static const struct metric broker_metrics[] = {
     {"drover_denied_total", "counter", "Messages and connections that were not allowed.",
      "tasks", "denied", 1},
     {"drover_malformed_total", "counter", "Messages that were none.", "tasks", "malformed", 1},
+    {"drover_late_total", "counter", "Messages of connections that had been given up.", "tasks",
+     "late", 1},
     {"drover_oldest_task_age_seconds", "gauge", "Age of the task that waits longest.", NULL,
      "oldest_age_ms", 1e-3},
     {"drover_loop_seconds", "gauge", "Longest turn of the loop in the last second.", "broker",

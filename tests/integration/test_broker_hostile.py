@@ -134,6 +134,31 @@ class Hostile(unittest.TestCase):
                 head, _ = peer.until(ERROR)
                 self.assertEqual(head[4], PROTOCOL)
 
+    def counts(self, fleet):
+        tasks = fleet.status()["tasks"]
+        return tasks["late"], tasks["malformed"]
+
+    def test_what_comes_after_a_connection_was_given_up_is_late_not_malformed(self):
+        """A link that held messages back while the broker gave its peer up delivers them."""
+        with Fleet() as fleet:
+            fleet.broker()
+            with RawPeer(fleet.worker_endpoint) as peer, RawPeer(fleet.endpoint) as other:
+                other.hello()
+                peer.epoch, peer.sent = other.epoch, 6
+                for number in range(1, 6):
+                    peer.send(HEARTBEAT)
+                    until(lambda: self.counts(fleet) == (number, 0), "one more was late")
+                head, _ = peer.until(ERROR)
+                self.assertEqual(head[4], PROTOCOL)
+                other.epoch += 1
+                other.send(HEARTBEAT)
+                until(lambda: self.counts(fleet) == (6, 0), "another epoch's was late")
+            with RawPeer(fleet.endpoint) as peer:
+                peer.hello()
+                peer.sent += 1
+                peer.send(HEARTBEAT)
+                until(lambda: self.counts(fleet) == (6, 1), "a gap was no message")
+
     def test_unknown_kind_is_unsupported_and_the_connection_lives(self):
         with Fleet() as fleet:
             fleet.broker()
