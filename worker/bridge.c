@@ -204,6 +204,7 @@ static void run(struct worker_bridge *bridge, const struct worker_task *task)
         .attempt = task->ref.attempt,
         .type = drv_view_of(task->type.ptr, task->type.len),
         .meta = drv_view_of(task->meta.ptr, task->meta.len),
+        .needs = task->needs,
         .parents = parents,
         .parent_count = parents == NULL ? 0 : task->parent_count,
         .payload = value_of(&task->val),

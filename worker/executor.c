@@ -206,6 +206,7 @@ static void run(struct executor *executor, const struct executor_entry *entry,
     job.meta = entry->meta;
     job.parents = entry->parents;
     job.limits = entry->limits;
+    job.needs = entry->needs;
     job.shared = entry->shared != NULL ? entry->shared->value : NULL;
     drover_status status = executor_payload_of(entry, &payload);
     if (status) {

@@ -23,6 +23,7 @@ struct executor_entry { /* an attempt that was read and not claimed yet */
     struct drv_view parents; /* in record: struct record_parent, not aligned */
     struct drv_bounds limits;
     struct drv_view lengths;        /* in record; empty: one attempt, else a range */
+    struct drv_view needs;          /* in record: as in need.h */
     struct drv_view content_type;   /* in record */
     struct drv_view payload;        /* in record, in a file of the lane, or in file */
     struct drv_data *file;          /* owned; the payload if it came in a file of its own */

@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "clock.h"
+#include "need.h"
 #include "value_share.h"
 
 #include <stdlib.h>
@@ -121,6 +122,8 @@ void executor_parse_task(struct executor *executor, struct drv_view record,
                          &entry->parents) ||
         !take_limits(entry, &rest) ||
         !lane_take_bytes(&rest, entry->task.lengths_len, &entry->lengths) ||
+        entry->task.needs_len > NEED_BYTES_MAX ||
+        !lane_take_bytes(&rest, entry->task.needs_len, &entry->needs) ||
         !take_payload(executor, entry, &rest)) {
         executor_die("cannot take a task");
     }

@@ -3,6 +3,7 @@
 #include "check.h"
 #include "clock.h"
 #include "message.h"
+#include "need.h"
 #include "pack.h"
 #include "utf8.h"
 
@@ -98,6 +99,7 @@ void job_init(struct drover_job *job, struct executor *executor, const struct re
     job->parents = drv_view_of(NULL, 0);
     job->awaited = NULL;
     job->limits = (struct drv_bounds){0};
+    job->needs = drv_view_of(NULL, 0);
     job->shared = NULL;
     job->deadline_us = INT64_MAX;
     if (task->timeout_ms != 0 && task->timeout_ms < (uint64_t)(INT64_MAX - now_us) / 1000U) {
@@ -121,6 +123,34 @@ void job_end(struct drover_job *job)
 drover_id drover_job_id(const drover_job *job)
 {
     return job->task.id;
+}
+
+bool drover_job_need_at(const drover_job *job, size_t position, const char **out_name,
+                        uint64_t *out_count)
+{
+    struct drv_view rest = job->needs;
+    const char *name;
+    uint64_t count;
+    for (size_t i = 0; need_take(&rest, &name, &count); i++) {
+        if (i == position) {
+            *out_name = name;
+            *out_count = count;
+            return true;
+        }
+    }
+    return false;
+}
+
+uint64_t drover_job_need(const drover_job *job, const char *name)
+{
+    const char *other;
+    uint64_t count;
+    for (size_t i = 0; drover_job_need_at(job, i, &other, &count); i++) {
+        if (strcmp(other, name) == 0) {
+            return count;
+        }
+    }
+    return 0;
 }
 
 uint32_t drover_job_index(const drover_job *job)

@@ -18,6 +18,7 @@ struct drover_job {
     struct drv_view parents; /* borrowed: struct record_parent, not aligned */
     drover_value *awaited;   /* owned: ids, after drover_job_await; else NULL */
     struct drv_bounds limits;
+    struct drv_view needs;            /* borrowed: as in need.h */
     const drover_value *shared;       /* borrowed; NULL: none */
     int64_t deadline_us;              /* INT64_MAX: none */
     struct executor_stream log, data; /* drover_job_log, drover_job_emit */

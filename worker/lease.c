@@ -3,6 +3,7 @@
 #include "check.h"
 #include "data.h"
 #include "lengths.h"
+#include "need.h"
 #include "shared.h"
 
 #include <stdlib.h>
@@ -243,6 +244,7 @@ static void lease_free(struct worker_book *book, struct worker_lease *lease)
     drv_data_unref(&lease->tail);
     drv_data_unref(&lease->payload);
     drv_data_unref(&lease->parents);
+    drv_data_unref(&lease->needs);
     drv_data_unref(&lease->words);
     drv_data_unref(&lease->progress_text);
     drv_data_unref(&lease->result_data);
@@ -278,7 +280,9 @@ drover_status worker_book_add(struct worker_book *book, const struct drv_lease_g
     drv_list_init(&lease->link);
     drv_list_init(&lease->notice);
     drv_list_init(&lease->unsent);
-    if (copy_payload(lease, entry) != DROVER_OK || index_add(book, lease) != DROVER_OK) {
+    if (copy_payload(lease, entry) != DROVER_OK ||
+        need_pack(group->needs, group->need_count, &lease->needs) != DROVER_OK ||
+        index_add(book, lease) != DROVER_OK) {
         lease_free(book, lease);
         return DROVER_NOMEM;
     }
@@ -395,6 +399,7 @@ void worker_book_drop_payload(struct worker_book *book, struct worker_lease *lea
     book->payload_bytes -= lease->val.len;
     drv_data_unref(&lease->payload);
     drv_data_unref(&lease->parents);
+    drv_data_unref(&lease->needs);
     drv_data_unref(&lease->words);
     worker_shared_unref(&lease->shared);
     lease->val = (struct drv_val){.is_nil = true};

@@ -89,6 +89,7 @@ struct worker_lease {
     struct drv_str meta;          /* into words */
     struct drv_str lengths;       /* into words; of the payloads of a range */
     struct drv_data *parents;     /* owned; struct drv_parent; NULL: none, or dropped */
+    struct drv_data *needs;       /* owned; as in need.h; NULL: none, or dropped */
     struct worker_shared *shared; /* counted; what its array shares; NULL: nothing */
     struct drv_data *progress_text; /* owned; NULL: none */
     uint32_t progress_permille;

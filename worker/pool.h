@@ -216,6 +216,7 @@ struct pool_attempt {
     uint32_t attempt;
     struct drv_view type;                /* copied */
     struct drv_view meta;                /* copied; at most 1,024 bytes */
+    struct drv_view needs;               /* copied; as in need.h; what it has of resources */
     const struct record_parent *parents; /* copied; what it has waited for */
     size_t parent_count;
     struct pool_value payload;

@@ -82,7 +82,7 @@ static drover_status send_task(struct seat *seat, const struct run *run)
     bool has_limits = !drv_bounds_are_none(&run->limits);
     struct drv_view limits = drv_view_of(&run->limits, has_limits ? sizeof(run->limits) : 0);
     struct drv_view parts[] = {drv_data_view(run->meta), drv_data_view(run->parents), limits,
-                               run->lengths};
+                               run->lengths, drv_data_view(run->needs)};
     struct record_task head = {
         .kind = RECORD_TASK,
         .claim = run->claim,
@@ -96,7 +96,8 @@ static drover_status send_task(struct seat *seat, const struct run *run)
         .kill_ms = run->kill_ms,
         .meta_len = (uint32_t)parts[0].len,
         .parent_count = (uint32_t)(parts[1].len / sizeof(struct record_parent)),
-        .limits_len = (uint32_t)limits.len,
+        .limits_len = (uint16_t)limits.len,
+        .needs_len = (uint16_t)parts[4].len,
         .lengths_len = (uint32_t)run->lengths.len};
     struct lane_value value = {.bytes = run->payload.view,
                                .content_type = run->payload.content_type,
@@ -104,9 +105,10 @@ static drover_status send_task(struct seat *seat, const struct run *run)
     struct lane_record record = {.head = &head,
                                  .head_len = sizeof(head),
                                  .parts = parts,
-                                 .count = run->is_range ? 4
-                                          : has_limits  ? 3
-                                                        : 2,
+                                 .count = run->needs != NULL ? 5
+                                          : run->is_range    ? 4
+                                          : has_limits       ? 3
+                                                             : 2,
                                  .slot = &head.payload,
                                  .value = &value};
     return lane_send(&seat->lane, &record);

@@ -76,6 +76,7 @@ struct run {
 
     struct drv_data *meta;    /* owned reference; NULL: none */
     struct drv_data *parents; /* owned reference: struct record_parent; NULL: none */
+    struct drv_data *needs;   /* owned reference: as in need.h; NULL: none */
     struct pool_value payload, shared;
     char payload_type[DROVER_CONTENT_TYPE_MAX + 1]; /* what payload.content_type points to */
     char shared_type[DROVER_CONTENT_TYPE_MAX + 1];

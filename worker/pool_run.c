@@ -2,6 +2,7 @@
  * pool_run.c: attempts: taken, given back, stopped, and what time brings.
  */
 #include "lengths.h"
+#include "need.h"
 #include "pool_private.h"
 
 #include <signal.h>
@@ -112,7 +113,8 @@ static drover_status check_attempt(const struct pool *pool, const struct pool_at
     if (attempt->token == 0 || (uint32_t)attempt->token >= POOL_PLACES_MAX) {
         return DROVER_INVALID;
     }
-    if (attempt->meta.len > META_MAX || attempt->parent_count > POOL_PARENTS_MAX) {
+    if (attempt->meta.len > META_MAX || attempt->parent_count > POOL_PARENTS_MAX ||
+        attempt->needs.len > NEED_BYTES_MAX) {
         return DROVER_TOO_BIG;
     }
     if (run_in_place(pool, attempt->token) != NULL) {
@@ -203,6 +205,7 @@ void pool_run_free(struct pool *pool, struct run *run)
     drv_heap_remove(&pool->timers, &run->timer);
     drv_data_unref(&run->meta);
     drv_data_unref(&run->parents);
+    drv_data_unref(&run->needs);
     drv_data_unref(&run->payload.data);
     drv_data_unref(&run->shared.data);
     drv_data_unref(&run->lengths_data);
@@ -240,6 +243,9 @@ static drover_status new_run(struct pool *pool, const struct pool_attempt *attem
                                attempt->parent_count * sizeof(*attempt->parents),
                                &run->parents);
     }
+    if (!status && attempt->needs.len > 0) {
+        status = drv_data_copy(attempt->needs.bytes, attempt->needs.len, &run->needs);
+    }
     if (!status) { /* so that setting a timer cannot fail later */
         status = drv_heap_reserve(&pool->timers, pool->run_count + 1);
     }
@@ -249,6 +255,7 @@ static drover_status new_run(struct pool *pool, const struct pool_attempt *attem
     if (status) {
         drv_data_unref(&run->meta);
         drv_data_unref(&run->parents);
+        drv_data_unref(&run->needs);
         drv_slab_free(&pool->run_slab, run);
         return status;
     }

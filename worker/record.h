@@ -64,10 +64,11 @@ struct record_task {
     uint64_t kill_ms;    /* grace after SIGTERM for a command that timed out */
     uint32_t meta_len;
     uint32_t parent_count;
-    uint32_t limits_len;  /* 0: none */
+    uint16_t limits_len;  /* 0: none */
+    uint16_t needs_len;   /* the same; at most NEED_BYTES_MAX */
     uint32_t lengths_len; /* 0: one attempt; else of the payloads of a range, from index on */
     struct record_value payload;
-}; /* meta, struct record_parent as many as that, limits, lengths, payload */
+}; /* meta, struct record_parent as many as that, limits, lengths, needs, payload */
 
 struct record_parent { /* what the task has waited for */
     drover_id id;

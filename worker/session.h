@@ -224,6 +224,7 @@ struct worker_task {
     struct drv_data *lengths;
     struct drv_val shared; /* of the whole array, the same; nil: none */
     struct drv_str meta;
+    struct drv_view needs;            /* as in need.h */
     const struct drv_parent *parents; /* what it has waited for */
     size_t parent_count;
     bool is_suspect; /* to be run where it can harm nobody else */

@@ -128,6 +128,7 @@ static void give(struct worker_session *session, struct worker_lease *lease)
         .limits = lease->limits,
         .val = lease->val,
         .meta = lease->meta,
+        .needs = drv_data_view(lease->needs),
         .is_suspect = (lease->flags & DRV_LEASE_CONFIRM) != 0,
         .shared = {.is_nil = true},
     };

@@ -14,7 +14,8 @@
 
 enum {
     RESOURCES_MAX = DRV_LABELS_MAX,
-    SECTIONS = 2, /* of the file, beside [worker] */
+    OWN_RESOURCES = 2, /* cpus, memory */
+    SECTIONS = 2,      /* of the file, beside [worker] */
 };
 
 /* ---- options --------------------------------------------------------------------------------
@@ -111,7 +112,8 @@ static const struct drv_option serving_options[] = {
     {.name = "resource",
      .kind = DRV_OPTION_STRING,
      .argument = "NAME=N",
-     .help = "how many of something tasks may need",
+     .help = "how many of something tasks may need; cpus and memory (bytes) are what the "
+             "machine leaves the worker, unless named",
      .repeatable = true},
     {.name = "prefetch",
      .kind = DRV_OPTION_STRING,
@@ -350,11 +352,38 @@ static drover_status read_labels(struct worker_settings *settings, struct drv_pr
     return DROVER_OK;
 }
 
+static bool has_resource(const struct drv_count *resources, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (resources[i].name.len == strlen(name) &&
+            memcmp(resources[i].name.ptr, name, resources[i].name.len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What every worker has: the operator's word for it, or what the machine leaves it. */
+static void add_own_resources(struct drv_count *resources, size_t *count)
+{
+    const struct {
+        const char *name;
+        uint64_t count;
+    } own[OWN_RESOURCES] = {{"cpus", stat_host_usable_cpus("")},
+                            {"memory", stat_host_usable_memory("")}};
+    for (size_t i = 0; i < OWN_RESOURCES && *count < RESOURCES_MAX; i++) {
+        if (own[i].count > 0 && !has_resource(resources, *count, own[i].name)) {
+            resources[(*count)++] = (struct drv_count){drv_str_of(own[i].name), own[i].count};
+        }
+    }
+}
+
 static drover_status read_resources(struct worker_settings *settings,
                                     struct drv_problem *problem)
 {
     size_t count = drv_options_count(settings->options, "resource");
-    struct drv_count *resources = drv_arena_alloc(&settings->arena, count, sizeof *resources);
+    struct drv_count *resources = drv_arena_alloc(&settings->arena, count + OWN_RESOURCES,
+                                                  sizeof *resources);
     if (resources == NULL) {
         return out_of_memory(problem);
     }
@@ -371,6 +400,7 @@ static drover_status read_resources(struct worker_settings *settings,
                                    text);
         }
     }
+    add_own_resources(resources, &count);
     settings->resources = resources;
     settings->resource_count = count;
     return DROVER_OK;

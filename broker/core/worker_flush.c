@@ -11,6 +11,8 @@
 enum {
     LEASE_HEAD_BYTES = 64,
     GROUP_HEAD_BYTES = 320,
+    NEED_HEAD_BYTES =
+        4, /* for each byte of what is kept of them, a digit and a zero at least */
     REF_HEAD_BYTES = 48,
     LOAD_LEASES_MAX = 8192, /* looked at for one message */
     PARENT_HEAD_BYTES = 32,
@@ -62,6 +64,21 @@ static struct drv_bounds spec_limits(const struct spec *spec)
                                .files = limits[SPEC_LIMIT_FILES]};
 }
 
+/* What the group has of its worker's resources. Without memory it is not told, as to a worker
+ * that does not know the field. */
+static void load_needs(struct core *core, struct drv_lease_group *group,
+                       const struct line *line)
+{
+    struct drv_count *needs = effects_take(core, DRV_LABELS_MAX, sizeof *needs);
+    const char *at = line_needs(line).ptr;
+    const char *end = at + line->needs_len;
+    while (needs != NULL && at < end && group->need_count < DRV_LABELS_MAX) {
+        struct drv_count *need = &needs[group->need_count++];
+        at = needs_next(at, &need->name, &need->count);
+    }
+    group->needs = needs;
+}
+
 static void load_begin_group(struct core *core, struct load *load, const struct spec *spec,
                              uint32_t flags)
 {
@@ -76,6 +93,9 @@ static void load_begin_group(struct core *core, struct load *load, const struct 
         .limits = spec_limits(spec),
         .entries = &load->entries[load->entry_count],
     };
+    if (spec->line->needs_len > 0) {
+        load_needs(core, group, spec->line);
+    }
     load->spec = spec;
     load->flags = flags;
 }
@@ -137,7 +157,9 @@ static bool load_add(struct core *core, struct load *load, const struct worker *
     enum drover_durability level = lease_level(core, lease);
     bool is_new_group = !group_takes(load, spec, flags);
     size_t head_bytes = LEASE_HEAD_BYTES + entry.meta.len + edge_count * PARENT_HEAD_BYTES +
-                        (is_new_group ? GROUP_HEAD_BYTES : 0);
+                        (is_new_group
+                             ? GROUP_HEAD_BYTES + NEED_HEAD_BYTES * spec->line->needs_len
+                             : 0);
     if (load->entry_count == load->capacity ||
         (load->entry_count > 0 && level != load->level) ||
         !drv_meter_fits(&load->meter, head_bytes, &entry.val)) {

@@ -485,6 +485,8 @@ struct drv_lease_group {
     const struct drv_lease_entry *entries;
     size_t entry_count;
     struct drv_bounds limits;
+    const struct drv_count *needs; /* what of the worker's resources each entry has */
+    size_t need_count;
 };
 struct drv_lease {
     const struct drv_lease_group *groups;

@@ -65,6 +65,7 @@ void drv_decode_lease(struct drv_decode *decode, struct drv_message *out_message
         groups[i].flags = drv_get_u32(decode);
         get_lease_entries(decode, &groups[i]);
         groups[i].limits = drv_get_bounds(decode);
+        groups[i].needs = drv_get_counts(decode, &groups[i].need_count);
         drv_get_close(decode, outer);
     }
     drv_get_close(decode, items.outer);
@@ -90,7 +91,7 @@ static void put_lease_group(struct drv_encode *encode, const struct drv_lease_gr
     if (group->entry_count == 0) {
         drv_encode_fail(encode, DROVER_INVALID);
     }
-    drv_put_array(encode, 8);
+    drv_put_array(encode, group->need_count > 0 ? 9 : 8);
     drv_put_name(encode, group->type);
     drv_put_name(encode, group->queue);
     drv_put_uint(encode, group->timeout_ms);
@@ -111,6 +112,9 @@ static void put_lease_group(struct drv_encode *encode, const struct drv_lease_gr
         drv_put_range(encode, entry->ref.index, &entry->val, &entry->range);
     }
     drv_put_bounds(encode, &group->limits);
+    if (group->need_count > 0) {
+        drv_put_counts(encode, group->needs, group->need_count);
+    }
 }
 
 void drv_encode_lease(struct drv_encode *encode, const struct drv_message *message)

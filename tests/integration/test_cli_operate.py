@@ -91,8 +91,9 @@ class Operate(unittest.TestCase):
     def test_needs_are_counted_and_told(self):
         first = self.fleet.submit("sleep", "60000", "--need", "gpu=1")
         self.fleet.until_state(first, "running")
-        self.assertEqual(self.fleet.json("worker", "show", "one")["resources"],
-                         {"gpu": {"total": 1, "used": 1}})
+        resources = self.fleet.json("worker", "show", "one")["resources"]
+        self.assertEqual(set(resources), {"cpus", "gpu", "memory"})
+        self.assertEqual(resources["gpu"], {"total": 1, "used": 1})
         second = self.fleet.submit("square", "3", "--need", "gpu=1")
         self.assertIn("with gpu=1 are busy", self.drover("why", second).stdout)
         third = self.fleet.submit("square", "3", "--need", "gpu=2")

@@ -16,6 +16,14 @@ limit-files = 99
 {user}
 [type.exec:python3]
 seccomp = network-less
+[handler.tells]
+command = /usr/bin/sh -c
+argument = env | grep ^DROVER_NEED_; true
+stdin = none
+stdout = text
+[handler.asked]
+command = /usr/bin/python3 {stays}
+persist = yes
 [handler.stays]
 command = /usr/bin/sh -c
 argument = echo $HOME; id -u; id -G; pwd; touch new && ls -n new
@@ -23,6 +31,14 @@ stdin = none
 stdout = text
 seccomp = strict
 {user}
+"""
+STAYS = r"""
+import struct, sys, msgpack
+while head := sys.stdin.buffer.read(4):
+    request = msgpack.unpackb(sys.stdin.buffer.read(struct.unpack(">I", head)[0]))
+    body = msgpack.packb({"result": request.get("needs")})
+    sys.stdout.buffer.write(struct.pack(">I", len(body)) + body)
+    sys.stdout.buffer.flush()
 """
 NOBODY = "user = nobody:65534"
 CONNECT = "import socket; socket.socket(socket.{}); print('ok')"
@@ -48,12 +64,13 @@ class Sandbox(unittest.TestCase):
         if not cls.is_root:
             print("*** SKIPPED in part, not root: no other user is tried", file=sys.stderr)
         cls.fleet = cls.enterClassContext(Fleet())
-        path = cls.fleet.write("worker.ini", KEPT.format(user=NOBODY if cls.is_root else ""))
+        path = cls.fleet.write("worker.ini", KEPT.format(
+            user=NOBODY if cls.is_root else "", stays=cls.fleet.write("stays.py", STAYS)))
         cls.fleet.write("secret", "secret")
         cls.fleet.broker()
         cls.worker = cls.fleet.worker(
             "--load", test_module("trespass"), "--allow-exec", "python3", "--config", path,
-            "--name", "box", "--slots", "4", "--stats-interval", "100ms", load=())
+            "--name", "box", "--resource", "gpu=3", "--resource", "a.b-c=9", "--slots", "4", "--stats-interval", "100ms", load=())
 
     def tries(self, kind, *what):
         lines = "".join(f'"{word}"\n' for word in what)
@@ -94,6 +111,24 @@ class Sandbox(unittest.TestCase):
                                      check=False)
             self.assertEqual(done.returncode, ends, (family, done.stderr))
             self.assertEqual("Operation not permitted" in done.stderr, ends == 1)
+
+    def test_handler_is_told_what_it_has(self):
+        needs = ("--need", "gpu=2", "--need", "a.b-c=5", "--need", "cpus=1", "--need",
+                 "memory=1000000")
+        for name, count in (("gpu", 2), ("a.b-c", 5), ("memory", 1000000), ("gp", 0)):
+            for kind in ("free", "trespass"):
+                done = self.fleet.drover("submit", kind, f'"need:{name}"', *needs, "--wait")
+                self.assertEqual(done.stdout, f"{count}\n")
+        done = self.fleet.drover("submit", "tells", *needs, "--wait")
+        self.assertEqual(set(json.loads(done.stdout).split("\n")), {
+            "DROVER_NEED_GPU=2", "DROVER_NEED_A_B_C=5", "DROVER_NEED_CPUS=1",
+            "DROVER_NEED_MEMORY=1000000"})
+        done = self.fleet.drover("submit", "asked", "--need", "gpu=2", "--wait")
+        self.assertEqual(json.loads(done.stdout), {"gpu": 2})
+        self.assertEqual(self.fleet.drover("submit", "asked", "--wait").stdout, "null\n")
+        done = self.fleet.drover("submit", "tells", "--wait")
+        self.assertEqual(json.loads(done.stdout), "")
+        self.assertEqual(self.fleet.drover("submit", "free", '"need:gpu"', "--wait").stdout, "0\n")
 
     def test_worker_show_tells_what_is_on(self):
         box = until(

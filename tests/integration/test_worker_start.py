@@ -112,7 +112,8 @@ class Meeting(unittest.TestCase):
 
     def test_hello_says_what_the_worker_offers(self):
         worker = self.start("--name", "w.1", "--slots", "3", "--queue", "fast", "--label", "a=b",
-                            "--resource", "gpu=2", "--prefetch", "5")
+                            "--resource", "gpu=2", "--resource", "cpus=3",
+                            "--resource", "memory=1000", "--prefetch", "5")
         peer = self.stage.greet()
         low, high, role, session, resume, name = peer.hello[:6]
         self.assertEqual((low, high, role, resume, name), (1, 1, 2, False, "w.1"))
@@ -122,7 +123,7 @@ class Meeting(unittest.TestCase):
         self.assertEqual((slots, pid, leases, model), (3, worker.pid, 0, 1))
         self.assertEqual(host, socket.gethostname())
         self.assertIn(["square", 1, 0], types)
-        self.assertEqual((queues, labels, resources), (["fast"], [["a", "b"]], [["gpu", 2]]))
+        self.assertEqual((queues, labels, resources), (["fast"], [["a", "b"]], [["gpu", 2], ["cpus", 3], ["memory", 1000]]))
 
     def test_hello_says_how_types_run(self):
         self.start("--model", "thread", "--type", "square:model=fork,concurrency=2", "--type",
@@ -171,7 +172,7 @@ class Meeting(unittest.TestCase):
         worker.wait_ready()
         self.assertGreater(peer.last_beat[1][9], 0)
         self.assertEqual(set(peer.details), {"pid_space", "interval_ms", "host", "net", "disk",
-                                             "cgroup", "executors", "processes"})
+                                             "cgroup", "executors", "processes", "sandbox"})
         disk = peer.details["disk"]
         self.assertTrue(disk["stale"] or "/" in [mount["path"] for mount in disk["mounts"]], disk)
 

@@ -4,6 +4,7 @@
  * trespass(what): "ok", or the name of the errno. What may be socket (internet), unix (a unix
  * socket), pair, mount, unshare, clone3 and clone (a user name space), ptrace, setuid, keyctl,
  * tty (types into a terminal), thread, fork, uid (the user that it is), open:PATH, create:PATH.
+ * need:NAME is how much it has of a resource.
  */
 #include <drover/worker.h>
 
@@ -165,6 +166,9 @@ static drover_status trespass(drover_job *job, const drover_value *in,
     }
     memcpy(what, text, len);
     what[len] = '\0';
+    if (strncmp(what, "need:", 5) == 0) {
+        return drover_value_new_uint(drover_job_need(job, what + 5), out_result);
+    }
     if (strcmp(what, "uid") == 0) {
         int count = snprintf(what, sizeof what, "%u:%u:%d", (unsigned)getuid(),
                              (unsigned)getgid(), getgroups(0, NULL));

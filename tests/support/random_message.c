@@ -489,6 +489,7 @@ static void fill_lease(source *s, struct drv_message *m)
             .entries = entries,
             .entry_count = entry_count,
             .limits = {.cpu_ms = random_number(s, 64), .files = random_number(s, 64)}};
+        groups[i].needs = random_counts(s, &groups[i].need_count);
     }
     m->lease = (struct drv_lease){groups, group_count};
 }

@@ -8,11 +8,13 @@
 #include "model/command.h"
 #include "model/model.h"
 #include "model/persist.h"
+#include "need.h"
 #include "proctree.h"
 #include "tmpdir.h"
 #include "utf8.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,6 +139,23 @@ static drover_status add_parents(struct command_environment *environment,
     return status;
 }
 
+/* DROVER_NEED_GPU=1 and the like. */
+static drover_status add_needs(struct command_environment *environment,
+                               const struct drover_job *job)
+{
+    drover_status status = DROVER_OK;
+    const char *name;
+    uint64_t count;
+    for (size_t i = 0; !status && drover_job_need_at(job, i, &name, &count); i++) {
+        char variable[NEED_VARIABLE_MAX];
+        char number[24];
+        need_variable(name, variable);
+        (void)snprintf(number, sizeof(number), "%" PRIu64, count);
+        status = command_environment_set(environment, variable, number);
+    }
+    return status;
+}
+
 /* Id and attempt for programs that want them, as the last word. */
 static drover_status add_task_variables(struct command_environment *environment,
                                         const struct drover_job *job)
@@ -152,6 +171,9 @@ static drover_status add_task_variables(struct command_environment *environment,
     if (!status && job->task.index != DROVER_INDEX_NONE) {
         (void)snprintf(number, sizeof(number), "%u", job->task.index);
         status = command_environment_set(environment, "DROVER_INDEX", number);
+    }
+    if (!status) {
+        status = add_needs(environment, job);
     }
     return status ? status : add_parents(environment, job);
 }

@@ -211,6 +211,29 @@ static drover_status ensure(struct persist_table *table, struct executor *execut
 /* ---- frames -------------------------------------------------------------------------------
  */
 
+static uint32_t need_count(const struct drover_job *job)
+{
+    const char *name;
+    uint64_t amount;
+    uint32_t count = 0;
+    while (drover_job_need_at(job, count, &name, &amount)) {
+        count++;
+    }
+    return count;
+}
+
+static void pack_needs(struct drv_pack *pack, const struct drover_job *job, uint32_t count)
+{
+    const char *name;
+    uint64_t amount;
+    drv_pack_key(pack, "needs");
+    drv_pack_map(pack, count);
+    for (size_t i = 0; drover_job_need_at(job, i, &name, &amount); i++) {
+        drv_pack_key(pack, name);
+        drv_pack_uint(pack, amount);
+    }
+}
+
 static drover_status make_request(const struct drover_job *job, const drover_value *payload,
                                   struct drv_buffer *frame)
 {
@@ -227,7 +250,8 @@ static drover_status make_request(const struct drover_job *job, const drover_val
         return status;
     }
     drv_pack_init(&pack, frame);
-    drv_pack_map(&pack, is_raw ? 6 : 5);
+    uint32_t needs = need_count(job);
+    drv_pack_map(&pack, 5U + (is_raw ? 1 : 0) + (needs > 0 ? 1 : 0));
     drv_pack_key(&pack, "id");
     drv_pack_text(&pack, id);
     drv_pack_key(&pack, "index");
@@ -240,6 +264,9 @@ static drover_status make_request(const struct drover_job *job, const drover_val
     drv_pack_uint(&pack, job->task.attempt);
     drv_pack_key(&pack, "type");
     drv_pack_text(&pack, job->type);
+    if (needs > 0) {
+        pack_needs(&pack, job, needs);
+    }
     drv_pack_key(&pack, "payload");
     if (is_raw) {
         drv_pack_bin(&pack, bytes, len);

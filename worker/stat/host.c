@@ -208,3 +208,18 @@ uint32_t stat_host_usable_cpus(const char *root)
     }
     return count < 1 ? 1 : (uint32_t)count;
 }
+
+uint64_t stat_host_usable_memory(const char *root)
+{
+    char text[16 * 1024];
+    struct stat_cgroup group;
+    uint64_t total = 0;
+    if (stat_text_read(root, "/proc/meminfo", text, sizeof text) == DROVER_OK) {
+        total = bytes_of(text, "MemTotal:");
+    }
+    stat_cgroup_init(&group, root);
+    stat_cgroup_read(&group, 0);
+    bool is_less = group.memory.is_known && group.memory.limit != STAT_NO_LIMIT &&
+                   (total == 0 || group.memory.limit < total);
+    return is_less ? group.memory.limit : total;
+}

@@ -53,4 +53,8 @@ double stat_host_cpu_percent(struct stat_ticks before, struct stat_ticks now, do
  * (rounded up), at least 1. root as in cgroup.h. */
 uint32_t stat_host_usable_cpus(const char *root);
 
+/* Bytes of memory that this process can use: the host's, or the limit of its control group if
+ * that is less; 0: not known. */
+uint64_t stat_host_usable_memory(const char *root);
+
 #endif

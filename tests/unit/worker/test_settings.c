@@ -1,5 +1,6 @@
 /* What drover-worker makes of its command line, environment and file. */
 #include "settings.h"
+#include "stat/host.h"
 #include "test.h"
 
 #include <unistd.h>
@@ -116,6 +117,11 @@ static void test_settings_options(void **state)
     assert_text(r.settings.labels[0].value, "eu 1");
     assert_text(r.settings.resources[0].name, "gpu");
     assert_int_equal(r.settings.resources[0].count, 2);
+    assert_int_equal(r.settings.resource_count, 3);
+    assert_text(r.settings.resources[1].name, "cpus");
+    assert_int_equal(r.settings.resources[1].count, stat_host_usable_cpus(""));
+    assert_text(r.settings.resources[2].name, "memory");
+    assert_true(r.settings.resources[2].count > 0);
     assert_string_equal(r.settings.allow_exec[0], "/bin/true");
     assert_int_equal(r.settings.prefetch, 0);
     assert_int_equal(r.settings.grace_us, 120000000);

@@ -184,6 +184,17 @@ DROVER_API drover_status drover_job_emit(drover_job *job, const drover_value *va
 /* ---- what it has waited for ---------------------------------------------------------------
  */
 
+/* What the job has of a resource of its worker while it runs: what the task was submitted with as
+ * a need (gpu=1), 0 for all others. Units are those of the worker's --resource; `memory` is in
+ * bytes, `cpus` in processors. The broker counts them; nobody else keeps the job to them. Never
+ * blocks, like the next one. */
+DROVER_API uint64_t drover_job_need(const drover_job *job, const char *name);
+
+/* The resources that it needs, from 0, by name. False: there are not so many. The name is valid
+ * as long as the job. */
+DROVER_API bool drover_job_need_at(const drover_job *job, size_t position,
+                                   const char **out_name, uint64_t *out_count);
+
 /* A task that this one has waited for. */
 typedef struct drover_parent {
     drover_id id;
