@@ -47,6 +47,7 @@ struct connection {
     bool has_begun;  /* a message came in its place */
     uint64_t serial; /* tells it from an earlier one with this number */
     uint32_t gated_welcomes, gated_chunks, gated_settles; /* wait for the store (gate.h) */
+    uint32_t gated[2]; /* messages that wait, by queue of the gate */
 };
 
 struct connections {

@@ -46,9 +46,14 @@ static void queue_pop(struct gate_queue *queue)
     queue->count--;
 }
 
+static size_t queue_number(enum drover_durability level)
+{
+    return level == DROVER_DURABILITY_WRITTEN ? 0 : 1;
+}
+
 static struct gate_queue *queue_of(struct gate *gate, enum drover_durability level)
 {
-    return &gate->queues[level == DROVER_DURABILITY_WRITTEN ? 0 : 1];
+    return &gate->queues[queue_number(level)];
 }
 
 void gate_fini(struct gate *gate)
@@ -76,12 +81,19 @@ static bool is_safe(const struct store *store, enum drover_durability level, uin
     return level == DROVER_DURABILITY_MEMORY || store_durable(store, level) >= lsn;
 }
 
+/* Whether something of the connection waits that a message of this level must not pass. */
+static bool has_ahead(const struct connection *peer, enum drover_durability level)
+{
+    return peer->gated_chunks > 0 || peer->gated_welcomes > 0 ||
+           (level != DROVER_DURABILITY_MEMORY && peer->gated[queue_number(level)] > 0);
+}
+
 drover_status gate_send(struct gate *gate, struct connection *peer,
                         const struct drv_message *message, uint64_t token,
                         enum drover_durability level, uint64_t lsn, const struct store *store)
 {
     level = peer->gated_welcomes > 0 ? DROVER_DURABILITY_SYNCED : level;
-    if (is_safe(store, level, lsn) && peer->gated_chunks == 0 && peer->gated_welcomes == 0) {
+    if (!has_ahead(peer, level) && is_safe(store, level, lsn)) {
         return drv_link_send(peer->link, message, token);
     }
     struct gated item = {.lsn = lsn, .connection = peer->serial, .number = peer->number};
@@ -103,6 +115,7 @@ drover_status gate_send(struct gate *gate, struct connection *peer,
     item.is_welcome = message->kind == DRV_WELCOME;
     peer->gated_welcomes += item.is_welcome;
     peer->gated_chunks += has_chunks;
+    peer->gated[queue_number(level)]++;
     queue_push(queue, &item);
     return DROVER_OK;
 }
@@ -129,8 +142,8 @@ bool gate_settle(struct gate *gate, struct connection *peer, uint64_t seq,
 
 /* --- out --------------------------------------------------------------------------------- */
 
-static void let_out(struct connections *peers, struct connection *peer, struct gated *item,
-                    int64_t now_us)
+static void let_out(struct connections *peers, struct connection *peer, size_t number,
+                    struct gated *item, int64_t now_us)
 {
     if (item->held == NULL) {
         peer->gated_settles--;
@@ -140,18 +153,20 @@ static void let_out(struct connections *peers, struct connection *peer, struct g
     }
     peer->gated_chunks -= drv_link_held_has_chunks(item->held);
     peer->gated_welcomes -= item->is_welcome;
+    peer->gated[number]--;
     drv_link_let(peer->link, &item->held);
     connection_mark_dirty(peers, peer);
 }
 
-static void queue_open(struct gate_queue *queue, struct connections *peers, uint64_t safe,
-                       int64_t now_us)
+static void queue_open(struct gate *gate, struct connections *peers, size_t number,
+                       uint64_t safe, int64_t now_us)
 {
+    struct gate_queue *queue = &gate->queues[number];
     struct gated *item;
     for (; (item = queue_front(queue)) != NULL && item->lsn <= safe; queue_pop(queue)) {
         struct connection *peer = connections_at(peers, item->number);
         if (peer != NULL && peer->serial == item->connection && !peer->closing) {
-            let_out(peers, peer, item, now_us);
+            let_out(peers, peer, number, item, now_us);
         } else {
             drv_link_held_destroy(&item->held);
         }
@@ -164,7 +179,6 @@ void gate_open(struct gate *gate, struct connections *peers, const struct store 
     if (gate_count(gate) == 0 || store_health(store, NULL) != DROVER_OK) {
         return;
     }
-    queue_open(&gate->queues[0], peers, store_durable(store, DROVER_DURABILITY_WRITTEN),
-               now_us);
-    queue_open(&gate->queues[1], peers, store_durable(store, DROVER_DURABILITY_SYNCED), now_us);
+    queue_open(gate, peers, 0, store_durable(store, DROVER_DURABILITY_WRITTEN), now_us);
+    queue_open(gate, peers, 1, store_durable(store, DROVER_DURABILITY_SYNCED), now_us);
 }

@@ -9,12 +9,13 @@
  * A message is encoded when it comes, so it borrows nothing from the core while it waits.
  * There is one queue a level, each in the order of record numbers, so that nothing has to be
  * searched and a message of a weak level never waits for the disk. Order between the two ends
- * of a connection: within a level everything keeps it; across levels nothing that speaks of the
- * same task can meet, since a message that gives tasks away holds those of one level and every
- * other one waits for the highest of what it speaks of. Three things keep their order across
- * levels as well and go into the strongest queue behind what they must not overtake: everything
- * behind a WELCOME that waits, acknowledgements (each stands for all before it), and values
- * that travel as chunks.
+ * of a connection: within a level everything keeps it, also what could leave at once while
+ * something waits, since the store goes on between two looks at it; across levels nothing that
+ * speaks of the same task can meet, since a message that gives tasks away holds those of one
+ * level and every other one waits for the highest of what it speaks of. Three things keep their
+ * order across levels as well and go into the strongest queue behind what they must not
+ * overtake: everything behind a WELCOME that waits, acknowledgements (each stands for all
+ * before it), and values that travel as chunks.
  *
  * When the store has failed nothing is let out any more.
  */

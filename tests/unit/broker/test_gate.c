@@ -102,6 +102,29 @@ static void test_levels_leave_when_the_store_has_them(void **state)
     assert_int_equal(gate_count(&scene->gate), 0);
 }
 
+/* The store goes on while a turn lasts: what waits is not passed by what could leave at once,
+ * say the end of an array by the last of its elements. */
+static void test_nothing_passes_what_waits_in_its_level(void **state)
+{
+    struct scene *scene = *state;
+    const enum drover_durability levels[] = {DROVER_DURABILITY_WRITTEN,
+                                             DROVER_DURABILITY_SYNCED};
+    for (uint64_t i = 0; i < DRV_ARRAY_LEN(levels); i++) {
+        safe(scene, 10 * i + 4, 10 * i + 4);
+        send(scene, DRV_RESULTS, levels[i], 10 * i + 5);
+        scene->said.written = scene->said.synced = 10 * i + 5; /* before the gate looks */
+        send(scene, DRV_LEASE, levels[i], 10 * i + 5);
+        send(scene, DRV_HEARTBEAT, DROVER_DURABILITY_MEMORY, 10 * i + 5);
+        assert_int_equal(left(scene), DRV_HEARTBEAT);
+        assert_int_equal(left(scene), 0);
+        safe(scene, 10 * i + 5, 10 * i + 5);
+        assert_int_equal(left(scene), DRV_RESULTS);
+        assert_int_equal(left(scene), DRV_LEASE);
+        send(scene, DRV_SHARED, levels[i], 10 * i + 5); /* nothing waits any more */
+        assert_int_equal(left(scene), DRV_SHARED);
+    }
+}
+
 /* Nothing passes a WELCOME. */
 static void test_nothing_passes_a_welcome(void **state)
 {
@@ -159,6 +182,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_levels_leave_when_the_store_has_them, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_nothing_passes_what_waits_in_its_level, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_nothing_passes_a_welcome, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_store_lets_nothing_out, setup, teardown),
