@@ -34,6 +34,7 @@ COMMAND_SECONDS = 900
 ONLINE = ("--iptables=false", "--ip-forward=false", "--ip-masq=false", "--bridge=none")
 ALONE = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
 BASE_TAG = "drover-test-base"
+PROMETHEUS_TAG = "drover-test-prometheus"
 
 
 def binary(name):
@@ -194,7 +195,8 @@ class Compose:
                       *(word for file in files for word in ("-f", file))]
         self.environment = {
             **docker.environment, "DROVER_TAG": "test" if docker.is_own else self.name,
-            "DROVER_PORT": "0", "DROVER_HTTP_PORT": "0", "PYTHONWARNINGS": "ignore"}
+            "DROVER_PORT": "0", "DROVER_HTTP_PORT": "0", "DROVER_PROMETHEUS_PORT": "0",
+            "DROVER_PROMETHEUS": PROMETHEUS_TAG, "PYTHONWARNINGS": "ignore"}
 
     def __enter__(self):
         return self

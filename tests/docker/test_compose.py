@@ -59,6 +59,7 @@ class Story(unittest.TestCase):
                 self.kill_broker()
                 self.are_healthy()
                 self.watch()
+                self.watch_with_prometheus()
                 self.back_up()
                 self.scale_down()
                 self.stop_and_start()
@@ -78,6 +79,9 @@ class Story(unittest.TestCase):
                             "--build-arg", "BUILD_TYPE=Debug", "-f",
                             os.path.join(engine.SOURCE, "docker", "Dockerfile"), "--target",
                             target, "-t", f"drover-{target}:{tag}", engine.SOURCE, merge=True)
+        self.docker.run("build", *network, "--build-arg", f"BASE={base}", "-f",
+                        os.path.join(HERE, "prometheus.Dockerfile"), "-t",
+                        engine.PROMETHEUS_TAG, HERE, merge=True)
         if self.docker.is_own:
             self.docker.run("image", "prune", "-f")
         say(f"images after {time.monotonic() - begin:.0f} s: " + ", ".join(
@@ -204,6 +208,24 @@ class Story(unittest.TestCase):
                               f"http://{address}{path}", token], os.environ)
             self.assertIn(wanted, got)
         say("page and metrics answer on loopback")
+
+    def get(self, address, path):
+        return engine.run([*self.docker.inside(), sys.executable, "-c", GET,
+                           f"http://{address}{path}"], os.environ, check=False)
+
+    def watch_with_prometheus(self):
+        """The profile of the compose file: it reads the broker's metrics, and has the rules."""
+        profile = ("--profile", "prometheus")
+        self.fleet.run(*profile, "up", "-d", "--no-build", "--no-recreate", "--no-deps",
+                       "prometheus")
+        address = self.fleet.run(*profile, "port", "prometheus", "9090").strip()
+        self.assertTrue(address.startswith("127.0.0.1:"), address)
+        query = "/api/v1/query?query=drover_workers"
+        until(lambda: f'"{WORKERS}"]' in self.get(address, query),
+              "Prometheus has read the broker's metrics", 60)
+        self.assertIn('"name":"', self.get(address, "/api/v1/rules"))
+        self.fleet.run(*profile, "rm", "-s", "-f", "prometheus")
+        say("Prometheus read the metrics and the rules")
 
     def are_healthy(self):
         for service in ("broker", "worker"):

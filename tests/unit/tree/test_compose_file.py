@@ -1,0 +1,69 @@
+"""docker/docker-compose.yml says nothing that docker-compose 1.29 or compose v2 does not know.
+
+Both read the Compose specification, each with gaps: the keys below are those that either knows,
+from https://github.com/compose-spec/compose-spec/blob/main/schema/compose-spec.json and from the
+schema that docker-compose 1.29 brings along. Whether 1.29 takes the file is seen by ./dev docker.
+"""
+
+import os
+import sys
+import unittest
+
+try:
+    import yaml
+except ImportError:
+    print("SKIPPED, there is no python3-yaml to read the file with")
+    sys.exit(77)
+
+TREE = os.environ.get("DROVER_SOURCE_DIR", os.getcwd())
+TOP = {"services", "networks", "volumes"}  # `version` is obsolete for one, `name` new to the other
+SERVICE = {"build", "cap_drop", "command", "cpus", "depends_on", "environment", "healthcheck",
+           "image", "init", "logging", "mem_limit", "networks", "pids_limit", "ports", "profiles",
+           "read_only", "restart", "scale", "secrets", "security_opt", "stop_grace_period",
+           "tmpfs", "volumes"}
+BUILD = {"context", "dockerfile", "target", "args"}
+HEALTH = {"test", "interval", "timeout", "retries", "start_period"}
+LOG = {"driver", "options"}
+
+
+class ComposeFile(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        with open(os.path.join(TREE, "docker", "docker-compose.yml"), encoding="utf-8") as file:
+            cls.project = yaml.safe_load(file)
+
+    def knows(self, found, known, where):
+        self.assertEqual(set(found) - set(known), set(), f"keys of {where}")
+
+    def test_keys_are_known_to_both(self):
+        self.knows([key for key in self.project if not key.startswith("x-")], TOP | {"secrets"},
+                   "the file")
+        for name, service in self.project["services"].items():
+            self.knows(service, SERVICE, name)
+            self.knows(service.get("build", {}), BUILD, f"{name}.build")
+            self.knows(service.get("healthcheck", {}), HEALTH, f"{name}.healthcheck")
+            self.knows(service.get("logging", {}), LOG, f"{name}.logging")
+
+    def test_forms_are_those_that_both_read(self):
+        """Long forms of ports, volumes and dependencies differ; texts and lists do not."""
+        for name, service in self.project["services"].items():
+            for key in ("ports", "volumes", "tmpfs", "depends_on", "profiles", "networks",
+                        "cap_drop", "security_opt"):
+                for entry in service.get(key, []):
+                    self.assertIsInstance(entry, str, f"{name}.{key}")
+            self.assertIsInstance(service["image"], str)
+
+    def test_what_is_named_is_there(self):
+        names = set(self.project.get("volumes") or {})
+        for name, service in self.project["services"].items():
+            for network in service.get("networks", []):
+                self.assertIn(network, self.project["networks"], name)
+            for volume in service.get("volumes", []):
+                source = volume.split(":")[0]
+                self.assertTrue(source in names or source[0] in "./$", f"{name}: {volume}")
+            for other in service.get("depends_on", []):
+                self.assertIn(other, self.project["services"], name)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
