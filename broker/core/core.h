@@ -56,6 +56,9 @@ struct core_defects {
     bool share_key;           /* promise 4: two tasks at a time have the same key */
     bool admit_strangers;     /* a key that is not in the table may do everything */
     bool forget_instant;      /* a schedule does not know what it has run */
+    bool skip_instant;        /* a schedule leaves out an instant now and then */
+    bool early_child;         /* a task does not wait for its parents */
+    bool forget_await;        /* what awaits others is not told of their end after a restart */
 };
 
 /* The task that is being handled, told where it can be read after a crash (hand.h). */

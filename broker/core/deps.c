@@ -230,6 +230,11 @@ drover_status deps_look_up(const struct core *core, const drover_id *id, uint32_
         (void)snprintf(out_text, DEPS_TEXT_MAX, "there is no task %s to wait for", name);
         return DROVER_DEPENDENCY;
     }
+    if (core->restore == NULL && (item->unit->flags & UNIT_DROPPED)) {
+        (void)snprintf(out_text, DEPS_TEXT_MAX, "the result of task %s is not kept any more",
+                       name);
+        return DROVER_DEPENDENCY;
+    }
     if (item->task->spec->numbers.level < level) {
         (void)snprintf(out_text, DEPS_TEXT_MAX,
                        "task %s is less durable than what is to wait for it", name);
@@ -324,7 +329,7 @@ void deps_wait(struct core *core, const struct item *item)
 {
     struct deps *deps = unit_deps(item->unit);
     item_wait(core, item);
-    if (deps->has_failed || deps->left == 0) {
+    if (deps->has_failed || deps->left == 0 || core->config.defects.early_child) {
         deps_make_due(core, deps);
     }
 }
@@ -365,7 +370,7 @@ static void deps_look(struct core *core, struct deps *deps)
     const struct edge *failed = deps->has_failed ? first_failed(deps) : NULL;
     if (failed != NULL) {
         deps_fail(core, &item, failed);
-    } else if (deps->left == 0) {
+    } else if (deps->left == 0 || core->config.defects.early_child) { /* defect */
         item_release(core, &item);
         event_item(core, DRV_EVENT_TASK_RELEASED, &item);
     }
@@ -461,6 +466,19 @@ bool deps_cascade(struct core *core, const struct item *item)
     return deps != NULL;
 }
 
+/* The defect: nobody will tell it. */
+static void forget_awaited(struct deps *deps)
+{
+    for (uint32_t i = 0; i < deps->edge_count; i++) {
+        struct edge *edge = &deps->edges[i];
+        if (edge->when == DEPS_AWAITED && !edge->is_over) {
+            struct item parent = edge_parent(edge);
+            drv_list_remove(&edge->link);
+            drv_list_push_back(&unit_deps(parent.unit)->told, &edge->link);
+        }
+    }
+}
+
 bool deps_restore(struct core *core, const struct item *item, const struct parents *parents,
                   bool is_cascade, uint16_t mark)
 {
@@ -470,6 +488,9 @@ bool deps_restore(struct core *core, const struct item *item, const struct paren
     struct deps *deps = unit_deps(item->unit);
     deps->is_cascade = is_cascade;
     deps->mark = mark;
+    if (core->config.defects.forget_await) {
+        forget_awaited(deps);
+    }
     if (item->unit->state == DROVER_STATE_WAITING && (deps->left == 0 || deps->has_failed)) {
         deps_make_due(core, deps);
     }

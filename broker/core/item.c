@@ -268,6 +268,19 @@ static void record_taken(struct core *core, const struct item *item, bool charge
     save_item(core, item);
 }
 
+static void record_awaits(struct core *core, const struct item *item, const struct who *who)
+{
+    struct core_record record = {
+        .kind = CORE_RECORD_REQUEUED,
+        .id = item->task->id,
+        .index = item->index,
+        .attempt = item->unit->attempt,
+        .state = DROVER_STATE_WAITING,
+        .session = who->session,
+    };
+    effects_record(core, &record);
+}
+
 void item_awaits(struct core *core, const struct item *item, struct who *who)
 {
     struct attempt attempt = attempt_now(core, item, who, OUTCOME_AWAITED, true);
@@ -278,6 +291,7 @@ void item_awaits(struct core *core, const struct item *item, struct who *who)
         item_cancel(core, item, "cancelled while it ran");
         return;
     }
+    record_awaits(core, item, who);
     deps_wait(core, item);
     event_item(core, DRV_EVENT_TASK_WAITING, item);
 }

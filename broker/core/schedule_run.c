@@ -308,7 +308,9 @@ static void run_latest(struct core *core, struct schedule *schedule, int64_t wal
     if (missed > 0 || is_too_late) {
         skip(core, schedule, missed + (is_too_late ? 1 : 0), TROUBLE_MISSED);
     }
-    bool is_done = is_too_late || run(core, schedule, last_ms);
+    bool is_left_out = core->config.defects.skip_instant && schedule->runs % 2 == 1 &&
+                       schedule->skipped++ % 2 == 0; /* defect */
+    bool is_done = is_too_late || is_left_out || run(core, schedule, last_ms);
     if (is_done) {
         schedule_note(core, schedule, last_ms);
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "sim_deps.h"
 #include "sim_range.h"
 #include "sim_world.h"
 
@@ -165,6 +166,18 @@ static unsigned type_of(const struct drv_str *name)
     return SIM_TYPE_COUNT;
 }
 
+static void book_note_parents(struct sim *sim, struct sim_lease *lease,
+                              const struct drv_lease_entry *entry)
+{
+    for (size_t i = 0; i < entry->parent_count; i++) {
+        uint32_t parent = sim_model_find(&sim->model, &entry->parents[i].id,
+                                         entry->parents[i].index);
+        if (parent != SIM_NO_TASK && lease->parent_count < DRV_ARRAY_LEN(lease->parents)) {
+            lease->parents[lease->parent_count++] = parent;
+        }
+    }
+}
+
 static void book_add(struct sim *sim, struct sim_peer *peer,
                      const struct drv_lease_group *group, const struct drv_lease_entry *entry)
 {
@@ -198,7 +211,9 @@ static void book_add(struct sim *sim, struct sim_peer *peer,
         .kill_ms = group->kill_ms,
         .plan = sim_plan_of(sim->config.seed, payload, type, entry->ref.attempt),
     };
+    book_note_parents(sim, lease, entry);
     sim_checker_on_lease(sim, peer, &entry->ref, payload, lease->confirm);
+    sim_deps_on_parents(sim, peer, entry);
 }
 
 static void book_take(struct sim *sim, struct sim_peer *peer,
@@ -268,6 +283,7 @@ static void lease_begin(struct sim *sim, struct sim_peer *peer, struct sim_lease
         sim_report_flush_soon(sim, peer, run_us > LONG_RUN_US ? 0 : 1000);
     }
     lease_schedule_end(sim, peer, lease);
+    sim_deps_fetch(sim, peer, lease);
 }
 
 static bool worker_may_start(const struct sim *sim, const struct sim_peer *peer)
@@ -308,6 +324,12 @@ void sim_book_go(struct sim *sim, struct sim_peer *peer, const struct drv_leases
     }
 }
 
+static bool has_children(struct sim *sim, const struct sim_lease *lease)
+{
+    uint32_t serial = sim_model_find(&sim->model, &lease->ref.id, lease->ref.index);
+    return serial != SIM_NO_TASK && sim_model_task(&sim->model, serial)->child_count > 0;
+}
+
 static void lease_decide_outcome(struct sim *sim, struct sim_lease *lease)
 {
     lease->outcome = DRV_OUTCOME_FAILED;
@@ -320,6 +342,7 @@ static void lease_decide_outcome(struct sim *sim, struct sim_lease *lease)
         sim_count(sim, SIM_TIMED_OUT_SEEN);
     } else if (lease->plan.behaviour == SIM_SUCCEEDS) {
         lease->outcome = DRV_OUTCOME_SUCCEEDED;
+        lease->awaits = lease->plan.awaits && has_children(sim, lease);
     } else if (lease->plan.behaviour == SIM_CRASHES) {
         lease->error_kind = DROVER_ERROR_CRASH;
         sim_count(sim, SIM_HANDLER_CRASHED_SEEN);

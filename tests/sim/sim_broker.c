@@ -321,6 +321,7 @@ void sim_broker_on_turn(struct sim *sim)
     if (broker->kept.store != NULL) {
         (void)store_compact(broker->kept.store, broker->core);
     }
+    core_set_wall(broker->core, sim->now_us, sim_clock_wall_us(sim));
     int64_t deadline_us = core_tick(broker->core, sim->now_us);
     sim_checker_after_step(sim);
     if (!sim_store_keep(sim)) {
@@ -381,11 +382,13 @@ void sim_broker_start(struct sim *sim)
     broker->turn_open = false;
     broker->draining = false;
     broker->wake_at_us = 0;
+    broker->started_us = sim->now_us;
     drover_status status = core_new(&config, sim->now_us, &broker->core);
     DRV_ASSERT(status == DROVER_OK);
     sim_store_recover(sim);
     sim_checker_on_broker_start(sim, goes_on);
     sim_keys_hand_out(sim);
+    sim_clock_on_broker(sim, goes_on);
     broker_open_turn(sim);
 }
 

@@ -39,6 +39,7 @@ struct sim_broker {
     uint64_t wake; /* generation of the scheduled wake */
     int64_t wake_at_us;
     unsigned ends; /* times it went down */
+    int64_t started_us;
     uint64_t steps;
 };
 

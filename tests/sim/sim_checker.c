@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "sim_book.h"
+#include "sim_deps.h"
 #include "sim_line.h"
 #include "sim_worker.h"
 #include "sim_world.h"
@@ -41,16 +42,20 @@ static bool is_counted(const struct sim_task *task)
     return task->elements == 0; /* an array counts by its elements */
 }
 
+static bool stands_in_queue(uint32_t state)
+{
+    return state == DROVER_STATE_QUEUED || state == DROVER_STATE_DELAYED ||
+           state == DROVER_STATE_WAITING;
+}
+
 static void set_state(struct sim *sim, struct sim_task *task, uint32_t state)
 {
     struct sim_checker *checker = &sim->checker;
     if (is_counted(task)) {
         checker->by_state[task->state] -= task->state != 0;
         checker->by_state[state]++;
-        bool was = task->state == DROVER_STATE_QUEUED || task->state == DROVER_STATE_DELAYED;
-        bool is = state == DROVER_STATE_QUEUED || state == DROVER_STATE_DELAYED;
-        checker->depth[task->spec.queue] += is;
-        checker->depth[task->spec.queue] -= was;
+        checker->depth[task->spec.queue] += stands_in_queue(state);
+        checker->depth[task->spec.queue] -= stands_in_queue(task->state);
     }
     task->state = state;
 }
@@ -108,10 +113,13 @@ static void check_key(struct sim *sim, uint32_t serial)
 static void on_submit(struct sim *sim, uint32_t serial, const struct core_record *record)
 {
     struct sim_task *task = sim_model_task(&sim->model, serial);
-    if (task->known && task->epoch == sim->broker.epoch && !task->forgotten) {
-        sim_checker_accuse(sim, serial, "submitted twice");
+    if (task->known && task->epoch == sim->broker.epoch &&
+        (!task->forgotten || sim_clock_was_run(sim, task))) {
+        sim_checker_accuse(sim, serial,
+                           task->is_scheduled ? "an instant was run twice" : "submitted twice");
         return;
     }
+    sim_deps_on_submit(sim, serial);
     sim_model_begin(task, sim->broker.epoch);
     task->attempt = record->attempt; /* goes on where an earlier broker stopped, if it knows */
     task->arrival = sim->checker.next_arrival++;
@@ -125,8 +133,12 @@ static void on_submit(struct sim *sim, uint32_t serial, const struct core_record
         return;
     }
     sim->checker.submitted++;
-    sim_count(sim,
-              record->state == DROVER_STATE_DELAYED ? SIM_TO_DELAYED_SEEN : SIM_TO_QUEUED_SEEN);
+    sim_count(sim, record->state == DROVER_STATE_DELAYED   ? SIM_TO_DELAYED_SEEN
+                   : record->state == DROVER_STATE_WAITING ? SIM_TO_WAITING_SEEN
+                                                           : SIM_TO_QUEUED_SEEN);
+    if (task->is_scheduled) {
+        sim_clock_on_begun(sim);
+    }
     check_limits(sim, serial);
     if (record->state == DROVER_STATE_QUEUED) {
         sim_line_push(sim, serial);
@@ -152,6 +164,7 @@ static bool take_over(struct sim *sim, struct sim_task *task, const struct core_
         task->reported_outcome = lease->outcome;
         task->reported_by = worker->number;
         task->reported_permanent = lease->permanent;
+        task->await_attempt = lease->awaits ? record->attempt : 0;
     }
     sim_count(sim, SIM_ADOPTED_SEEN);
     return true;
@@ -192,6 +205,7 @@ static void check_dispatch(struct sim *sim, uint32_t serial, const struct core_r
         sim_checker_accuse(sim, serial, "leased beyond the worker's credit");
     } else {
         sim_line_check_order(sim, serial);
+        sim_deps_on_lease(sim, serial);
         sim_checker_on_dispatch(sim, serial, worker, session);
     }
     bool delayed = task->due_us > task->submitted_us && task->attempt == 0;
@@ -357,10 +371,15 @@ static void on_loss(struct sim *sim, uint32_t serial, const struct core_record *
 
 static void on_requeued(struct sim *sim, uint32_t serial, const struct core_record *record)
 {
+    struct sim_task *task = sim_model_task(&sim->model, serial);
     if (!is_of_live_attempt(sim, serial, record)) {
         return;
     }
-    if (record->state == DROVER_STATE_DELAYED) {
+    if (record->state == DROVER_STATE_WAITING) {
+        sim_deps_on_awaits(sim, serial, record);
+        release_hold(sim, task, SIM_HOLD_AWAITS);
+        set_state(sim, task, DROVER_STATE_WAITING);
+    } else if (record->state == DROVER_STATE_DELAYED) {
         on_retry(sim, serial);
     } else {
         on_loss(sim, serial, record);
@@ -390,6 +409,14 @@ static void check_failed(struct sim *sim, uint32_t serial)
         sim_count(sim, SIM_FAILED_LOST_SEEN);
         return;
     }
+    if (sim_deps_on_failed(sim, serial)) {
+        return;
+    }
+    if (task->hold == SIM_HOLD_LIVE && task->await_attempt == task->attempt &&
+        sim_deps_await_fails(sim, task)) {
+        sim_count(sim, SIM_FAILED_AWAIT_SEEN);
+        return;
+    }
     bool reported = task->hold == SIM_HOLD_LIVE && task->reported_attempt == task->attempt &&
                     task->reported_outcome != DRV_OUTCOME_SUCCEEDED &&
                     task->reported_by == task->holder;
@@ -408,8 +435,10 @@ static bool has_reason_to_be_cancelled(struct sim *sim, const struct sim_task *t
                                        : sim_model_task(&sim->model, task->array);
     bool session_over = (task->spec.flags & DRV_SPEC_CANCEL_WITH_SESSION) != 0 ||
                         (whole->elements > 0 && !whole->sealed_acked);
-    return task->cancel_asked || whole->cancel_asked || session_over ||
-           sim->checker.purged[task->spec.queue];
+    bool is_replaced = task->is_scheduled &&
+                       sim->profile.clockwork.overlap == DRV_OVERLAP_REPLACE;
+    return task->cancel_asked || whole->cancel_asked || task->cascade_asked || session_over ||
+           is_replaced || sim->checker.purged[task->spec.queue];
 }
 
 static void check_cancelled(struct sim *sim, uint32_t serial)
@@ -418,15 +447,18 @@ static void check_cancelled(struct sim *sim, uint32_t serial)
     if (!has_reason_to_be_cancelled(sim, task)) {
         sim_checker_accuse(sim, serial, "cancelled without being asked");
     }
+    sim_count_if(sim, task->cascade_asked && !task->cancel_asked, SIM_CANCELLED_ALONG_SEEN);
+    sim_count_if(sim, task->is_scheduled, SIM_REPLACED_SEEN);
     if (task->hold != SIM_HOLD_LIVE) {
         sim_count(sim, task->hold == SIM_HOLD_RETURNED       ? SIM_CANCELLED_ASSIGNED_SEEN
                        : task->state == DROVER_STATE_DELAYED ? SIM_CANCELLED_DELAYED_SEEN
+                       : task->state == DROVER_STATE_WAITING ? SIM_CANCELLED_WAITING_SEEN
                                                              : SIM_CANCELLED_QUEUED_SEEN);
         return;
     }
     sim_count(sim, SIM_CANCELLED_RUNNING_SEEN);
     if (task->reported_attempt != task->attempt && task->broken_attempt != task->attempt &&
-        !worker_is_lost(sim, task)) {
+        task->await_attempt != task->attempt && !worker_is_lost(sim, task)) {
         sim_checker_accuse(sim, serial, "cancelled while its worker may still run it");
     }
 }
@@ -435,15 +467,17 @@ static void check_expired(struct sim *sim, uint32_t serial)
 {
     const struct sim_task *task = sim_model_task(&sim->model, serial);
     int64_t due = task->submitted_us + (int64_t)task->spec.expire_ms * 1000;
-    if (task->spec.expire_ms == 0 || sim->now_us + sim->profile.turn_us < due) {
+    if (task->spec.expire_ms == 0 ||
+        sim->now_us + sim->profile.turn_us + sim_clock_ahead_us(sim) < due) {
         sim_checker_accuse(sim, serial, "expired before its time");
     } else if (task->ever_started) {
         sim_checker_accuse(sim, serial, "expired although it had started");
     } else if (task->hold == SIM_HOLD_LIVE && !worker_is_lost(sim, task)) {
         sim_checker_accuse(sim, serial, "expired while its worker may still start it");
     }
-    sim_count(sim, task->state == DROVER_STATE_DELAYED ? SIM_EXPIRED_DELAYED_SEEN
-                                                       : SIM_EXPIRED_QUEUED_SEEN);
+    sim_count(sim, task->state == DROVER_STATE_DELAYED   ? SIM_EXPIRED_DELAYED_SEEN
+                   : task->state == DROVER_STATE_WAITING ? SIM_EXPIRED_WAITING_SEEN
+                                                         : SIM_EXPIRED_QUEUED_SEEN);
 }
 
 static void on_ended(struct sim *sim, uint32_t serial, const struct core_record *record)
@@ -482,6 +516,9 @@ static void on_ended(struct sim *sim, uint32_t serial, const struct core_record 
     if (task->hold == SIM_HOLD_LIVE) {
         release_hold(sim, task, worker_is_lost(sim, task) ? SIM_HOLD_LOST : SIM_HOLD_ENDED);
     }
+    if (task->is_scheduled) {
+        sim_clock_on_ended(sim);
+    }
     task->ended_us = sim->now_us;
     task->ended_attempt = record->attempt;
     set_state(sim, task, record->state);
@@ -496,15 +533,18 @@ static void on_forgotten(struct sim *sim, uint32_t serial)
         return;
     }
     int64_t keep = task->state == DROVER_STATE_FAILED ? core->keep_failed_us : core->keep_us;
-    bool asked = task->forget_asked || (task->spec.flags & DRV_SPEC_RELEASE) != 0;
+    bool asked = task->forget_asked || task->is_scheduled ||
+                 (task->spec.flags & DRV_SPEC_RELEASE) != 0;
     /* Records are seen at the end of their turn. */
-    bool kept = sim->now_us + sim->profile.turn_us - task->ended_us < keep;
+    int64_t over_us = sim->profile.turn_us + sim_clock_ahead_us(sim);
+    bool kept = sim->now_us + over_us - task->ended_us < keep;
     /* Retention auto: until the submitting client has acknowledged the result. */
     bool settled = task->seen || (task->spec.flags & DRV_SPEC_WATCH) != 0;
     if (!asked && kept && !settled && !sim->profile.tight) {
         sim_checker_accuse(sim, serial, "forgotten before its time");
     }
     sim_count(sim, SIM_FORGOTTEN_SEEN);
+    sim_deps_on_forgotten(sim, serial);
     for (uint32_t i = 0; i <= task->elements; i++) {
         sim_model_task(&sim->model, serial + i)->forgotten = true;
     }
@@ -620,6 +660,9 @@ void sim_checker_on_record(struct sim *sim, const struct core_record *record)
     case CORE_RECORD_ARRAY_SEALED:
     case CORE_RECORD_CANCEL: {
         uint32_t serial = sim_model_find(&sim->model, &record->id, record->index);
+        if (serial == SIM_NO_TASK) {
+            serial = sim_clock_adopt(sim, record);
+        }
         sim_trace(sim, "record", record->kind, serial, record->state);
         if (serial == SIM_NO_TASK) {
             sim_fail(sim, "a record about a task that nobody submitted");

@@ -124,6 +124,9 @@ void sim_checker_on_told_result(struct sim *sim, struct sim_peer *peer,
 void sim_checker_on_attach(struct sim *sim, struct sim_peer *peer, const struct drv_ref *ref,
                            uint32_t state);
 void sim_checker_on_shared(struct sim *sim, const struct drv_shared *shared);
+/* The task when this very attempt is the worker's by the records, else NULL. */
+struct sim_task *sim_checker_task_held(struct sim *sim, const struct sim_peer *peer,
+                                       const struct drv_ref *ref);
 /* Leases in its book that are its own by the records. */
 uint64_t sim_checker_held(struct sim *sim, const struct sim_peer *peer);
 /* Some attempt that another worker holds. */

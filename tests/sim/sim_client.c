@@ -91,10 +91,11 @@ static void request_lose(struct sim *sim, struct sim_peer *peer,
 {
     struct sim_model *model = &sim->model;
     bool insist = sim_once_in(sim, 2);
-    if (request->kind == DRV_SUBMIT && !request->again) {
+    if ((request->kind == DRV_SUBMIT || request->kind == DRV_GRAPH) && !request->again) {
         for (uint32_t i = 0; i < request->count; i++) {
             struct sim_task *task = sim_model_task(model, request->targets[i]);
             task->submit = insist ? SIM_SUBMIT_NEW : SIM_SUBMIT_UNKNOWN;
+            task->graph = insist ? SIM_NO_TASK : task->graph; /* on their own from now on */
             if (insist) {
                 sim_count(sim, SIM_REQUEST_RESUBMITTED_SEEN);
                 sim_schedule(sim, SIM_EVENT_RESUBMIT, sim_between(sim, 1000, 100000),
@@ -105,6 +106,8 @@ static void request_lose(struct sim *sim, struct sim_peer *peer,
         for (uint32_t i = 0; i < request->count; i++) {
             sim_model_task(model, request->first_new + i)->submit = SIM_SUBMIT_UNKNOWN;
         }
+    } else if (request->kind == DRV_SCHEDULE) {
+        sim_clock_on_lost(sim);
     } else if (request->kind == DRV_KV && request->op == DRV_KV_INCREMENT) {
         sim_checker_on_increment_unknown(sim, peer, request->key, request->number);
     }
@@ -120,6 +123,7 @@ static void submit_anew(struct sim *sim, struct sim_peer *peer)
             continue;
         }
         task->submit = SIM_SUBMIT_NEW;
+        task->graph = SIM_NO_TASK;
         sim_count(sim, SIM_REQUEST_RESUBMITTED_SEEN);
         sim_schedule(sim, SIM_EVENT_RESUBMIT, sim_between(sim, 1000, 300000), peer->number, i);
     }

@@ -18,6 +18,7 @@
 struct sim;
 struct sim_event;
 struct sim_task;
+struct sim_task_spec;
 
 enum {
     SIM_TARGETS_MAX = 16,
@@ -94,6 +95,17 @@ void sim_deed_next(struct sim *sim, struct sim_peer *peer);
 void sim_deed_resubmit(struct sim *sim, struct sim_peer *peer, uint32_t serial);
 void sim_deed_grow(struct sim *sim, struct sim_peer *peer, uint32_t array);
 void sim_deed_abandon_arrays(struct sim *sim, struct sim_peer *peer);
+/* A random spec; a new task with it, and how long its payload is. */
+struct sim_task_spec sim_deed_spec(struct sim *sim);
+uint32_t sim_deed_task(struct sim *sim, const struct sim_peer *peer,
+                       const struct sim_task_spec *spec);
+
+/* sim_graph.c: what waits for what. `first`: of the tasks that go in the same message. */
+void sim_deed_parents(struct sim *sim, struct sim_peer *peer, uint32_t serial, uint32_t first);
+void sim_deed_children(struct sim *sim, struct sim_peer *peer, uint32_t serial, uint32_t first);
+void sim_deed_graph(struct sim *sim, struct sim_peer *peer);
+/* What is cancelled along with this one, which is to be cancelled with all it awaits. */
+void sim_deed_cascade(struct sim *sim, uint32_t serial);
 
 /* sim_end.c: the same, once the faults are healed. */
 void sim_end_next(struct sim *sim, struct sim_peer *peer);

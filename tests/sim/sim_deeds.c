@@ -63,7 +63,7 @@ static size_t payload_random(struct sim *sim)
                                          : sim_between(sim, 8, 60));
 }
 
-static struct sim_task_spec spec_random(struct sim *sim)
+struct sim_task_spec sim_deed_spec(struct sim *sim)
 {
     static const int32_t priorities[] = {-5, 7, 100};
     struct sim_task_spec spec = {
@@ -78,6 +78,7 @@ static struct sim_task_spec spec_random(struct sim *sim)
         .keep_ms = -1,
         .tenant = chance(sim, 50) ? 0 : (unsigned)drv_rng_below(&sim->rng, SIM_TENANTS),
         .needs_gpu = chance(sim, 10),
+        .payload_len = payload_random(sim),
     };
     if (sim->profile.fancy_specs) {
         spec_fancy(sim, &spec);
@@ -93,8 +94,8 @@ static struct sim_task_spec spec_random(struct sim *sim)
     return spec;
 }
 
-static uint32_t task_new(struct sim *sim, const struct sim_peer *peer,
-                         const struct sim_task_spec *spec)
+uint32_t sim_deed_task(struct sim *sim, const struct sim_peer *peer,
+                       const struct sim_task_spec *spec)
 {
     drover_id id;
     sim_new_id(sim, &id);
@@ -115,13 +116,20 @@ static void do_submit(struct sim *sim, struct sim_peer *peer)
     }
     uint32_t count = (uint32_t)sim_between(sim, 1, BATCH_MAX);
     count = count < client->quota ? count : client->quota;
-    struct sim_task_spec spec = spec_random(sim);
+    struct sim_task_spec spec = sim_deed_spec(sim);
+    uint32_t first = sim->model.count;
     for (uint32_t i = 0; i < count; i++) {
         if (i > 0 && sim_once_in(sim, 4)) {
-            spec = spec_random(sim);
+            spec = sim_deed_spec(sim);
         }
         spec.payload_len = payload_random(sim);
-        uint32_t serial = task_new(sim, peer, &spec);
+        uint32_t serial = sim_deed_task(sim, peer, &spec);
+        if (sim->profile.families && chance(sim, 15)) {
+            sim_deed_parents(sim, peer, serial, first);
+        }
+        if (sim->profile.families && chance(sim, 15)) {
+            sim_deed_children(sim, peer, serial, first);
+        }
         sim_model_task(&sim->model, serial)->submit = SIM_SUBMIT_SENT;
         request->targets[request->count++] = serial;
     }
@@ -156,11 +164,11 @@ void sim_deed_resubmit(struct sim *sim, struct sim_peer *peer, uint32_t serial)
 static void do_array(struct sim *sim, struct sim_peer *peer)
 {
     struct sim_client *client = peer->client;
-    struct sim_task_spec spec = spec_random(sim);
+    struct sim_task_spec spec = sim_deed_spec(sim);
     spec.payload_len = sim_once_in(sim, 2) ? payload_random(sim) : 0;
     uint32_t count = (uint32_t)sim_between(sim, 1, ELEMENTS_MAX);
     count = count < client->quota ? count : client->quota;
-    uint32_t array = task_new(sim, peer, &spec);
+    uint32_t array = sim_deed_task(sim, peer, &spec);
     drover_id id = sim_model_task(&sim->model, array)->id;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t serial = sim_model_add(&sim->model, &id, i);
@@ -170,6 +178,9 @@ static void do_array(struct sim *sim, struct sim_peer *peer)
         element->spec = spec;
         element->spec.payload_len = payload_random(sim);
         element->states_watched = (spec.flags & DRV_SPEC_WATCH_STATES) != 0;
+        if (sim->profile.families && chance(sim, 4)) {
+            sim_deed_children(sim, peer, serial, array);
+        }
     }
     struct sim_task *whole = sim_model_task(&sim->model, array);
     whole->elements = count;
@@ -347,10 +358,14 @@ static void do_cancel(struct sim *sim, struct sim_peer *peer)
     if (request == NULL) {
         return;
     }
+    request->op = sim_once_in(sim, 2) ? DRV_CANCEL_AWAITED : 0;
     for (uint32_t i = 0; i < request->count; i++) {
         uint32_t elements = sim_model_task(&sim->model, request->targets[i])->elements;
         for (uint32_t j = 0; j <= elements; j++) {
             sim_model_task(&sim->model, request->targets[i] + j)->cancel_asked = true;
+        }
+        if (request->op != 0) {
+            sim_deed_cascade(sim, request->targets[i]);
         }
     }
     sim_request_send(sim, peer, request);
@@ -381,7 +396,8 @@ static void do_retry(struct sim *sim, struct sim_peer *peer)
         uint32_t payload = old->payload;
         old->retry_asked = true;
         spec.flags = 0;
-        uint32_t serial = task_new(sim, peer, &spec);
+        spec.after_count = 0;
+        uint32_t serial = sim_deed_task(sim, peer, &spec);
         sim_model_task(&sim->model, serial)->payload = payload;
         sim_model_task(&sim->model, serial)->submit = SIM_SUBMIT_SENT;
         sim_model_task(&sim->model, serial)->is_retry = true;
@@ -578,6 +594,16 @@ static void deed_do(struct sim *sim, struct sim_peer *peer, enum sim_deed deed)
     case SIM_DO_ARRAY:
         if (hungry) {
             do_array(sim, peer);
+        }
+        break;
+    case SIM_DO_GRAPH:
+        if (hungry && sim->profile.families) {
+            sim_deed_graph(sim, peer);
+        }
+        break;
+    case SIM_DO_SCHEDULE:
+        if (sim->profile.has_schedule) {
+            sim_deed_schedule(sim, peer);
         }
         break;
     case SIM_DO_CANCEL:

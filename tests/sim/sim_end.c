@@ -12,7 +12,8 @@ enum { REPAIR_GAP_US = 4000000, CANCEL_AGAIN_US = 3000000 };
 enum { /* steps of the first client once everything is healed */
        STEP_RESUME = SIM_QUEUE_COUNT,
        STEP_LIFT = STEP_RESUME + 1,
-       STEP_WORKERS = STEP_LIFT + SIM_PEERS_MAX,
+       STEP_SCHEDULE = STEP_LIFT + SIM_PEERS_MAX,
+       STEP_WORKERS = STEP_SCHEDULE + 1,
 };
 
 /* ---- the fleet works again
@@ -61,6 +62,8 @@ static bool end_repair(struct sim *sim, struct sim_peer *peer)
         sent = end_queue(sim, peer, step, DRV_QUEUE_RESUME);
     } else if (step < STEP_LIFT) {
         sent = end_queue(sim, peer, SIM_TIGHT, DRV_QUEUE_SET);
+    } else if (step == STEP_SCHEDULE) {
+        sim_clock_remove(sim, peer);
     } else if (step - STEP_LIFT < sim->worker_count) {
         sent = end_worker(sim, peer, step - STEP_LIFT);
     }

@@ -254,6 +254,10 @@ static void strike(struct sim *sim, enum sim_fault_kind kind)
     case SIM_FAULT_BROKER_DRAIN:
         strike_broker(sim, kind == SIM_FAULT_BROKER_DRAIN);
         break;
+    case SIM_FAULT_CLOCK:
+        sim_count(sim, SIM_FAULT_CLOCK_SEEN);
+        sim_clock_jump(sim);
+        break;
     case SIM_FAULT_KIND_COUNT:
         DRV_UNREACHABLE();
     }

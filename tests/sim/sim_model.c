@@ -64,6 +64,7 @@ uint32_t sim_model_add(struct sim_model *model, const drover_id *id, uint32_t in
                                              .index = index,
                                              .payload = serial,
                                              .array = SIM_NO_TASK,
+                                             .graph = SIM_NO_TASK,
                                              .next_waiting = SIM_NO_TASK,
                                              .prev_waiting = SIM_NO_TASK};
     model_place(model, serial);
@@ -82,6 +83,8 @@ void sim_model_begin(struct sim_task *task, uint64_t epoch)
     task->cancel_acked = task->forgotten = false;
     task->started_attempt = task->reported_attempt = 0;
     task->returned_attempt = task->told_attempt = task->broken_attempt = 0;
+    task->await_attempt = 0;
+    task->awaits = task->failed_by_parent = false;
     task->suspect = false;
     task->in_line = task->seal_heard = task->voided = false;
 }

@@ -35,11 +35,18 @@ enum sim_hold {                /* broker side: the latest lease */
                 SIM_HOLD_LIVE,
                 SIM_HOLD_RETURNED, /* came back unstarted */
                 SIM_HOLD_FAILED,   /* its attempt failed and was taken into the books */
+                SIM_HOLD_AWAITS,   /* its attempt ended to wait for others */
                 SIM_HOLD_LOST,     /* taken away: the worker was lost; it may yet run there */
                 SIM_HOLD_ENDED,    /* the task ended with it */
 };
 
 enum { SIM_TENANTS = 3, SIM_KINDS = 2 * SIM_TENANTS };
+enum { SIM_AFTER_MAX = 3, SIM_CHILDREN_MAX = 3 };
+
+struct sim_after {
+    uint32_t parent; /* serial */
+    uint32_t when;   /* 1: until it has succeeded, 2: until it has ended */
+};
 
 struct sim_task_spec {
     unsigned type, queue;
@@ -55,6 +62,8 @@ struct sim_task_spec {
     size_t payload_len; /* 0: no value (elements and arrays only) */
     unsigned tenant;    /* fairness key, below SIM_TENANTS; 0: none */
     bool needs_gpu;     /* of which some workers have one */
+    uint32_t after_count;
+    struct sim_after after[SIM_AFTER_MAX];
 };
 
 struct sim_outcome_seen { /* a RESULTS entry */
@@ -69,6 +78,9 @@ struct sim_task {
     uint32_t elements; /* of an array; 0: not an array */
     uint32_t owner;    /* client */
     struct sim_task_spec spec;
+    uint32_t child_count; /* what its handler awaits, if it awaits anything */
+    uint32_t children[SIM_CHILDREN_MAX];
+    bool is_scheduled; /* nobody has submitted it but the broker */
 
     /* client side */
     enum sim_submit submit;
@@ -77,6 +89,8 @@ struct sim_task {
     bool is_retry;
     bool seal_asked, sealed_acked, cancel_asked, forget_asked, retry_asked;
     bool abandoned;        /* array: will not be sealed */
+    bool cascade_asked;    /* something that awaits it is cancelled with all it awaits */
+    uint32_t graph;        /* the first of those it was submitted with, all or none; or NONE */
     int64_t busy_until_us; /* array: elements were refused as busy */
     bool states_watched;   /* some watch of it wants no values */
     bool resolved;         /* the owner knows how it ended */
@@ -107,6 +121,8 @@ struct sim_task {
     bool suspect;              /* was interrupted, and no attempt has ended since */
     uint32_t failures, losses; /* charges */
     bool cancel_acked;         /* from here on nothing may start */
+    bool awaits;               /* its last attempt did, and none has begun since */
+    bool failed_by_parent;
     bool forgotten;
     int64_t ended_us;
     uint32_t ended_attempt;
@@ -117,6 +133,7 @@ struct sim_task {
     uint32_t reported_attempt; /* of the last result that left a worker */
     uint32_t reported_outcome, reported_by;
     bool reported_permanent;
+    uint32_t await_attempt;    /* highest attempt that said so */
     uint32_t broken_attempt;   /* highest attempt that came back though it had started */
     bool interrupted;          /* that one: through no fault of its own */
     uint32_t returned_attempt; /* highest attempt that a worker gave back */

@@ -9,6 +9,7 @@
 #include "data.h"
 
 enum { PAYLOAD_HEAD = 8, RESULT_HEAD = 8 };
+enum { AWAITS_BEFORE = 6 }; /* later attempts come to an end */
 
 static const char *const type_names[SIM_TYPE_COUNT] = {"alpha", "beta", "gamma", "nobody"};
 static const char *const queue_names[SIM_QUEUE_COUNT] = {"default", "side", "tight", "limited"};
@@ -53,7 +54,8 @@ struct sim_plan sim_plan_of(uint64_t seed, uint32_t payload, unsigned type, uint
     uint64_t hash = sim_mix(sim_mix(seed, payload), attempt);
     struct sim_plan plan = {.behaviour = SIM_SUCCEEDS,
                             .run_us = plan_run_us(seed, type, hash >> 16),
-                            .obeys_cancel = (hash >> 8) % 4 != 0};
+                            .obeys_cancel = (hash >> 8) % 4 != 0,
+                            .awaits = attempt < AWAITS_BEFORE && (hash >> 40) % 4 != 0};
     /* Tasks differ in how bad they are: most are sound, some fail now and then, few always. */
     uint64_t badness = sim_mix(seed, payload) % 16;
     unsigned dice = (unsigned)(hash % 100);

@@ -38,6 +38,7 @@ struct sim_plan {
     enum sim_behaviour behaviour;
     int64_t run_us;
     bool obeys_cancel; /* else it needs SIGKILL */
+    bool awaits;       /* its children, if it has any, rather than to succeed */
 };
 
 /* `payload` is the serial number that the payload carries. */

@@ -5,6 +5,7 @@
 
 #include "sim_book.h"
 #include "sim_checker.h"
+#include "sim_deps.h"
 #include "sim_worker.h"
 #include "sim_world.h"
 
@@ -106,6 +107,10 @@ void sim_checker_on_heard(struct sim *sim, const struct sim_conn *conn,
         if (array != SIM_NO_TASK) {
             sim_model_task(&sim->model, array)->seal_heard = true;
         }
+    }
+    if (message->kind == DRV_SCHEDULE) {
+        sim_clock_on_heard(sim, message->schedule.op,
+                           conn->session != sim->peers[conn->peer].session_number);
     }
     if (message->kind == DRV_QUEUE) {
         on_queue_heard(sim, conn, message);
@@ -274,14 +279,14 @@ static bool is_stuck_behind(struct sim *sim, const struct sim_task *task)
 static bool is_runnable(struct sim *sim, const struct sim_task *task)
 {
     if (!task->known || task->epoch != sim->broker.epoch || task->elements > 0 ||
-        sim_state_is_terminal(task->state) || task->cancel_asked ||
+        sim_state_is_terminal(task->state) || task->cancel_asked || task->cascade_asked ||
         sim->now_us < task->due_us) {
         return false;
     }
     if (task->hold == SIM_HOLD_LIVE) {
         return is_stuck_behind(sim, task);
     }
-    return !sim_checker_is_held_back(sim, task);
+    return !sim_checker_is_held_back(sim, task) && sim_deps_are_over(sim, task);
 }
 
 static void fail_stuck(struct sim *sim, uint32_t serial, const struct sim_peer *worker)

@@ -63,6 +63,18 @@ static void make_net(struct drv_rng *rng, struct sim_profile *profile)
     profile->unblocked_at = narrow ? 1 : 16;
 }
 
+static void make_clockwork(struct drv_rng *rng, struct sim_clockwork *clockwork)
+{
+    *clockwork = (struct sim_clockwork){
+        .is_cron = coin(rng, 2),
+        .period_ms = (int64_t)ONE_OF(rng, 1, 2) * 1000,
+        .jitter_ms = (int64_t)ONE_OF(rng, 0, 0, 300),
+        .overlap = (unsigned)drv_rng_below(rng, DRV_OVERLAPS),
+        .missed = (unsigned)drv_rng_below(rng, DRV_MISSED_POLICIES),
+        .type = (unsigned)drv_rng_below(rng, 3),
+    };
+}
+
 static void make_work(struct drv_rng *rng, struct sim_profile *profile)
 {
     static const uint32_t weights[SIM_DEED_COUNT] = {
@@ -70,14 +82,19 @@ static void make_work(struct drv_rng *rng, struct sim_profile *profile)
         [SIM_DO_RETRY] = 5,    [SIM_DO_FORGET] = 5,     [SIM_DO_WATCH] = 6,
         [SIM_DO_QUERY] = 5,    [SIM_DO_INCREMENT] = 10, [SIM_DO_SWAP] = 6,
         [SIM_DO_PAUSE] = 4,    [SIM_DO_PURGE] = 1,      [SIM_DO_WORKER] = 3,
-        [SIM_DO_CONFLICT] = 4, [SIM_DO_CREDIT] = 3,
+        [SIM_DO_CONFLICT] = 4, [SIM_DO_CREDIT] = 3,     [SIM_DO_GRAPH] = 6,
+        [SIM_DO_SCHEDULE] = 6,
     };
     for (unsigned i = 0; i < SIM_DEED_COUNT; i++) {
-        bool kept = i == SIM_DO_SUBMIT || i == SIM_DO_ARRAY || !coin(rng, 3);
+        bool kept = i == SIM_DO_SUBMIT || i == SIM_DO_ARRAY || i == SIM_DO_SCHEDULE ||
+                    !coin(rng, 3);
         profile->weights[i] = kept ? weights[i] : 0;
     }
     profile->think_us = (int64_t)drv_rng_between(rng, 8000, 80000);
     profile->fancy_specs = !coin(rng, 4);
+    profile->families = !coin(rng, 3);
+    profile->has_schedule = coin(rng, 3);
+    make_clockwork(rng, &profile->clockwork);
     profile->slow_reader = coin(rng, 3);
     profile->small_window = coin(rng, 3);
     profile->tight = coin(rng, 4);
@@ -109,6 +126,9 @@ void sim_profile_make(struct drv_rng *rng, struct sim_profile *out_profile)
         profile->core.prefetch_work_us = SECOND_US;
         profile->core.range_run_us = 10 * SECOND_US;
         profile->core.range_work_us = 100 * SECOND_US;
+    }
+    if (profile->has_schedule && coin(rng, 2)) {
+        profile->faults |= 1u << SIM_FAULT_CLOCK;
     }
     if (profile->durable) {
         profile->broker_ends_max += 3;

@@ -32,12 +32,14 @@ enum sim_fault_kind { /* faults that strike from time to time */
                       SIM_FAULT_FORGE,
                       SIM_FAULT_BROKER_CRASH,
                       SIM_FAULT_BROKER_DRAIN,
+                      SIM_FAULT_CLOCK,
                       SIM_FAULT_KIND_COUNT
 };
 
 enum sim_deed { /* what clients do */
                 SIM_DO_SUBMIT,
                 SIM_DO_ARRAY,
+                SIM_DO_GRAPH,
                 SIM_DO_CANCEL,
                 SIM_DO_RETRY,
                 SIM_DO_FORGET,
@@ -50,7 +52,15 @@ enum sim_deed { /* what clients do */
                 SIM_DO_WORKER,
                 SIM_DO_CONFLICT,
                 SIM_DO_CREDIT,
+                SIM_DO_SCHEDULE,
                 SIM_DEED_COUNT
+};
+
+struct sim_clockwork { /* the plan of the one schedule in a world */
+    bool is_cron;      /* else an interval */
+    int64_t period_ms; /* between two instants; of a cron expression they are its multiples */
+    int64_t jitter_ms; /* at most */
+    unsigned overlap, missed, type;
 };
 
 struct sim_profile {
@@ -67,6 +77,9 @@ struct sim_profile {
     unsigned broker_ends_max; /* how often the broker may go down */
     uint32_t weights[SIM_DEED_COUNT];
     int64_t think_us;  /* mean time between deeds of a client */
+    bool families;     /* tasks wait for each other */
+    bool has_schedule; /* one of the plan below */
+    struct sim_clockwork clockwork;
     bool fancy_specs;  /* delays, expiries, timeouts, retries */
     bool slow_reader;  /* clients take results over late */
     bool small_window; /* workers and clients give little byte credit */

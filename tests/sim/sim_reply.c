@@ -3,6 +3,7 @@
  */
 #include "check.h"
 #include "sim_client.h"
+#include "sim_deps.h"
 #include "sim_world.h"
 
 enum { RETRY_MIN_US = 30000, RETRY_MAX_US = 400000 };
@@ -36,6 +37,7 @@ static void reply_surprise(struct sim *sim, const struct sim_request *request,
 static void try_later(struct sim *sim, struct sim_peer *peer, uint32_t serial)
 {
     sim_model_task(&sim->model, serial)->submit = SIM_SUBMIT_NEW;
+    sim_model_task(&sim->model, serial)->graph = SIM_NO_TASK;
     sim_schedule(sim, SIM_EVENT_RESUBMIT, sim_between(sim, RETRY_MIN_US, RETRY_MAX_US),
                  peer->number, serial);
 }
@@ -46,6 +48,11 @@ static void task_refused(struct sim *sim, const struct sim_request *request, uin
     struct sim_task *task = sim_model_task(&sim->model, request->targets[position]);
     bool level = task->spec.durability > DROVER_DURABILITY_MEMORY;
     bool strict = (task->spec.flags & DRV_SPEC_STRICT) != 0;
+    if (code == DROVER_DEPENDENCY && sim_deps_may_be_refused(sim, task, request->made_us)) {
+        sim_count(sim, SIM_REFUSED_PARENT_SEEN);
+        task->submit = SIM_SUBMIT_REFUSED;
+        return;
+    }
     if (code != DROVER_REFUSED || !(level || strict)) {
         reply_surprise(sim, request, position, code);
         return;
@@ -115,6 +122,25 @@ static void submit_answered(struct sim *sim, struct sim_peer *peer,
     } else {
         task_refused(sim, request, position, code);
     }
+}
+
+/* All or none. What was refused for load alone is tried again, one by one. */
+static void graph_answered(struct sim *sim, struct sim_peer *peer,
+                           const struct sim_request *request, const struct drv_reply *reply)
+{
+    bool is_taken = reply->code == DROVER_OK && reply->note_count == 0;
+    for (uint32_t i = 0; i < request->count && !sim->failed; i++) {
+        drover_status code = code_of(reply, i);
+        struct sim_task *task = sim_model_task(&sim->model, request->targets[i]);
+        if (is_taken) {
+            task_acked(sim, peer, task, (uint32_t)reply->number);
+        } else if (code == DROVER_OK || code == DROVER_BUSY || code == DROVER_DRAINING) {
+            task->submit = SIM_SUBMIT_REFUSED;
+        } else {
+            task_refused(sim, request, i, code);
+        }
+    }
+    sim_count(sim, is_taken ? SIM_GRAPH_TAKEN_SEEN : SIM_GRAPH_REFUSED_SEEN);
 }
 
 static void array_open_answered(struct sim *sim, struct sim_peer *peer, uint32_t array,
@@ -356,6 +382,12 @@ void sim_reply_take(struct sim *sim, struct sim_peer *peer, const struct drv_rep
     struct sim_request request = *open;
     sim_request_remove(peer->client, open);
     switch ((unsigned)request.kind) {
+    case DRV_GRAPH:
+        graph_answered(sim, peer, &request, reply);
+        break;
+    case DRV_SCHEDULE:
+        sim_clock_answered(sim, peer, &request, reply);
+        break;
     case DRV_ARRAY_OPEN:
         array_open_answered(sim, peer, request.targets[0], &request, reply);
         break;

@@ -4,6 +4,7 @@
 #include "buffer.h"
 #include "check.h"
 #include "sim_book.h"
+#include "sim_deps.h"
 #include "sim_range.h"
 #include "sim_world.h"
 
@@ -88,7 +89,7 @@ static void draft_collect(struct sim *sim, struct sim_peer *peer, struct draft *
     draft->count = 0;
     for (uint32_t i = 0; i < worker->book_count && draft->count < RESULTS_PER_REPORT; i++) {
         struct sim_lease *lease = &worker->book[i];
-        if (lease->state == SIM_DONE && lease->token == 0) {
+        if (lease->state == SIM_DONE && lease->token == 0 && !lease->awaits) {
             drv_buffer_init(&draft->bytes[draft->count]);
             result_fill(sim, peer, lease, &draft->bytes[draft->count],
                         &draft->results[draft->count]);
@@ -122,6 +123,43 @@ static void draft_free(struct draft *draft)
     }
 }
 
+/* Its lease ends; it is kept until that is settled, as a result is. */
+static bool await_send(struct sim *sim, struct sim_peer *peer, struct sim_lease *lease)
+{
+    struct sim_worker *worker = peer->worker;
+    uint32_t serial = sim_model_find(&sim->model, &lease->ref.id, lease->ref.index);
+    const struct sim_task *task = sim_model_task(&sim->model, serial);
+    drover_id children[SIM_CHILDREN_MAX];
+    for (uint32_t i = 0; i < task->child_count; i++) {
+        children[i] = sim_model_task(&sim->model, task->children[i])->id;
+    }
+    struct drv_message message = {
+        .kind = DRV_AWAIT,
+        .await = {.ref = lease->ref, .children = children, .child_count = task->child_count}};
+    if (!sim_peer_send(sim, peer, &message, worker->next_token + 1)) {
+        return false;
+    }
+    sim_count_if(sim, lease->sent_before, SIM_RESULT_REPEATED_SEEN);
+    lease->token = ++worker->next_token;
+    sim_trace(sim, "worker.await", peer->number, serial, lease->ref.attempt);
+    sim_deps_on_told_await(sim, peer, &lease->ref);
+    return true;
+}
+
+/* Those whose attempts end to wait. */
+static void awaits_flush(struct sim *sim, struct sim_peer *peer)
+{
+    struct sim_worker *worker = peer->worker;
+    for (uint32_t i = 0; i < worker->book_count && peer->state == SIM_READY; i++) {
+        struct sim_lease *lease = &worker->book[i];
+        if (lease->state == SIM_DONE && lease->token == 0 && lease->awaits &&
+            !await_send(sim, peer, lease)) {
+            sim_report_flush_soon(sim, peer, RETRY_US);
+            return;
+        }
+    }
+}
+
 void sim_report_flush(struct sim *sim, struct sim_peer *peer)
 {
     struct sim_worker *worker = peer->worker;
@@ -130,6 +168,7 @@ void sim_report_flush(struct sim *sim, struct sim_peer *peer)
     while (sent && peer->state == SIM_READY) {
         draft_collect(sim, peer, &draft);
         if (draft.count == 0 && sim_report_is_empty(worker)) {
+            awaits_flush(sim, peer); /* after what was said before about the same leases */
             return;
         }
         struct drv_progress progress = {.permille = 500, .text = drv_str_of("half way")};

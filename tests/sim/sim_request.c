@@ -24,6 +24,7 @@ struct draft { /* what a message being built points to */
     struct drv_submit_group groups[SIM_TARGETS_MAX];
     struct drv_val vals[SIM_TARGETS_MAX];
     struct drv_target targets[SIM_TARGETS_MAX];
+    struct drv_after after[SIM_TARGETS_MAX][SIM_AFTER_MAX];
     char key[KEY_TEXT_MAX];
     char worker[WORKER_TEXT_MAX];
 };
@@ -96,7 +97,19 @@ static bool spec_same(const struct sim_task_spec *a, const struct sim_task_spec 
            a->retries == b->retries && a->loss_budget == b->loss_budget &&
            a->durability == b->durability && a->flags == b->flags && a->keep_ms == b->keep_ms &&
            a->key == 0 && b->key == 0 && a->group == b->group && a->tenant == b->tenant &&
-           a->needs_gpu == b->needs_gpu;
+           a->needs_gpu == b->needs_gpu && a->after_count == 0 && b->after_count == 0;
+}
+
+static void draft_after(struct sim *sim, const struct sim_task_spec *spec,
+                        struct drv_after *after, struct drv_spec *out_spec)
+{
+    for (uint32_t i = 0; i < spec->after_count; i++) {
+        const struct sim_task *parent = sim_model_task(&sim->model, spec->after[i].parent);
+        after[i] = (struct drv_after){
+            .id = parent->id, .index = parent->index, .when = spec->after[i].when};
+    }
+    out_spec->after = after;
+    out_spec->after_count = spec->after_count;
 }
 
 /* ---- the kinds
@@ -115,6 +128,7 @@ static void build_submit(struct sim *sim, const struct sim_request *request,
             draft->groups[groups].entries = &draft->entries[i];
             draft->groups[groups].entry_count = 0;
             sim_spec_build(&task->spec, &draft->groups[groups].spec);
+            draft_after(sim, &task->spec, draft->after[groups], &draft->groups[groups].spec);
             groups++;
         }
         draft->groups[groups - 1].entry_count++;
@@ -241,7 +255,12 @@ static void build(struct sim *sim, const struct sim_peer *peer,
                   struct drv_message *message)
 {
     switch ((unsigned)request->kind) {
+    case DRV_SCHEDULE:
+        draft_payloads(sim, request, draft);
+        sim_clock_build(sim, request, draft->vals[0], message);
+        break;
     case DRV_SUBMIT:
+    case DRV_GRAPH:
         build_submit(sim, request, draft, message);
         break;
     case DRV_ARRAY_OPEN:

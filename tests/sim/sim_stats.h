@@ -40,6 +40,7 @@
     X(FAULT_PEER_PAUSE, "peer stopped for a moment")                     \
     X(FAULT_BROKER_CRASH, "broker killed")                               \
     X(FAULT_BROKER_DRAIN, "broker ended gracefully")                     \
+    X(FAULT_CLOCK, "wall clock set")                                     \
     X(TURN_KEPT, "broker died in a turn that the disk had")              \
     X(TURN_LOST, "broker died in a turn that the disk had not")          \
     X(FAULT_STRANGER, "stranger knocked")                                \
@@ -48,6 +49,8 @@
 #define SIM_TRANSITION_MAP(X)                                       \
     X(TO_DELAYED, "new -> delayed")                                 \
     X(TO_QUEUED, "new -> queued")                                   \
+    X(TO_WAITING, "new -> waiting")                                 \
+    X(WAITED, "waiting -> assigned")                                \
     X(DUE, "delayed -> assigned")                                   \
     X(ASSIGNED, "queued -> assigned")                               \
     X(STARTED, "assigned -> running")                               \
@@ -57,14 +60,20 @@
     X(INTERRUPTED, "running -> queued: interrupted, free")          \
     X(BROKEN_OFF, "running -> queued: executor lost, charged")      \
     X(RETRIED, "running -> delayed: retry")                         \
+    X(AWAITS, "running -> waiting: awaits others")                  \
+    X(AWAITED, "waiting -> assigned: what it awaits has ended")     \
     X(SUCCEEDED, "running -> succeeded")                            \
     X(FAILED, "running -> failed")                                  \
     X(FAILED_LOST, "running -> failed: worker lost once too often") \
+    X(FAILED_PARENT, "waiting -> failed: a parent did not succeed") \
+    X(FAILED_AWAIT, "running -> failed: awaits what is not there")  \
+    X(CANCELLED_WAITING, "waiting -> cancelled")                    \
     X(CANCELLED_RUNNING, "running -> cancelled")                    \
     X(CANCELLED_ASSIGNED, "assigned -> cancelled")                  \
     X(CANCELLED_QUEUED, "queued -> cancelled")                      \
     X(CANCELLED_DELAYED, "delayed -> cancelled")                    \
     X(EXPIRED_QUEUED, "queued -> expired")                          \
+    X(EXPIRED_WAITING, "waiting -> expired")                        \
     X(EXPIRED_DELAYED, "delayed -> expired")                        \
     X(LOST, "acknowledged -> lost with a broker")                   \
     X(FORGOTTEN, "terminal -> forgotten")
@@ -120,6 +129,17 @@
     X(RETRY, "tasks retried by request")                          \
     X(KEY_ATTACHED, "submits attached by their key")              \
     X(KEY_TAKEN, "keys given to a task")                          \
+    X(GRAPH_TAKEN, "graphs taken")                                \
+    X(GRAPH_REFUSED, "graphs refused as a whole")                 \
+    X(REFUSED_PARENT, "tasks refused for want of a parent")       \
+    X(FETCHED, "results of parents fetched by a handler")         \
+    X(CANCELLED_ALONG, "cancelled with what awaited it")          \
+    X(INSTANT, "instants of a schedule run")                      \
+    X(INSTANT_LATE, "instants run after later ones")              \
+    X(OVERLAPPED, "runs of a schedule that overlap")              \
+    X(REPLACED, "runs of a schedule replaced")                    \
+    X(SCHEDULE_PAUSED, "schedules paused")                        \
+    X(SCHEDULE_REMOVED, "schedules removed")                      \
     X(FORGET, "tasks forgotten by request")                       \
     X(PAUSED, "queues paused")                                    \
     X(LIMITED, "queues limited in leases")                        \

@@ -100,8 +100,8 @@ void sim_checker_on_start(struct sim *sim, struct sim_peer *peer, const struct s
 
 /* The task when this very attempt is the worker's by the records, else NULL: what is said
  * about any other cannot back a record. */
-static struct sim_task *task_held(struct sim *sim, const struct sim_peer *peer,
-                                  const struct drv_ref *ref)
+struct sim_task *sim_checker_task_held(struct sim *sim, const struct sim_peer *peer,
+                                       const struct drv_ref *ref)
 {
     uint32_t serial;
     struct sim_task *task = task_of(sim, ref, &serial);
@@ -114,7 +114,7 @@ static struct sim_task *task_held(struct sim *sim, const struct sim_peer *peer,
 void sim_checker_on_told_started(struct sim *sim, struct sim_peer *peer,
                                  const struct drv_ref *ref)
 {
-    struct sim_task *task = task_held(sim, peer, ref);
+    struct sim_task *task = sim_checker_task_held(sim, peer, ref);
     if (task != NULL) {
         task->told_attempt = ref->attempt;
     }
@@ -124,7 +124,7 @@ void sim_checker_on_told_returned(struct sim *sim, struct sim_peer *peer,
                                   const struct drv_returned *returned)
 {
     const struct drv_ref *ref = &returned->ref;
-    struct sim_task *task = task_held(sim, peer, ref);
+    struct sim_task *task = sim_checker_task_held(sim, peer, ref);
     sim_trace(sim, "worker.return", peer->number, ref->handle, ref->attempt);
     if (task == NULL) {
         return;
@@ -141,7 +141,7 @@ void sim_checker_on_told_returned(struct sim *sim, struct sim_peer *peer,
 void sim_checker_on_told_result(struct sim *sim, struct sim_peer *peer,
                                 const struct sim_lease *lease)
 {
-    struct sim_task *task = task_held(sim, peer, &lease->ref);
+    struct sim_task *task = sim_checker_task_held(sim, peer, &lease->ref);
     if (task != NULL) {
         task->reported_attempt = lease->ref.attempt;
         task->reported_outcome = lease->outcome;
@@ -153,7 +153,7 @@ void sim_checker_on_told_result(struct sim *sim, struct sim_peer *peer,
 void sim_checker_on_attach(struct sim *sim, struct sim_peer *peer, const struct drv_ref *ref,
                            uint32_t state)
 {
-    struct sim_task *task = task_held(sim, peer, ref);
+    struct sim_task *task = sim_checker_task_held(sim, peer, ref);
     if (task == NULL) {
         return;
     }
@@ -223,7 +223,9 @@ static bool error_is_right(const struct sim_task *task, const struct drv_outcome
     case DROVER_STATE_EXPIRED:
         return entry->error.kind == DROVER_ERROR_EXPIRED || task->elements > 0;
     case DROVER_STATE_FAILED:
-        return entry->error.kind != DROVER_ERROR_NONE || task->elements > 0;
+        return (entry->error.kind != DROVER_ERROR_NONE &&
+                (!task->failed_by_parent || entry->error.kind == DROVER_ERROR_DEPENDENCY)) ||
+               task->elements > 0;
     default:
         return false;
     }

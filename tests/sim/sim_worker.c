@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "sim_book.h"
+#include "sim_deps.h"
 #include "sim_range.h"
 #include "sim_world.h"
 
@@ -203,6 +204,8 @@ static void worker_reset(struct sim_worker *worker)
     worker->returned_count = 0;
     worker->shared_count = 0;
     worker->gone_next = 0;
+    worker->next_req = 0;
+    worker->question.req = 0;
 }
 
 static void worker_die(struct sim *sim, struct sim_peer *peer, bool told)
@@ -375,6 +378,11 @@ void sim_worker_on_message(struct sim *sim, struct sim_peer *peer,
         break;
     case DRV_ACK:
         worker_on_notes(sim, &message->ack_notes);
+        break;
+    case DRV_REPLY:
+        for (size_t i = 0; i < message->reply.reply_count && !sim->failed; i++) {
+            sim_deps_on_fetched(sim, peer, &message->reply.replies[i]);
+        }
         break;
     case DRV_HEARTBEAT:
         break;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "message.h"
+#include "sim_model.h"
 #include "sim_peer.h"
 #include "sim_plan.h"
 
@@ -35,6 +36,9 @@ struct sim_lease {
     uint32_t outcome; /* when DONE: enum drv_attempt_outcome */
     uint32_t error_kind;
     bool permanent;
+    uint32_t parents[SIM_AFTER_MAX + SIM_CHILDREN_MAX]; /* serials */
+    uint32_t parent_count;
+    bool awaits;    /* when DONE: it ended to wait for its children */
     bool times_out; /* its end is its time limit */
     int64_t began_us, natural_end_us, ends_at_us;
     uint64_t token; /* of the report that carries the result; 0: not sent on this connection */
@@ -52,6 +56,12 @@ struct sim_gone {       /* what an attempt was that is no longer in the book */
     uint64_t epoch;
 };
 
+struct sim_question { /* how a parent has ended */
+    uint64_t req;
+    struct drv_ref ref; /* the lease of who asks */
+    uint32_t parent;    /* serial */
+};
+
 struct sim_worker {
     uint32_t slots;
     uint32_t types;  /* bit per type offered */
@@ -66,6 +76,8 @@ struct sim_worker {
     bool doomed;      /* dies as soon as it holds something unstarted */
     bool leaving;     /* ends when nothing runs */
     bool flush_scheduled;
+    uint64_t next_req;
+    struct sim_question question; /* the last one */
     uint64_t next_token;
     struct drv_ref started[SIM_OUT_MAX];
     uint32_t started_count;

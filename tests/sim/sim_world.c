@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "sim_client.h"
+#include "sim_deps.h"
 #include "sim_faults.h"
 #include "sim_plan.h"
 #include "sim_worker.h"
@@ -104,6 +105,7 @@ static void world_begin(struct sim *sim)
 {
     const struct sim_profile *profile = &sim->profile;
     sim_store_init(sim);
+    sim_clock_init(sim);
     sim_broker_start(sim);
     sim->client_count = profile->clients;
     sim->worker_count = profile->workers;
@@ -243,7 +245,7 @@ static bool all_arrived(const struct sim *sim)
 static void phase_healed(struct sim *sim)
 {
     if (all_arrived(sim) && sim->broker.core != NULL && !sim->broker.draining &&
-        sim_checker_all_ended(sim) && all_content(sim)) {
+        !sim->clock.is_heard && sim_checker_all_ended(sim) && all_content(sim)) {
         phase_enter(sim, SIM_FORGETTING);
     }
 }
@@ -322,6 +324,8 @@ static void world_on_phase(struct sim *sim)
 static void world_on_probe(struct sim *sim)
 {
     sim_checker_probe(sim);
+    sim_clock_probe(sim);
+    sim_deps_probe(sim);
     sim_schedule(sim, SIM_EVENT_PROBE, PROBE_GAP_US, 0, 0);
 }
 

@@ -20,6 +20,7 @@
 #include "rng.h"
 #include "sim_broker.h"
 #include "sim_checker.h"
+#include "sim_clock.h"
 #include "sim_events.h"
 #include "sim_model.h"
 #include "sim_net.h"
@@ -69,6 +70,7 @@ struct sim {
     struct sim_broker broker;
     struct sim_model model;
     struct sim_checker checker;
+    struct sim_clock clock;
     struct sim_ends ends;
     struct sim_peer peers[SIM_PEERS_MAX];
     uint32_t peer_count; /* clients first, then workers, last the stranger */

@@ -9,7 +9,7 @@
 
 #include <limits.h>
 
-enum { SEEDS_MAX = 60 };
+enum { SEEDS_MAX = 240 };
 
 struct defect {
     const char *name;
@@ -51,11 +51,14 @@ static const struct defect defects[] = {
     DEFECT(forget_reply, "took effect twice", "increments make"),
     DEFECT(share_key, "has the same key"),
     DEFECT(admit_strangers, "a stranger was let in"),
+    DEFECT(forget_instant, "an instant was run twice"),
+    DEFECT(skip_instant, "left out an instant"),
+    DEFECT(early_child, "before its parents had ended", "before what it awaits had ended"),
+    DEFECT(forget_await, "stands still", "never told", "never ends"),
 };
 
 /* A switch that nobody tests would be worth nothing. */
-/* Schedules have a simulation of their own: unit.broker.periodic_random. */
-_Static_assert(DRV_ARRAY_LEN(defects) + 1 == sizeof(struct core_defects) / sizeof(bool),
+_Static_assert(DRV_ARRAY_LEN(defects) == sizeof(struct core_defects) / sizeof(bool),
                "every switch has its line");
 
 static bool reason_fits(const struct defect *defect, const char *reason)

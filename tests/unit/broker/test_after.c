@@ -231,6 +231,29 @@ static void test_parents_may_be_elements_and_arrays(void **state)
     assert_int_equal(number_of(leased(bench, 2).id), 201);
 }
 
+/* An element whose result was given back is as good as forgotten. */
+static void test_element_without_its_result_is_no_parent(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench, 2);
+    struct drv_spec spec = spec_of("work");
+    array_of(bench, 1, &spec, 100, 2);
+    bench_turn(bench);
+    struct drv_ref refs[2];
+    assert_int_equal(leases(bench, 2, refs, 2), 2);
+    done(bench, 2, refs[0]);
+    done(bench, 2, refs[1]);
+    targets_request(bench, 1, DRV_FORGET, 100, 0);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+    struct drv_after after = after_of(100, 0, 1);
+    submit_after(bench, 1, 200, &after, 1);
+    expect_note(bench, 1, 0, DROVER_DEPENDENCY);
+    after = after_of(100, 1, 1);
+    submit_after(bench, 1, 201, &after, 1);
+    expect_ok(bench, 1);
+}
+
 /* A parent stays, with its result, while something that has not ended names it. */
 static void test_parent_is_kept_for_its_children(void **state)
 {
@@ -504,6 +527,7 @@ int main(void)
         DURABLE_TEST(test_impossible_parents_are_refused),
         DURABLE_TEST(test_resubmit_compares_the_parents),
         DURABLE_TEST(test_parents_may_be_elements_and_arrays),
+        DURABLE_TEST(test_element_without_its_result_is_no_parent),
         DURABLE_TEST(test_parent_is_kept_for_its_children),
         DURABLE_TEST(test_waiting_survives_a_restart),
         DURABLE_TEST(test_retry_with_parents_waits),
