@@ -66,9 +66,9 @@ static bool read_cursor(struct page *page)
         return false;
     }
     for (size_t i = 0; i < CURSOR_LEN; i++) {
-        page->cursor.hash = page->cursor.hash << 8U | (uint8_t)bytes.ptr[i];
+        page->cursor.order = page->cursor.order << 8U | (uint8_t)bytes.ptr[i];
     }
-    page->cursor.hash = unveil(page->core, page->cursor.hash);
+    page->cursor.order = unveil(page->core, page->cursor.order);
     page->cursor.after = UINTPTR_MAX;
     return true;
 }
@@ -416,7 +416,7 @@ void on_query(struct core *core, struct peer *peer, const struct drv_message *me
             reply->document.body = effects_text(core, body);
             if (page.has_more || page.is_numbered) {
                 reply->document.cursor = write_cursor(
-                    core, page.is_numbered ? page.number : veil(core, page.cursor.hash));
+                    core, page.is_numbered ? page.number : veil(core, page.cursor.order));
             }
         } else {
             reply->document.text = drv_str_of(drover_status_text(status));

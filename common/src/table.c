@@ -30,8 +30,8 @@ enum { KEPT_BITS = 12 };
 _Static_assert(1 << KEPT_BITS == DRV_TABLE_KEPT_SLOTS, "as the header says");
 
 struct candidate {
-    uint64_t hash;
-    void *entry; /* NULL: none */
+    uint64_t order; /* order_of its hash */
+    void *entry;    /* NULL: none */
 };
 
 void drv_table_init(struct drv_table *table, uint64_t seed, drv_table_equal_fn equal)
@@ -63,7 +63,7 @@ static size_t array_size(const struct drv_table_array *array)
 
 static size_t array_home(const struct drv_table_array *array, uint64_t hash)
 {
-    return (size_t)(hash >> (64 - array->bits));
+    return (size_t)hash & (((size_t)1 << array->bits) - 1);
 }
 
 /* Puts an entry that is not there into an array with a free slot. */
@@ -314,20 +314,30 @@ void drv_table_remove_entry(struct drv_table *table, uint64_t hash, const void *
 
 /* ---- walking ----------------------------------------------------------------------------- */
 
-static bool comes_before(uint64_t hash, const void *entry, const struct candidate *other)
+/* The same bits from the other end: what a walk goes by. It is its own inverse. */
+static uint64_t order_of(uint64_t hash)
 {
-    return other->entry == NULL || hash < other->hash ||
-           (hash == other->hash && (uintptr_t)entry < (uintptr_t)other->entry);
+    uint64_t x = __builtin_bswap64(hash);
+    x = (x >> 4 & UINT64_C(0x0f0f0f0f0f0f0f0f)) | (x & UINT64_C(0x0f0f0f0f0f0f0f0f)) << 4;
+    x = (x >> 2 & UINT64_C(0x3333333333333333)) | (x & UINT64_C(0x3333333333333333)) << 2;
+    return (x >> 1 & UINT64_C(0x5555555555555555)) | (x & UINT64_C(0x5555555555555555)) << 1;
+}
+
+static bool comes_before(uint64_t order, const void *entry, const struct candidate *other)
+{
+    return other->entry == NULL || order < other->order ||
+           (order == other->order && (uintptr_t)entry < (uintptr_t)other->entry);
 }
 
 /* Takes the slot for best if it lies behind the cursor and before best. */
 static void consider(const struct drv_table_slot *slot, const struct drv_table_cursor *cursor,
                      struct candidate *best)
 {
-    bool behind = slot->hash > cursor->hash ||
-                  (slot->hash == cursor->hash && (uintptr_t)slot->entry > cursor->after);
-    if (behind && slot->entry != &tombstone && comes_before(slot->hash, slot->entry, best)) {
-        *best = (struct candidate){.hash = slot->hash, .entry = slot->entry};
+    uint64_t order = order_of(slot->hash);
+    bool behind = order > cursor->order ||
+                  (order == cursor->order && (uintptr_t)slot->entry > cursor->after);
+    if (behind && slot->entry != &tombstone && comes_before(order, slot->entry, best)) {
+        *best = (struct candidate){.order = order, .entry = slot->entry};
     }
 }
 
@@ -352,37 +362,48 @@ static void consider_homes(const struct drv_table_array *array, size_t floor, si
     }
 }
 
-/* The first entry behind the cursor, if it comes before best, becomes best. */
-static void find_next(const struct drv_table_array *array, size_t floor,
-                      const struct drv_table_cursor *cursor, struct candidate *best)
+/* Considers the entries whose order begins with these bits, at most as many as the array's;
+ * those with homes below floor are considered already. */
+static void consider_prefix(const struct drv_table_array *array, size_t floor, uint64_t prefix,
+                            unsigned bits, const struct drv_table_cursor *cursor,
+                            struct candidate *best)
 {
-    if (array->used == 0) {
-        return;
-    }
-    size_t size = array_size(array);
-    size_t home = array_home(array, cursor->hash);
-    size_t stop = best->entry == NULL ? size - 1 : array_home(array, best->hash);
-    struct candidate found = {0};
-    if (home < floor) {
-        consider_homes(array, floor, home, floor - 1, cursor, &found);
-        home = floor;
-    }
-    for (; found.entry == NULL && home <= stop && home < size; home++) {
-        consider_homes(array, floor, home, home, cursor, &found);
-    }
-    if (found.entry != NULL && comes_before(found.hash, found.entry, best)) {
-        *best = found;
+    unsigned more = array->bits - bits;
+    for (uint64_t i = 0; i < UINT64_C(1) << more; i++) {
+        size_t home = (size_t)order_of((prefix << more | i) << (64 - array->bits));
+        if (home >= floor) {
+            consider_homes(array, floor, home, home, cursor, best);
+        }
     }
 }
 
 void *drv_table_next(const struct drv_table *table, struct drv_table_cursor *cursor)
 {
+    const struct drv_table_array *now = &table->now, *from = &table->from;
     struct candidate best = {0};
-    /* from is dense where now is empty, so its answer bounds the search in now. */
-    find_next(&table->from, table->moved, cursor, &best);
-    find_next(&table->now, 0, cursor, &best);
+    if (drv_table_count(table) == 0) {
+        return NULL;
+    }
+    /* Both at once, since the one may be empty for long where the other is full. */
+    bool is_moving = from->used > 0;
+    unsigned bits = is_moving && from->bits < now->bits ? from->bits : now->bits;
+    if (is_moving && table->moved > 0) {
+        consider_homes(from, table->moved, 0, table->moved - 1, cursor, &best);
+    }
+    for (uint64_t prefix = cursor->order >> (64 - bits); prefix < UINT64_C(1) << bits;
+         prefix++) {
+        if (best.entry != NULL && best.order >> (64 - bits) < prefix) {
+            break;
+        }
+        if (is_moving) {
+            consider_prefix(from, table->moved, prefix, bits, cursor, &best);
+        }
+        if (now->used > 0) {
+            consider_prefix(now, 0, prefix, bits, cursor, &best);
+        }
+    }
     if (best.entry != NULL) {
-        cursor->hash = best.hash;
+        cursor->order = best.order;
         cursor->after = (uintptr_t)best.entry;
     }
     return best.entry;

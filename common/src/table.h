@@ -8,10 +8,12 @@
  * Growing and shrinking are spread over later inserts and removals: each moves at most
  * DRV_TABLE_MOVE_SLOTS slots, so that no single operation stalls.
  *
- * The home of an entry is the top bits of its hash, so that slots are in hash order but for
- * collisions. A cursor walks in the order (hash, entry address), which no operation on the
- * table changes: entries may be inserted and removed between steps, whatever was in the table
- * during the whole walk is seen exactly once, and a walk may rest for as long as one likes.
+ * The home of an entry is the low bits of its hash. A cursor walks in the order (hash read from
+ * its low end, entry address), which no operation on the table changes: entries may be inserted
+ * and removed between steps, whatever was in the table during the whole walk is seen exactly
+ * once, and a walk may rest for as long as one likes. Whoever removes what the walk shows
+ * leaves entries behind that are spread over all slots, and still are when the table has
+ * shrunk; in an order of slots they would be crowded into ever fewer.
  *
  * One thread at a time. The table borrows its entries.
  */
@@ -54,11 +56,11 @@ struct drv_table {
 
 /* Where a walk stands. Start with DRV_TABLE_CURSOR_INIT. */
 struct drv_table_cursor {
-    uint64_t hash;
+    uint64_t order;  /* of the last hash: its bits from the other end */
     uintptr_t after; /* entries with this hash up to this address are done */
 };
 
-#define DRV_TABLE_CURSOR_INIT ((struct drv_table_cursor){.hash = 0, .after = 0})
+#define DRV_TABLE_CURSOR_INIT ((struct drv_table_cursor){.order = 0, .after = 0})
 
 /* An empty table; allocates nothing. seed: random and secret when keys come from peers. */
 void drv_table_init(struct drv_table *table, uint64_t seed, drv_table_equal_fn equal);

@@ -229,6 +229,40 @@ static void test_table_walk_survives_changes_between_steps(void **state)
     }
 }
 
+static size_t longest_run(const struct drv_table_array *array)
+{
+    size_t longest = 0, run = 0;
+    for (size_t i = 0; array->slots != NULL && i < (size_t)1 << array->bits; i++) {
+        run = array->slots[i].entry == NULL ? 0 : run + 1;
+        longest = run > longest ? run : longest;
+    }
+    return longest;
+}
+
+/* What removes all that it walks over does not crowd the rest together when the table shrinks:
+ * the work of each removal is the length of a run of slots. */
+static void test_table_walk_that_removes_leaves_no_crowd(void **state)
+{
+    enum { COUNT = 1 << 17 };
+    struct drv_table table;
+    drv_table_init(&table, 5, has_key);
+    struct item *items = make_items(&table, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        toggle(&table, &items[i]);
+    }
+    struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
+    size_t left = COUNT;
+    for (struct item *item; (item = drv_table_next(&table, &cursor)) != NULL; left--) {
+        drv_table_remove_entry(&table, item->hash, item);
+        if (left % 1024 == 0) {
+            assert_true(longest_run(&table.now) < 256 + 8 * COUNT / left);
+        }
+    }
+    assert_int_equal(left, 0);
+    drv_table_fini(&table);
+    free(items);
+}
+
 /* An entry may be removed by identity when its key is not unique. */
 static void test_table_remove_entry_takes_that_very_entry(void **state)
 {
@@ -270,6 +304,7 @@ int main(void)
         cmocka_unit_test(test_table_large_growth_loses_nothing),
         cmocka_unit_test(test_table_walk_sees_every_entry_once),
         cmocka_unit_test(test_table_walk_survives_changes_between_steps),
+        cmocka_unit_test(test_table_walk_that_removes_leaves_no_crowd),
         cmocka_unit_test(test_table_remove_entry_takes_that_very_entry),
         cmocka_unit_test(test_table_empty_and_seed),
     };
