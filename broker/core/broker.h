@@ -103,6 +103,7 @@ struct core {
     struct drv_list deps_due;     /* struct deps.due: something has come to an end */
     struct drv_list deps_unsaved; /* struct deps.unsaved */
     struct sweep deps_sweep;
+    uint64_t deps_searches; /* for circles, so far */
 
     struct alerts alerts;
 

@@ -59,6 +59,8 @@ struct deps {
     bool is_cascade;    /* when it is cancelled, so is what it awaits */
     bool is_copy;       /* its next record says nothing new */
     struct edge *edges; /* owned: what it named; NULL: nothing, or it has ended */
+    uint64_t seen;      /* number of the last search that came here (circle.c) */
+    struct deps *next;  /* in that search; valid while it goes on */
 };
 
 /* Parents as they were looked up. */
@@ -68,7 +70,7 @@ struct parents {
     uint8_t when[DEPS_EDGES_MAX];
 };
 
-enum { DEPS_TEXT_MAX = 128 };
+enum { DEPS_TEXT_MAX = 128, CIRCLE_WAITS_MAX = 4096 };
 
 void deps_init(struct core *core);
 
@@ -85,6 +87,14 @@ DROVER_MUST_USE drover_status deps_look_up(const struct core *core, const drover
 bool deps_set(struct core *core, const struct item *item, const struct parents *parents);
 /* Whether the unit, which has not ended, was submitted with just these. */
 bool deps_are(const struct unit *unit, const struct drv_after *after, size_t count);
+
+/*
+ * Whether one of these waits for the item, itself or through others: then the item must not
+ * wait for it. At most CIRCLE_WAITS_MAX waits are looked at: a circle that is longer is not
+ * seen. Returns the position of the first parent from which the way leads back, or -1
+ * (circle.c).
+ */
+int deps_find_circle(struct core *core, const struct item *item, const struct parents *parents);
 
 /* Whether something keeps it from being ready. */
 bool deps_hold(const struct unit *unit);

@@ -3,8 +3,8 @@
  * it is leased again when they have ended.
  *
  * Like a result it counts only from the session that holds the lease, with its attempt, and the
- * worker keeps it until it has been settled. What is awaited must be there and be at least as
- * durable, or else the attempt fails.
+ * worker keeps it until it has been settled. What is awaited must be there, be at least as
+ * durable, and not wait for the task itself, or else the attempt fails.
  */
 #include "broker.h"
 #include "hand.h"
@@ -40,6 +40,20 @@ static drover_status look_up(const struct core *core, const struct lease *lease,
         status = deps_look_up(core, id, DROVER_INDEX_NONE, DEPS_AWAITED, level, parents, text);
     }
     return status;
+}
+
+static drover_status refuse_circle(struct core *core, const struct item *item,
+                                   const struct parents *parents, char text[DEPS_TEXT_MAX])
+{
+    char name[DROVER_ID_TEXT_LEN + 1];
+    int position = deps_find_circle(core, item, parents);
+    if (position < 0) {
+        return DROVER_OK;
+    }
+    drover_id_format(&parents->items[position].task->id, name);
+    (void)snprintf(text, DEPS_TEXT_MAX,
+                   "a circle through task %s: it waits for the task that is to await it", name);
+    return DROVER_DEPENDENCY;
 }
 
 /* A way to fail that no retry would help. */
@@ -79,8 +93,13 @@ void on_await(struct core *core, struct peer *peer, const struct drv_message *me
     }
     struct item item = lease_item(lease);
     drover_status status = look_up(core, lease, await, &parents, text);
+    if (status == DROVER_OK) {
+        status = refuse_circle(core, &item, &parents, text);
+    }
+    bool is_along = (await->flags & DRV_AWAIT_ALONG) != 0;
     hand_take(core, &item.task->id, item.index);
-    if (status == DROVER_OK && !deps_set(core, &item, &parents)) {
+    if (status == DROVER_OK &&
+        (!deps_set(core, &item, &parents) || (is_along && !deps_cascade(core, &item)))) {
         peer->seq--; /* not settled: it comes again over the next connection */
         peer_refuse(core, peer, DROVER_NOMEM, "out of memory");
         return;

@@ -304,7 +304,11 @@ static void why_queued(const struct core *core, const struct item *item, struct 
     struct drv_str type = type_name(line->type);
     struct drv_str queue = queue_name(line->queue);
     unsigned ahead = item->index == DROVER_INDEX_NONE ? count_ahead(item) : 0;
-    if (drv_list_is_empty(&line->type->offers)) {
+    if (core->is_draining) {
+        say(why, "broker_draining",
+            "the broker is going down: what waits starts after its "
+            "restart");
+    } else if (drv_list_is_empty(&line->type->offers)) {
         say(why, "no_type", "no worker offers type %.*s", STR_ARGS(type));
     } else if (!is_fitted(line) && is_short_of_resources(core, line)) {
         why_no_resource(line, why);

@@ -557,7 +557,9 @@ struct drv_await {
     struct drv_ref ref;
     const drover_id *children;
     size_t child_count;
+    uint32_t flags; /* DRV_AWAIT_* */
 };
+enum { DRV_AWAIT_ALONG = 1 }; /* when the task is cancelled, so are the children */
 struct drv_shared {
     drover_id id;
     struct drv_val val;

@@ -58,7 +58,7 @@ static const struct drv_kind_row kind_rows[KIND_ROWS] = {
     ROW(ABORT,       NONE,      1, false, false, abort),
     ROW(GO,          NONE,      1, false, false, refs),
     ROW(LOG,         NONE,      7, true,  true,  log),
-    ROW(AWAIT,       NONE,      5, false, true,  await),
+    ROW(AWAIT,       NONE,      6, false, true,  await),
     ROW(SHARED,      NONE,      2, false, true,  shared),
     ROW(DRAIN,       NONE,      2, false, false, drain),
     ROW(FOLLOW,      NONE,      1, false, false, follow),

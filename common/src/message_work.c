@@ -330,6 +330,7 @@ void drv_decode_await(struct drv_decode *decode, struct drv_message *out_message
     drv_get_close(decode, items.outer);
     out_message->await.children = children;
     out_message->await.child_count = items.count;
+    out_message->await.flags = drv_get_u32(decode);
 }
 
 void drv_encode_await(struct drv_encode *encode, const struct drv_message *message)
@@ -339,6 +340,7 @@ void drv_encode_await(struct drv_encode *encode, const struct drv_message *messa
     for (size_t i = 0; encode->status == DROVER_OK && i < message->await.child_count; i++) {
         drv_put_id(encode, &message->await.children[i]);
     }
+    drv_put_uint(encode, message->await.flags);
 }
 
 void drv_decode_shared(struct drv_decode *decode, struct drv_message *out_message)

@@ -191,6 +191,160 @@ static void test_elements_can_wait(void **state)
     expect_state(bench, 1, 100, DROVER_STATE_SUCCEEDED);
 }
 
+static void await_flagged(struct bench *bench, uint32_t peer, struct drv_ref ref,
+                          uint32_t number, uint32_t flags)
+{
+    drover_id child = id_of(number);
+    struct drv_message message = {.kind = DRV_AWAIT, .await = {ref, &child, 1, flags}};
+    speak(bench, peer, &message);
+    bench_turn(bench);
+}
+
+/* AWAIT itself can say that its children are cancelled along, also over a restart. */
+static void test_await_can_say_that_children_are_cancelled_along(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench, 1);
+    for (uint32_t along = 0; along < 2; along++) {
+        uint32_t base = 100 + along * 100;
+        submit_one(bench, 1, base);
+        struct drv_ref parent = leased(bench, 2);
+        submit_one(bench, 2, base + 1);
+        await_flagged(bench, 2, parent, base + 1, along ? DRV_AWAIT_ALONG : 0);
+        struct drv_ref child = leased(bench, 2);
+        uint32_t canceller = along ? 5 : 1;
+        if (along) {
+            reborn(bench);
+            client(bench, canceller);
+        }
+        cancel(bench, canceller, base);
+        bench_turn(bench);
+        expect_state(bench, canceller, base, DROVER_STATE_CANCELLED);
+        if (along) {
+            bench_pass(bench, 20 * SECOND); /* its worker does not come back */
+            expect_state(bench, canceller, base + 1, DROVER_STATE_CANCELLED);
+        } else {
+            done(bench, 2, child);
+            expect_state(bench, canceller, base + 1, DROVER_STATE_SUCCEEDED);
+        }
+    }
+}
+
+/* --- circles ------------------------------------------------------------------------------ */
+
+/* The task failed because of a circle that leads through the child. */
+static void expect_circle(struct bench *bench, uint32_t task, uint32_t child)
+{
+    char name[DROVER_ID_TEXT_LEN + 1], wanted[64];
+    drover_id id = id_of(child);
+    drover_id_format(&id, name);
+    (void)snprintf(wanted, sizeof wanted, "a circle through task %s", name);
+    const struct drv_reply *answer = fetch(bench, 1, task, NONE);
+    assert_int_equal(answer->number, DROVER_STATE_FAILED);
+    assert_int_equal(answer->error.kind, DROVER_ERROR_DEPENDENCY);
+    if (answer->error.text.len < strlen(wanted) ||
+        memcmp(answer->error.text.ptr, wanted, strlen(wanted)) != 0) {
+        fail_msg("'%.*s' is not '%s'", (int)answer->error.text.len, answer->error.text.ptr,
+                 wanted);
+    }
+}
+
+/* What waits for the task, itself or through others, is not awaited; nobody is left waiting. */
+static void test_child_that_waits_for_its_parent_fails_it(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench, 1);
+    submit_one(bench, 1, 100);
+    struct drv_ref parent = leased(bench, 2);
+    submit_one(bench, 1, 150); /* innocent */
+    submit_child(bench, 1, 200, 100);
+    submit_child(bench, 1, 201, 200);
+    await(bench, 2, parent, (const uint32_t[]){150, 201}, 2);
+    expect_circle(bench, 100, 201);
+    expect_state(bench, 1, 200, DROVER_STATE_FAILED);
+    expect_state(bench, 1, 201, DROVER_STATE_FAILED);
+    assert_int_equal(counters(bench).waiting, 0);
+    expect_restorable(bench);
+}
+
+/* Two that await each other: the second one fails, and the first goes on. */
+static void test_two_that_await_each_other_do_not_wait_for_ever(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench, 2);
+    submit_one(bench, 1, 100);
+    submit_one(bench, 1, 101);
+    struct drv_ref refs[2];
+    assert_int_equal(leases(bench, 2, refs, 2), 2);
+    await(bench, 2, refs[0], (const uint32_t[]){101}, 1);
+    await(bench, 2, refs[1], (const uint32_t[]){100}, 1);
+    expect_circle(bench, 101, 100);
+    const struct drv_lease_entry *entry = lease_entry(bench, 2);
+    assert_int_equal(number_of(entry->ref.id), 100);
+    assert_int_equal(entry->parents[0].state, DROVER_STATE_FAILED);
+}
+
+/* A whole array waits for each of its elements, and for what those await. */
+static void test_circles_through_arrays_are_seen(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench, 4);
+    struct drv_spec spec = spec_of("work");
+    array_of(bench, 1, &spec, 300, 2);
+    bench_turn(bench);
+    submit_one(bench, 1, 100);
+    struct drv_ref refs[3];
+    assert_int_equal(leases(bench, 2, refs, 3), 3);
+    submit_child(bench, 1, 200, 300); /* waits for the whole array */
+    await(bench, 2, refs[0], (const uint32_t[]){200}, 1);
+    assert_int_equal(counters(bench).failed, 1); /* the element */
+    await(bench, 2, refs[1], (const uint32_t[]){100}, 1);
+    await(bench, 2, refs[2], (const uint32_t[]){300}, 1); /* whose second element awaits it */
+    expect_circle(bench, 100, 300);
+}
+
+enum { CHAIN_PART = 1000 };
+
+/* Each waits for the end of the one before, the first for that before it. */
+static void submit_chain(struct bench *bench, uint32_t first)
+{
+    static struct drv_submit_group groups[CHAIN_PART];
+    static struct drv_entry entries[CHAIN_PART];
+    static struct drv_after after[CHAIN_PART];
+    for (uint32_t i = 0; i < CHAIN_PART; i++) {
+        after[i] = after_of(first + i - 1, NONE, 2);
+        entries[i] = (struct drv_entry){id_of(first + i), val_nil()};
+        groups[i] = (struct drv_submit_group){spec_of("work"), &entries[i], 1};
+        groups[i].spec.after = &after[i];
+        groups[i].spec.after_count = 1;
+    }
+    struct drv_message message = request(bench, 1, DRV_SUBMIT);
+    message.submit = (struct drv_submit){.groups = groups, .group_count = CHAIN_PART};
+    speak(bench, 1, &message);
+}
+
+/* A chain that is longer than the search does not hold up the broker: it is taken for no
+ * circle, and ends with a cancel. */
+static void test_search_for_circles_is_bounded(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench, 1);
+    submit_one(bench, 1, 1000);
+    struct drv_ref parent = leased(bench, 2);
+    uint32_t last = 1000 + 5 * CHAIN_PART; /* more than CIRCLE_WAITS_MAX */
+    for (uint32_t first = 1001; first <= last; first += CHAIN_PART) {
+        submit_chain(bench, first);
+        bench_turn(bench);
+        expect_ok(bench, 1);
+    }
+    await(bench, 2, parent, (const uint32_t[]){last}, 1);
+    expect_state(bench, 1, 1000, DROVER_STATE_WAITING);
+    cancel(bench, 1, 1000);
+    bench_turn(bench);
+    drop_all(bench, 1);
+    assert_int_equal(number_of(leased(bench, 2).id), 1001);
+}
+
 /* Waiting and going on are told. */
 static void test_waiting_is_told_to_subscribers(void **state)
 {
@@ -303,6 +457,11 @@ int main(void)
         DURABLE_TEST(test_cancel_can_take_the_children_along),
         DURABLE_TEST(test_awaiting_survives_broker_and_worker),
         DURABLE_TEST(test_elements_can_wait),
+        DURABLE_TEST(test_await_can_say_that_children_are_cancelled_along),
+        DURABLE_TEST(test_child_that_waits_for_its_parent_fails_it),
+        DURABLE_TEST(test_two_that_await_each_other_do_not_wait_for_ever),
+        DURABLE_TEST(test_circles_through_arrays_are_seen),
+        DURABLE_TEST(test_search_for_circles_is_bounded),
         DURABLE_TEST(test_waiting_is_told_to_subscribers),
         DURABLE_TEST(test_graph_is_taken_whole_or_not_at_all),
         DURABLE_TEST(test_graph_is_judged_before_anything_is_made),

@@ -190,6 +190,54 @@ static void test_why_tells_that_all_workers_are_draining(void **state)
     expect_why_text(bench, 101, "the 2 worker(s) for type work are busy");
 }
 
+/* What waits for others says for whom, and how many more; what awaits says so, too. */
+static void test_why_names_what_is_waited_for(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+    submit_plain(bench, 100);
+    submit_plain(bench, 101);
+    const struct drv_after after[] = {{id_of(100), DROVER_INDEX_NONE, 1},
+                                      {id_of(101), DROVER_INDEX_NONE, 2}};
+    struct drv_spec spec = spec_of("work");
+    spec.after = after;
+    spec.after_count = 2;
+    submit(bench, 1, &spec, 102);
+    bench_turn(bench);
+    struct drv_ref ref = leased(bench, 2);
+    report_started(bench, 2, ref);
+    bench_turn(bench);
+    char name[DROVER_ID_TEXT_LEN + 1], words[128];
+    drover_id_format(&after[0].id, name);
+    (void)snprintf(words, sizeof words,
+                   "waits for task %s to succeed, which is running, and for 1 more of 2", name);
+    expect_why(bench, 102, "waiting");
+    expect_why_text(bench, 102, words);
+    drover_id child = id_of(101);
+    struct drv_message message = {.kind = DRV_AWAIT, .await = {ref, &child, 1, 0}};
+    speak(bench, 2, &message);
+    bench_turn(bench);
+    drover_id_format(&child, name);
+    (void)snprintf(words, sizeof words, "waits for task %s to end, which is queued", name);
+    expect_why(bench, 100, "waiting");
+    expect_why_text(bench, 100, words);
+}
+
+/* A broker that is on its way down starts nothing, and says that this is why. */
+static void test_why_tells_that_the_broker_is_going_down(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+    submit_plain(bench, 100);
+    submit_plain(bench, 101);
+    (void)leased(bench, 2);
+    core_drain(bench->core, bench->now);
+    bench_turn(bench);
+    expect_why(bench, 101, "broker_draining");
+}
+
 /* The types that are offered come in the order of their names. */
 static void test_why_sorts_what_is_offered(void **state)
 {
@@ -586,6 +634,8 @@ int main(void)
         BENCH_TEST(test_why_gives_every_reason),
         BENCH_TEST(test_why_tells_that_the_worker_is_away),
         BENCH_TEST(test_why_sorts_what_is_offered),
+        BENCH_TEST(test_why_names_what_is_waited_for),
+        BENCH_TEST(test_why_tells_that_the_broker_is_going_down),
         BENCH_TEST(test_why_names_the_labels_that_are_missing),
         BENCH_TEST(test_why_tells_that_all_workers_are_draining),
         BENCH_TEST(test_why_recalling_and_open),

@@ -524,6 +524,10 @@ static void test_fields_of_work(void **state)
     vector_must_decode(vector_find(*state, "await"), &coded);
     assert_int_equal(coded.message.await.child_count, 2);
     assert_id(&coded.message.await.children[1], 51);
+    assert_int_equal(coded.message.await.flags, 0);
+    coded_fini(&coded);
+    vector_must_decode(vector_find(*state, "await-along"), &coded);
+    assert_int_equal(coded.message.await.flags, DRV_AWAIT_ALONG);
     coded_fini(&coded);
     vector_must_decode(vector_find(*state, "shared-drop"), &coded);
     assert_true(coded.message.shared.val.is_nil);
