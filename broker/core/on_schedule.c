@@ -55,7 +55,8 @@ static drover_status check_task(struct call *call)
     }
     if (spec->after_count > 0 || spec->key.ptr != NULL) {
         return wrong(call, DROVER_UNSUPPORTED,
-                     "tasks of a schedule have neither dependencies nor a key");
+                     "tasks of a schedule have neither dependencies nor a key: its overlap "
+                     "policy keeps its runs apart");
     }
     if (plan->val.len > SCHEDULE_VALUE_MAX) {
         return wrong(call, DROVER_TOO_BIG, "the payload of a schedule has at most 1 MiB");

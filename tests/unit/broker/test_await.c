@@ -447,6 +447,43 @@ static void test_graph_is_judged_before_anything_is_made(void **state)
     assert_int_equal(counters(bench).submitted, 1);
 }
 
+/* A node with a key could turn out to be another task: it is refused, and says why. */
+static void test_graph_has_no_keys(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench, 1);
+    struct drv_entry entries[2] = {{id_of(100), val_nil()}, {id_of(101), val_nil()}};
+    struct drv_submit_group groups[2] = {{spec_of("work"), &entries[0], 1},
+                                         {spec_of("work"), &entries[1], 1}};
+    groups[1].spec.key = text("only-one");
+    submit_graph(bench, groups, 2);
+    const struct drv_reply *answer = reply(bench, 1);
+    assert_int_equal(answer->note_count, 1);
+    assert_int_equal(answer->notes[0].position, 1);
+    assert_int_equal(answer->notes[0].code, DROVER_UNSUPPORTED);
+    assert_true(str_is(answer->notes[0].text, "a task of a graph has no key"));
+    assert_int_equal(counters(bench).submitted, 0);
+}
+
+/* An array with parents is refused, and says why. */
+static void test_array_does_not_wait(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench, 1);
+    submit_one(bench, 1, 100);
+    struct drv_after after = after_of(100, NONE, 1);
+    struct drv_message open = request(bench, 1, DRV_ARRAY_OPEN);
+    open.array_open = (struct drv_array_open){
+        .id = id_of(500), .spec = spec_of("work"), .with = val_nil()};
+    open.array_open.spec.after = &after;
+    open.array_open.spec.after_count = 1;
+    speak(bench, 1, &open);
+    bench_turn(bench);
+    const struct drv_reply *answer = reply(bench, 1);
+    assert_int_equal(answer->code, DROVER_UNSUPPORTED);
+    assert_true(str_is(answer->text, "an array does not wait for tasks"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -465,6 +502,8 @@ int main(void)
         DURABLE_TEST(test_waiting_is_told_to_subscribers),
         DURABLE_TEST(test_graph_is_taken_whole_or_not_at_all),
         DURABLE_TEST(test_graph_is_judged_before_anything_is_made),
+        DURABLE_TEST(test_graph_has_no_keys),
+        DURABLE_TEST(test_array_does_not_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -430,6 +430,24 @@ static void test_schedule_survives_compaction(void **state)
     assert_int_equal(counters(bench).submitted, 1);
 }
 
+/* Neither a key nor parents make sense for what the clock submits; it says so. */
+static void test_plans_have_neither_keys_nor_parents(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_plan plan = plan_every(5000);
+    plan.spec.key = text("only-one");
+    const struct drv_reply *answer = schedule_ask(bench, DRV_SCHEDULE_ADD, "tick", &plan, 0);
+    assert_int_equal(answer->code, DROVER_UNSUPPORTED);
+    assert_true(str_is(answer->text, "tasks of a schedule have neither dependencies nor a key: "
+                                     "its overlap policy keeps its runs apart"));
+    const struct drv_after after = {id_of(100), DROVER_INDEX_NONE, 1};
+    plan = plan_every(5000);
+    plan.spec.after = &after;
+    plan.spec.after_count = 1;
+    assert_int_equal(schedule_ask(bench, DRV_SCHEDULE_ADD, "tick", &plan, 0)->code,
+                     DROVER_UNSUPPORTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -447,6 +465,7 @@ int main(void)
         STORY(test_jitter_moves_runs),
         STORY(test_events_and_documents_name_the_schedule),
         STORY(test_schedule_survives_compaction),
+        STORY(test_plans_have_neither_keys_nor_parents),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
