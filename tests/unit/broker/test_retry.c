@@ -254,7 +254,7 @@ static void test_retry_of_large_array_goes_in_slices(void **state)
 {
     struct bench *bench = *state;
     struct drv_spec spec = spec_of("work");
-    const uint32_t count = 100 * ARRAY_ITEMS_MAX;
+    const uint32_t count = 20 * ARRAY_ITEMS_MAX;
     client(bench, 1);
     array_of(bench, 1, &spec, 100, count);
     cancel(bench, 1, 100);
@@ -281,7 +281,7 @@ static void test_retry_of_array_that_is_forgotten_meanwhile(void **state)
 {
     struct bench *bench = *state;
     struct drv_spec spec = spec_of("work");
-    const uint32_t count = 20 * ARRAY_ITEMS_MAX;
+    const uint32_t count = 9 * ARRAY_ITEMS_MAX;
     client(bench, 1);
     client(bench, 3);
     array_of(bench, 1, &spec, 100, count);
