@@ -113,7 +113,7 @@ struct lane_record {
     struct record_value *slot;
     const struct lane_value *value;
 };
-enum { LANE_PARTS_MAX = 4 };
+enum { LANE_PARTS_MAX = 5 };
 DROVER_MUST_USE drover_status lane_send(struct lane *lane, const struct lane_record *record);
 
 /* Bytes that the record needs in the ring. */
