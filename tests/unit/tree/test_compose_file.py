@@ -17,10 +17,10 @@ except ImportError:
 
 TREE = os.environ.get("DROVER_SOURCE_DIR", os.getcwd())
 TOP = {"services", "networks", "volumes"}  # `version` is obsolete for one, `name` new to the other
-SERVICE = {"build", "cap_drop", "command", "cpus", "depends_on", "environment", "healthcheck",
-           "image", "init", "logging", "mem_limit", "networks", "pids_limit", "ports", "profiles",
-           "read_only", "restart", "scale", "secrets", "security_opt", "stop_grace_period",
-           "tmpfs", "volumes"}
+SERVICE = {"build", "cap_drop", "command", "cpus", "depends_on", "entrypoint", "environment",
+           "healthcheck", "image", "init", "logging", "mem_limit", "networks", "pids_limit",
+           "ports", "profiles", "read_only", "restart", "scale", "secrets", "security_opt",
+           "stop_grace_period", "tmpfs", "user", "volumes"}
 BUILD = {"context", "dockerfile", "target", "args"}
 HEALTH = {"test", "interval", "timeout", "retries", "start_period"}
 LOG = {"driver", "options"}
