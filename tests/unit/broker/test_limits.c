@@ -125,6 +125,29 @@ static void test_types_of_a_key_share_its_turn(void **state)
     expect_run(bench, wanted, 8);
 }
 
+/* Keys that come and go, hundreds of them one after the other, leave nothing behind. */
+static void test_keys_that_are_gone_cost_nothing(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+    uint64_t before = 0;
+    for (uint32_t i = 0; i < 900; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "tenant-%u", i);
+        struct drv_spec spec = spec_of("work");
+        spec.fairness = text(key);
+        spec.keep_ms = 0;
+        submit(bench, 1, &spec, 100 + i);
+        bench_turn(bench);
+        report_done(bench, 2, leased(bench, 2), "");
+        bench_turn(bench);
+        drop_all(bench, 1);
+        before = i == 450 ? core_memory_bytes(bench->core) : before;
+    }
+    assert_true(core_memory_bytes(bench->core) < before + 450 * 300);
+}
+
 /* Priority comes before turns. */
 static void test_priority_comes_before_turns(void **state)
 {
@@ -540,6 +563,7 @@ int main(void)
         BENCH_TEST(test_keys_take_turns),
         BENCH_TEST(test_tasks_without_a_key_are_a_key),
         BENCH_TEST(test_types_of_a_key_share_its_turn),
+        BENCH_TEST(test_keys_that_are_gone_cost_nothing),
         BENCH_TEST(test_priority_comes_before_turns),
         BENCH_TEST(test_needs_do_not_multiply_turns),
         BENCH_TEST(test_concurrency_bounds_leases),
