@@ -282,12 +282,12 @@ static bool is_among(const struct drv_ref *ref, const struct drv_ref *first, uin
 static void on_recall(struct worker_session *session, const struct drv_message *message,
                       int64_t now_us)
 {
-    const struct drv_ref *last = NULL;
+    struct drv_ref last = {.attempt = 0};
     uint32_t count = 0; /* elements from the last one on that were recalled with it */
     for (size_t i = 0; i < message->leases.lease_count; i++) {
-        const struct drv_ref *ref = &message->leases.leases[i];
-        if (last == NULL || !is_among(ref, last, count)) {
-            count = recall(session, ref, now_us);
+        struct drv_ref ref = message->leases.leases[i];
+        if (!is_among(&ref, &last, count)) {
+            count = recall(session, &ref, now_us);
             last = ref;
         }
     }

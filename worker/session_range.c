@@ -95,13 +95,22 @@ static void take_each(struct worker_session *session, const struct drv_lease_gro
     }
 }
 
+/* Whether the pool runs the range as one. By the protocol no range has a time limit, limits, or is
+ * to be confirmed. */
+static bool may_stay(const struct worker_session *session, const struct drv_lease_group *group,
+                     uint32_t type)
+{
+    const bool *takes_ranges = session->config.takes_ranges;
+    return takes_ranges != NULL && takes_ranges[type] && !is_odd(session, type) &&
+           group->timeout_ms == 0 && drv_bounds_are_none(&group->limits) &&
+           (group->flags & DRV_LEASE_CONFIRM) == 0;
+}
+
 void worker_session_take(struct worker_session *session, const struct drv_lease_group *group,
                          const struct drv_lease_entry *entry, uint32_t type,
                          struct worker_shared *shared, int64_t now_us)
 {
-    const bool *takes_ranges = session->config.takes_ranges;
-    bool is_kept = entry->range.count == 0 ||
-                   (takes_ranges != NULL && takes_ranges[type] && !is_odd(session, type));
+    bool is_kept = entry->range.count == 0 || may_stay(session, group, type);
     if (!is_kept && is_odd(session, type)) {
         note_even(session, type, entry->range.count);
     }
