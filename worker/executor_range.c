@@ -239,7 +239,7 @@ void executor_run_range(struct executor *executor, const struct executor_entry *
     }
     job_init(&job, executor, &entry->task,
              executor->config->set->handlers[entry->task.handler].type, started_us);
-    job.meta = entry->meta;
+    job.needs = entry->needs;
     job.shared = entry->shared != NULL ? entry->shared->value : NULL;
     lane_range_begin(&executor->lane.shared->range, entry->task.serial, (uint32_t)count,
                      &range.results);

@@ -315,6 +315,7 @@ static struct worker_lease *new_part(struct worker_book *book, struct worker_lea
     part->kill_ms = lease->kill_ms;
     part->payload = drv_data_ref(lease->payload);
     part->words = drv_data_ref(lease->words);
+    part->needs = drv_data_ref(lease->needs);
     part->shared = worker_shared_ref(lease->shared);
     part->key = slot_take(book, part);
     drv_list_init(&part->link);

@@ -35,7 +35,10 @@ static void lease(struct fixture *f, const char *type)
         .val = {.bytes = (const uint8_t *)payloads, .len = sizeof payloads - 1},
         .range = {COUNT, {lengths, sizeof lengths}}};
     struct drv_lease_group group = fixture_group(type, 0);
+    static const struct drv_count need = {{"gpu", 3}, 1};
     group.timeout_ms = 0;
+    group.needs = &need;
+    group.need_count = 1;
     fixture_lease_group(f, group, &entry, 1);
 }
 
@@ -191,6 +194,7 @@ static void test_range_failure_in_the_middle(void **state)
     assert_int_equal(f->seen.runs[0].ref.index, 5);
     assert_int_equal(f->seen.runs[0].count, 5);
     assert_string_equal(f->seen.runs[0].payload, "56789");
+    assert_true(f->seen.runs[0].needs_len > 0); /* every part has them */
     fixture_destroy(f);
 }
 
