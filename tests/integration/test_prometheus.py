@@ -31,7 +31,7 @@ class Rules(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("promtool"), "there is no promtool")
     def test_rules_fire_when_they_should(self):
-        done = promtool("check", "config", os.path.join(FOLDER, "prometheus.yml"))
+        done = promtool("check", "config", "--syntax-only", os.path.join(FOLDER, "prometheus.yml"))
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         cases = read(CASES).replace("RULES", os.path.join(FOLDER, "rules.yml"))
         done = promtool("test", "rules", self.fleet.write("cases.yml", cases))
