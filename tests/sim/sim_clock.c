@@ -350,6 +350,10 @@ void sim_clock_answered(struct sim *sim, const struct sim_peer *peer,
     if (!is_fair(request, reply)) {
         sim_fail(sim, "operation %u on the schedule was answered %s", request->op,
                  drover_status_name((drover_status)reply->code));
+    } else if (reply->code == DROVER_UNKNOWN && request->op == DRV_SCHEDULE_REMOVE &&
+               peer->epoch == sim->broker.epoch) {
+        clock_doubt(sim);
+        clock->is_heard = clock->heard_op != DRV_SCHEDULE_REMOVE; /* it is gone already */
     } else if (reply->code != DROVER_OK || peer->epoch != sim->broker.epoch) {
         clock_doubt(sim);
     } else if (request->op == DRV_SCHEDULE_REMOVE) {

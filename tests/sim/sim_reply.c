@@ -171,6 +171,14 @@ static void items_later(struct sim *sim, struct sim_peer *peer, struct sim_task 
     }
 }
 
+/* Whether somebody has cancelled or forgotten the array, cancelled what awaits it, or purged
+ * its queue. */
+static bool array_may_be_over(const struct sim *sim, const struct sim_task *whole)
+{
+    return whole->cancel_asked || whole->cascade_asked || whole->forget_asked ||
+           sim->checker.purged[whole->spec.queue];
+}
+
 /* An array that was cancelled meanwhile takes no more elements. */
 static void item_answered(struct sim *sim, struct sim_peer *peer,
                           const struct sim_request *request, uint32_t position,
@@ -184,7 +192,7 @@ static void item_answered(struct sim *sim, struct sim_peer *peer,
     } else if (code == DROVER_BUSY || code == DROVER_DRAINING) {
         sim_count(sim, code == DROVER_BUSY ? SIM_BUSY_SEEN : SIM_DRAINING_SEEN);
         items_later(sim, peer, element);
-    } else if (whole->cancel_asked || whole->forget_asked) {
+    } else if (array_may_be_over(sim, whole)) {
         element->submit = SIM_SUBMIT_REFUSED;
     } else {
         reply_surprise(sim, request, position, code);
@@ -200,7 +208,7 @@ static void seal_answered(struct sim *sim, struct sim_peer *peer,
         sim_count(sim, SIM_ARRAY_SEALED_SEEN);
     } else if (code == DROVER_BUSY || code == DROVER_DRAINING) {
         whole->seal_asked = false;
-    } else if (!whole->cancel_asked && !whole->forget_asked) {
+    } else if (!array_may_be_over(sim, whole)) {
         reply_surprise(sim, request, 0, code);
     }
     (void)peer;
