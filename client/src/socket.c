@@ -102,6 +102,7 @@ drover_status drv_socket_connect(struct drv_socket *socket, const char *endpoint
     drover_status status = DROVER_LIMIT;
     DRV_ASSERT(socket->socket == NULL);
     socket->number = number;
+    socket->has_heard = false;
     socket->socket = zmq_socket(socket->context, ZMQ_DEALER);
     if (socket->socket == NULL || !set_options(socket->socket) ||
         !set_keys(socket->socket, &socket->identity) || !open_monitor(socket) ||
@@ -211,6 +212,7 @@ int drv_socket_receive(struct drv_socket *socket, struct drv_packet *out_packet)
         error = drain(socket->socket, &out_packet->blob);
     } else {
         error = 0;
+        socket->has_heard = true;
     }
     if (error != 0) {
         drv_packet_fini(out_packet);
@@ -262,7 +264,11 @@ static const char *why_lost(const struct drv_socket *socket, uint16_t event, uin
         return "the connection cannot be made";
     }
     if (event == ZMQ_EVENT_DISCONNECTED) {
-        return "the connection broke";
+        /* Who closes for want of a key may do so before its side of the greeting has come. */
+        return socket->has_heard || has_key
+                   ? "the connection broke"
+                   : "the connection broke at once: if the broker wants a key, name it "
+                     "(--identity)";
     }
     return has_key ? "the handshake failed: is the broker's key the right one?"
                    : "the other side does not speak ZeroMQ as expected";

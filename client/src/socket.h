@@ -26,6 +26,7 @@ struct drv_socket {
     int monitor_fd;    /* the same */
     uint64_t number;   /* of the connection, given by the session */
     uint64_t monitors; /* made so far, to name them */
+    bool has_heard;    /* a message came over this connection */
     struct drv_identity identity; /* nothing in it: connections without keys */
 };
 

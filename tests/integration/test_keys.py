@@ -146,7 +146,8 @@ class TestKeys(unittest.TestCase):
         """No key, an unknown key, the wrong broker key: an error in one line, exit 77 or 69."""
         with Keys() as keys:
             done = keys.fleet.drover("status", check=False)
-            self.assertEqual(done.returncode, DENIED)
+            # libzmq's broker may hang up before the client has read that a key is wanted.
+            self.assertIn(done.returncode, (DENIED, 69))
             self.assertIn("the broker wants a key", done.stderr)
             self.assertEqual(len(done.stderr.splitlines()), 1)
             self.assertIn("does not know this key", keys.denied("stranger", "status"))
