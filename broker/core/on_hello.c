@@ -209,7 +209,10 @@ void on_attach(struct core *core, struct peer *peer, const struct drv_message *m
         return;
     }
     struct worker *worker = peer->session->worker;
-    worker_attach(core, worker, &message->attach);
+    if (!worker_attach(core, worker, &message->attach)) {
+        peer_refuse(core, peer, DROVER_LIMIT, "more leases than a worker may hold");
+        return;
+    }
     if (worker->attach_left == 0) {
         welcome(core, peer);
     }

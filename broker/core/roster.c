@@ -264,6 +264,7 @@ drover_status worker_hello(struct core *core, struct session *session,
     worker->slots = hello->worker.slots;
     worker->pid = hello->worker.pid;
     worker->attach_left = hello->worker.lease_count;
+    worker->attach_count = 0;
     worker->attach_round++;
     worker->is_choked = false;
     worker->sends_output = session_hello_has(hello, "logs");
@@ -443,7 +444,12 @@ void workers_settle(struct core *core)
 void worker_add_stale(struct core *core, struct worker *worker, const drover_id *id,
                       uint32_t index, uint32_t attempt)
 {
+    struct drv_ref ref = {.id = *id, .index = index, .attempt = attempt};
     session_touch(core, worker->session);
+    if (worker->session->takes_ranges && worker->stale_count > 0 &&
+        abort_extend(&worker->stale[worker->stale_count - 1], &ref)) {
+        return;
+    }
     if (worker->stale_count == worker->stale_capacity) {
         size_t capacity = worker->stale_capacity == 0 ? 64 : worker->stale_capacity * 2;
         struct drv_abort_entry *stale = realloc(worker->stale, capacity * sizeof *stale);
@@ -455,8 +461,8 @@ void worker_add_stale(struct core *core, struct worker *worker, const drover_id 
         worker->stale = stale;
         worker->stale_capacity = capacity;
     }
-    worker->stale[worker->stale_count++] = (struct drv_abort_entry){
-        .ref = {.id = *id, .index = index, .attempt = attempt}, .code = DROVER_STALE};
+    worker->stale[worker->stale_count++] = (struct drv_abort_entry){.ref = ref,
+                                                                    .code = DROVER_STALE};
 }
 
 /* The worker may still hold that attempt, from an earlier life of the broker: the next one
@@ -509,8 +515,14 @@ static bool worker_attach_one(struct core *core, struct worker *worker,
     return true;
 }
 
-void worker_attach(struct core *core, struct worker *worker, const struct drv_attach *attach)
+bool worker_attach(struct core *core, struct worker *worker, const struct drv_attach *attach)
 {
+    for (size_t i = 0; i < attach->lease_count; i++) {
+        worker->attach_count += 1 + attach->leases[i].more;
+    }
+    if (worker->attach_count > ATTACH_MAX) {
+        return false;
+    }
     for (size_t i = 0; i < attach->lease_count; i++) {
         struct drv_attached one = attach->leases[i];
         for (uint32_t last = one.index + one.more;; one.index++) {
@@ -525,6 +537,7 @@ void worker_attach(struct core *core, struct worker *worker, const struct drv_at
     worker->attach_left -= attach->lease_count < worker->attach_left
                                ? (uint32_t)attach->lease_count
                                : worker->attach_left;
+    return true;
 }
 
 void worker_attached(struct core *core, struct worker *worker)

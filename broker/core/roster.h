@@ -56,20 +56,21 @@ struct worker {
     struct drv_list parked;        /* struct parked */
     struct drv_abort_entry *stale; /* owned: leases that it must stop, to be told */
     size_t stale_count, stale_capacity;
-    struct room *rooms;   /* owned: limited offers of the class */
-    struct stock *stocks; /* owned: resources of the class */
-    bool has_grown;       /* it may have what it had not */
-    bool is_heavy;        /* the memory of its host is over the mark: nothing new */
-    uint8_t headroom;     /* tenths of its host that are idle, 1 to 10 */
-    struct timer timer;   /* silence */
-    int64_t heard_us;     /* last message */
-    bool is_draining;     /* by request */
-    bool is_awaited;      /* of an earlier life, and has not come back */
-    bool drain_due;       /* to be told */
-    bool is_choked;       /* the window is full */
-    bool is_leaving;      /* it has said so */
-    bool sends_output;    /* it knows FOLLOW */
-    uint32_t attach_left; /* leases that it will still list */
+    struct room *rooms;    /* owned: limited offers of the class */
+    struct stock *stocks;  /* owned: resources of the class */
+    bool has_grown;        /* it may have what it had not */
+    bool is_heavy;         /* the memory of its host is over the mark: nothing new */
+    uint8_t headroom;      /* tenths of its host that are idle, 1 to 10 */
+    struct timer timer;    /* silence */
+    int64_t heard_us;      /* last message */
+    bool is_draining;      /* by request */
+    bool is_awaited;       /* of an earlier life, and has not come back */
+    bool drain_due;        /* to be told */
+    bool is_choked;        /* the window is full */
+    bool is_leaving;       /* it has said so */
+    bool sends_output;     /* it knows FOLLOW */
+    uint32_t attach_left;  /* entries of leases that it will still list */
+    uint64_t attach_count; /* leases that it has listed over this connection */
     uint32_t attach_round;
     uint64_t tasks_done;
     bool has_host;
@@ -110,7 +111,7 @@ DROVER_MUST_USE drover_status worker_hello(struct core *core, struct session *se
  * class that fits nothing. NULL when out of memory. */
 struct worker *worker_restore(struct core *core, struct session *session);
 /* One ATTACH; entries that are not its own are aborted as stale. */
-void worker_attach(struct core *core, struct worker *worker, const struct drv_attach *attach);
+bool worker_attach(struct core *core, struct worker *worker, const struct drv_attach *attach);
 /* All is listed: what was not listed goes back free. */
 void worker_attached(struct core *core, struct worker *worker);
 
@@ -128,6 +129,8 @@ void worker_heard(struct core *core, struct worker *worker);
 void worker_drain(struct core *core, struct worker *worker, bool on);
 
 /* An attempt that the worker holds and must stop, since another one counts: it is told. */
+/* Whether the entry can speak of this one, too: then it does. */
+bool abort_extend(struct drv_abort_entry *entry, const struct drv_ref *ref);
 void worker_add_stale(struct core *core, struct worker *worker, const drover_id *id,
                       uint32_t index, uint32_t attempt);
 

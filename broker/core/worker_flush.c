@@ -304,12 +304,23 @@ static void send_refs(struct core *core, struct worker *worker, uint8_t notice,
     }
 }
 
+/* How many of them fit into one message. */
+static size_t abort_part(const struct drv_abort_entry *entries, size_t count)
+{
+    size_t part = 0, further = 0;
+    while (part < count && part < DRV_BATCH_MAX &&
+           further + entries[part].more <= DRV_FURTHER_MAX) {
+        further += entries[part++].more;
+    }
+    return part;
+}
+
 static void send_abort_entries(struct core *core, struct worker *worker,
                                const struct drv_abort_entry *entries, size_t count,
                                enum drover_durability level)
 {
     for (size_t at = 0; at < count;) {
-        size_t part = count - at < DRV_BATCH_MAX ? count - at : DRV_BATCH_MAX;
+        size_t part = abort_part(entries + at, count - at);
         struct drv_message *message = effects_message(core, DRV_ABORT);
         if (message != NULL) {
             message->abort.leases = entries + at;
@@ -320,8 +331,7 @@ static void send_abort_entries(struct core *core, struct worker *worker,
     }
 }
 
-/* Whether the entry can speak of this one, too. */
-static bool abort_extend(struct drv_abort_entry *entry, const struct drv_ref *ref)
+bool abort_extend(struct drv_abort_entry *entry, const struct drv_ref *ref)
 {
     const struct drv_ref *first = &entry->ref;
     if (ref->index == DROVER_INDEX_NONE || entry->more + 1 >= DRV_RANGE_MAX ||

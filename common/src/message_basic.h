@@ -53,6 +53,12 @@ struct drv_ref {     /* one lease */
     uint32_t attempt; /* from 1 */
 };
 
+enum {
+    DRV_RANGE_MAX = 1024,
+    DRV_FURTHER_MAX =
+        65536, /* elements that the entries of a message name beside their first */
+};
+
 /* The elements index, index + 1, ... of an array, in one entry; their values lie one after the
  * other in its val (lengths.h). */
 struct drv_range {

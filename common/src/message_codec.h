@@ -64,6 +64,7 @@ struct drv_decode {
     size_t blob_len;
     size_t blob_at;     /* where the slice that ARRAY_ITEMS read last has ended */
     size_t batch_count; /* entries of batches so far */
+    size_t further;     /* elements beside the first of their entry */
     size_t note_count;  /* notes so far */
     const struct drv_transfers *transfers; /* may be NULL */
     struct drv_arena *arena;
@@ -218,6 +219,7 @@ struct drv_encode {
     struct drv_buffer *blob;               /* borrowed */
     const struct drv_transfers *transfers; /* may be NULL */
     size_t batch_count;
+    size_t further;
     size_t note_count;
     drover_status status; /* first failure */
 };

@@ -58,6 +58,11 @@ uint32_t drv_get_further(struct drv_decode *decode, uint32_t index)
         drv_decode_fail(decode, DROVER_MALFORMED, "more elements than a range has");
         return 0;
     }
+    decode->further += more;
+    if (decode->further > DRV_FURTHER_MAX) {
+        drv_decode_fail(decode, DROVER_LIMIT, "more elements than a message may name");
+        return 0;
+    }
     return (uint32_t)more;
 }
 
@@ -66,8 +71,9 @@ void drv_put_further(struct drv_encode *encode, uint32_t index, uint32_t more)
     if (more == 0) {
         return;
     }
-    if (!has_room(index, more)) {
-        drv_encode_fail(encode, DROVER_INVALID);
+    encode->further += more;
+    if (!has_room(index, more) || encode->further > DRV_FURTHER_MAX) {
+        drv_encode_fail(encode, has_room(index, more) ? DROVER_LIMIT : DROVER_INVALID);
         return;
     }
     drv_put_uint(encode, more);

@@ -384,6 +384,28 @@ static void test_ranges_are_attached(void **state)
     assert_int_equal(counters(bench).requeued_free, ITEMS - 50);
 }
 
+/* What a worker claims to hold is bounded, and answered with few words. */
+static void test_a_worker_lists_no_more_than_it_may_hold(void **state)
+{
+    enum { ENTRIES = 64 };
+    struct bench *bench = *state;
+    struct drv_attached attached[ENTRIES];
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        attached[i] = (struct drv_attached){id_of(700 + i), 0, 1, 3, DRV_RANGE_MAX - 2};
+    }
+    struct worker_options options = {
+        .types = {"work"}, .slots = 1, .credit = 1000, .lease_count = 3 * ENTRIES};
+    hello_worker(bench, 3, 8002, &options);
+    struct drv_message message = {.kind = DRV_ATTACH};
+    message.attach = (struct drv_attach){attached, ENTRIES};
+    speak(bench, 3, &message);
+    bench_turn(bench);
+    expect_none(bench, 3, DRV_ERROR);
+    speak(bench, 3, &message);
+    bench_turn(bench);
+    assert_int_equal(expect(bench, 3, DRV_ERROR)->failure.code, DROVER_LIMIT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +422,7 @@ int main(void)
         BENCH_TEST(test_elements_that_are_long_travel_alone),
         BENCH_TEST(test_a_cancel_names_ranges),
         BENCH_TEST(test_ranges_are_attached),
+        BENCH_TEST(test_a_worker_lists_no_more_than_it_may_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

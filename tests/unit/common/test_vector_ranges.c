@@ -91,6 +91,29 @@ static void test_lengths(void **state)
     assert_int_equal(drv_lengths_count((struct drv_str){ENDLESS, 6}, 0), 0);
 }
 
+/* A message names no more elements than it may, however short it is. */
+static void test_elements_of_a_message_are_bounded(void **state)
+{
+    (void)state;
+    enum { COUNT = DRV_FURTHER_MAX / (DRV_RANGE_MAX - 1) + 1 };
+    struct drv_abort_entry entries[COUNT];
+    struct drv_message message = {.kind = DRV_ABORT, .epoch = 1, .seq = 1};
+    message.abort = (struct drv_abort){entries, COUNT - 1};
+    for (size_t i = 0; i < COUNT; i++) {
+        entries[i] = (struct drv_abort_entry){
+            .ref = {.attempt = 1}, .code = DROVER_STALE, .more = DRV_RANGE_MAX - 1};
+    }
+    struct drv_buffer head, blob;
+    drv_buffer_init(&head);
+    drv_buffer_init(&blob);
+    assert_int_equal(drv_message_encode(&message, NULL, &head, &blob), DROVER_OK);
+    message.abort.lease_count = COUNT;
+    drv_buffer_clear(&head);
+    assert_int_equal(drv_message_encode(&message, NULL, &head, &blob), DROVER_LIMIT);
+    drv_buffer_fini(&head);
+    drv_buffer_fini(&blob);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -98,6 +121,7 @@ int main(void)
         cmocka_unit_test(test_fields_of_report),
         cmocka_unit_test(test_fields_of_the_others),
         cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_elements_of_a_message_are_bounded),
     };
     return cmocka_run_group_tests(tests, vectors_setup, vectors_teardown);
 }
