@@ -146,8 +146,10 @@ static void check_lease_link(struct check *check, const struct subject *subject)
            "a lease is about another task");
     expect(check, lease_by_handle(check->core, lease_handle(lease)) == lease,
            "a lease is not found by its handle");
-    check_timer(check, &lease->timer, TIMER_LEASE);
     bool has_own_place = subject->element != NULL;
+    if (has_own_place) {
+        check_timer(check, &lease->timer, TIMER_LEASE);
+    }
     expect(check,
            has_own_place || (!place_is_in(&lease->place) && !timer_is_armed(&lease->timer)),
            "the lease of a task uses the place or timer of an element");

@@ -96,12 +96,16 @@ struct lease *lease_new(struct core *core, const struct item *item)
     if (lease == NULL) {
         return NULL;
     }
-    if (!timer_init(core, &lease->timer, TIMER_LEASE)) {
+    bool is_element = item->index != DROVER_INDEX_NONE; /* a task has a timer of its own */
+    timer_none(&lease->timer);
+    if (is_element && !timer_init(core, &lease->timer, TIMER_LEASE)) {
         drv_slab_free(&core->lease_slab, lease);
         return NULL;
     }
     if (!lease_enter(&core->leases, lease)) {
-        timer_fini(core, &lease->timer);
+        if (is_element) {
+            timer_fini(core, &lease->timer);
+        }
         drv_slab_free(&core->lease_slab, lease);
         return NULL;
     }
@@ -121,7 +125,9 @@ void lease_free(struct core *core, struct lease *lease)
 {
     DRV_ASSERT(lease->worker == NULL && !place_is_in(&lease->place));
     waiters_release(core, &lease->waiters);
-    timer_fini(core, &lease->timer);
+    if (lease->index != DROVER_INDEX_NONE) {
+        timer_fini(core, &lease->timer);
+    }
     lease_leave(&core->leases, lease);
     lease->unit->lease = NULL;
     drv_slab_free(&core->lease_slab, lease);

@@ -226,7 +226,7 @@ bool reply_wait(struct core *core, struct reply *reply, struct drv_list *cause)
     return true;
 }
 
-void waiters_release(struct core *core, struct drv_list *cause)
+void waiters_wake(struct core *core, struct drv_list *cause)
 {
     struct drv_list *link;
     while ((link = drv_list_first(cause)) != NULL) {

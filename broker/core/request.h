@@ -92,7 +92,13 @@ void reply_explain(struct core *core, struct reply *reply, drover_status code,
 /* Let the reply wait. False when out of memory. */
 bool reply_wait(struct core *core, struct reply *reply, struct drv_list *cause);
 /* All that wait in this list have waited long enough. */
-void waiters_release(struct core *core, struct drv_list *cause);
+void waiters_wake(struct core *core, struct drv_list *cause);
+static inline void waiters_release(struct core *core, struct drv_list *cause)
+{
+    if (!drv_list_is_empty(cause)) {
+        waiters_wake(core, cause);
+    }
+}
 
 /* An answer of an earlier life, to be filled, then kept; NULL when out of memory. */
 struct reply *reply_restore(struct core *core, struct session *session, uint64_t req);

@@ -147,12 +147,9 @@ void timer_arm(struct core *core, struct timer *timer, int64_t at_us)
     sift_up(timers, timers->count++, &entry);
 }
 
-void timer_disarm(struct core *core, struct timer *timer)
+void timer_take(struct core *core, struct timer *timer)
 {
     struct timers *timers = &core->timers;
-    if (!timer_is_armed(timer)) {
-        return;
-    }
     size_t position = timer->position;
     DRV_ASSERT(position < timers->count && timers->entries[position].timer == timer);
     timer->position = TIMER_OUT;

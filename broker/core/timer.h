@@ -61,11 +61,24 @@ bool timer_init(struct core *core, struct timer *timer, enum timer_kind kind);
 void timer_fini(struct core *core, struct timer *timer);
 
 void timer_arm(struct core *core, struct timer *timer, int64_t at_us);
-void timer_disarm(struct core *core, struct timer *timer);
+void timer_take(struct core *core, struct timer *timer); /* one that is armed */
 
 static inline bool timer_is_armed(const struct timer *timer)
 {
     return timer->position != TIMER_OUT;
+}
+
+static inline void timer_disarm(struct core *core, struct timer *timer)
+{
+    if (timer_is_armed(timer)) {
+        timer_take(core, timer);
+    }
+}
+
+/* A timer that is never armed and has no place reserved: neither timer_init nor timer_fini. */
+static inline void timer_none(struct timer *timer)
+{
+    timer->position = TIMER_OUT;
 }
 
 static inline enum timer_kind timer_kind_of(const struct timer *timer)
