@@ -254,8 +254,8 @@ bool pool_range_on_record(struct pool *pool, struct seat *seat, struct drv_view 
 /* ---- its process is gone --------------------------------------------------------------------
  */
 
-/* How far it has come, as far as that can be believed; else what was told counts, and what comes
- * next was running: as with a single attempt, who has taken it has begun. */
+/* How far it has come, as far as that can be believed; else what was told counts, and what
+ * comes next was running: as with a single attempt, who has taken it has begun. */
 static struct lane_range_place last_place(const struct seat *seat, const struct run *run)
 {
     struct lane_range_place place;

@@ -95,8 +95,8 @@ static void take_each(struct worker_session *session, const struct drv_lease_gro
     }
 }
 
-/* Whether the pool runs the range as one. By the protocol no range has a time limit, limits, or is
- * to be confirmed. */
+/* Whether the pool runs the range as one. By the protocol no range has a time limit, limits, or
+ * is to be confirmed. */
 static bool may_stay(const struct worker_session *session, const struct drv_lease_group *group,
                      uint32_t type)
 {

@@ -92,12 +92,19 @@ static bool restore_broker(struct restore *restore, const struct core_saved *sav
 {
     struct core *core = restore->core;
     struct core_counters *counters = &core->counters;
-    uint64_t *others[SAVE_OTHERS] = {
-        &counters->retried,         &counters->stale_results,    &counters->duplicate_results,
-        &counters->unknown_results, &counters->malformed,        &counters->refused,
-        &counters->charged,         &counters->requeued_free,    &counters->stale_writes,
-        &counters->stale_progress,  &counters->stale_heartbeats, &counters->attached,
-        &counters->late};
+    uint64_t *others[SAVE_OTHERS] = {&counters->retried,
+                                     &counters->stale_results,
+                                     &counters->duplicate_results,
+                                     &counters->unknown_results,
+                                     &counters->malformed,
+                                     &counters->refused,
+                                     &counters->charged,
+                                     &counters->requeued_free,
+                                     &counters->stale_writes,
+                                     &counters->stale_progress,
+                                     &counters->stale_heartbeats,
+                                     &counters->attached,
+                                     &counters->late};
     (void)saved;
     for (unsigned state = DROVER_STATE_SUCCEEDED; state <= DROVER_STATE_LOST; state++) {
         core->gone[state] = record_uint(reader);

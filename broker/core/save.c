@@ -243,12 +243,19 @@ static void flush_dirty(struct core *core, const struct dirty *dirty)
 static void other_counters(const struct core *core, uint64_t out_others[SAVE_OTHERS])
 {
     const struct core_counters *counters = &core->counters;
-    const uint64_t others[SAVE_OTHERS] = {
-        counters->retried,         counters->stale_results,    counters->duplicate_results,
-        counters->unknown_results, counters->malformed,        counters->refused,
-        counters->charged,         counters->requeued_free,    counters->stale_writes,
-        counters->stale_progress,  counters->stale_heartbeats, counters->attached,
-        counters->late};
+    const uint64_t others[SAVE_OTHERS] = {counters->retried,
+                                          counters->stale_results,
+                                          counters->duplicate_results,
+                                          counters->unknown_results,
+                                          counters->malformed,
+                                          counters->refused,
+                                          counters->charged,
+                                          counters->requeued_free,
+                                          counters->stale_writes,
+                                          counters->stale_progress,
+                                          counters->stale_heartbeats,
+                                          counters->attached,
+                                          counters->late};
     memcpy(out_others, others, sizeof others);
 }
 

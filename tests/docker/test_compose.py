@@ -222,8 +222,12 @@ class Story(unittest.TestCase):
         address = self.fleet.run(*profile, "port", "prometheus", "9090").strip()
         self.assertTrue(address.startswith("127.0.0.1:"), address)
         query = "/api/v1/query?query=drover_workers"
-        until(lambda: f'"{WORKERS}"]' in self.get(address, query),
-              "Prometheus has read the broker's metrics", 60)
+        try:
+            until(lambda: f'"{WORKERS}"]' in self.get(address, query),
+                  "Prometheus has read the broker's metrics", 60)
+        except AssertionError as error:
+            said = self.get(address, "/api/v1/targets")
+            raise AssertionError(f"{error}; {self.get(address, query)}; {said}") from error
         self.assertIn('"name":"', self.get(address, "/api/v1/rules"))
         self.fleet.run(*profile, "rm", "-s", "-f", "prometheus")
         say("Prometheus read the metrics and the rules")

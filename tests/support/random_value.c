@@ -152,7 +152,9 @@ struct drv_range random_range(source *s, uint32_t index, struct drv_val *val)
 uint32_t random_more(source *s, uint32_t index)
 {
     bool has_room = index <= DROVER_INDEX_NONE - DRV_RANGE_MAX;
-    return has_room && random_chance(s, 50) ? random_between(s, 1, DRV_FURTHER_MAX / DRV_BATCH_MAX) : 0;
+    return has_room && random_chance(s, 50)
+               ? random_between(s, 1, DRV_FURTHER_MAX / DRV_BATCH_MAX)
+               : 0;
 }
 
 struct drv_ref random_ref(source *s)

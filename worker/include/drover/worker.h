@@ -184,10 +184,10 @@ DROVER_API drover_status drover_job_emit(drover_job *job, const drover_value *va
 /* ---- what it has waited for ---------------------------------------------------------------
  */
 
-/* What the job has of a resource of its worker while it runs: what the task was submitted with as
- * a need (gpu=1), 0 for all others. Units are those of the worker's --resource; `memory` is in
- * bytes, `cpus` in processors. The broker counts them; nobody else keeps the job to them. Never
- * blocks, like the next one. */
+/* What the job has of a resource of its worker while it runs: what the task was submitted with
+ * as a need (gpu=1), 0 for all others. Units are those of the worker's --resource; `memory` is
+ * in bytes, `cpus` in processors. The broker counts them; nobody else keeps the job to them.
+ * Never blocks, like the next one. */
 DROVER_API uint64_t drover_job_need(const drover_job *job, const char *name);
 
 /* The resources that it needs, from 0, by name. False: there are not so many. The name is valid
