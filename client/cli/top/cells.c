@@ -33,9 +33,10 @@ bool cells_resize(struct cells *cells, int rows, int columns)
         if (list == NULL) {
             return false;
         }
-        struct cell *before = cells->list;
-        *cells = (struct cells){.rows = rows, .columns = columns, .list = list};
-        free(before);
+        free(cells->list);
+        cells->list = list;
+        cells->rows = rows;
+        cells->columns = columns;
     }
     cells_clear(cells);
     return true;

@@ -68,7 +68,7 @@ static inline void await(struct bench *bench, uint32_t peer, struct drv_ref ref,
     for (size_t i = 0; i < count; i++) {
         children[i] = id_of(numbers[i]);
     }
-    struct drv_message message = {.kind = DRV_AWAIT, .await = {ref, children, count}};
+    struct drv_message message = {.kind = DRV_AWAIT, .await = {ref, children, count, 0}};
     speak(bench, peer, &message);
     bench_turn(bench);
 }
