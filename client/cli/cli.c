@@ -156,8 +156,9 @@ int cli_flush(int code)
 static int explain_refusal(const struct cli *cli, const char *endpoint, drover_status status,
                            const char *text)
 {
-    bool has_key = drv_options_is_set(cli->options, "identity");
-    if (status == DROVER_UNAVAILABLE && !endpoint_is_local(endpoint) && !has_key) {
+    bool is_about_keys = drv_options_is_set(cli->options, "identity") ||
+                         strstr(text, "--identity") != NULL;
+    if (status == DROVER_UNAVAILABLE && !endpoint_is_local(endpoint) && !is_about_keys) {
         return cli_say(CLI_UNAVAILABLE,
                        "no broker answered at %s within %s (--broker or DROVER_BROKER says "
                        "where it is)",

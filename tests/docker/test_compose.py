@@ -212,7 +212,7 @@ class Story(unittest.TestCase):
 
     def get(self, address, path):
         return engine.run([*self.docker.inside(), sys.executable, "-c", GET,
-                           f"http://{address}{path}"], os.environ, check=False)
+                           f"http://{address}{path}", ""], os.environ, check=False)
 
     def watch_with_prometheus(self):
         """The profile of the compose file: it reads the broker's metrics, and has the rules."""
