@@ -185,9 +185,10 @@ static bool report_result(struct core *core, struct peer *peer, struct lease *le
                           drover_status *out_verdict)
 {
     if (lease == NULL) {
-        if (!take_by_defect(core, result)) {
-            *out_verdict = report_verdict(core, peer, &result->ref);
-        }
+        drover_status verdict = take_by_defect(core, result)
+                                    ? DROVER_OK
+                                    : report_verdict(core, peer, &result->ref);
+        *out_verdict = verdict != DROVER_OK ? verdict : *out_verdict;
         return true;
     }
     struct body *val = NULL;

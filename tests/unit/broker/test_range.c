@@ -202,6 +202,27 @@ static void test_a_range_reported_twice_counts_once(void **state)
     assert_int_equal(message->ack_notes.notes[0].code, DROVER_STALE);
 }
 
+/* What was refused of a range is noted, whatever became of the elements behind it. */
+static void test_a_refused_element_is_noted_before_a_repeated_one(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = watched("work");
+    setup_short(bench, &spec);
+    array_numbers(bench, &spec);
+    struct drv_ref ref = lease_range(bench).ref;
+    report_back(bench, element(ref, 0), 0);
+    report_range(bench, element(ref, 1), 9);
+    bench_turn(bench);
+    drop_all(bench, 2);
+    report_range(bench, ref, 10);
+    bench_turn(bench);
+    assert_int_equal(counters(bench).stale_results, 1);
+    assert_int_equal(counters(bench).duplicate_results, 9);
+    const struct drv_message *message = expect(bench, 2, DRV_ACK);
+    assert_int_equal(message->ack_notes.note_count, 1);
+    assert_int_equal(message->ack_notes.notes[0].code, DROVER_STALE);
+}
+
 /* A range that goes on behind the array is nobody's there. */
 static void test_a_range_beyond_the_array(void **state)
 {
@@ -412,6 +433,7 @@ int main(void)
         BENCH_TEST(test_short_elements_travel_together),
         BENCH_TEST(test_results_of_a_range_are_those_of_its_elements),
         BENCH_TEST(test_a_range_reported_twice_counts_once),
+        BENCH_TEST(test_a_refused_element_is_noted_before_a_repeated_one),
         BENCH_TEST(test_a_range_beyond_the_array),
         BENCH_TEST(test_an_element_that_fails_is_alone),
         BENCH_TEST(test_what_comes_back_keeps_its_place),
