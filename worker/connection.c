@@ -351,6 +351,9 @@ static void note_event(struct worker_connection *connection, zmq_msg_t *part)
                (event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL ||
                 event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)) {
         connection->why = "the handshake failed: is --broker-key the key of this broker?";
+    } else if (!connection->is_denied && event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL) {
+        connection->why = "the connection broke at once: if the broker wants a key, name it "
+                          "(--identity)";
     }
 }
 

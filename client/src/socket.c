@@ -249,6 +249,7 @@ bool drv_socket_is_writable(const struct drv_socket *socket)
 static const char *why_lost(const struct drv_socket *socket, uint16_t event, uint32_t value,
                             bool *out_denied)
 {
+    static const char WRONG_KEY[] = "the handshake failed: is the broker's key the right one?";
     bool has_key = socket->identity.has_own;
     if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
         *out_denied = true;
@@ -263,15 +264,16 @@ static const char *why_lost(const struct drv_socket *socket, uint16_t event, uin
     if (event == ZMQ_EVENT_CLOSED) {
         return "the connection cannot be made";
     }
-    if (event == ZMQ_EVENT_DISCONNECTED) {
-        /* Who closes for want of a key may do so before its side of the greeting has come. */
-        return socket->has_heard || has_key
-                   ? "the connection broke"
-                   : "the connection broke at once: if the broker wants a key, name it "
-                     "(--identity)";
+    if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) {
+        return has_key ? WRONG_KEY : "the other side does not speak ZeroMQ as expected";
     }
-    return has_key ? "the handshake failed: is the broker's key the right one?"
-                   : "the other side does not speak ZeroMQ as expected";
+    if (event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL && has_key) {
+        return WRONG_KEY;
+    }
+    /* Who closes for want of a key may do so before its side of the greeting has come. */
+    return socket->has_heard || has_key
+               ? "the connection broke"
+               : "the connection broke at once: if the broker wants a key, name it (--identity)";
 }
 
 /* A monitor's message: number and value, then the address. */

@@ -9,6 +9,7 @@ import time
 import unittest
 
 from fleet import BIN, SCALE
+from hangup import HangsUp
 
 NOWHERE = {**os.environ, "DROVER_BROKER": "ipc:///nonexistent/drover-nobody"}
 
@@ -95,6 +96,12 @@ class Usage(unittest.TestCase):
         took = time.monotonic() - begin
         self.assertGreaterEqual(took, 0.3)
         self.assertLess(took, 5 * SCALE)
+
+    def test_broker_that_hangs_up_in_the_greeting_may_want_a_key(self):
+        """So does libzmq's with keys, when its half of the greeting has not left in time."""
+        with HangsUp() as endpoint:
+            self.assert_mistake("--broker", endpoint, "status", "--connect-timeout", "300ms",
+                                code=69, about="if the broker wants a key")
 
     def test_output_that_cannot_be_written_is_an_io_error(self):
         with open("/dev/full", "w", encoding="ascii") as full:

@@ -8,6 +8,7 @@ import subprocess
 import unittest
 
 from fleet import BIN, DEADLINE, SCALE, Fleet, module, until
+from hangup import HangsUp
 from stage import ERROR, Stage
 
 WRONG_ENDPOINT, VERSION, DENIED = 14, 13, 10
@@ -226,6 +227,12 @@ class Meeting(unittest.TestCase):
                                    self.stage.endpoint, ready=False)
         self.stage.accept()
         worker.wait_ready()
+
+    def test_broker_that_hangs_up_in_the_greeting_may_want_a_key(self):
+        with HangsUp() as endpoint:
+            worker = self.fleet.worker("--broker", endpoint, ready=False)
+            worker.until_log("if the broker wants a key")
+            self.assertIsNone(worker.process.poll())
 
     def test_service_manager_is_told(self):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
