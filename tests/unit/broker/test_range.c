@@ -164,7 +164,7 @@ static void test_results_of_a_range_are_those_of_its_elements(void **state)
     assert_int_equal(entry->index, 0);
     struct drv_lengths walk = drv_lengths_of(entry->range.lengths, entry->val.bytes,
                                              entry->val.len);
-    struct drv_val val;
+    struct drv_val val = {.is_nil = true};
     for (uint32_t i = 0; i < 40; i++) {
         assert_true(drv_lengths_next(&walk, &val));
         assert_true(i % 3 == 0 ? val.is_nil : val_is(&val, "x"));
