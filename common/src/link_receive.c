@@ -12,7 +12,8 @@ static drover_status refuse(drover_status status, const char *reason, const char
 }
 
 /* HELLO and ATTACH come before the peer knows the epoch, WELCOME tells it, and an ERROR may be
- * the answer to a message of another epoch. */
+ * the answer to a message of another epoch. While a peer lists its leases the broker acknowledges
+ * and asks whether it is there: that is of whatever epoch WELCOME will tell. */
 static bool is_of_epoch(const struct drv_link *link, const struct drv_message *message)
 {
     unsigned kind = message->kind;
@@ -20,6 +21,9 @@ static bool is_of_epoch(const struct drv_link *link, const struct drv_message *m
         return true;
     }
     if (kind == DRV_ATTACH && message->epoch == 0) {
+        return true;
+    }
+    if (link->config.epoch == 0 && (kind == DRV_ACK || kind == DRV_HEARTBEAT)) {
         return true;
     }
     return message->epoch != 0 && message->epoch == link->config.epoch;

@@ -288,7 +288,8 @@ class Connection:
         if not isinstance(head, list) or len(head) < 4:
             raise WireError("not a head")
         message = Message(head, frames[1], self._complete)
-        if message.epoch != self.epoch and message.kind not in (WELCOME, ERROR):
+        if message.epoch != self.epoch and message.kind not in (WELCOME, ERROR) and not (
+                self.epoch == 0 and message.kind in AT_ONCE):
             return None  # of another epoch: dropped
         if message.kind == ERROR and message.seq != self._received + 1 and \
                 message.field(4) not in GOES_ON:

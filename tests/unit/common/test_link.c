@@ -155,6 +155,31 @@ static void test_link_accepts_welcome_and_error_of_any_epoch(void **state)
     link_drop(&drain);
 }
 
+/* What the broker says before WELCOME, since ATTACH may take its time, counts; whoever knows its
+ * epoch takes nothing of another. */
+static void test_link_without_epoch_counts_acknowledgements(void **state)
+{
+    struct link_pair *pair = *state;
+    const struct drv_message attach = {.kind = DRV_ATTACH};
+    const struct drv_message heartbeat = {.kind = DRV_HEARTBEAT};
+    const struct drv_message welcome = {.kind = DRV_WELCOME};
+    drv_link_set_epoch(pair->peer, 0);
+    assert_ok(drv_link_send(pair->peer, &attach, 5));
+    assert_int_equal(link_deliver(pair, pair->peer, pair->broker), DRV_ATTACH);
+    drv_link_settle(pair->broker, pair->message.seq, pair->now_us);
+    link_acknowledge(pair, pair->broker, pair->peer);
+    link_expect_token(pair->peer, 5);
+    assert_ok(drv_link_send(pair->broker, &heartbeat, 0));
+    assert_int_equal(link_deliver(pair, pair->broker, pair->peer), DRV_HEARTBEAT);
+    assert_ok(drv_link_send(pair->broker, &welcome, 0));
+    assert_int_equal(link_deliver(pair, pair->broker, pair->peer), DRV_WELCOME);
+    drv_link_set_epoch(pair->peer, LINK_EPOCH + 1);
+    assert_ok(drv_link_send(pair->broker, &heartbeat, 0));
+    struct drv_frames late = link_next(pair->broker);
+    assert_int_equal(link_receive(pair, pair->peer, &late), DROVER_EPOCH);
+    link_drop(&late);
+}
+
 /* An unknown kind is told to the caller, and the next message follows it without a gap. */
 static void test_link_unknown_kind_counts(void **state)
 {
@@ -450,6 +475,7 @@ int main(void)
         TEST(test_link_message_of_another_epoch_is_not_counted),
         TEST(test_link_accepts_hello_and_attach_without_epoch),
         TEST(test_link_accepts_welcome_and_error_of_any_epoch),
+        TEST(test_link_without_epoch_counts_acknowledgements),
         TEST(test_link_unknown_kind_counts),
         TEST(test_link_tokens_come_back_in_order),
         TEST(test_link_acknowledges_after_the_delay),
