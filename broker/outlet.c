@@ -283,7 +283,7 @@ static void tick_acks(struct server *server, int64_t now_us)
 
 static int64_t quiet_us(const struct server *server, enum core_port port)
 {
-    return port == CORE_PORT_WORKER ? core_heartbeat_us(server->core) * 3 / 2
+    return port == CORE_PORT_WORKER ? core_idle_heartbeat_us(server->core) * 3 / 2
                                     : server->settings.core.lease_us;
 }
 

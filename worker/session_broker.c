@@ -204,6 +204,10 @@ static bool take_entry(struct worker_session *session, const struct drv_lease_gr
 static void on_lease(struct worker_session *session, const struct drv_message *message,
                      int64_t now_us)
 {
+    int64_t soon_us = now_us + session->heartbeat_us;
+    if (session->heartbeat_at_us > soon_us) { /* it was told that an idle one may be silent */
+        session->heartbeat_at_us = soon_us;
+    }
     for (size_t i = 0; i < message->lease.group_count; i++) {
         const struct drv_lease_group *group = &message->lease.groups[i];
         size_t type = find_type(session, group->type);
@@ -468,6 +472,18 @@ static void on_reply(struct worker_session *session, const struct drv_message *m
     }
 }
 
+/* Bounded by the lease, whatever the broker says. */
+static void on_heartbeat(struct worker_session *session, const struct drv_message *message,
+                         int64_t now_us)
+{
+    uint64_t longest_us = (uint64_t)session->lease_us / 2;
+    uint64_t next_us = message->heartbeat.next_us;
+    if (next_us > 0) {
+        session->heartbeat_at_us = now_us +
+                                   (int64_t)(next_us < longest_us ? next_us : longest_us);
+    }
+}
+
 /* ---- dispatch -------------------------------------------------------------------------------
  */
 
@@ -480,19 +496,13 @@ static const struct {
     bool before_welcome;
     handler_fn handle;
 } handlers[] = {
-    {DRV_WELCOME, true, on_welcome},
-    {DRV_ERROR, true, on_error},
-    {DRV_GOODBYE, true, on_goodbye},
-    {DRV_MOVED, true, on_moved},
-    {DRV_LEASE, false, on_lease},
-    {DRV_ACK, false, on_ack},
-    {DRV_RECALL, false, on_recall},
-    {DRV_ABORT, false, on_abort},
-    {DRV_GO, false, on_go},
-    {DRV_SHARED, false, on_shared},
-    {DRV_DRAIN, false, on_drain},
-    {DRV_REPLY, false, on_reply},
-    {DRV_FOLLOW, false, worker_session_on_follow},
+    {DRV_WELCOME, true, on_welcome}, {DRV_ERROR, true, on_error},
+    {DRV_GOODBYE, true, on_goodbye}, {DRV_HEARTBEAT, false, on_heartbeat},
+    {DRV_MOVED, true, on_moved},     {DRV_LEASE, false, on_lease},
+    {DRV_ACK, false, on_ack},        {DRV_RECALL, false, on_recall},
+    {DRV_ABORT, false, on_abort},    {DRV_GO, false, on_go},
+    {DRV_SHARED, false, on_shared},  {DRV_DRAIN, false, on_drain},
+    {DRV_REPLY, false, on_reply},    {DRV_FOLLOW, false, worker_session_on_follow},
 };
 
 void worker_session_on_message(struct worker_session *session,

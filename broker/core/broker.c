@@ -272,7 +272,6 @@ typedef void (*handle_fn)(struct core *core, struct peer *peer,
 typedef void (*request_fn)(struct core *core, struct peer *peer,
                            const struct drv_message *message, struct reply *reply);
 
-enum { HEARTBEATS_PER_S = 400 }; /* of all workers together, where their lease allows it */
 enum { CLIENTS = 1, WORKERS = 2, ANYONE = 3, EARLY = 4 };
 
 struct handler {
@@ -527,16 +526,6 @@ void core_count_denied(struct core *core, uint64_t count)
 void core_count_late(struct core *core)
 {
     core->counters.late++;
-}
-
-int64_t core_heartbeat_us(const struct core *core)
-{
-    const struct core_config *config = &core->config;
-    int64_t longest_us = config->lease_us / 4;
-    int64_t fair_us = (int64_t)drv_table_count(&core->workers_by_name) *
-                      (1000 * 1000 / HEARTBEATS_PER_S);
-    int64_t wanted_us = fair_us < longest_us ? fair_us : longest_us;
-    return wanted_us > config->heartbeat_us ? wanted_us : config->heartbeat_us;
 }
 
 uint64_t core_memory_bytes(const struct core *core)

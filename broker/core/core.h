@@ -389,6 +389,8 @@ void core_count_late(struct core *core);
 /* The interval between heartbeats that is told to who connects now: the configured one, longer
  * for large fleets (400 a second are enough), up to a quarter of the lease time. */
 int64_t core_heartbeat_us(const struct core *core);
+/* The same for a worker that holds nothing (200 a second), up to half of the lease time. */
+int64_t core_idle_heartbeat_us(const struct core *core);
 
 /* Bytes accounted for tasks, payloads, results, shared data, sessions. */
 uint64_t core_memory_bytes(const struct core *core);

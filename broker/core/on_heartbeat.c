@@ -4,6 +4,49 @@
 #include "broker.h"
 #include "handlers.h"
 
+enum {
+    HEARTBEATS_PER_S = 400, /* of all workers together, where their lease allows it */
+    MOMENT_US = 100 * 1000, /* heartbeats come together, so far apart */
+};
+
+/* So that all workers together send so many a second, where that is often enough. */
+static int64_t fair_heartbeat_us(const struct core *core, int64_t per_s, int64_t longest_us)
+{
+    int64_t fair_us = (int64_t)drv_table_count(&core->workers_by_name) * (1000 * 1000 / per_s);
+    int64_t wanted_us = fair_us < longest_us ? fair_us : longest_us;
+    return wanted_us > core->config.heartbeat_us ? wanted_us : core->config.heartbeat_us;
+}
+
+int64_t core_heartbeat_us(const struct core *core)
+{
+    return fair_heartbeat_us(core, HEARTBEATS_PER_S, core->config.lease_us / 4);
+}
+
+int64_t core_idle_heartbeat_us(const struct core *core)
+{
+    return fair_heartbeat_us(core, HEARTBEATS_PER_S / 2, core->config.lease_us / 2);
+}
+
+/* When the worker shall send the next one, from now: an interval, half an interval longer or
+ * shorter, so that those of many workers come together and each worker has its moment. Who
+ * holds nothing has nothing to renew, and takes its interval up again with its first lease. */
+static int64_t next_heartbeat_us(const struct core *core, const struct worker *worker)
+{
+    int64_t interval_us = worker->held > 0 ? core_heartbeat_us(core)
+                                           : core_idle_heartbeat_us(core);
+    int64_t moments = interval_us / MOMENT_US;
+    if (moments < 2) {
+        return interval_us;
+    }
+    interval_us = moments * MOMENT_US;
+    uint64_t number;
+    memcpy(&number, &worker->session->id, sizeof(number));
+    int64_t phase_us = (int64_t)(number % (uint64_t)moments) * MOMENT_US;
+    int64_t since_us = (core->now_us + interval_us - phase_us) % interval_us;
+    int64_t next_us = interval_us - since_us;
+    return next_us < interval_us / 2 ? next_us + interval_us : next_us;
+}
+
 static void heartbeat_keep(struct core *core, struct worker *worker,
                            const struct drv_heartbeat *heartbeat)
 {
@@ -39,8 +82,13 @@ void on_heartbeat(struct core *core, struct peer *peer, const struct drv_message
     if (!peer_is_open(peer)) {
         return; /* it does not read: what it would be told must not gather */
     }
+    struct drv_message *answer = effects_message(core, DRV_HEARTBEAT);
     if (peer->session->worker != NULL) {
         heartbeat_check(core, peer->session->worker, &message->heartbeat);
+        if (answer != NULL) {
+            answer->heartbeat.next_us = (uint64_t)next_heartbeat_us(core,
+                                                                    peer->session->worker);
+        }
     }
-    effects_send(core, peer, effects_message(core, DRV_HEARTBEAT), 0);
+    effects_send(core, peer, answer, 0);
 }

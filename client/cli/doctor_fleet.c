@@ -18,8 +18,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define SLOW_MS 200     /* a round trip that people notice */
-#define SILENT_MS 5000  /* a worker that was not heard for so long */
+#define SLOW_MS 200 /* a round trip that people notice */
+#define SILENT_MS                                                                              \
+    8000 /* a worker that was not heard for so long: idle ones of a large fleet beat every 5 s \
+          */
 #define CONNECT_MS 3000 /* for a bare connection */
 #define HOST_MAX 256
 

@@ -293,6 +293,7 @@ struct drv_heartbeat {
     bool has_host;
     struct drv_host host;
     struct drv_str details; /* the blob: a msgpack map or empty */
+    uint64_t next_us;       /* to a worker: when the next one is wanted; 0 when it likes */
 };
 struct drv_attached {
     drover_id id;

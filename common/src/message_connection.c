@@ -349,6 +349,7 @@ void drv_decode_heartbeat(struct drv_decode *decode, struct drv_message *out_mes
     struct drv_heartbeat *heartbeat = &out_message->heartbeat;
     get_running(decode, heartbeat);
     get_host(decode, heartbeat);
+    heartbeat->next_us = drv_get_u64(decode);
     drover_status status = check_details(decode->blob, decode->blob_len);
     if (status) {
         drv_decode_fail(decode, status, "statistics are not a bounded msgpack map");
@@ -393,6 +394,7 @@ void drv_encode_heartbeat(struct drv_encode *encode, const struct drv_message *m
         drv_put_uint(encode, heartbeat->running[i].elapsed_ms);
     }
     put_host(encode, heartbeat);
+    drv_put_uint(encode, heartbeat->next_us);
     drover_status status = check_details(heartbeat->details.ptr, heartbeat->details.len);
     if (status) {
         drv_encode_fail(encode, status == DROVER_TOO_BIG ? status : DROVER_INVALID);

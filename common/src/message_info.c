@@ -25,7 +25,7 @@ static const struct drv_kind_row kind_rows[KIND_ROWS] = {
     ROW(CREDIT,      NONE,      2, false, false, credit),
     ROW(CHUNK,       NONE,      3, true,  true,  chunk),
     ROW(ACK,         NONE,      1, false, false, ack),
-    ROW(HEARTBEAT,   NONE,      2, false, false, heartbeat),
+    ROW(HEARTBEAT,   NONE,      3, false, false, heartbeat),
     ROW(ATTACH,      NONE,      1, false, false, attach),
     ROW(MOVED,       NONE,      2, false, false, moved),
     ROW(SUBMIT,      REQUEST,   1, true,  true,  submit),

@@ -4,8 +4,8 @@
  *
  *      crowd --endpoint ENDPOINT [--role worker|client] [--count N] [--type NAME]
  *
- * Every peer has a connection and a session of its own, as a worker or client has: HELLO, a
- * heartbeat a second (a worker's with statistics of its host), acknowledgements, a new
+ * Every peer has a connection and a session of its own, as a worker or client has: HELLO, 
+ * heartbeats when the broker wants them (a worker's with statistics of its host), acknowledgements, a new
  * connection with back-off when one is lost, the session resumed. A worker offers one type with
  * one slot and gives back at once what it is given. Sockets cost descriptors, so
  * the peers live in processes of PEERS_MAX each.
@@ -36,7 +36,7 @@
 enum {
     PEERS_MAX = 1000, /* of one process */
     COUNT_MAX = 20000,
-    HEARTBEAT_US = 1000 * 1000,
+    HEARTBEAT_US = 1000 * 1000,    /* until the broker says when the next is wanted */
     SILENCE_US = 10 * 1000 * 1000, /* then a connection counts as lost */
     EVENTS = 256,
     LOOK_MS = 5, /* how often the crowd is counted */
@@ -57,6 +57,7 @@ struct peer {
     uint64_t epoch; /* 0: not welcome yet */
     int64_t due_us; /* heartbeat, or next try */
     int64_t heard_us;
+    int64_t beat_us; /* between heartbeats, as WELCOME says */
     uint32_t tries;
     bool is_known; /* to the broker: resume */
 };
@@ -159,6 +160,7 @@ static void connect_peer(const struct crowd *crowd, struct peer *peer, int64_t n
          "cannot watch a socket");
     peer->heard_us = now_us;
     peer->due_us = now_us + HEARTBEAT_US;
+    peer->beat_us = HEARTBEAT_US;
     peer->epoch = 0;
     say_hello(crowd, peer);
 }
@@ -184,18 +186,21 @@ static void on_welcome(struct crowd *crowd, struct peer *peer,
     peer->is_known = true;
     drv_link_set_epoch(peer->connection->link, message->epoch);
     drv_link_set_window_out(peer->connection->link, message->welcome.credit_bytes);
+    peer->beat_us = (int64_t)message->welcome.heartbeat_ms * 1000;
     (void)atomic_fetch_add(crowd->welcome, 1);
     say_heartbeat(crowd, peer);
 }
 
 /* False: the connection is over. */
 static bool take_message(struct crowd *crowd, struct peer *peer,
-                         const struct drv_message *message)
+                         const struct drv_message *message, int64_t now_us)
 {
     if (message->kind == DRV_WELCOME) {
         on_welcome(crowd, peer, message);
     } else if (message->kind == DRV_LEASE) {
         answer_leases(peer, &message->lease);
+    } else if (message->kind == DRV_HEARTBEAT && message->heartbeat.next_us > 0) {
+        peer->due_us = now_us + (int64_t)message->heartbeat.next_us;
     } else if (message->kind == DRV_ERROR) {
         peer->is_known = peer->is_known && message->failure.code != DROVER_SESSION_EXPIRED;
         return false;
@@ -214,7 +219,7 @@ static bool read_peer(struct crowd *crowd, struct peer *peer, int64_t now_us)
         if (status == DROVER_NOT_READY) {
             return true;
         }
-        if (status != DROVER_OK || !take_message(crowd, peer, &message)) {
+        if (status != DROVER_OK || !take_message(crowd, peer, &message, now_us)) {
             return false;
         }
         peer->heard_us = now_us;
@@ -241,7 +246,7 @@ static void on_due(struct crowd *crowd, struct peer *peer, int64_t now_us)
     if (peer->connection == NULL) {
         connect_peer(crowd, peer, now_us);
     } else {
-        peer->due_us = now_us + HEARTBEAT_US;
+        peer->due_us = now_us + peer->beat_us;
         if (peer->epoch != 0) {
             say_heartbeat(crowd, peer);
         }

@@ -324,7 +324,7 @@ class Worker:
         handler = {WELCOME: self._on_welcome, LEASE: self._on_lease, RECALL: self._on_recall,
                    ABORT: self._on_abort, GO: self._on_go, SHARED: self._on_shared,
                    FOLLOW: self._on_follow, DRAIN: self._on_drain, ERROR: self._on_error, ACK: self._on_ack,
-                   HEARTBEAT: lambda message: None, GOODBYE: self._on_goodbye}.get(message.kind)
+                   HEARTBEAT: self._on_heartbeat, GOODBYE: self._on_goodbye}.get(message.kind)
         if handler is None:
             connection.send(ERROR, 11, "", 0, message.kind, message.seq, None)
         else:
@@ -411,6 +411,10 @@ class Worker:
         stream, offset, data = piece
         if lease.streams >> stream & 1 and self._connection.has_room():
             self._connection.send(LOG, *lease.ref, stream, offset, 0, blob=data)
+
+    def _on_heartbeat(self, message):
+        if next_us := message.field(6, 0):
+            self._heartbeat_at = time.monotonic() + min(next_us / 1e6, self._lease_s / 2)
 
     def _on_drain(self, message):
         self._is_draining = message.field(4, False)

@@ -82,6 +82,13 @@ void sim_peer_timer(struct sim *sim, const struct sim_peer *peer, enum sim_event
                                       .generation = peer->generation});
 }
 
+void sim_peer_beat_in(struct sim *sim, struct sim_peer *peer, int64_t next_us)
+{
+    if (next_us > 0) {
+        sim_peer_timer(sim, peer, SIM_EVENT_HEARTBEAT, next_us, ++peer->beat);
+    }
+}
+
 struct sim_conn *sim_peer_conn(struct sim *sim, const struct sim_peer *peer)
 {
     if (peer->state != SIM_GREETING && peer->state != SIM_READY) {
@@ -200,7 +207,7 @@ static void peer_on_welcome(struct sim *sim, struct sim_peer *peer,
     peer->attempts = 0;
     peer->heartbeat_us = (int64_t)welcome->heartbeat_ms * 1000;
     peer->lease_us = (int64_t)welcome->lease_ms * 1000;
-    sim_peer_timer(sim, peer, SIM_EVENT_HEARTBEAT, sim_between(sim, 0, peer->heartbeat_us), 0);
+    sim_peer_beat_in(sim, peer, sim_between(sim, 1, peer->heartbeat_us));
     sim_trace(sim, "peer.welcome", peer->number, message->epoch, resumed);
     if (peer->role == SIM_WORKER) {
         sim_worker_on_welcome(sim, peer, resumed);
@@ -302,7 +309,7 @@ static void peer_heartbeat(struct sim *sim, struct sim_peer *peer)
         sim_peer_reconnect(sim, peer, sim_once_in(sim, 2));
         return;
     }
-    sim_peer_timer(sim, peer, SIM_EVENT_HEARTBEAT, peer->heartbeat_us, 0);
+    sim_peer_beat_in(sim, peer, peer->heartbeat_us);
     if (peer->role == SIM_WORKER) {
         sim_worker_heartbeat(sim, peer);
     } else {
@@ -379,7 +386,9 @@ void sim_peer_on_event(struct sim *sim, const struct sim_event *event)
         }
         break;
     case SIM_EVENT_HEARTBEAT:
-        peer_heartbeat(sim, peer);
+        if (event->arg == peer->beat) {
+            peer_heartbeat(sim, peer);
+        }
         break;
     case SIM_EVENT_AWAKE:
         peer_awake(sim, peer);

@@ -40,6 +40,7 @@ struct sim_peer {
     uint64_t received;       /* highest message number received on this connection */
     bool repeated;           /* the present message has been here before, or is late */
     int64_t heartbeat_us, lease_us;
+    uint64_t beat; /* number of the heartbeat that is due: an earlier one was put off */
     int64_t last_contact_us; /* something arrived */
 
     bool stopped; /* SIGSTOP: nothing happens until it goes on */
@@ -66,6 +67,8 @@ bool sim_peer_send(struct sim *sim, struct sim_peer *peer, const struct drv_mess
 struct sim_conn *sim_peer_conn(struct sim *sim, const struct sim_peer *peer);
 /* Everything received so far is dealt with. */
 void sim_peer_settle(struct sim *sim, struct sim_peer *peer);
+/* Puts the next heartbeat so far away; nothing with 0. */
+void sim_peer_beat_in(struct sim *sim, struct sim_peer *peer, int64_t next_us);
 void sim_peer_timer(struct sim *sim, const struct sim_peer *peer, enum sim_event_kind kind,
                     int64_t delay_us, uint64_t arg);
 /* The worker or client with this session, or NULL. */

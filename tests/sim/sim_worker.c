@@ -385,6 +385,7 @@ void sim_worker_on_message(struct sim *sim, struct sim_peer *peer,
         }
         break;
     case DRV_HEARTBEAT:
+        sim_peer_beat_in(sim, peer, (int64_t)message->heartbeat.next_us);
         break;
     default:
         sim_fail(sim, "worker %u got %s", peer->number, drv_kind_name(message->kind));

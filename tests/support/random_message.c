@@ -141,6 +141,7 @@ static void fill_heartbeat(source *s, struct drv_message *m)
         running[i] = (struct drv_running){random_ref(s), random_number(s, 64)};
     }
     out->running = running;
+    out->next_us = random_number(s, 64);
     out->host = (struct drv_host){.cpu_percent = drv_rng_unit(s->rng) * 100,
                                   .memory_percent = drv_rng_unit(s->rng),
                                   .disk_percent = 0,

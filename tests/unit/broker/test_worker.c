@@ -84,6 +84,53 @@ static void test_heartbeats_of_a_large_fleet_are_fewer(void **state)
     }
 }
 
+static uint64_t told_next_us(struct bench *bench)
+{
+    heartbeat(bench, 2);
+    bench_turn(bench);
+    return expect(bench, 2, DRV_HEARTBEAT)->heartbeat.next_us;
+}
+
+/* Heartbeats of one worker come at one place in its interval, which is a multiple of the
+ * moments in which those of all come. */
+static void test_heartbeats_come_at_common_moments(void **state)
+{
+    struct bench *bench = *state;
+    bench->config.heartbeat_us = 1520 * 1000;
+    bench_restart(bench);
+    worker(bench, 2, "work", 1);
+    bench->now += 12345;
+    bench_turn(bench);
+    uint64_t next_us = told_next_us(bench);
+    int64_t at_us = bench->now + (int64_t)next_us;
+    assert_int_equal(at_us % (100 * MS), 0);
+    assert_in_range(next_us, 750 * MS, 2250 * MS);
+    bench_pass(bench, (int64_t)next_us + 4321); /* on its way */
+    assert_int_equal(bench->now + (int64_t)told_next_us(bench), at_us + 1500 * MS);
+    bench_pass(bench, 1500 * MS - 8642); /* too early is the same */
+    assert_int_equal(bench->now + (int64_t)told_next_us(bench), at_us + 3000 * MS);
+}
+
+/* In a large fleet a worker without a lease is asked half as often. */
+static void test_heartbeats_of_idle_workers_are_fewer(void **state)
+{
+    struct bench *bench = *state;
+    struct worker_options options = {.name = "w", .types = {"work"}, .slots = 1};
+    client(bench, 1);
+    for (uint32_t i = 0; i < 600; i++) { /* one connection, a new worker every time */
+        hello_worker(bench, 2, 8002 + i, &options);
+        (void)welcomed(bench, 2);
+        if (i < 599) {
+            gone(bench, 2);
+        }
+    }
+    assert_in_range(told_next_us(bench), 1500 * MS, 4500 * MS);
+    int64_t idle_us = core_idle_heartbeat_us(bench->core);
+    assert_int_equal(idle_us, 3000 * MS);
+    (void)begin(bench, 2, 100);
+    assert_in_range(told_next_us(bench), 750 * MS, 2250 * MS);
+}
+
 /* A silent worker is lost after its lease time: what ran is charged and runs elsewhere. */
 static void test_silent_worker_is_lost(void **state)
 {
@@ -568,6 +615,8 @@ int main(void)
         BENCH_TEST(test_heartbeats_of_a_large_fleet_are_fewer),
         BENCH_TEST(test_silent_worker_is_lost),
         BENCH_TEST(test_heartbeats_keep_a_worker),
+        BENCH_TEST(test_heartbeats_come_at_common_moments),
+        BENCH_TEST(test_heartbeats_of_idle_workers_are_fewer),
         BENCH_TEST(test_gone_worker_is_lost_after_grace),
         BENCH_TEST(test_silence_while_the_broker_stood_still_costs_nothing),
         BENCH_TEST(test_suspect_asks_before_it_runs),

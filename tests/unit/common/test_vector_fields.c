@@ -180,6 +180,10 @@ static void test_fields_of_heartbeat_and_attach(void **state)
     vector_must_decode(vector_find(*state, "heartbeat-client"), &coded);
     assert_false(coded.message.heartbeat.has_host);
     assert_int_equal(coded.message.heartbeat.running_count, 0);
+    assert_int_equal(coded.message.heartbeat.next_us, 0);
+    coded_fini(&coded);
+    vector_must_decode(vector_find(*state, "heartbeat-next"), &coded);
+    assert_int_equal(coded.message.heartbeat.next_us, 2493904);
     coded_fini(&coded);
     vector_must_decode(vector_find(*state, "attach"), &coded);
     assert_int_equal(coded.message.attach.lease_count, 3);

@@ -81,6 +81,32 @@ static void test_session_tells_details_once_per_connection(void **state)
     fixture_destroy(f);
 }
 
+static void told_next(struct fixture *f, uint64_t next_us)
+{
+    fixture_receive(f,
+                    &(struct drv_message){.kind = DRV_HEARTBEAT, .heartbeat.next_us = next_us});
+    fixture_turn(f);
+}
+
+/* The next heartbeat comes when the broker wants it, though the lease bounds that and the first
+ * lease ends the silence of an idle worker. */
+static void test_session_beats_when_told(void **state)
+{
+    struct fixture *f = fixture_new();
+    fixture_start(f);
+    fixture_welcome_as(f, false);
+    fixture_turn(f);
+    told_next(f, 1234567);
+    assert_int_equal(worker_session_heartbeat_at_us(f->session), f->now + 1234567);
+    told_next(f, 0); /* of an older broker */
+    assert_int_equal(worker_session_heartbeat_at_us(f->session), f->now + 1234567);
+    told_next(f, UINT64_MAX);
+    assert_int_equal(worker_session_heartbeat_at_us(f->session), f->now + 5 * SECOND);
+    fixture_lease(f, 1, 0);
+    assert_int_equal(worker_session_heartbeat_at_us(f->session), f->now + SECOND);
+    fixture_destroy(f);
+}
+
 /* WELCOME makes it serve, at once with a heartbeat. */
 static void test_session_welcome_serves_and_beats(void **state)
 {
@@ -397,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_session_welcome_serves_and_beats),
         cmocka_unit_test(test_session_tells_details_once_per_connection),
         cmocka_unit_test(test_session_heartbeat_names_running),
+        cmocka_unit_test(test_session_beats_when_told),
         cmocka_unit_test(test_session_settles_what_it_received),
         cmocka_unit_test(test_session_silence_for_lease_time_reconnects),
         cmocka_unit_test(test_session_reconnect_resumes_at_same_endpoint),
