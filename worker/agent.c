@@ -5,6 +5,7 @@
 #include "check.h"
 #include "clock.h"
 #include "connection.h"
+#include "group.h"
 #include "notify.h"
 #include "pulse.h"
 #include "session.h"
@@ -30,6 +31,9 @@ struct worker_agent {
     const struct drv_log *log;              /* borrowed */
     struct worker_bridge bridge;            /* to the pool */
     struct worker_session *session;         /* owned */
+    struct group_tree groups;               /* control groups of what runs tasks */
+    struct drv_problem no_groups;           /* why there are none */
+    struct sandbox sandbox;                 /* what is told of all that */
     struct worker_pulse pulse;              /* statistics */
     struct drv_offer *types;                /* owned */
     bool *takes_ranges;                     /* owned; by type */
@@ -76,6 +80,34 @@ static drover_status open_signals(struct worker_agent *agent, struct drv_problem
     return DROVER_OK;
 }
 
+/* Before the zygote: what it forks begins where this process is then. */
+static drover_status open_groups(struct worker_agent *agent, struct drv_problem *problem)
+{
+    enum worker_cgroup wanted = agent->settings->cgroup;
+    drover_status status = DROVER_UNSUPPORTED;
+    agent->sandbox = (struct sandbox){
+        .settings = agent->settings, .groups = &agent->groups, .why = agent->no_groups.text};
+    if (wanted == WORKER_CGROUP_OFF) {
+        (void)drv_problem_set(&agent->no_groups, status, "--cgroup off");
+    } else {
+        status = group_tree_open(&agent->groups, "", getpid(), &agent->no_groups);
+    }
+    return status != DROVER_OK && wanted == WORKER_CGROUP_REQUIRE
+               ? drv_problem_set(problem, status, "--cgroup require: %s", agent->no_groups.text)
+               : DROVER_OK;
+}
+
+static void log_groups(const struct worker_agent *agent)
+{
+    if (agent->groups.dir[0] != '\0') {
+        drv_log_info(agent->log, "limits by control groups",
+                     drv_log_str("group", agent->groups.dir));
+    } else {
+        drv_log_info(agent->log, "limits by rlimit and sampling",
+                     drv_log_str("why", agent->no_groups.text));
+    }
+}
+
 static drover_status open_pool(struct worker_agent *agent, struct drv_problem *problem)
 {
     const struct worker_settings *settings = agent->settings;
@@ -98,6 +130,7 @@ static drover_status open_pool(struct worker_agent *agent, struct drv_problem *p
         .idle_ms = settings->idle_ms,
         .tasks_max = settings->tasks_max,
         .memory_max = settings->memory_max,
+        .group_dir = agent->groups.dir,
         .log = agent->log,
     };
     return pool_new(&config, problem, &agent->bridge.pool);
@@ -162,7 +195,10 @@ static drover_status open_session(struct worker_agent *agent, struct drv_problem
 static drover_status open_all(struct worker_agent *agent, struct drv_problem *problem)
 {
     const struct worker_settings *settings = agent->settings;
-    drover_status status = worker_pulse_open(&agent->pulse, settings, problem);
+    drover_status status = open_groups(agent, problem);
+    if (status == DROVER_OK) {
+        status = worker_pulse_open(&agent->pulse, settings, &agent->sandbox, problem);
+    }
     /* The pool's processes must inherit neither blocked signals nor threads nor ZeroMQ. */
     if (status == DROVER_OK) {
         status = open_pool(agent, problem);
@@ -217,6 +253,7 @@ drover_status worker_agent_new(const struct worker_settings *settings,
         worker_agent_destroy(&agent);
         return status;
     }
+    log_groups(agent);
     *out_agent = agent;
     return DROVER_OK;
 }
@@ -236,6 +273,7 @@ void worker_agent_destroy(struct worker_agent **agent)
     drv_identity_wipe(&gone->identity);
     worker_session_destroy(&gone->session);
     worker_pulse_fini(&gone->pulse);
+    group_tree_close(&gone->groups);
     drv_arena_fini(&gone->arena);
     if (gone->signal_fd >= 0) {
         (void)close(gone->signal_fd);

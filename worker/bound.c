@@ -65,6 +65,12 @@ static uint64_t open_files(void)
     return (uint64_t)fd;
 }
 
+bool bound_needs_process(const struct drv_bounds *limits)
+{
+    return limits->memory_bytes != 0 || limits->cpu_ms != 0 || limits->processes != 0 ||
+           limits->files != 0;
+}
+
 void bound_self(const struct drv_bounds *limits, bool is_fresh)
 {
     if (limits->memory_bytes != 0) {

@@ -12,6 +12,9 @@
 
 #include "message.h"
 
+/* Whether a function with these limits needs a process of its own. */
+bool bound_needs_process(const struct drv_bounds *limits);
+
 /* Of the calling process and what it will fork, for good. Async-signal-safe but for reading
  * /proc; `is_fresh`: it is about to exec, and has nothing of its own yet. */
 void bound_self(const struct drv_bounds *limits, bool is_fresh);

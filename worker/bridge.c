@@ -45,7 +45,8 @@ static void on_finished(struct worker_bridge *bridge, const struct pool_event *e
         .usage = {.user_us = event->finished.usage.user_us,
                   .system_us = event->finished.usage.system_us,
                   .peak_rss_bytes = event->finished.usage.peak_rss_bytes,
-                  .pid = event->finished.usage.pid},
+                  .pid = event->finished.usage.pid,
+                  .kept = event->finished.usage.kept},
     };
     worker_session_task_finished(bridge->session, event->token, &result, now_us);
 }

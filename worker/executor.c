@@ -4,6 +4,7 @@
 #include "bound.h"
 #include "check.h"
 #include "clock.h"
+#include "group.h"
 #include "job.h"
 #include "model/model.h"
 #include "proctree.h"
@@ -115,6 +116,7 @@ static drover_status send_finished(struct executor *executor, struct record_fini
                                  .value = &value};
     head->outcome = (uint32_t)outcome->outcome;
     head->error_kind = (uint32_t)outcome->kind;
+    head->is_grouped = executor->is_grouped || outcome->is_grouped ? 1 : 0;
     head->exit_code = outcome->exit_code;
     head->signal = (uint32_t)outcome->signal;
     head->permanent = outcome->is_permanent ? 1 : 0;
@@ -192,6 +194,35 @@ static bool confine_self(const struct executor *executor, const struct module_ha
     return true;
 }
 
+bool executor_has_groups(const struct executor_config *config)
+{
+    return config->pool->group_dir != NULL && config->pool->group_dir[0] != '\0';
+}
+
+/* Into a group of its own. That takes the kernel some milliseconds, so it is done once for each
+ * process, and by one that runs a single attempt only when that has limits. Without the group
+ * limits are kept as where there are none. */
+static bool join_group(const struct executor_config *config)
+{
+    const char *dir = config->pool->group_dir;
+    bool is_in = executor_has_groups(config) && group_make(dir, config->slot) &&
+                 group_join(dir, config->slot);
+    if (executor_has_groups(config) && !is_in) {
+        (void)fprintf(stderr, "executor: no control group: %s\n", strerror(errno));
+    }
+    return is_in;
+}
+
+/* Limits of the one attempt of this process, as far as the kernel keeps them. */
+static void bound_process(struct executor *executor, const struct executor_entry *entry)
+{
+    const struct executor_config *config = executor->config;
+    bound_self(&entry->limits, false); /* it stays so: not for processes that run several */
+    executor->is_grouped = executor_has_groups(config) && bound_needs_process(&entry->limits) &&
+                           join_group(config) &&
+                           group_limit(config->pool->group_dir, config->slot, &entry->limits);
+}
+
 static void run(struct executor *executor, const struct executor_entry *entry,
                 int64_t started_us)
 {
@@ -214,8 +245,8 @@ static void run(struct executor *executor, const struct executor_entry *entry,
                          "the payload is no value: %s", drover_status_text(status));
         outcome.is_permanent = status != DROVER_NOMEM;
     } else {
-        if (executor->config->model->tasks_max == 1) { /* else it would hold for others */
-            bound_self(&entry->limits, false);
+        if (executor->config->model->tasks_max == 1) {
+            bound_process(executor, entry);
         }
         if (confine_self(executor, handler, &outcome)) {
             executor->config->model->run(&job, handler, payload, &outcome);
@@ -363,6 +394,10 @@ _Noreturn void executor_main(const struct executor_config *config)
     protect(config);
     redirect(config->output_fds);
     offer_to_oom_killer();
+    /* An executor of commands gives groups to what it starts. */
+    if (!config->model->ends_itself && config->model->tasks_max != 1) {
+        (void)join_group(config);
+    }
     config->model->serve(config);
     executor_die("served no more");
 }
@@ -378,6 +413,12 @@ void executor_blame(struct executor *executor)
 const struct pool_config *executor_pool_config(const struct executor *executor)
 {
     return executor->config->pool;
+}
+
+bool executor_group(const struct executor *executor, uint32_t *out_number)
+{
+    *out_number = executor->config->slot;
+    return executor_has_groups(executor->config);
 }
 
 void *executor_state(const struct executor *executor)

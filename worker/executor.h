@@ -119,6 +119,11 @@ DROVER_MUST_USE drover_status executor_ask(struct executor *executor, struct rec
 
 const struct pool_config *executor_pool_config(const struct executor *executor);
 
+/* Whether there are control groups, and the number of that of this executor, or of what it
+ * starts. */
+bool executor_has_groups(const struct executor_config *config);
+bool executor_group(const struct executor *executor, uint32_t *out_number);
+
 /* Resident memory of a process, 0: of this one; 0 when it cannot be known. */
 uint64_t executor_resident_bytes(pid_t pid);
 

@@ -58,6 +58,7 @@ struct executor {
     int64_t told_at_us;   /* last call for results */
     int64_t ended_at_us;  /* end of the attempt just before; 0: it has blocked since */
     bool owes_call;       /* results are in the ring, of which the agent was not told */
+    bool is_grouped;      /* a control group keeps the limits of what runs */
     bool has_spare;       /* large values have passed: there is free memory to give back */
     struct meter meter;
 };

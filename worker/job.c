@@ -66,6 +66,7 @@ void job_outcome_init(struct job_outcome *outcome)
     outcome->has_usage = false;
     outcome->user_us = outcome->system_us = outcome->peak_rss_bytes = 0;
     outcome->pid = 0;
+    outcome->is_grouped = false;
 }
 
 void job_outcome_fini(struct job_outcome *outcome)

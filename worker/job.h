@@ -42,6 +42,7 @@ struct job_outcome {
     bool has_usage;                /* of a command; else the executor's own use counts */
     uint64_t user_us, system_us, peak_rss_bytes;
     uint32_t pid;
+    bool is_grouped; /* a control group kept its limits */
 };
 
 /* Starts as succeeded with nil. */

@@ -240,6 +240,10 @@ static drover_status start(struct pool *pool, const struct pool_config *config,
         return status;
     }
     status = open_fds(pool);
+    if (!status && config->group_dir != NULL && config->group_dir[0] != '\0') {
+        pool->group_dir = strdup(config->group_dir);
+        status = pool->group_dir == NULL ? DROVER_NOMEM : DROVER_OK;
+    }
     if (!status) {
         status = make_crews(pool, config);
     }
@@ -391,6 +395,7 @@ void pool_close(struct pool **pool_pointer)
     free(pool->procs);
     free(pool->seats);
     free(pool->strangers);
+    free(pool->group_dir);
     free(pool);
 }
 

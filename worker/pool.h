@@ -152,16 +152,18 @@ struct pool_config {                 /* borrowed for pool_new, but for `log` */
                               DROVER_THREAD_SAFE run as prefork */
     const struct pool_rule *rules; /* types that are run otherwise; each of them must exist */
     size_t rule_count;
-    size_t threads;       /* of an executor of model thread, up to POOL_THREADS_MAX; 0:
-                             POOL_THREADS_DEFAULT */
-    size_t executors_min; /* of each model of functions, started at once and kept when idle;
-                             the others, and those of commands, as they are needed */
-    uint64_t idle_ms;     /* then they end after being idle for so long; 0: they stay */
-    uint64_t tasks_max;   /* attempts of one executor, then a new one takes its place; 0: no
-                             limit */
-    uint64_t memory_max;  /* resident bytes of an executor, looked at after each attempt: one
-                             that has more is replaced; 0: no limit */
-    bool drops_output;    /* what handlers print and log stays out of `log` */
+    size_t threads;        /* of an executor of model thread, up to POOL_THREADS_MAX; 0:
+                              POOL_THREADS_DEFAULT */
+    size_t executors_min;  /* of each model of functions, started at once and kept when idle;
+                              the others, and those of commands, as they are needed */
+    uint64_t idle_ms;      /* then they end after being idle for so long; 0: they stay */
+    uint64_t tasks_max;    /* attempts of one executor, then a new one takes its place; 0: no
+                              limit */
+    uint64_t memory_max;   /* resident bytes of an executor, looked at after each attempt: one
+                              that has more is replaced; 0: no limit */
+    bool drops_output;     /* what handlers print and log stays out of `log` */
+    const char *group_dir; /* of a group_tree (group.h) that outlives the pool; NULL or "": no
+                              control groups, and limits are kept by other means */
     const struct drv_log *log; /* borrowed for the life of the pool; NULL: silent */
 };
 
@@ -319,6 +321,7 @@ enum pool_return {
 struct pool_usage {
     uint64_t user_us, system_us, peak_rss_bytes;
     uint32_t pid;
+    uint32_t kept; /* enum drv_kept: what kept its limits */
 };
 
 /* X(number, NAME): the same numbers as on the wire. */

@@ -83,9 +83,10 @@ struct run {
     uint64_t timeout_ms, term_ms, kill_ms;
     struct drv_bounds limits;
     struct drv_list limited; /* in pool.limited while it runs and is sampled */
-    uint64_t base_ticks;     /* processor time of its processes before it */
+    uint64_t base_cpu_us;    /* processor time of its processes before it */
     const char *exceeded;    /* with STOP_LIMIT: what, static */
     uint64_t exceeded_by;    /* what was found */
+    bool is_grouped;         /* a control group keeps its limits, as was seen when looking */
     enum run_state state;
     bool is_admitted; /* counts for the limit of its type; pending ones that do not: waiting */
 
@@ -240,6 +241,7 @@ struct pool {
     int64_t trim_at_us;  /* INT64_MAX: no lane has memory that could go back */
     bool has_spare;      /* one has */
 
+    char *group_dir;         /* owned; NULL: no control groups */
     struct drv_list limited; /* struct run.limited */
     int64_t sample_at_us;    /* INT64_MAX: none of them */
     int proc_fd;             /* owned: /proc; -1 before it is needed */
@@ -324,8 +326,6 @@ void pool_run_stop(struct pool *pool, struct run *run, enum run_stop why, uint64
 /* ---- pool_limit.c --------------------------------------------------------------------------
  */
 
-/* Whether a function with these limits needs a process of its own. */
-bool pool_limits_processes(const struct drv_bounds *limits);
 /* It has started: from now on it is looked at. */
 void pool_limit_begin(struct pool *pool, struct run *run, int64_t now_us);
 /* Looks at those that are due, and stops what uses too much. */
@@ -334,9 +334,12 @@ void pool_limit_end(struct pool *pool);
 /* Words for what it has exceeded. */
 void pool_limit_describe(const struct run *run, char *text, size_t size);
 /* A failure that a limit explains becomes one of kind limit: the signal that the kernel sends,
- * or memory beyond it. True when it was one. */
+ * or memory beyond it. oom_kills: in its control group. True when it was one; *out_code: which.
+ */
 bool pool_limit_explains(const struct run *run, uint32_t signal, uint64_t peak_rss_bytes,
-                         char *text, size_t size);
+                         uint64_t oom_kills, const char **out_code, char *text, size_t size);
+/* Who kept them: enum drv_kept. */
+uint32_t pool_limit_keeper(const struct run *run, bool is_grouped);
 
 /* ---- pool_run.c again ----------------------------------------------------------------------
  */

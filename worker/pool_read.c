@@ -96,13 +96,15 @@ void pool_report_crash(struct pool *pool, struct run *run, const struct zygote_r
     if (run->stop != STOP_NONE) {
         tell_stopped(run, &event, text, sizeof(text));
     } else {
+        const char *code = "";
         bool is_limit = pool_limit_explains(run, event.finished.signal, gone->peak_rss_bytes,
-                                            text, sizeof(text));
+                                            gone->oom_kills, &code, text, sizeof(text));
         if (!is_limit) {
             describe_end(gone, text, sizeof(text));
         }
         event.finished.outcome = POOL_FAILED;
         event.finished.error_kind = is_limit ? DROVER_ERROR_LIMIT : DROVER_ERROR_CRASH;
+        event.finished.code = drv_view_text(code);
         event.finished.text = drv_view_text(text);
     }
     event.finished.stderr_tail = drv_buffer_view(&proc->output.tail);
@@ -112,6 +114,7 @@ void pool_report_crash(struct pool *pool, struct run *run, const struct zygote_r
     event.finished.usage.system_us = since(gone->system_us, proc->system_us);
     event.finished.usage.peak_rss_bytes = gone->peak_rss_bytes;
     event.finished.usage.pid = (uint32_t)gone->pid;
+    event.finished.usage.kept = pool_limit_keeper(run, gone->is_grouped != 0);
     pool_learn_run_time(&pool->types[run->handler], event.finished.run_us, 1);
     pool_run_free(pool, run);
     sink->on_event(sink->context, &event);
@@ -220,10 +223,12 @@ static void fill_finished(struct seat *seat, const struct run *run,
     event->finished.signal = head->signal;
     event->finished.run_us = head->run_us;
     event->finished.has_usage = true;
-    event->finished.usage = (struct pool_usage){.user_us = head->user_us,
-                                                .system_us = head->system_us,
-                                                .peak_rss_bytes = head->peak_rss_bytes,
-                                                .pid = head->pid};
+    event->finished.usage = (struct pool_usage){
+        .user_us = head->user_us,
+        .system_us = head->system_us,
+        .peak_rss_bytes = head->peak_rss_bytes,
+        .pid = head->pid,
+        .kept = pool_limit_keeper(run, head->is_grouped != 0)};
     if (finished->data != NULL && head->outcome != RECORD_STOPPED) {
         event->finished.value = (struct pool_value){.data = finished->data,
                                                     .view = drv_data_view(finished->data),
@@ -238,8 +243,12 @@ static void fill_finished(struct seat *seat, const struct run *run,
         tell_stopped(run, event, text, text_size);
     } else {
         tell_failed(finished, event, scratch);
-        if (pool_limit_explains(run, head->signal, head->peak_rss_bytes, text, text_size)) {
+        const char *code = "";
+        if (head->error_kind != DROVER_ERROR_LIMIT && /* else it is explained */
+            pool_limit_explains(run, head->signal, head->peak_rss_bytes, 0, &code, text,
+                                text_size)) {
             event->finished.error_kind = DROVER_ERROR_LIMIT;
+            event->finished.code = drv_view_text(code);
             event->finished.text = drv_view_text(text);
         }
     }

@@ -1,6 +1,7 @@
 /*
  * pool_run.c: attempts: taken, given back, stopped, and what time brings.
  */
+#include "bound.h"
 #include "lengths.h"
 #include "need.h"
 #include "pool_private.h"
@@ -218,7 +219,7 @@ static struct crew *crew_of(struct pool *pool, const struct pool_attempt *attemp
 {
     enum pool_model model = pool->types[handler].model;
     bool has_neighbours = pool_crew(pool, model)->threads > 1;
-    bool needs_process = model != POOL_MODEL_EXEC && pool_limits_processes(&attempt->limits);
+    bool needs_process = model != POOL_MODEL_EXEC && bound_needs_process(&attempt->limits);
     bool is_alone = (attempt->is_alone && has_neighbours) || needs_process;
     return pool_crew(pool, is_alone ? POOL_MODEL_FORK : model);
 }

@@ -1,7 +1,6 @@
 #include "pulse.h"
 
 #include "roll.h"
-#include "sandbox.h"
 
 #include <stdlib.h>
 
@@ -13,14 +12,14 @@ enum {
 
 drover_status worker_pulse_open(struct worker_pulse *pulse,
                                 const struct worker_settings *settings,
-                                struct drv_problem *problem)
+                                const struct sandbox *sandbox, struct drv_problem *problem)
 {
     const struct stat_groups *groups = &settings->stats;
     const struct stat_sampler_config config = {.root = "",
                                                .groups = *groups,
                                                .interval_us = settings->stats_interval_us,
                                                .more = sandbox_write,
-                                               .context = settings};
+                                               .context = sandbox};
     *pulse = (struct worker_pulse){.has_executors = groups->executors};
     if (stat_groups_is_none(groups)) {
         return DROVER_OK;

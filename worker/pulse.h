@@ -10,6 +10,7 @@
 
 #include "pool.h"
 #include "problem.h"
+#include "sandbox.h"
 #include "session.h"
 #include "settings.h"
 #include "stat/sampler.h"
@@ -21,10 +22,11 @@ struct worker_pulse {
     int64_t asked_at_us;
 };
 
-/* Takes the first sample of the processors; before anything is forked. The settings are
- * borrowed. OK, NOMEM. */
+/* Takes the first sample of the processors; before anything is forked. The settings and what
+ * the sandbox tells are borrowed. OK, NOMEM. */
 DROVER_MUST_USE drover_status worker_pulse_open(struct worker_pulse *pulse,
                                                 const struct worker_settings *settings,
+                                                const struct sandbox *sandbox,
                                                 struct drv_problem *problem);
 void worker_pulse_fini(struct worker_pulse *pulse);
 

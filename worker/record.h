@@ -111,9 +111,9 @@ struct record_finished {
     uint64_t run_us, user_us, system_us, peak_rss_bytes;
     uint64_t printed[2]; /* bytes ever in its process's stdout and stderr; see lane_printed */
     uint32_t code_len, text_len, stderr_len;
-    uint32_t is_spent; /* the process takes nothing more */
-    uint32_t is_clean; /* it has no children; said by those that run one attempt only */
-    uint32_t reserved;
+    uint32_t is_spent;   /* the process takes nothing more */
+    uint32_t is_clean;   /* it has no children; said by those that run one attempt only */
+    uint32_t is_grouped; /* a control group kept its limits */
     struct record_value value;
 }; /* code, text, stderr, value */
 

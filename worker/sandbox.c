@@ -72,16 +72,21 @@ static bool write_type(const char *type, const struct confine *confine, void *co
 
 void sandbox_write(const void *context, struct stat_details *details)
 {
-    const struct worker_settings *settings = context;
+    const struct sandbox *sandbox = context;
+    bool is_grouped = sandbox->groups->dir[0] != '\0';
     stat_details_map(details, "sandbox");
     stat_details_bool(details, "no_new_privs", true); /* an executor ends without them */
     stat_details_bool(details, "process_groups", true);
     stat_details_bool(details, "landlock", confine_can_paths());
     stat_details_bool(details, "seccomp", profile_is_possible());
     stat_details_uint(details, "uid", geteuid());
+    stat_details_text(details, "limits", is_grouped ? "cgroup" : "rlimit");
+    if (sandbox->why[0] != '\0') {
+        stat_details_text(details, "limits_why", sandbox->why);
+    }
     size_t row_max = stat_details_narrow(details, TYPES_SHARE);
     stat_details_list(details, "types");
-    bool is_whole = each_type(settings, write_type, details);
+    bool is_whole = each_type(sandbox->settings, write_type, details);
     stat_details_end(details);
     stat_details_widen(details, row_max);
     stat_details_bool(details, "truncated", !is_whole);

@@ -7,11 +7,19 @@
 #ifndef WORKER_SANDBOX_H
 #define WORKER_SANDBOX_H
 
+#include "group.h"
 #include "log.h"
 #include "settings.h"
 #include "stat/details.h"
 
-/* The map `sandbox` of a heartbeat's details. context: const struct worker_settings. */
+/* What is told: all borrowed, and not changed while it is. */
+struct sandbox {
+    const struct worker_settings *settings;
+    const struct group_tree *groups;
+    const char *why; /* there are no control groups; "" when there are */
+};
+
+/* The map `sandbox` of a heartbeat's details. context: const struct sandbox. */
 void sandbox_write(const void *context, struct stat_details *details);
 
 /* A line for each type that is kept to something. */

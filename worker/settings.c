@@ -22,6 +22,7 @@ enum {
  */
 
 static const char *const models[] = {"prefork", "thread", "fork", NULL};
+static const char *const cgroups[] = {"auto", "off", "require", NULL};
 static const char *const outputs[] = {"log", "drop", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", "off", NULL};
 
@@ -120,6 +121,14 @@ static const struct drv_option serving_options[] = {
      .argument = "auto|N",
      .help = "tasks held ready beyond the slots, at most; auto leaves it to the broker",
      .fallback = "auto"},
+    {.name = "cgroup",
+     .kind = DRV_OPTION_CHOICE,
+     .argument = "MODE",
+     .help =
+         "keep limits of tasks by control groups (v2): where that can be had, never, or end "
+         "if it cannot",
+     .fallback = "auto",
+     .choices = cgroups},
     {.name = "grace",
      .kind = DRV_OPTION_DURATION,
      .argument = "TIME",
@@ -538,6 +547,7 @@ static drover_status read_all(struct worker_settings *settings, struct drv_probl
     }
     read_executors(settings);
     settings->grace_us = drv_options_int(options, "grace") * 1000;
+    settings->cgroup = (enum worker_cgroup)drv_options_choice(options, "cgroup");
     settings->drops_output = drv_options_choice(options, "task-output") == 1;
     settings->log_level = (enum drv_log_level)drv_options_choice(options, "log-level");
     return DROVER_OK;

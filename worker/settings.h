@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum worker_cgroup { WORKER_CGROUP_AUTO, WORKER_CGROUP_OFF, WORKER_CGROUP_REQUIRE };
+
 struct worker_settings {
     struct drv_options *options; /* owned; what the texts below are borrowed from */
     struct worker_handlers handlers;
@@ -47,6 +49,7 @@ struct worker_settings {
     size_t label_count;
     const struct drv_count *resources;
     size_t resource_count;
+    enum worker_cgroup cgroup; /* whether limits are kept by control groups */
     int64_t grace_us;
     bool drops_output;        /* what tasks print stays out of the log */
     struct stat_groups stats; /* what heartbeats carry */

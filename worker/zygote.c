@@ -3,6 +3,7 @@
 #include "check.h"
 #include "clock.h"
 #include "executor.h"
+#include "group.h"
 #include "model/model.h"
 #include "module.h"
 #include "proctree.h"
@@ -199,6 +200,34 @@ static uint64_t micros(struct timeval time)
     return (uint64_t)time.tv_sec * 1000000U + (uint64_t)time.tv_usec;
 }
 
+static bool has_groups(const struct self *self)
+{
+    return self->config->group_dir != NULL && self->config->group_dir[0] != '\0';
+}
+
+/* All that is in the group of a slot, at once. */
+static void kill_group(const struct self *self, size_t slot)
+{
+    if (has_groups(self)) {
+        group_kill(self->config->group_dir, (uint32_t)slot);
+    }
+}
+
+/* What its group has counted, which goes with it. One that cannot be removed yet is ended and
+ * removed by who makes the next. */
+static void close_group(const struct self *self, struct zygote_reply *message)
+{
+    struct group_use use;
+    const char *dir = self->config->group_dir;
+    if (!has_groups(self) || !group_read(dir, message->slot, &use)) {
+        return;
+    }
+    message->is_grouped = 1;
+    message->oom_kills = use.oom_kills;
+    group_kill(dir, message->slot);
+    (void)group_remove(dir, message->slot);
+}
+
 static void report_gone(struct self *self, size_t slot)
 {
     struct child *child = &self->children[slot];
@@ -212,6 +241,7 @@ static void report_gone(struct self *self, size_t slot)
         .peak_rss_bytes = (uint64_t)child->usage.ru_maxrss * 1024U,
     };
     *child = (struct child){0};
+    close_group(self, &message);
     reply(self, &message);
 }
 
@@ -233,6 +263,7 @@ static void reap(struct self *self)
                 child->is_dying = true;
                 child->wait_status = status;
                 child->usage = usage;
+                kill_group(self, i); /* the remainders */
                 if (child->is_clean) {
                     report_gone(self, i);
                 }
@@ -326,6 +357,7 @@ static void serve(struct self *self, const struct request *request, const int *f
         (void)kill(-child->pid, request->signal);
         if (request->signal == SIGKILL) {
             (void)kill(child->pid, SIGKILL); /* in case it has left its own group */
+            kill_group(self, request->slot);
         } else {
             (void)kill(-child->pid, SIGCONT); /* a stopped process sees no SIGTERM */
         }

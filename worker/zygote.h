@@ -41,6 +41,9 @@ struct zygote_reply {
     uint32_t flags;  /* enum drover_handler_flags */
     uint32_t concurrency;
     uint64_t user_us, system_us, peak_rss_bytes;
+    uint64_t oom_kills;  /* GONE: in its control group */
+    uint32_t is_grouped; /* GONE: it had one, or what it ran had */
+    uint32_t reserved;
     char text[1024]; /* NUL-terminated */
 };
 

@@ -44,6 +44,10 @@ static void put_attempts(struct document *document, const struct more *more)
             document_uint(document, "system_us", attempt->system_us);
             document_uint(document, "peak_rss_bytes", attempt->peak_rss_bytes);
         }
+        if (attempt->kept != DRV_KEPT_NOTHING) {
+            document_text(document, "limits_kept_by",
+                          attempt->kept == DRV_KEPT_CGROUP ? "cgroup" : "rlimit");
+        }
         document_age(document, "age_ms", attempt->ended_us);
         document_end(document);
     }

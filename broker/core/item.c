@@ -167,6 +167,7 @@ static void remember_result(struct core *core, const struct item *item,
     attempt.user_us = result->usage.user_us;
     attempt.system_us = result->usage.system_us;
     attempt.peak_rss_bytes = result->usage.peak_rss_bytes;
+    attempt.kept = (uint8_t)result->usage.kept;
     if (item->unit->lease != NULL) {
         divide_time(&attempt, result, between(item->unit->lease->since_us, core->now_us));
     }

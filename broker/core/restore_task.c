@@ -185,6 +185,10 @@ static bool read_attempt(struct restore *restore, struct record_reader *reader,
     uint8_t bits = record_u8(reader);
     attempt.was_started = (bits & ATTEMPT_STARTED) != 0;
     attempt.has_usage = (bits & ATTEMPT_USAGE) != 0;
+    attempt.kept = (uint8_t)(bits >> ATTEMPT_KEPT_SHIFT & ATTEMPT_KEPT_MASK);
+    if (attempt.kept > DRV_KEPT_CGROUP) {
+        return false;
+    }
     attempt.queued_us = record_uint(reader);
     attempt.transfer_us = record_uint(reader);
     attempt.run_us = record_uint(reader);

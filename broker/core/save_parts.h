@@ -32,6 +32,8 @@ enum { /* of one attempt */
        ATTEMPT_STARTED = 1,
        ATTEMPT_USAGE = 2,
        ATTEMPT_WHO = 4,
+       ATTEMPT_KEPT_SHIFT = 3, /* two bits: enum drv_kept */
+       ATTEMPT_KEPT_MASK = 3,
 };
 
 enum { /* of a value in a run: those of the element, and */

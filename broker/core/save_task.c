@@ -89,7 +89,8 @@ static void put_attempt(struct record_writer *writer, const struct attempt *atte
     record_put_u8(writer, attempt->outcome);
     record_put_u8(writer, (uint8_t)((attempt->was_started ? ATTEMPT_STARTED : 0) |
                                     (attempt->has_usage ? ATTEMPT_USAGE : 0) |
-                                    (who != NULL ? ATTEMPT_WHO : 0)));
+                                    (who != NULL ? ATTEMPT_WHO : 0) |
+                                    attempt->kept << ATTEMPT_KEPT_SHIFT));
     record_put_uint(writer, attempt->queued_us);
     record_put_uint(writer, attempt->transfer_us);
     record_put_uint(writer, attempt->run_us);

@@ -113,6 +113,7 @@ struct attempt {     /* one line of the death certificate */
     uint8_t outcome; /* enum drv_attempt_outcome or OUTCOME_* */
     bool was_started;
     bool has_usage;
+    uint8_t kept; /* enum drv_kept */
 };
 
 struct failure { /* why it did not succeed */

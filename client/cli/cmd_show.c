@@ -205,6 +205,7 @@ static void attempt_row(struct grid *grid, const drover_value *attempt)
     grid_text(grid, doc_text(attempt, "signal", text, sizeof(text)));
     grid_bytes(grid,
                doc_has(attempt, "peak_rss_bytes") ? doc_int(attempt, "peak_rss_bytes") : -1);
+    grid_text(grid, doc_text(attempt, "limits_kept_by", text, sizeof(text)));
     grid_age(grid, doc_int(attempt, "age_ms"));
 }
 
@@ -218,6 +219,7 @@ static int print_attempts(const drover_value *document)
                                                  {.name = "EXIT", .right = true},
                                                  {.name = "SIGNAL", .right = true},
                                                  {.name = "PEAK RSS", .right = true},
+                                                 {.name = "LIMITS"},
                                                  {.name = "AGO", .right = true}};
     drover_value *attempts = doc_get(document, "attempts");
     drover_value *item = NULL;

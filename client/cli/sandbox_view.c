@@ -88,6 +88,20 @@ static int print_types(const drover_value *types)
     return grid_print(&grid);
 }
 
+/* A worker that says nothing of it is older. */
+static void print_limits(const drover_value *sandbox)
+{
+    char how[DOC_TEXT_MAX];
+    char why[DOC_TEXT_MAX];
+    if (doc_has(sandbox, "limits")) {
+        bool has_why = doc_has(sandbox, "limits_why");
+        (void)printf("%-14s %s%s%s%s\n", "limits", doc_text(sandbox, "limits", how, sizeof how),
+                     has_why ? " (" : "",
+                     has_why ? doc_text(sandbox, "limits_why", why, sizeof why) : "",
+                     has_why ? ")" : "");
+    }
+}
+
 int sandbox_view_print(const drover_value *sandbox)
 {
     int code = CLI_OK;
@@ -99,6 +113,7 @@ int sandbox_view_print(const drover_value *sandbox)
                  doc_bool(sandbox, "landlock") ? "Landlock" : "no Landlock",
                  doc_bool(sandbox, "seccomp") ? "seccomp" : "no seccomp",
                  doc_int(sandbox, "uid"));
+    print_limits(sandbox);
     if (types != NULL && drover_value_array_len(types, &count) == DROVER_OK && count > 0) {
         (void)putchar('\n');
         code = print_types(types);

@@ -180,9 +180,11 @@ struct drv_error {
     struct drv_str stderr_tail; /* bytes */
 };
 
+enum drv_kept { DRV_KEPT_NOTHING, DRV_KEPT_RLIMIT, DRV_KEPT_CGROUP }; /* to its limits */
+
 struct drv_usage {
     uint64_t user_us, system_us, peak_rss_bytes;
-    uint32_t pid;
+    uint32_t pid, kept; /* kept: enum drv_kept */
 };
 
 struct drv_host { /* H of HEARTBEAT */

@@ -140,6 +140,8 @@ static void get_usage(struct drv_decode *decode, struct drv_result *result)
     result->usage.system_us = drv_get_u64(decode);
     result->usage.peak_rss_bytes = drv_get_u64(decode);
     result->usage.pid = drv_get_u32(decode);
+    result->usage.kept = drv_get_enum(decode, DRV_KEPT_NOTHING, DRV_KEPT_CGROUP,
+                                      "unknown keeper of limits");
     drv_get_close(decode, outer);
 }
 
@@ -221,11 +223,14 @@ static void put_usage(struct drv_encode *encode, const struct drv_result *result
         drv_put_nil(encode);
         return;
     }
-    drv_put_array(encode, 4);
+    drv_put_array(encode, result->usage.kept != DRV_KEPT_NOTHING ? 5 : 4);
     drv_put_uint(encode, result->usage.user_us);
     drv_put_uint(encode, result->usage.system_us);
     drv_put_uint(encode, result->usage.peak_rss_bytes);
     drv_put_uint(encode, result->usage.pid);
+    if (result->usage.kept != DRV_KEPT_NOTHING) {
+        drv_put_enum(encode, result->usage.kept, DRV_KEPT_RLIMIT, DRV_KEPT_CGROUP);
+    }
 }
 
 static void put_result(struct drv_encode *encode, const struct drv_result *result)

@@ -57,7 +57,11 @@ static void result_fill(struct sim *sim, struct sim_peer *peer, const struct sim
         .val = {.is_nil = true},
         .run_us = (uint64_t)(sim->now_us - lease->began_us),
         .has_usage = true,
-        .usage = {.user_us = 5, .system_us = 1, .peak_rss_bytes = 4096, .pid = 77},
+        .usage = {.user_us = 5,
+                  .system_us = 1,
+                  .peak_rss_bytes = 4096,
+                  .pid = 77,
+                  .kept = lease->ref.attempt % 3},
     };
     if (lease->outcome == DRV_OUTCOME_SUCCEEDED) {
         uint32_t name = sim_name_hash(&lease->ref.id, lease->ref.index);

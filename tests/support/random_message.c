@@ -521,7 +521,8 @@ static const struct drv_result *results(source *s, size_t *out_count)
                                       .run_us = random_number(s, 64),
                                       .has_usage = random_chance(s, 50),
                                       .usage = {random_number(s, 64), random_number(s, 64),
-                                                random_number(s, 64), random_number32(s)},
+                                                random_number(s, 64), random_number32(s),
+                                                random_between(s, 0, 2)},
                                       .tail = random_tail(s),
                                       .wait_us = random_number(s, 64),
                                       .hold_us = random_number(s, 64)};

@@ -3,17 +3,20 @@
 #include "bound.h"
 #include "check.h"
 #include "clock.h"
+#include "group.h"
 #include "model/exec.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -190,6 +193,7 @@ struct launch { /* what the child needs between fork and exec */
     int fds[3];
     int report; /* closed by a successful exec, else gets errno */
     pid_t executor;
+    bool must_join; /* its control group, in which it was not born */
 };
 
 static bool enter(const struct launch *launch)
@@ -205,6 +209,9 @@ static bool enter(const struct launch *launch)
         }
     }
     const struct command *command = launch->command;
+    if (launch->must_join && !group_join(command->group_dir, command->group)) {
+        return false;
+    }
     if (command->limits != NULL) {
         bound_self(command->limits, true);
     }
@@ -222,6 +229,36 @@ static _Noreturn void launch_child(const struct launch *launch)
     int why = errno;
     (void)!write(launch->report, &why, sizeof(why));
     _exit(127);
+}
+
+/* A fork of this process, which has one thread, into a control group: to be born there costs
+ * nothing, where to move there holds up every fork of the system. -1: that cannot be had. The
+ * child calls nothing that asks the library who it is. */
+static pid_t fork_into(int group_fd)
+{
+    struct clone_args arguments = {.flags = CLONE_INTO_CGROUP,
+                                   .exit_signal = SIGCHLD,
+                                   .cgroup = (unsigned long long)(unsigned)group_fd};
+    return (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+}
+
+static pid_t fork_child(struct launch *launch)
+{
+    const struct command *command = launch->command;
+    int group_fd = command->group_dir != NULL ? group_open(command->group_dir, command->group)
+                                              : -1;
+    pid_t pid = group_fd >= 0 ? fork_into(group_fd) : -1;
+    if (pid < 0) {
+        launch->must_join = command->group_dir != NULL;
+        pid = fork();
+    }
+    if (pid == 0) {
+        launch_child(launch);
+    }
+    if (group_fd >= 0) {
+        (void)close(group_fd);
+    }
+    return pid;
 }
 
 static drover_status collect_launch(pid_t pid, int report, int *out_errno)
@@ -259,10 +296,7 @@ drover_status command_start(const struct command *command, int stdin_fd, int std
     if (launch.fds[0] >= 0 && launch.fds[1] >= 0 && launch.fds[2] >= 0 &&
         !resolve_program(command->argv[0], program) && pipe2(report, O_CLOEXEC) == 0) {
         launch.report = report[1];
-        pid_t pid = fork();
-        if (pid == 0) {
-            launch_child(&launch);
-        }
+        pid_t pid = fork_child(&launch);
         if (pid > 0) {
             (void)setpgid(pid, pid);
             (void)close(report[1]);
@@ -301,6 +335,8 @@ struct stream {
     struct drv_view input;       /* not written yet */
     int64_t kill_at_us;          /* INT64_MAX: not due */
     bool is_reaped;              /* its pid may be someone else's */
+    const char *group_dir;       /* NULL: it has no control group */
+    uint32_t group;
     drover_status status;
 };
 
@@ -317,6 +353,9 @@ static void end_by_force(struct stream *stream)
     if (!stream->is_reaped) {
         (void)kill(-stream->run->pid, SIGKILL);
         (void)kill(stream->run->pid, SIGKILL);
+    }
+    if (stream->group_dir != NULL) {
+        group_kill(stream->group_dir, stream->group);
     }
     stream->kill_at_us = INT64_MAX;
 }
@@ -470,12 +509,52 @@ static void pump(struct stream *stream)
     }
 }
 
+static struct timeval time_of(uint64_t us)
+{
+    return (struct timeval){.tv_sec = (time_t)(us / 1000000U),
+                            .tv_usec = (suseconds_t)(us % 1000000U)};
+}
+
+/* What the group has counted, of those too that nobody has waited for; what is left in it goes
+ * at once. The group itself goes when the last of them was reaped. */
+static void close_group(struct stream *stream)
+{
+    struct command_run *run = stream->run;
+    struct group_use use;
+    if (stream->group_dir == NULL || !group_read(stream->group_dir, stream->group, &use)) {
+        return;
+    }
+    run->is_grouped = true;
+    run->oom_kills = use.oom_kills;
+    run->usage.ru_utime = time_of(use.user_us);
+    run->usage.ru_stime = time_of(use.system_us);
+    group_kill(stream->group_dir, stream->group);
+}
+
+/* A group for what is about to start. Without one it runs as where there are none. */
+static void open_group(struct stream *stream, struct command *command)
+{
+    uint32_t number;
+    const char *dir = executor_pool_config(stream->executor)->group_dir;
+    if (!executor_group(stream->executor, &number)) {
+        return;
+    }
+    if (!group_make(dir, number) ||
+        (command->limits != NULL && !group_limit(dir, number, command->limits))) {
+        (void)fprintf(stderr, "executor: no control group: %s\n", strerror(errno));
+        return;
+    }
+    command->group_dir = stream->group_dir = dir;
+    command->group = stream->group = number;
+}
+
 static void collect(struct stream *stream)
 {
     struct command_run *run = stream->run;
     while (wait4(run->pid, &run->wait_status, 0, &run->usage) < 0 && errno == EINTR) {
     }
     stream->is_reaped = true;
+    close_group(stream);
     exec_end_children(stream->executor);
     read_output(stream, FD_OUT, true);
     read_output(stream, FD_ERR, true);
@@ -502,12 +581,14 @@ drover_status command_run(struct executor *executor, const struct command *comma
     int err[2] = {-1, -1};
     struct stream stream = {
         .executor = executor, .run = run, .input = run->input, .kill_at_us = INT64_MAX};
+    struct command start = *command;
+    open_group(&stream, &start);
     init_output(&run->out, run->serial, POOL_STREAM_STDOUT);
     init_output(&run->err, run->serial, POOL_STREAM_STDERR);
     if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0 ||
         !unblock(in[1]) || !unblock(out[0]) || !unblock(err[0])) {
         stream.status = DROVER_IO;
-    } else if (command_start(command, in[0], out[1], err[1], &run->pid, &run->start_errno) !=
+    } else if (command_start(&start, in[0], out[1], err[1], &run->pid, &run->start_errno) !=
                DROVER_OK) {
         run->pid = 0;
     }
@@ -535,6 +616,9 @@ drover_status command_run(struct executor *executor, const struct command *comma
     close_end(&in[1]);
     close_end(&out[0]);
     close_end(&err[0]);
+    if (stream.group_dir != NULL) { /* else the next one does it */
+        (void)group_remove(stream.group_dir, stream.group);
+    }
     return stream.status;
 }
 

@@ -51,6 +51,8 @@ struct command {
     const struct confine *confine;   /* NULL: nothing but what holds for the executor */
     const char *scratch;             /* can be changed in any case; NULL: none */
     const struct drv_bounds *limits; /* NULL: none */
+    const char *group_dir;           /* NULL: no control group; else it starts in this one */
+    uint32_t group;
 };
 
 /*
@@ -84,6 +86,8 @@ struct command_run {
     struct rusage usage;
     bool was_stopped; /* got SIGTERM because of a cancel, before it ended */
     bool is_over_limit;
+    bool is_grouped;    /* it ran in a control group, whose times are in `usage` */
+    uint64_t oom_kills; /* there */
 };
 
 /*

@@ -60,9 +60,10 @@ static void fail_by_our_fault(struct job_outcome *outcome, drover_status status)
 }
 
 /* What is common to both kinds. True when it exited with 0 and its output counts. */
-static bool judge(const struct command_run *run, const char *program, size_t output_max,
-                  struct job_outcome *outcome)
+static bool judge(const struct command_run *run, const struct drover_job *job,
+                  const char *program, struct job_outcome *outcome)
 {
+    uint64_t memory_max = job->limits.memory_bytes;
     if (run->pid == 0) {
         exec_fail_to_start(outcome, program, run->start_errno);
         return false;
@@ -74,6 +75,7 @@ static bool judge(const struct command_run *run, const char *program, size_t out
                          (uint64_t)run->usage.ru_stime.tv_usec;
     outcome->peak_rss_bytes = (uint64_t)run->usage.ru_maxrss * 1024U;
     outcome->pid = (uint32_t)run->pid;
+    outcome->is_grouped = run->is_grouped;
     bool is_success = WIFEXITED(run->wait_status) && WEXITSTATUS(run->wait_status) == 0;
     if (run->was_stopped) { /* many programs exit with 0 after a SIGTERM; it is no success */
         exec_fail_by_status(outcome, run->wait_status);
@@ -82,7 +84,15 @@ static bool judge(const struct command_run *run, const char *program, size_t out
     }
     if (run->is_over_limit) {
         job_outcome_fail(outcome, DROVER_ERROR_LIMIT, "output",
-                         "the command printed more than %zu bytes", output_max);
+                         "the command printed more than %zu bytes", run->output_max);
+        return false;
+    }
+    if (!is_success && run->oom_kills > 0 && memory_max != 0) {
+        job_outcome_fail(outcome, DROVER_ERROR_LIMIT, "memory",
+                         "used more memory than its limit of %" PRIu64
+                         " bytes, and the kernel ended it (cgroup)",
+                         memory_max);
+        outcome->signal = WIFSIGNALED(run->wait_status) ? WTERMSIG(run->wait_status) : 0;
         return false;
     }
     if (!is_success) {
@@ -314,7 +324,7 @@ static void run_command(struct drover_job *job, const struct pool_command *comma
         outcome->is_permanent = true;
     } else if (status) {
         fail_by_our_fault(outcome, status);
-    } else if (judge(&run, command->argv[0], run.output_max, outcome)) {
+    } else if (judge(&run, job, command->argv[0], outcome)) {
         read_output(command, &run.out.bytes, outcome);
     }
     if (outcome->outcome != RECORD_SUCCEEDED) {
@@ -557,7 +567,7 @@ static void run_program(struct drover_job *job, const struct module_handler *han
     if (status) {
         explain_refusal(outcome, status, program);
     } else {
-        (void)judge(&run, program, run.output_max, outcome);
+        (void)judge(&run, job, program, outcome);
         if (run.pid != 0 && outcome->outcome != RECORD_STOPPED &&
             describe(&run, &outcome->value) != DROVER_OK) {
             fail_by_our_fault(outcome, DROVER_NOMEM);

@@ -1,5 +1,6 @@
 #include "stat/cgroup.h"
 
+#include "group.h"
 #include "stat/rate.h"
 #include "stat/text.h"
 
@@ -81,6 +82,15 @@ struct place {
     const char *mounts[2];
 };
 
+/* The agent's own leaf says nothing of what runs the tasks: the group above is the worker's. */
+static void cut_leaf(char *group)
+{
+    char *last = strrchr(group, '/');
+    if (last != NULL && strcmp(last + 1, GROUP_AGENT) == 0) {
+        last[last == group ? 1 : 0] = '\0';
+    }
+}
+
 /* One line "N:controllers:path" of /proc/self/cgroup. True when it is about this controller. */
 static bool walk_line(const char *root, char *line, const struct place *place, level_fn look,
                       void *context)
@@ -92,6 +102,7 @@ static bool walk_line(const char *root, char *line, const struct place *place, l
     }
     *group++ = '\0';
     controllers++;
+    cut_leaf(group);
     bool is_wanted = *place->controller == '\0'
                          ? *controllers == '\0'
                          : has_controller(controllers, place->controller);

@@ -328,7 +328,9 @@ static inline void report_failed(struct bench *bench, uint32_t peer, struct drv_
                                         .text = text("it failed"),
                                         .exit_code = -1,
                                         .flags = flags},
-                              .run_us = 50};
+                              .run_us = 50,
+                              .has_usage = true,
+                              .usage = {.pid = 12, .kept = DRV_KEPT_CGROUP}};
     report(bench, peer, &done);
 }
 

@@ -400,18 +400,21 @@ static void test_task_has_its_certificate(void **state)
     struct drv_spec spec = spec_of("work");
     submit(bench, 1, &spec, 100);
     bench_turn(bench);
-    struct drv_result crash = {
-        .ref = leased(bench, 2),
-        .outcome = DRV_OUTCOME_FAILED,
-        .val = val_nil(),
-        .error = {.kind = DROVER_ERROR_CRASH,
-                  .text = text("killed by a signal"),
-                  .exit_code = -1,
-                  .signal = 11,
-                  .stderr_tail = {"last words", 10}},
-        .run_us = 1234,
-        .has_usage = true,
-        .usage = {.user_us = 10, .system_us = 20, .peak_rss_bytes = 4096, .pid = 99}};
+    struct drv_result crash = {.ref = leased(bench, 2),
+                               .outcome = DRV_OUTCOME_FAILED,
+                               .val = val_nil(),
+                               .error = {.kind = DROVER_ERROR_CRASH,
+                                         .text = text("killed by a signal"),
+                                         .exit_code = -1,
+                                         .signal = 11,
+                                         .stderr_tail = {"last words", 10}},
+                               .run_us = 1234,
+                               .has_usage = true,
+                               .usage = {.user_us = 10,
+                                         .system_us = 20,
+                                         .peak_rss_bytes = 4096,
+                                         .pid = 99,
+                                         .kept = DRV_KEPT_CGROUP}};
     report(bench, 2, &crash);
     bench_turn(bench);
     struct drv_query query = about(DRV_TOPIC_TASK, 100);
@@ -432,6 +435,7 @@ static void test_task_has_its_certificate(void **state)
     assert_int_equal(number(at(attempt, "signal")), 11);
     assert_int_equal(number(at(attempt, "run_us")), 1234);
     assert_int_equal(number(at(attempt, "peak_rss_bytes")), 4096);
+    assert_true(is_text(at(attempt, "limits_kept_by"), "cgroup"));
     answer_free(&answer);
 }
 

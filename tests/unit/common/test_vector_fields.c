@@ -504,6 +504,11 @@ static void test_fields_of_work(void **state)
     assert_int_equal(coded.message.report.results[0].wait_us, 1500);
     assert_int_equal(coded.message.report.results[0].hold_us, 40);
     coded_fini(&coded);
+    vector_must_decode(vector_find(*state, "report-kept"), &coded);
+    assert_true(coded.message.report.results[0].has_usage);
+    assert_int_equal(coded.message.report.results[0].usage.pid, 4242);
+    assert_int_equal(coded.message.report.results[0].usage.kept, DRV_KEPT_CGROUP);
+    coded_fini(&coded);
     vector_must_decode(vector_find(*state, "abort"), &coded);
     assert_int_equal(coded.message.abort.leases[0].code, DROVER_CANCELLED);
     assert_int_equal(coded.message.abort.leases[1].ref.index, 1);

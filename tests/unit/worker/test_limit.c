@@ -3,6 +3,9 @@
  */
 #include "pool_fixture.h"
 
+#include "group.h"
+#include "group_fixture.h"
+
 #define SHELL(script) .argv = (const char *const[]){"sh", "-c", script}, .argc = 3
 #define UNREAD .stdin_mode = POOL_STDIN_NONE
 #define TEXT .stdout_mode = POOL_STDOUT_TEXT
@@ -12,16 +15,23 @@ static const struct pool_command COMMANDS[] = {
     {.type = "many", SHELL("for i in 1 2 3 4 5; do sleep 1000 & done; wait"), UNREAD},
     {.type = "files", SHELL("ulimit -n"), UNREAD, TEXT},
     {.type = "endless", SHELL("yes"), UNREAD},
+    {.type = "desert", SHELL("setsid sleep 1000 & setsid sleep 1000 & echo $$"), UNREAD, TEXT},
 };
 
-static struct fixture *open_pool(enum pool_model model)
+static struct fixture *open_grouped_pool(enum pool_model model, const char *group_dir)
 {
     struct pool_config config = {.slots = 3,
                                  .model = model,
                                  .threads = 3,
+                                 .group_dir = group_dir,
                                  .commands = COMMANDS,
                                  .command_count = sizeof COMMANDS / sizeof COMMANDS[0]};
     return fixture_new(&config);
+}
+
+static struct fixture *open_pool(enum pool_model model)
+{
+    return open_grouped_pool(model, NULL);
 }
 
 static void submit(struct fixture *fixture, uint64_t token, const char *type, const char *json,
@@ -37,6 +47,7 @@ static void expect_limit(struct fixture *fixture, uint64_t token, const char *co
     const struct seen *seen = fixture_finish(fixture, token);
     assert_int_equal(seen->outcome, POOL_FAILED);
     assert_int_equal(seen->kind, DROVER_ERROR_LIMIT);
+    assert_int_not_equal(seen->usage.kept, DRV_KEPT_NOTHING);
     assert_string_equal(seen->code, code);
     assert_non_null(strstr(seen->text, "its limit"));
 }
@@ -128,6 +139,39 @@ static void test_commands(void **state)
     fixture_free(fixture);
 }
 
+/* In control groups: what runs is in one of its own, its use is that of the group, and who kept
+ * the limit is told. Nothing is left of them. */
+static void test_limits_in_control_groups(void **state)
+{
+    char dir[256];
+    if (!real_group_make(dir, sizeof dir)) {
+        skip();
+    }
+    struct fixture *fixture = open_grouped_pool(POOL_MODEL_PREFORK, dir);
+    submit(fixture, 1, "spin", "60000", (struct drv_bounds){.cpu_ms = 60});
+    submit(fixture, 2, "busy", NULL, (struct drv_bounds){.cpu_ms = 60});
+    expect_limit(fixture, 1, "cpu");
+    expect_limit(fixture, 2, "cpu");
+    for (uint64_t token = 1; token <= 2; token++) {
+        const struct seen *seen = &fixture->seen[token];
+        assert_non_null(strstr(seen->text, "(cgroup)"));
+        assert_int_equal(seen->usage.kept, DRV_KEPT_CGROUP);
+    }
+    /* What leaves its process group and its session is in the control group all the same. */
+    fixture_submit(fixture, 3, "desert", NULL);
+    assert_int_equal(fixture_finish(fixture, 3)->outcome, POOL_SUCCEEDED);
+    assert_int_equal(fixture->seen[3].usage.kept, DRV_KEPT_NOTHING);
+    submit(fixture, 4, "square", "12", (struct drv_bounds){.cpu_ms = 60000});
+    assert_int_equal(fixture_number(fixture_finish(fixture, 4)), 144);
+    assert_int_equal(fixture->seen[4].usage.kept, DRV_KEPT_CGROUP);
+    fixture_free(fixture);
+    /* Those of executors that were ended with the zygote are left to who made the tree. */
+    for (uint32_t number = 0; number < 3 * POOL_MODEL_EXEC; number++) {
+        assert_true(group_make(dir, number) && group_remove(dir, number));
+    }
+    assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +180,7 @@ int main(void)
         cmocka_unit_test(test_far_too_much_memory_is_refused_at_once),
         cmocka_unit_test(test_result_that_is_too_long),
         cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_limits_in_control_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
