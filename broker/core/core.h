@@ -48,6 +48,7 @@ struct core_defects {
     bool adopt_nothing;       /* reattached leases are requeued although they run */
     bool grow_unbounded;      /* promise 7: ignores queue limits */
     bool stall_ready;         /* a runnable task is not dispatched although a slot is free */
+    bool starve_one;          /* a task that came back is passed over; its kind is not */
     bool ignore_limits;       /* of concurrency, per key and by rate */
     bool ignore_needs;        /* leases beyond what a worker has */
     bool lose_event;          /* a subscriber is not told, and the gap is not counted */

@@ -318,6 +318,9 @@ void line_push(struct core *core, struct line *line, struct place *place)
 void line_return(struct core *core, struct line *line, struct place *place)
 {
     DRV_ASSERT(place->where == PLACE_OUT && place->arrival > 0);
+    if (core->config.defects.starve_one && place->arrival % 4 == 0) {
+        return; /* defect: one that came back, and nobody sees it any more */
+    }
     drv_heap_node_init(&place->node);
     place->where = PLACE_BACK;
     if (drv_heap_insert(&line->returned, &place->node)) {

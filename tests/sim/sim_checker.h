@@ -11,7 +11,7 @@
  * after an acknowledged cancel or after it was given back; leases are taken away only for a
  * reason; charges only for what had started; order of arrival and of priorities; credit;
  * limits of queues and memory; requests take effect once; counters agree with the history;
- * whatever can run does.
+ * whatever can run does, each task by itself.
  */
 #ifndef SIM_CHECKER_H
 #define SIM_CHECKER_H
@@ -54,11 +54,6 @@ struct sim_seat {     /* a peer as the broker sees it */
     uint32_t effects_session;
 };
 
-struct sim_stuck {    /* work that could run and does not */
-    int64_t since_us; /* INT64_MAX: is not stuck */
-    uint64_t leases;  /* given so far when it began */
-};
-
 struct sim_control { /* a queue request that has arrived */
     uint32_t peer, session;
     uint64_t req;
@@ -69,7 +64,6 @@ struct sim_control { /* a queue request that has arrived */
 struct sim_checker {
     struct sim_line lines[SIM_QUEUE_COUNT][SIM_TYPE_COUNT][SIM_PRIORITIES][SIM_KINDS];
     struct sim_seat seats[SIM_SEATS];
-    struct sim_stuck stuck[SIM_QUEUE_COUNT][SIM_TYPE_COUNT];
     uint64_t leases[SIM_QUEUE_COUNT][SIM_TYPE_COUNT]; /* LEASE records */
     uint64_t next_arrival;
     uint64_t submitted; /* of this epoch, by the records */
@@ -143,8 +137,12 @@ void sim_checker_on_increment_unknown(struct sim *sim, struct sim_peer *peer, un
                                       int64_t number);
 void sim_checker_on_swap(struct sim *sim, struct sim_peer *peer, uint64_t expected);
 
-/* ---- the whole ---- */
+/* ---- whatever can run does (sim_stuck.c) ---- */
 void sim_checker_probe(struct sim *sim);
+/* Nothing stands still yet. */
+void sim_checker_forget_stuck(struct sim *sim);
+
+/* ---- the whole ---- */
 /* Every task the broker knows has ended. */
 bool sim_checker_all_ended(struct sim *sim);
 void sim_checker_final(struct sim *sim);

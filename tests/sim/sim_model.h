@@ -112,6 +112,10 @@ struct sim_task {
     bool voided;     /* array: to be cancelled, though its elements may still stand in line */
     bool in_line;    /* has never been leased and is in the list of its class */
     bool ever_started;
+    bool stands; /* could run and was not leased, since when; leases of its kind by then */
+    int64_t stands_us;
+    uint32_t stands_attempt;
+    uint64_t stands_leases;
     uint32_t listed_conn; /* connection on which its holder listed it last */
     uint32_t attempt;     /* of the latest lease */
     enum sim_hold hold;

@@ -1,5 +1,5 @@
 /*
- * sim_probe.c: the state of the whole: counters, limits, stuck work, the end.
+ * sim_probe.c: the state of the whole: counters, limits, the end.
  */
 #include <string.h>
 
@@ -10,7 +10,6 @@
 #include "sim_world.h"
 
 enum {
-    STUCK_US = 1000000,
     MEMORY_SLACK = 2 << 20, /* one message beyond the limit */
     EMPTY_MEMORY = 64 << 10,
 };
@@ -22,11 +21,7 @@ enum {
 static void all_are_away(struct sim *sim)
 {
     struct sim_checker *checker = &sim->checker;
-    for (unsigned queue = 0; queue < SIM_QUEUE_COUNT; queue++) {
-        for (unsigned type = 0; type < SIM_TYPE_COUNT; type++) {
-            checker->stuck[queue][type].since_us = INT64_MAX;
-        }
-    }
+    sim_checker_forget_stuck(sim);
     for (unsigned i = 0; i < SIM_SEATS; i++) {
         checker->seats[i].gone_us = INT64_MAX;
         checker->seats[i].conn = UINT32_MAX;
@@ -224,121 +219,6 @@ void sim_checker_after_turn(struct sim *sim)
     if (memory > sim->profile.core.memory_max + MEMORY_SLACK) {
         sim_fail(sim, "memory is %llu, its limit %llu", (unsigned long long)memory,
                  (unsigned long long)sim->profile.core.memory_max);
-    }
-}
-
-/* ---- stuck work
- * --------------------------------------------------------------------------------------- */
-
-static bool peer_is_well(struct sim *sim, const struct sim_peer *peer)
-{
-    const struct sim_seat *seat = &sim->checker.seats[peer->number];
-    const struct sim_conn *conn = sim_peer_conn(sim, peer);
-    bool linked = conn != NULL && conn->id == seat->conn && conn->ends[SIM_BROKER_SIDE].open;
-    return peer->state == SIM_READY && linked && !peer->stopped && !peer->deaf &&
-           !peer->cut_in && !peer->cut_out && !peer->worker->leaving &&
-           !peer->worker->drained && sim->now_us >= peer->held_until_us;
-}
-
-static bool peer_takes(struct sim *sim, const struct sim_peer *peer,
-                       const struct sim_task_spec *spec)
-{
-    unsigned queue = spec->queue, type = spec->type;
-    const struct sim_worker *worker = peer->worker;
-    const struct sim_seat *seat = &sim->checker.seats[peer->number];
-    return (!spec->needs_gpu || worker->has_gpu) && (worker->types & 1u << type) != 0 &&
-           (worker->queues == 0 || (worker->queues & 1u << queue) != 0) &&
-           seat->live < worker->slots && seat->live < seat->credit &&
-           worker->running < worker->slots;
-}
-
-/* A worker that could run such work at once, or NULL. */
-static const struct sim_peer *free_worker(struct sim *sim, const struct sim_task_spec *spec)
-{
-    for (uint32_t i = 0; i < sim->worker_count; i++) {
-        const struct sim_peer *peer = sim_worker_at(sim, i);
-        if (peer_is_well(sim, peer) && peer_takes(sim, peer, spec)) {
-            return peer;
-        }
-    }
-    return NULL;
-}
-
-/* Assigned and not started, in the book of a worker that could answer a recall. */
-static bool is_stuck_behind(struct sim *sim, const struct sim_task *task)
-{
-    const struct sim_peer *peer = &sim->peers[task->holder];
-    struct drv_ref ref = {.id = task->id, .index = task->index, .attempt = task->attempt};
-    if (!peer_is_well(sim, peer) || peer->session_number != task->holder_session) {
-        return false;
-    }
-    const struct sim_lease *lease = sim_book_find(peer->worker, &ref);
-    return lease != NULL && lease->state == SIM_UNSTARTED;
-}
-
-static bool is_runnable(struct sim *sim, const struct sim_task *task)
-{
-    if (!task->known || task->epoch != sim->broker.epoch || task->elements > 0 ||
-        sim_state_is_terminal(task->state) || task->cancel_asked || task->cascade_asked ||
-        sim->now_us < task->due_us) {
-        return false;
-    }
-    if (task->hold == SIM_HOLD_LIVE) {
-        return is_stuck_behind(sim, task);
-    }
-    return !sim_checker_is_held_back(sim, task) && sim_deps_are_over(sim, task);
-}
-
-static void fail_stuck(struct sim *sim, uint32_t serial, const struct sim_peer *worker)
-{
-    char text[SIM_REASON_MAX / 2];
-    sim_task_describe(sim, serial, text, sizeof text);
-    sim_fail(sim, "stands still although a slot of worker %u is free: %s", worker->number,
-             text);
-}
-
-/* `serial`: some task of the class that could run, or SIM_NO_TASK. */
-static void probe_class(struct sim *sim, unsigned queue, unsigned type, uint32_t serial)
-{
-    struct sim_checker *checker = &sim->checker;
-    struct sim_stuck *stuck = &checker->stuck[queue][type];
-    const struct sim_peer *worker = serial == SIM_NO_TASK
-                                        ? NULL
-                                        : free_worker(
-                                              sim, &sim_model_task(&sim->model, serial)->spec);
-    bool stands = serial != SIM_NO_TASK && worker != NULL && !checker->paused[queue] &&
-                  !sim->broker.draining;
-    if (!stands || stuck->leases != checker->leases[queue][type]) {
-        stuck->since_us = INT64_MAX;
-        stuck->leases = checker->leases[queue][type];
-    }
-    if (!stands) {
-        return;
-    }
-    if (stuck->since_us == INT64_MAX) {
-        stuck->since_us = sim->now_us;
-    } else if (sim->now_us - stuck->since_us > STUCK_US) {
-        fail_stuck(sim, serial, worker);
-    }
-}
-
-void sim_checker_probe(struct sim *sim)
-{
-    uint32_t runnable[SIM_QUEUE_COUNT][SIM_TYPE_COUNT];
-    if (sim->broker.core == NULL) {
-        return;
-    }
-    memset(runnable, 0xff, sizeof runnable); /* SIM_NO_TASK */
-    for (uint32_t i = 0; i < sim->model.count; i++) {
-        const struct sim_task *task = sim_model_task(&sim->model, i);
-        if (is_runnable(sim, task)) {
-            runnable[task->spec.queue][task->spec.type] = i;
-        }
-    }
-    for (unsigned queue = 0; queue < SIM_QUEUE_COUNT; queue++) {
-        for (unsigned type = 0; type < SIM_TYPE_COUNT; type++) {
-            probe_class(sim, queue, type, runnable[queue][type]);
-        }
     }
 }
 
