@@ -50,6 +50,7 @@ struct core_defects {
     bool stall_ready;         /* a runnable task is not dispatched although a slot is free */
     bool starve_one;          /* a task that came back is passed over; its kind is not */
     bool ignore_limits;       /* of concurrency, per key and by rate */
+    bool ignore_aging;        /* what has waited gains no priority */
     bool ignore_needs;        /* leases beyond what a worker has */
     bool lose_event;          /* a subscriber is not told, and the gap is not counted */
     bool early_ack;           /* promise 1: replies do not wait for what they speak of */

@@ -2,6 +2,7 @@
 
 #include "broker.h"
 #include "check.h"
+#include "placement.h"
 
 #include <stdlib.h>
 
@@ -200,8 +201,18 @@ enum verdict { VERDICT_NONE, VERDICT_LEASED, VERDICT_DROPPED, VERDICT_AGAIN };
 static bool choose_worker(const struct core *core, struct choice *choice)
 {
     struct band *band = choice->fit->lane->band;
-    if (choice->fit->offer->concurrency > 0) {
-        choice->worker = offer_worker(core, choice->fit->offer, band->needs, band->need_count);
+    const struct offer *offer = choice->fit->offer;
+    uint32_t placement = choice->share->queue->placement;
+    if (placement != DRV_PLACEMENT_AUTO) {
+        choice->worker = placement_choose(core, offer, band->needs, band->need_count,
+                                          placement);
+        if (choice->worker == NULL && offer->concurrency > 0) {
+            fit_park(choice->fit);
+        } else if (choice->worker == NULL) {
+            band_park(band);
+        }
+    } else if (offer->concurrency > 0) {
+        choice->worker = offer_worker(core, offer, band->needs, band->need_count);
         if (choice->worker == NULL) {
             fit_park(choice->fit);
         }

@@ -11,6 +11,7 @@
 
 static void put_queue(struct document *document, const struct queue *queue)
 {
+    static const char *const placements[] = {"auto", "spread", "pack"};
     int64_t oldest = queue_oldest_us(queue);
     document_map(document, NULL);
     document_str(document, "name", queue_name(queue));
@@ -32,6 +33,8 @@ static void put_queue(struct document *document, const struct queue *queue)
     document_double(document, "rate", (double)limits.rate / 1000.0);
     document_uint(document, "concurrency", limits.concurrency);
     document_uint(document, "per_key", limits.per_key);
+    document_uint(document, "aging_ms", queue->aging_us / 1000);
+    document_text(document, "placement", placements[queue->placement]);
     document_end(document);
 }
 

@@ -12,7 +12,9 @@
 static bool queue_is_special(const struct core *core, const struct queue *queue)
 {
     return queue->is_paused || queue->throttle != NULL || queue->weight != 1 ||
-           queue->level != 0 || queue->max_count != core->config.queue_count_max ||
+           queue->level != 0 || queue->aging_us != 0 ||
+           queue->placement != DRV_PLACEMENT_AUTO ||
+           queue->max_count != core->config.queue_count_max ||
            queue->max_bytes != core->config.queue_bytes_max;
 }
 
@@ -44,6 +46,17 @@ static drover_status queue_set_limits(struct core *core, struct queue *queue,
     return queue_limit(core, queue, &limits);
 }
 
+static void queue_set_order(struct core *core, struct queue *queue,
+                            const struct drv_queue_settings *settings)
+{
+    if (settings->aging_ms >= 0) {
+        queue_age(core, queue, (uint64_t)settings->aging_ms * 1000);
+    }
+    if (settings->placement >= 0) {
+        queue->placement = (uint32_t)settings->placement;
+    }
+}
+
 static drover_status queue_set(struct core *core, struct queue *queue,
                                const struct drv_queue_settings *settings, const char **out_text)
 {
@@ -63,9 +76,18 @@ static drover_status queue_set(struct core *core, struct queue *queue,
         *out_text = "the store cannot give this durability";
         return DROVER_REFUSED;
     }
+    if (settings->aging_ms > DRV_AGING_MAX_MS) {
+        *out_text = "aging is too slow";
+        return DROVER_INVALID;
+    }
+    if (settings->placement > DRV_PLACEMENT_PACK) {
+        *out_text = "no such placement";
+        return DROVER_INVALID;
+    }
     if (queue_set_limits(core, queue, settings)) {
         return DROVER_NOMEM;
     }
+    queue_set_order(core, queue, settings);
     if (settings->durability >= 0) {
         queue->level = (uint32_t)settings->durability;
     }

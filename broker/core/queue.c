@@ -385,6 +385,13 @@ int64_t place_since_us(const struct place *place)
     DRV_UNREACHABLE();
 }
 
+int64_t place_aged_us(const struct place *place)
+{
+    int64_t since_us = place_since_us(place);
+    const struct task *task = DRV_CONTAINER_OF((struct place *)place, struct task, place);
+    return place->kind == PLACE_TASK ? since_us + task->spec->numbers.delay_us : since_us;
+}
+
 int64_t queue_oldest_us(const struct queue *queue)
 {
     int64_t oldest = 0;

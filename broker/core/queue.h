@@ -42,6 +42,8 @@ struct queue {
     bool has_settings;
     bool is_paused;
     uint32_t weight;
+    uint32_t placement;            /* enum drv_placement */
+    uint64_t aging_us;             /* so much waiting is worth a step of priority; 0: none is */
     uint64_t max_count, max_bytes; /* limits in force, UINT64_MAX: none */
     uint32_t level; /* of tasks that ask for none, enum drover_durability; DEFAULT:
                        the broker's */
@@ -165,6 +167,8 @@ static inline bool line_is_empty(const struct line *line)
 }
 /* When the thing at this place arrived. */
 int64_t place_since_us(const struct place *place);
+/* Since when it has waited, as aging counts it: not for its own delay. */
+int64_t place_aged_us(const struct place *place);
 
 /* The earliest arrival among the heads of its lines; 0: nothing waits. */
 int64_t queue_oldest_us(const struct queue *queue);

@@ -319,6 +319,20 @@ static bool read_throttle(struct restore *restore, struct record_reader *reader,
     return true;
 }
 
+/* Older records end before these, and read as 0. */
+static bool read_order(struct restore *restore, struct record_reader *reader,
+                       struct queue *queue)
+{
+    uint64_t aging_ms = record_uint(reader);
+    uint32_t placement = record_u8(reader);
+    if (aging_ms > (uint64_t)DRV_AGING_MAX_MS || placement > DRV_PLACEMENT_PACK) {
+        return restore_wrong(restore, "a queue with an order that is none");
+    }
+    queue_age(restore->core, queue, aging_ms * 1000);
+    queue->placement = placement;
+    return true;
+}
+
 bool restore_queue(struct restore *restore, const struct core_saved *saved,
                    struct record_reader *reader)
 {
@@ -344,7 +358,7 @@ bool restore_queue(struct restore *restore, const struct core_saved *saved,
         queue_release(core, queue);
         return restore_wrong(restore, "a queue with a durability that is none");
     }
-    bool is_fine = read_throttle(restore, reader, queue);
+    bool is_fine = read_throttle(restore, reader, queue) && read_order(restore, reader, queue);
     has_settings = has_settings || queue->throttle != NULL;
     queue->mark = restore->mark;
     queue_keep(core, queue, has_settings);

@@ -2,6 +2,7 @@
 
 #include "broker.h"
 #include "check.h"
+#include "placement.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,9 +138,9 @@ static struct worker *worker_new(struct core *core, struct session *session)
     }
     drv_heap_node_init(&worker->node);
     worker->headroom = 10;
-    struct drv_list *lists[] = {&worker->link,    &worker->leases, &worker->fresh,
-                                &worker->notices, &worker->loaded, &worker->shared,
-                                &worker->parked,  &worker->touched};
+    struct drv_list *lists[] = {&worker->link,    &worker->leases,  &worker->fresh,
+                                &worker->notices, &worker->loaded,  &worker->shared,
+                                &worker->parked,  &worker->touched, &worker->same_host};
     for (size_t i = 0; i < DRV_ARRAY_LEN(lists); i++) {
         drv_list_init(lists[i]);
     }
@@ -167,6 +168,7 @@ static void worker_free(struct core *core, struct worker *worker)
     worker_set_details(core, worker, str_of(NULL, 0));
     core_free(core, worker->stale, worker->stale_capacity * sizeof *worker->stale);
     timer_fini(core, &worker->timer);
+    placement_leave(worker);
     drv_list_remove(&worker->touched);
     drv_list_remove(&worker->link);
     worker->session->worker = NULL;
@@ -210,6 +212,7 @@ static bool worker_name_it(struct core *core, struct worker *worker,
         who_release(core, &worker->who);
         return false;
     }
+    placement_join(core, worker);
     return session_set_name(core, worker->session, worker_name(worker));
 }
 

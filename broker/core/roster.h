@@ -42,6 +42,7 @@ struct worker {
     uint32_t last_suffix;      /* last number given to another worker of this name */
     uint64_t turn;             /* when it last got work: ties go to who waited longest */
     struct drv_list link;      /* in core->workers */
+    struct drv_list same_host; /* ring of the workers of its host, without a head */
     struct drv_list leases;    /* struct lease.in_worker, oldest first */
     uint32_t held;             /* leases, those parked included */
     uint32_t long_held;        /* of types that are not known to be short */

@@ -153,6 +153,8 @@ void save_queue(struct core *core, struct queue *queue)
     record_put_uint(&writer, limits.rate);
     record_put_uint(&writer, limits.concurrency);
     record_put_uint(&writer, limits.per_key);
+    record_put_uint(&writer, queue->aging_us / 1000);
+    record_put_u8(&writer, (uint8_t)queue->placement);
     save_end(core, &writer, NULL);
     queue->mark = save_mark(core);
 }

@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+/* Before anything that is in a line. */
+#define LONG_AGO_US (INT64_MIN / 2)
+
 static bool fit_before(const struct drv_heap_node *a, const struct drv_heap_node *b)
 {
     const struct fit *left = DRV_CONTAINER_OF((struct drv_heap_node *)a, struct fit, node);
@@ -25,10 +28,20 @@ static bool lane_before(const struct drv_heap_node *a, const struct drv_heap_nod
     return is_before(left->number, left->arrival, right->number, right->arrival);
 }
 
+/* When its head would have come with priority 0; the earlier, the sooner it is its turn. */
+static int64_t band_rank(const struct band *band)
+{
+    const struct tier *tier = band->tier;
+    return band->since_us - tier->priority * (int64_t)tier->share->queue->aging_us;
+}
+
 static bool band_before(const struct drv_heap_node *a, const struct drv_heap_node *b)
 {
     const struct band *left = DRV_CONTAINER_OF((struct drv_heap_node *)a, struct band, node);
     const struct band *right = DRV_CONTAINER_OF((struct drv_heap_node *)b, struct band, node);
+    if (left->tier->share->queue->aging_us > 0 && band_rank(left) != band_rank(right)) {
+        return band_rank(left) < band_rank(right);
+    }
     if (left->tier->priority != right->tier->priority) {
         return left->tier->priority > right->tier->priority;
     }
@@ -56,6 +69,18 @@ static void enter(struct drv_heap *heap, struct drv_heap_node *node)
     DRV_ASSERT(status == DROVER_OK);
 }
 
+/* As its best lane is. What is no longer there is found out when it comes to the top. */
+static void band_note(struct band *band, const struct lane *top)
+{
+    band->turn = top->number;
+    band->arrival = top->arrival;
+    if (band->tier->share->queue->aging_us > 0) {
+        const struct fit *fit = lane_top(top);
+        const struct place *head = fit == NULL ? NULL : line_head(fit->line);
+        band->since_us = head == NULL ? LONG_AGO_US : place_aged_us(head);
+    }
+}
+
 static void band_enter(struct core *core, struct band *band)
 {
     const struct lane *top = band_top(band);
@@ -64,12 +89,10 @@ static void band_enter(struct core *core, struct band *band)
     }
     struct share *share = band->tier->share;
     if (!drv_heap_node_is_in(&band->node)) {
-        band->turn = top->number;
-        band->arrival = top->arrival;
+        band_note(band, top);
         enter(&share->bands, &band->node);
     } else if (is_before(top->number, top->arrival, band->turn, band->arrival)) {
-        band->turn = top->number;
-        band->arrival = top->arrival;
+        band_note(band, top);
         drv_heap_update(&share->bands, &band->node);
     }
     share_wake(core, share);
@@ -239,8 +262,7 @@ struct fit *share_best(struct core *core, struct share *share)
         if (lane == NULL) {
             drv_heap_remove(&share->bands, node);
         } else if (lane->number != band->turn || lane->arrival != band->arrival) {
-            band->turn = lane->number;
-            band->arrival = lane->arrival;
+            band_note(band, lane);
             drv_heap_update(&share->bands, node);
         } else {
             return lane_top(lane);
@@ -255,6 +277,43 @@ void share_served(const struct fit *fit)
     struct turn *turn = fit->lane->turn;
     if (turn->tier->active > 1) { /* who is alone has no turn to lose */
         turn->number = ++turn->tier->serial;
+    }
+}
+
+/* --- aging ------------------------------------------------------------------------------- */
+
+static void share_empty(struct share *share)
+{
+    while (drv_heap_count(&share->bands) > 0) {
+        drv_heap_remove(&share->bands, drv_heap_min(&share->bands));
+    }
+}
+
+static void share_refill(struct core *core, const struct share *share)
+{
+    DRV_LIST_EACH(tier_link, &share->tiers)
+    {
+        const struct tier *tier = DRV_LIST_ITEM(tier_link, struct tier, in_share);
+        DRV_LIST_EACH(link, &tier->bands)
+        {
+            band_enter(core, DRV_LIST_ITEM(link, struct band, in_tier));
+        }
+    }
+}
+
+void queue_age(struct core *core, struct queue *queue, uint64_t aging_us)
+{
+    if (aging_us == queue->aging_us || core->config.defects.ignore_aging) { /* defect */
+        return;
+    }
+    DRV_LIST_EACH(link, &queue->shares)
+    {
+        share_empty(DRV_LIST_ITEM(link, struct share, in_queue));
+    }
+    queue->aging_us = aging_us;
+    DRV_LIST_EACH(link, &queue->shares)
+    {
+        share_refill(core, DRV_LIST_ITEM(link, struct share, in_queue));
     }
 }
 

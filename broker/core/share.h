@@ -7,6 +7,10 @@
  *         fit ── line
  *   tier (priority) ── turn (fairness key): when the key was last served, for all its lanes
  *
+ * With aging a step of priority is worth so much waiting. All heads age alike, so which of two
+ * comes first does not change while they wait: the one whose time of arrival, less what its
+ * priority is worth, is earlier. Nothing has to be looked at again because time goes by.
+ *
  * Within a priority fairness keys take turns; tasks without a key count as one key. Within a
  * key the earliest arrival is next, whatever its type and needs. Each level is a heap whose
  * order is lazy: what leaves, and a turn that was taken, make places only worse, which is
@@ -78,6 +82,7 @@ struct band {
     struct drv_list hungry; /* in class->hungry: no worker has what it needs */
     struct drv_heap_node node;
     uint64_t turn, arrival; /* of the best lane when last looked at */
+    int64_t since_us;       /* with aging: since when the head of that has waited */
     struct drv_heap lanes;  /* those with work */
     size_t lane_count;
     size_t need_count;
@@ -126,6 +131,9 @@ struct fit *share_best(struct core *core, struct share *share);
 void share_served(const struct fit *fit);
 void share_rest(struct share *share); /* out of the ring */
 void share_wake(struct core *core, struct share *share);
+
+/* So much waiting is worth a step of priority from now on; 0: none is. */
+void queue_age(struct core *core, struct queue *queue, uint64_t aging_us);
 
 /* No worker has what it needs: until band_feed. */
 void band_park(struct band *band);

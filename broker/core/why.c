@@ -326,6 +326,24 @@ static void why_queued(const struct core *core, const struct item *item, struct 
     }
 }
 
+/* What its waiting is worth in a queue with aging. */
+static void add_aging(const struct core *core, const struct item *item, struct why *why)
+{
+    const struct line *line = item->task->spec->line;
+    uint64_t aging_us = line->queue->aging_us;
+    if (aging_us == 0 || item->index != DROVER_INDEX_NONE || !place_is_in(&item->task->place)) {
+        return;
+    }
+    int64_t waited_us = core->now_us - place_aged_us(&item->task->place);
+    int64_t steps = waited_us > 0 ? waited_us / (int64_t)aging_us : 0;
+    size_t len = strlen(why->text);
+    if (steps > 0) {
+        (void)snprintf(why->text + len, sizeof why->text - len,
+                       "; its priority has risen from %" PRIi32 " to %" PRIi64 " by waiting",
+                       line->priority, line->priority + steps);
+    }
+}
+
 static void why_array(const struct core *core, const struct item *item, struct why *why)
 {
     const struct array *array = item->task->array;
@@ -397,6 +415,7 @@ void why_item(const struct core *core, const struct item *item, struct why *out_
         why_delayed(core, item, out_why);
     } else if (item->unit->state == DROVER_STATE_QUEUED) {
         why_queued(core, item, out_why);
+        add_aging(core, item, out_why);
     } else {
         say(out_why, "open", "%s", drover_state_name((enum drover_state)item->unit->state));
     }

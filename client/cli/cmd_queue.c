@@ -4,6 +4,7 @@
 #include "check.h"
 #include "doc.h"
 #include "grid.h"
+#include "human.h"
 #include "overview.h"
 #include "print.h"
 #include "rate.h"
@@ -70,6 +71,21 @@ static void limit(struct grid *grid, const drover_value *queue, const char *key,
     }
 }
 
+static void aging(struct grid *grid, const drover_value *queue)
+{
+    char text[HUMAN_TEXT_MAX];
+    int64_t ms = doc_int(queue, "aging_ms");
+    grid_text(grid, ms > 0 ? human_us(ms * 1000, text) : "-");
+}
+
+static void place(struct grid *grid, const drover_value *queue)
+{
+    char text[DOC_TEXT_MAX];
+    grid_text(grid, doc_has(queue, "placement")
+                        ? doc_text(queue, "placement", text, sizeof text)
+                        : "-");
+}
+
 static void row(struct grid *grid, const drover_value *queue)
 {
     overview_queue_row(grid, queue);
@@ -79,6 +95,8 @@ static void row(struct grid *grid, const drover_value *queue)
     rate_limit(grid, queue);
     limit(grid, queue, "concurrency", false);
     limit(grid, queue, "per_key", false);
+    aging(grid, queue);
+    place(grid, queue);
 }
 
 static int print_list(const drover_value *document)
@@ -94,7 +112,9 @@ static int print_list(const drover_value *document)
                                                  {.name = "MAX BYTES", .right = true},
                                                  {.name = "RATE", .right = true},
                                                  {.name = "CONC", .right = true},
-                                                 {.name = "PER KEY", .right = true}};
+                                                 {.name = "PER KEY", .right = true},
+                                                 {.name = "AGING", .right = true},
+                                                 {.name = "PLACE"}};
     struct grid grid;
     drover_value *queues = doc_get(document, "queues");
     drover_value *item = NULL;
@@ -243,6 +263,9 @@ const struct cli_command cmd_queue_purge = {
 /* In the order of enum drover_durability. */
 static const char *const durability_names[] = {"default", "memory", "written", "synced", NULL};
 
+/* In the order of drover_placement. */
+static const char *const placement_names[] = {"auto", "spread", "pack", NULL};
+
 static const struct drv_option set_options[] = {
     {.name = "weight",
      .kind = DRV_OPTION_INT,
@@ -281,7 +304,38 @@ static const struct drv_option set_options[] = {
      .argument = "LEVEL",
      .help = "of tasks that do not ask for one",
      .choices = durability_names},
+    {.name = "aging",
+     .kind = DRV_OPTION_DURATION,
+     .argument = "TIME",
+     .help = "so much waiting is worth a step of priority; 0s: none is"},
+    {.name = "placement",
+     .kind = DRV_OPTION_CHOICE,
+     .argument = "HOW",
+     .help = "of workers that are alike: the least loaded, one of the emptiest host, or one of "
+             "the fullest that has a slot free",
+     .choices = placement_names},
 };
+
+static int read_aging(const char *text, drover_queue_settings *out)
+{
+    uint64_t ms = 0;
+    if (drv_duration_parse(text, &ms) != DROVER_OK || ms > INT64_MAX) {
+        return cli_say(CLI_USAGE, "aging=%s: a time is expected, such as 30s", text);
+    }
+    out->aging_ms = (int64_t)ms;
+    return CLI_OK;
+}
+
+static int read_placement(const char *text, drover_queue_settings *out)
+{
+    for (int i = 0; placement_names[i] != NULL; i++) {
+        if (strcmp(placement_names[i], text) == 0) {
+            out->placement = i;
+            return CLI_OK;
+        }
+    }
+    return cli_say(CLI_USAGE, "placement is auto, spread or pack, not '%s'", text);
+}
 
 /* What is set as NAME=VALUE behind the queue: the options that are numbers, by another way. */
 static int read_operand(const char *text, drover_queue_settings *out)
@@ -300,7 +354,8 @@ static int read_operand(const char *text, drover_queue_settings *out)
     size_t len = value == NULL ? strlen(text) : (size_t)(value - text);
     for (size_t i = 0; value != NULL && i < DRV_ARRAY_LEN(numbers); i++) {
         uint64_t number = 0;
-        if (strlen(numbers[i].name) != len || strncmp(numbers[i].name, text, len) != 0) {
+        if (len == 0 || strlen(numbers[i].name) != len ||
+            strncmp(numbers[i].name, text, len) != 0) {
             continue;
         }
         if (numbers[i].number == &out->rate) {
@@ -314,6 +369,12 @@ static int read_operand(const char *text, drover_queue_settings *out)
         }
         *numbers[i].number = (int64_t)number;
         return CLI_OK;
+    }
+    if (value != NULL && len == strlen("aging") && strncmp(text, "aging", len) == 0) {
+        return read_aging(value + 1, out);
+    }
+    if (value != NULL && len == strlen("placement") && strncmp(text, "placement", len) == 0) {
+        return read_placement(value + 1, out);
     }
     return cli_say(CLI_USAGE, "queue set: '%s' is no setting, see drover queue set --help",
                    text);
@@ -335,6 +396,10 @@ static int read_settings(const struct cli *cli, drover_queue_settings *out)
     out->per_key = setting(cli, "per-key");
     if (drv_options_is_set(cli->options, "durability")) {
         out->durability = drv_options_choice(cli->options, "durability");
+    }
+    out->aging_ms = setting(cli, "aging");
+    if (drv_options_is_set(cli->options, "placement")) {
+        out->placement = drv_options_choice(cli->options, "placement");
     }
     if (rate != NULL && !rate_parse(rate, &out->rate)) {
         return cli_say(CLI_USAGE, "--rate: '%s' is no rate, such as 10/s, 30/m or 0", rate);
@@ -378,9 +443,10 @@ static int set(struct cli *cli)
 const struct cli_command cmd_queue_set = {
     .group = "queue",
     .name = "set",
-    .summary = "weight, limits and durability of a queue",
-    .usage = "QUEUE [NAME=VALUE...] [--weight N] [--max-count N] [--max-bytes SIZE] "
-             "[--rate RATE] [--concurrency N] [--per-key N] ...",
+    .summary = "weight, limits, durability, aging and placement of a queue",
+    .usage =
+        "QUEUE [NAME=VALUE...] [--weight N] [--max-count N] [--max-bytes SIZE] "
+        "[--rate RATE] [--concurrency N] [--per-key N] [--aging TIME] [--placement HOW] ...",
     .options = set_options,
     .option_count = DRV_ARRAY_LEN(set_options),
     .operand_min = 1,

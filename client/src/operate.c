@@ -5,6 +5,7 @@
 
 #include "utf8.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #define ROWS_MAX 1000
@@ -388,9 +389,13 @@ drover_status drover_queue_purge(drover_client *client, const char *queue, int64
 drover_status drover_queue_set(drover_client *client, const char *queue,
                                const drover_queue_settings *settings, int64_t timeout_ms)
 {
-    if (settings == NULL || settings->size < sizeof(*settings)) {
+    drover_queue_settings all = DROVER_QUEUE_SETTINGS_INIT;
+    if (settings == NULL || settings->size < offsetof(drover_queue_settings, aging_ms)) {
         return DROVER_INVALID;
     }
+    /* Who was built with an older header has fewer. */
+    memcpy(&all, settings, settings->size < sizeof all ? settings->size : sizeof all);
+    settings = &all;
     struct drv_queue_settings wanted = {
         .weight = settings->weight,
         .max_count = settings->max_count,
@@ -399,6 +404,8 @@ drover_status drover_queue_set(drover_client *client, const char *queue,
         .concurrency = settings->concurrency,
         .per_key = settings->per_key,
         .durability = settings->durability,
+        .aging_ms = settings->aging_ms,
+        .placement = settings->placement,
     };
     return queue_call(client, DRV_QUEUE_SET, queue, &wanted, timeout_ms, NULL);
 }

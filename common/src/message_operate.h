@@ -18,8 +18,11 @@ struct drv_kv {
     struct drv_ref fence; /* handle unused */
 };
 enum drv_queue_op { DRV_QUEUE_PAUSE = 1, DRV_QUEUE_RESUME, DRV_QUEUE_PURGE, DRV_QUEUE_SET };
+enum drv_placement { DRV_PLACEMENT_AUTO, DRV_PLACEMENT_SPREAD, DRV_PLACEMENT_PACK };
+#define DRV_AGING_MAX_MS (INT64_C(30) * 24 * 3600 * 1000)
 struct drv_queue_settings {
     int64_t weight, max_count, max_bytes, rate, concurrency, per_key, durability;
+    int64_t aging_ms, placement;
 }; /* -1 leave, 0 lift */
 struct drv_queue_request {
     uint32_t op;

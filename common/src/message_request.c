@@ -260,7 +260,7 @@ void drv_decode_queue(struct drv_decode *decode, struct drv_message *out_message
     uint32_t outer;
     queue->op = drv_get_u32(decode);
     queue->queue = drv_get_name(decode);
-    *settings = (struct drv_queue_settings){-1, -1, -1, -1, -1, -1, -1};
+    *settings = (struct drv_queue_settings){-1, -1, -1, -1, -1, -1, -1, -1, -1};
     queue->has_settings = drv_get_open_optional(decode, &outer);
     if (queue->has_settings) {
         settings->weight = get_setting(decode);
@@ -270,6 +270,8 @@ void drv_decode_queue(struct drv_decode *decode, struct drv_message *out_message
         settings->concurrency = get_setting(decode);
         settings->per_key = get_setting(decode);
         settings->durability = get_setting(decode);
+        settings->aging_ms = get_setting(decode);
+        settings->placement = get_setting(decode);
         drv_get_close(decode, outer);
     }
 }
@@ -284,16 +286,20 @@ void drv_encode_queue(struct drv_encode *encode, const struct drv_message *messa
         drv_put_nil(encode);
         return;
     }
-    drv_put_array(encode, settings->durability < 0 ? 6 : 7);
+    bool has_more = settings->aging_ms >= 0 || settings->placement >= 0;
+    drv_put_array(encode, has_more ? 9 : settings->durability >= 0 ? 7 : 6);
     drv_put_int_range(encode, settings->weight, -1, INT64_MAX);
     drv_put_int_range(encode, settings->max_count, -1, INT64_MAX);
     drv_put_int_range(encode, settings->max_bytes, -1, INT64_MAX);
     drv_put_int_range(encode, settings->rate, -1, INT64_MAX);
     drv_put_int_range(encode, settings->concurrency, -1, INT64_MAX);
     drv_put_int_range(encode, settings->per_key, -1, INT64_MAX);
-    if (settings->durability >= 0) {
-        drv_put_int_range(encode, settings->durability, 0,
-                          INT64_MAX); /* judged by the broker */
+    if (has_more || settings->durability >= 0) { /* judged by the broker */
+        drv_put_int_range(encode, settings->durability, -1, INT64_MAX);
+    }
+    if (has_more) {
+        drv_put_int_range(encode, settings->aging_ms, -1, INT64_MAX);
+        drv_put_int_range(encode, settings->placement, -1, INT64_MAX);
     }
 }
 

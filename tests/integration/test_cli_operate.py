@@ -88,6 +88,23 @@ class Operate(unittest.TestCase):
         self.drover("queue", "set", "narrow", "speed=3", code=64)
         self.drover("queue", "set", "narrow", "rate=0", "--concurrency", "0", "--per-key", "0")
 
+    def test_queue_ages_and_places(self):
+        self.drover("queue", "set", "old", "aging=10ms", "placement=pack", "concurrency=1")
+        row = {row["name"]: row for row in self.fleet.json("queue", "ls")["queues"]}["old"]
+        self.assertEqual((row["aging_ms"], row["placement"]), (10, "pack"))
+        self.assertRegex(self.drover("queue", "ls").stdout, r"old .* 10 ms +pack")
+        first = self.fleet.submit("sleep", "60000", "--queue", "old")
+        self.fleet.until_state(first, "running")
+        second = self.fleet.submit("square", "3", "--queue", "old", "--priority", "-3")
+        until(lambda: "its priority has risen from -3 to" in self.drover("why", second).stdout,
+              "its waiting is told")
+        self.drover("cancel", first)
+        self.assertEqual(self.drover("result", second).stdout, "9\n")
+        self.drover("queue", "set", "old", "--aging", "0s", "--placement", "auto")
+        self.drover("queue", "set", "old", "placement=here", code=64)
+        self.drover("queue", "set", "old", "aging=soon", code=64)
+        self.drover("queue", "set", "old", "aging=31d", code=64)
+
     def test_needs_are_counted_and_told(self):
         first = self.fleet.submit("sleep", "60000", "--need", "gpu=1")
         self.fleet.until_state(first, "running")

@@ -70,11 +70,66 @@ static uint32_t line_head(struct sim *sim, const struct sim_line *line)
     return serial;
 }
 
+/* ---- aging ---- */
+
+static int64_t rank_of(const struct sim_task *task)
+{
+    return task->due_us - task->spec.priority * (int64_t)SIM_LIMIT_AGING_MS * 1000;
+}
+
+/* Another key of that priority has work: whose turn it is is not known here. */
+static bool has_other_keys(struct sim *sim, unsigned slot, unsigned kind)
+{
+    for (unsigned type = 0; type < SIM_TYPE_COUNT; type++) {
+        for (unsigned other = kind % 2; other < SIM_KINDS; other += 2) {
+            if (other != kind &&
+                line_head(sim, &sim->checker.lines[SIM_LIMITED][type][slot][other]) !=
+                    SIM_NO_TASK) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Where a step of priority is worth some waiting, the head comes first that has most of both
+ * together. Wall clocks, by which arrivals are known again, may jump between two lives. */
+static void check_aging(struct sim *sim, uint32_t serial)
+{
+    const struct sim_task *task = sim_model_task(&sim->model, serial);
+    unsigned kind = kind_of(&task->spec);
+    unsigned own = priority_slot(task->spec.priority);
+    int64_t slack_us = 2 * sim->profile.turn_us + 1000;
+    if (!sim->checker.limits_in_force || sim->broker.epoch != 1 || !task->in_line ||
+        task->array != SIM_NO_TASK || has_other_keys(sim, own, kind)) {
+        return;
+    }
+    for (unsigned i = 0; i < SIM_PRIORITIES; i++) {
+        uint32_t head = line_head(sim,
+                                  &sim->checker.lines[SIM_LIMITED][task->spec.type][i][kind]);
+        const struct sim_task *other = head == SIM_NO_TASK ? NULL
+                                                           : sim_model_task(&sim->model, head);
+        if (i == own || other == NULL || other->array != SIM_NO_TASK ||
+            has_other_keys(sim, i, kind)) {
+            continue;
+        }
+        if (rank_of(other) + slack_us < rank_of(task)) {
+            sim_checker_accuse(sim, serial, "leased before one that has aged more");
+            return;
+        }
+        sim_count_if(sim, i > own, SIM_AGED_SEEN);
+    }
+}
+
 void sim_line_check_order(struct sim *sim, uint32_t serial)
 {
     const struct sim_task *task = sim_model_task(&sim->model, serial);
     if (task->in_line && line_head(sim, line_of(sim, task)) != serial) {
         sim_checker_accuse(sim, serial, "leased before one that came earlier");
+        return;
+    }
+    if (task->spec.queue == SIM_LIMITED && sim->checker.limits_heard) {
+        check_aging(sim, serial);
         return;
     }
     unsigned slot = priority_slot(task->spec.priority);

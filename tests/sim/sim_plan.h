@@ -20,6 +20,7 @@ enum {                      /* what is set of the limited queue, sooner or later
        SIM_LIMIT_RATE = 50, /* a second, as many at once */
        SIM_LIMIT_CONCURRENCY = 4,
        SIM_LIMIT_PER_KEY = 2,
+       SIM_LIMIT_AGING_MS = 20, /* a step of priority */
 };
 
 const char *sim_type_name(unsigned type);   /* alpha: microseconds, beta: milliseconds,

@@ -216,7 +216,9 @@ static void build_queue(const struct sim_request *request, struct drv_message *m
                      .rate = is_limited ? SIM_LIMIT_RATE * 1000 : -1,
                      .concurrency = is_limited ? SIM_LIMIT_CONCURRENCY : -1,
                      .per_key = is_limited ? SIM_LIMIT_PER_KEY : -1,
-                     .durability = -1},
+                     .durability = -1,
+                     .aging_ms = is_limited ? SIM_LIMIT_AGING_MS : -1,
+                     .placement = is_limited ? request->number % 3 : -1},
     };
 }
 

@@ -136,6 +136,7 @@
     X(CANCELLED_ALONG, "cancelled with what awaited it")          \
     X(INSTANT, "instants of a schedule run")                      \
     X(INSTANT_LATE, "instants run after later ones")              \
+    X(AGED, "leases before one of higher priority, by aging")     \
     X(OVERLAPPED, "runs of a schedule that overlap")              \
     X(REPLACED, "runs of a schedule replaced")                    \
     X(SCHEDULE_PAUSED, "schedules paused")                        \

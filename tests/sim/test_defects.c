@@ -47,6 +47,7 @@ static const struct defect defects[] = {
      {"stands still", "one that came earlier", "one of higher priority", "never told"},
      "(0 others"},
     DEFECT(ignore_limits, "beyond the concurrency", "beyond the rate"),
+    DEFECT(ignore_aging, "aged more"),
     DEFECT(ignore_needs, "beyond what its worker has"),
     DEFECT(lose_event, "the end at that place is another"),
     DEFECT(early_ack, "is not in the records", "increments make", "was swapped twice",

@@ -245,7 +245,8 @@ static void fill_queue(source *s, struct drv_message *m)
         .queue = random_name(s),
         .has_settings = random_chance(s, 50),
         .settings = {setting(s), setting(s), setting(s), setting(s), setting(s), setting(s),
-                     random_chance(s, 40) ? -1 : (int64_t)random_number(s, 2)}};
+                     random_chance(s, 40) ? -1 : (int64_t)random_number(s, 2), setting(s),
+                     setting(s)}};
 }
 
 static void fill_worker(source *s, struct drv_message *m)

@@ -193,6 +193,13 @@ DROVER_API DROVER_MUST_USE drover_status drover_queue_purge(drover_client *clien
                                                             int64_t timeout_ms,
                                                             uint64_t *out_count);
 
+/* Which of the workers that are alike (types, queues, labels) get the tasks of a queue. */
+typedef enum drover_placement {
+    DROVER_PLACEMENT_AUTO,   /* the least loaded worker */
+    DROVER_PLACEMENT_SPREAD, /* one of the emptiest host */
+    DROVER_PLACEMENT_PACK,   /* one of the fullest host that has a slot free */
+} drover_placement;
+
 /* -1 leaves a setting as it is, 0 lifts it. Start with DROVER_QUEUE_SETTINGS_INIT: all -1. */
 typedef struct drover_queue_settings {
     size_t size;         /* sizeof(drover_queue_settings) */
@@ -203,10 +210,12 @@ typedef struct drover_queue_settings {
     int64_t concurrency; /* leases at once, those that wait behind busy slots included */
     int64_t per_key;     /* the same per fairness key */
     int64_t durability;  /* a drover_durability for tasks that ask for none of their own */
+    int64_t aging_ms;    /* so much waiting is worth a step of priority; 30 days at most */
+    int64_t placement;   /* a drover_placement */
 } drover_queue_settings;
-#define DROVER_QUEUE_SETTINGS_INIT                                 \
-    {                                                              \
-        sizeof(drover_queue_settings), -1, -1, -1, -1, -1, -1, -1, \
+#define DROVER_QUEUE_SETTINGS_INIT                                         \
+    {                                                                      \
+        sizeof(drover_queue_settings), -1, -1, -1, -1, -1, -1, -1, -1, -1, \
     }
 
 DROVER_API DROVER_MUST_USE drover_status drover_queue_set(drover_client *client,

@@ -183,6 +183,7 @@ static inline void cancel(struct bench *bench, uint32_t peer, uint32_t number)
 
 struct worker_options {
     const char *name;
+    const char *host;     /* NULL: "host" */
     const char *types[8]; /* ended by NULL */
     uint32_t slots;
     uint64_t credit; /* 0: as many as slots */
@@ -220,7 +221,7 @@ static inline void hello_worker(struct bench *bench, uint32_t peer, uint32_t ses
         .has_worker = true,
         .worker = {.slots = options->slots,
                    .pid = 4711,
-                   .host = text("host"),
+                   .host = text(options->host == NULL ? "host" : options->host),
                    .types = offers,
                    .type_count = offer_count,
                    .queues = &queue,

@@ -107,6 +107,8 @@ static void queue_request(struct bench *bench, uint32_t op, bool has_settings)
                                                             .rate = -1,
                                                             .concurrency = -1,
                                                             .per_key = -1,
+                                                            .aging_ms = -1,
+                                                            .placement = -1,
                                                             .durability = -1}};
     speak(bench, 1, &message);
     bench_turn(bench);

@@ -6,7 +6,7 @@
 
 #include <msgpack.h>
 
-static const struct drv_queue_settings UNCHANGED = {-1, -1, -1, -1, -1, -1, -1};
+static const struct drv_queue_settings UNCHANGED = {-1, -1, -1, -1, -1, -1, -1, -1, -1};
 
 static void submit_keyed(struct bench *bench, uint32_t first, uint32_t count, const char *key)
 {
@@ -76,6 +76,26 @@ static void expect_why(struct bench *bench, uint32_t number, const char *reason,
     if (strstr(told, wanted) == NULL || strstr(told, words) == NULL) {
         fail_msg("%s says neither %s nor '%s'", told, reason, words);
     }
+}
+
+/* In a queue with aging it is told what waiting was worth. */
+static void test_why_tells_what_waiting_is_worth(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    submit_keyed(bench, 100, 1, "a");
+    struct drv_message message = request(bench, 1, DRV_QUEUE);
+    message.queue = (struct drv_queue_request){.op = DRV_QUEUE_SET,
+                                               .queue = text("default"),
+                                               .has_settings = true,
+                                               .settings = UNCHANGED};
+    message.queue.settings.aging_ms = 1000;
+    speak(bench, 1, &message);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+    bench_pass(bench, 3500000);
+    expect_why(bench, 100, "no_type",
+               "no worker offers type work; its priority has risen from 0 to 3 by waiting");
 }
 
 /* --- fairness keys ----------------------------------------------------------------------- */
@@ -570,6 +590,7 @@ int main(void)
         BENCH_TEST(test_prefetched_leases_count),
         BENCH_TEST(test_limit_leaves_what_is_held),
         BENCH_TEST(test_per_key_bounds_each_key),
+        BENCH_TEST(test_why_tells_what_waiting_is_worth),
         BENCH_TEST(test_rate_opens_by_the_clock),
         BENCH_TEST(test_slow_rate),
         DURABLE_TEST(test_limits_outlive_a_restart),

@@ -24,7 +24,7 @@ static void queue_done(struct bench *bench, uint32_t op, const char *queue)
 
 static struct drv_queue_settings unchanged(void)
 {
-    return (struct drv_queue_settings){-1, -1, -1, -1, -1, -1, -1};
+    return (struct drv_queue_settings){-1, -1, -1, -1, -1, -1, -1, -1, -1};
 }
 
 static void queue_set(struct bench *bench, const char *queue,

@@ -352,6 +352,12 @@ static void test_fields_of_other_requests(void **state)
     vector_must_decode(vector_find(*state, "queue-set-durability"), &coded);
     assert_int_equal(coded.message.queue.settings.per_key, -1);
     assert_int_equal(coded.message.queue.settings.durability, DROVER_DURABILITY_WRITTEN);
+    assert_int_equal(coded.message.queue.settings.aging_ms, -1);
+    coded_fini(&coded);
+    vector_must_decode(vector_find(*state, "queue-set-order"), &coded);
+    assert_int_equal(coded.message.queue.settings.durability, -1);
+    assert_int_equal(coded.message.queue.settings.aging_ms, 30000);
+    assert_int_equal(coded.message.queue.settings.placement, DRV_PLACEMENT_PACK);
     coded_fini(&coded);
     vector_must_decode(vector_find(*state, "worker-drain"), &coded);
     assert_int_equal(coded.message.worker.op, DRV_WORKER_DRAIN);
