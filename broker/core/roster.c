@@ -514,6 +514,8 @@ static bool worker_attach_one(struct core *core, struct worker *worker,
         lease_notify(core, lease, NOTICE_ABORT);
     } else if (lease->flags & LEASE_CONFIRM && lease->flags & LEASE_STARTED) {
         lease_notify(core, lease, NOTICE_GO);
+    } else if (lease->flags & LEASE_RECALLED) {
+        lease_notify(core, lease, NOTICE_RECALL); /* it may never have heard of it */
     }
     return true;
 }

@@ -607,9 +607,34 @@ static void test_broker_drains(void **state)
     assert_true(core_is_drained(bench->core));
 }
 
+/* What was asked back over a connection that is gone is asked back again: the worker may never
+ * have heard of it, and what waits there behind something long would wait for ever. */
+static void test_recall_outlives_its_connection(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 2);
+    struct drv_ref ref = begin(bench, 2, 100);
+    core_drain(bench->core, bench->now);
+    bench_turn(bench);
+    (void)expect(bench, 2, DRV_RECALL);
+    gone(bench, 2);
+    come_back(bench, 3, 1);
+    attach(bench, 3, ref, 1);
+    (void)welcomed(bench, 3);
+    const struct drv_message *message = expect(bench, 3, DRV_RECALL);
+    assert_int_equal(message->leases.lease_count, 1);
+    ref.handle = 0;
+    report_returned(bench, 3, ref);
+    bench_turn(bench);
+    assert_int_equal(counters(bench).queued, 1);
+    expect_none(bench, 3, DRV_LEASE); /* the broker goes down */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        BENCH_TEST(test_recall_outlives_its_connection),
         BENCH_TEST(test_names_are_made_unique),
         BENCH_TEST(test_welcome_tells_limits_and_intervals),
         BENCH_TEST(test_heartbeats_of_a_large_fleet_are_fewer),
