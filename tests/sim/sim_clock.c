@@ -143,8 +143,11 @@ static bool had_to_run(const struct sim *sim, int64_t instant_ms)
     const struct sim_clock *clock = &sim->clock;
     const struct sim_clockwork *clockwork = &sim->profile.clockwork;
     int64_t due_us = instant_ms * 1000 - clock->wall_us;
+    /* One that was due before the clock went back may have met another run then: it was dealt
+     * with, and does not come again. */
     bool may_overlap = clockwork->overlap == DRV_OVERLAP_ALLOW ||
-                       (clock->unfinished == 0 && clock->ended_us < due_us - SLACK_US);
+                       (clock->unfinished == 0 && clock->ended_us < due_us - SLACK_US &&
+                        instant_ms * 1000 > clock->high_us);
     bool is_well = sim->broker.core != NULL && !sim->broker.draining && !sim->profile.tight;
     return clock->state == SIM_CLOCK_RUNS && !clock->is_changing && is_well && may_overlap &&
            instant_ms * 1000 > clock->high_us &&
