@@ -95,6 +95,19 @@ static bool has_ready_worker(const struct core *core, const struct class *class,
     return false;
 }
 
+/* It knows since when its head waits, or thinks it better than it is. */
+static void check_aging(struct check *check, const struct band *band, const struct lane *top)
+{
+    const struct fit *fit = drv_heap_count(&top->fits) == 0
+                                ? NULL
+                                : DRV_CONTAINER_OF(drv_heap_min(&top->fits), struct fit, node);
+    const struct place *head = fit == NULL ? NULL : line_head(fit->line);
+    bool is_fresh = band->turn == top->number && band->arrival == top->arrival &&
+                    head != NULL && head->arrival == top->arrival;
+    expect(check, !is_fresh || band->since_us <= place_aged_us(head),
+           "a band is thought to be younger than it is");
+}
+
 static void check_band(struct check *check, const struct band *band)
 {
     const struct class *class = band->tier->share->class;
@@ -112,6 +125,9 @@ static void check_band(struct check *check, const struct band *band)
     expect(check, is_in || is_hungry, "there is work with needs that nobody sees");
     expect(check, !is_in || !is_later(band->turn, band->arrival, top->number, top->arrival),
            "a band is thought to be worse than it is");
+    if (is_in && band->tier->share->queue->aging_us > 0) {
+        check_aging(check, band, top);
+    }
 }
 
 /* Lanes are found by the turns: those of keys by the tenant, the others here. */

@@ -192,6 +192,23 @@ static void check_worker_lists(struct check *check, const struct worker *worker)
     }
 }
 
+static struct drv_str host_name(const struct worker *worker)
+{
+    const struct who *who = worker->who;
+    return who == NULL ? str_of(NULL, 0) : str_of(who->text + who->name_len, who->host_len);
+}
+
+/* One step of the ring, so that all of them together see all of it. */
+static void check_host(struct check *check, const struct worker *worker)
+{
+    const struct worker *other = DRV_LIST_ITEM(worker->same_host.next, struct worker,
+                                               same_host);
+    expect(check,
+           other->same_host.prev == &worker->same_host &&
+               str_equals(host_name(worker), host_name(other)),
+           "workers of two hosts are taken for those of one");
+}
+
 static void check_rooms(struct check *check, const struct worker *worker)
 {
     for (size_t i = 0; i < worker->class->offer_count; i++) {
@@ -261,6 +278,7 @@ static void check_worker(struct check *check, const struct worker *worker)
     expect(check, timer_is_armed(&worker->timer), "a silent worker is never lost");
     check_timer(check, &worker->timer, TIMER_WORKER);
     check_worker_lists(check, worker);
+    check_host(check, worker);
     check_rooms(check, worker);
     check_stocks(check, worker);
     check_shared(check, worker);

@@ -387,9 +387,15 @@ int64_t place_since_us(const struct place *place)
 
 int64_t place_aged_us(const struct place *place)
 {
-    int64_t since_us = place_since_us(place);
-    const struct task *task = DRV_CONTAINER_OF((struct place *)place, struct task, place);
-    return place->kind == PLACE_TASK ? since_us + task->spec->numbers.delay_us : since_us;
+    struct place *at = (struct place *)place;
+    if (place->kind == PLACE_RUN) { /* as an element of it that comes back */
+        return DRV_CONTAINER_OF(at, struct run, place)->task->submitted_us;
+    }
+    if (place->kind == PLACE_LEASE) {
+        return place_since_us(place);
+    }
+    const struct task *task = DRV_CONTAINER_OF(at, struct task, place);
+    return task->submitted_us + task->spec->numbers.delay_us;
 }
 
 int64_t queue_oldest_us(const struct queue *queue)

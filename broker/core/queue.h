@@ -167,7 +167,8 @@ static inline bool line_is_empty(const struct line *line)
 }
 /* When the thing at this place arrived. */
 int64_t place_since_us(const struct place *place);
-/* Since when it has waited, as aging counts it: not for its own delay. */
+/* Since when it has waited, as aging counts it: from the submit, of an array that of the array,
+ * without its own delay. */
 int64_t place_aged_us(const struct place *place);
 
 /* The earliest arrival among the heads of its lines; 0: nothing waits. */

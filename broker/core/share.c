@@ -289,7 +289,7 @@ static void share_empty(struct share *share)
     }
 }
 
-static void share_refill(struct core *core, const struct share *share)
+static void share_refill(struct core *core, struct share *share)
 {
     DRV_LIST_EACH(tier_link, &share->tiers)
     {
@@ -298,6 +298,9 @@ static void share_refill(struct core *core, const struct share *share)
         {
             band_enter(core, DRV_LIST_ITEM(link, struct band, in_tier));
         }
+    }
+    if (drv_heap_count(&share->bands) == 0) {
+        share_rest(share); /* what stood there had no work any more */
     }
 }
 

@@ -74,7 +74,8 @@ static uint32_t line_head(struct sim *sim, const struct sim_line *line)
 
 static int64_t rank_of(const struct sim_task *task)
 {
-    return task->due_us - task->spec.priority * (int64_t)SIM_LIMIT_AGING_MS * 1000;
+    int64_t since_us = task->submitted_us + (int64_t)task->spec.delay_ms * 1000;
+    return since_us - task->spec.priority * (int64_t)SIM_LIMIT_AGING_MS * 1000;
 }
 
 /* Another key of that priority has work: whose turn it is is not known here. */
@@ -99,8 +100,8 @@ static void check_aging(struct sim *sim, uint32_t serial)
     const struct sim_task *task = sim_model_task(&sim->model, serial);
     unsigned kind = kind_of(&task->spec);
     unsigned own = priority_slot(task->spec.priority);
-    int64_t slack_us = 2 * sim->profile.turn_us + 1000;
-    if (!sim->checker.limits_in_force || sim->broker.epoch != 1 || !task->in_line ||
+    int64_t slack_us = 2 * sim->profile.turn_us + 3000;
+    if (!sim->checker.limits_in_force || sim->clock.high_us != 0 || !task->in_line ||
         task->array != SIM_NO_TASK || has_other_keys(sim, own, kind)) {
         return;
     }
