@@ -51,10 +51,11 @@ struct drv_str account_name(const struct account *account);
 /* Limits as the present access table has them, for all accounts. */
 void accounts_limit(struct core *core);
 
-/* A task or an element begins, or has ended. */
-static inline void account_charge(struct account *account, uint64_t bytes, bool charge)
+/* So many tasks or elements begin, or have ended. */
+static inline void account_charge(struct account *account, uint64_t count, uint64_t bytes,
+                                  bool charge)
 {
-    account->tasks += charge ? 1 : (uint64_t)-1;
+    account->tasks += charge ? count : 0 - count;
     account->bytes += charge ? bytes : 0 - bytes;
 }
 

@@ -37,37 +37,10 @@ drover_status array_open(struct core *core, struct task *task, const struct drv_
 
 /* --- access ------------------------------------------------------------------------------ */
 
-static struct element *element_slot(const struct array *array, uint32_t index)
-{
-    uint32_t page = index / ARRAY_PAGE;
-    if (page >= array->page_count || array->pages[page] == NULL) {
-        return NULL;
-    }
-    return &array->pages[page][index % ARRAY_PAGE];
-}
-
-struct element *array_element(const struct array *array, uint32_t index)
-{
-    struct element *element = element_slot(array, index);
-    return element == NULL || element->unit.state == 0 ? NULL : element;
-}
-
-struct item array_item(struct array *array, uint32_t index)
-{
-    struct element *element = array_element(array, index);
-    DRV_ASSERT(element != NULL);
-    return (struct item){.task = array->task, .unit = &element->unit, .index = index};
-}
-
 uint32_t array_ended_at(const struct array *array, uint32_t position)
 {
     DRV_ASSERT(position < array->ended);
     return array->order[position / ARRAY_PAGE][position % ARRAY_PAGE];
-}
-
-int64_t element_since_us(const struct array *array, const struct element *element)
-{
-    return array->runs[element->run]->arrived_us;
 }
 
 enum drover_state array_state(const struct array *array)
@@ -120,16 +93,6 @@ static void array_check_end(struct core *core, struct array *array)
     item_end(core, &item, state, NULL, &error);
 }
 
-void run_skip_taken(struct run *run)
-{
-    const struct array *array = run->task->array;
-    while (run->next < run->first + run->count &&
-           element_slot(array, run->next)->flags & ELEMENT_TAKEN) {
-        run->next++;
-        run->place.arrival++;
-    }
-}
-
 /* The element does not wait in its run any more. */
 void element_mark_taken(struct core *core, struct array *array, struct element *element)
 {
@@ -163,29 +126,49 @@ void element_release_payload(struct core *core, struct array *array, struct elem
     }
 }
 
+static void order_add(struct array *array, uint32_t index)
+{
+    array->order[array->ended / ARRAY_PAGE][array->ended % ARRAY_PAGE] = index;
+    array->ended++;
+}
+
 bool array_restore_end(struct core *core, struct array *array, uint32_t index)
 {
     if (!array_reserve_order(core, array, array->ended + 1)) {
         return false;
     }
-    array->order[array->ended / ARRAY_PAGE][array->ended % ARRAY_PAGE] = index;
-    array->ended++;
+    order_add(array, index);
     return true;
+}
+
+void array_note_run_end(struct core *core, struct array *array, struct run *run)
+{
+    uint32_t before = array->ended;
+    array->claimed += run->shared;
+    for (uint32_t index = run->first; index < run->first + run->count; index++) {
+        if (array_element(array, index) == NULL) {
+            struct item item = {array->task, &run->unit, index};
+            effects_record_item(core, CORE_RECORD_ENDED, &item, NULL);
+            event_item(core, DRV_EVENT_TASK_ENDED, &item);
+            order_add(array, index);
+        }
+    }
+    watch_array(core, array, array->ended - before);
+    array_check_end(core, array);
 }
 
 void array_note_end(struct core *core, struct array *array, uint32_t index)
 {
     struct item item = array_item(array, index);
-    struct element *element = element_slot(array, index);
+    struct element *element = array_element(array, index);
     element_mark_taken(core, array, element);
     if (item.unit->state == DROVER_STATE_SUCCEEDED) {
         element_release_payload(core, array, element);
     }
-    array->order[array->ended / ARRAY_PAGE][array->ended % ARRAY_PAGE] = index;
-    array->ended++;
+    order_add(array, index);
     array->result_bytes += body_len(item.unit->result);
     watch_ended(core, &item);
-    watch_array(core, array);
+    watch_array(core, array, 1);
     array_check_end(core, array);
 }
 
@@ -193,8 +176,9 @@ void element_drop_result(struct core *core, struct array *array, uint32_t index)
 {
     struct item item = array_item(array, index);
     struct unit *unit = item.unit;
-    if (unit->flags & UNIT_DROPPED || element_is_pinned(array->task, unit)) {
-        return; /* of what is needed: goes with the array */
+    if (unit->flags & UNIT_DROPPED || unit_is_shared(unit) ||
+        element_is_pinned(array->task, unit)) {
+        return; /* of what is needed, or ended without a value: goes with the array */
     }
     uint64_t bytes = body_len(unit->result);
     struct more *more = array->task->unit.more;
@@ -247,23 +231,32 @@ void array_note_state(struct core *core, struct array *array)
     }
 }
 
+/* All of the run that has not ended. False: out of memory, to be tried again. */
+static bool run_cancel(struct core *core, struct array *array, struct run *run)
+{
+    struct run_end end = {DROVER_STATE_CANCELLED, DROVER_ERROR_CANCELLED, array->cancel_text};
+    for (uint32_t index = run->first; index < run->first + run->count; index++) {
+        struct element *element = array_element(array, index);
+        if (element != NULL && !unit_is_terminal(&element->unit)) {
+            struct item item = {array->task, &element->unit, index};
+            (void)cancel_item(core, &item, array->cancel_text);
+        }
+    }
+    return run_end_shared(core, run, &end);
+}
+
 static void array_cancel_step(struct core *core, struct array *array, uint32_t budget)
 {
     struct sweep *sweep = &array->sweep;
-    for (; budget > 0 && sweep->at < array->index_end; budget--) {
-        uint32_t index = (uint32_t)sweep->at;
-        if (element_slot(array, index) == NULL) {
-            sweep->at = (uint64_t)(index / ARRAY_PAGE + 1) * ARRAY_PAGE;
-            continue;
+    while (budget > 0 && sweep->at < array->run_count) {
+        struct run *run = array->runs[sweep->at];
+        if (!run_cancel(core, array, run)) {
+            return;
         }
-        struct element *element = array_element(array, index);
-        if (element != NULL && !unit_is_terminal(&element->unit)) {
-            struct item item = array_item(array, index);
-            (void)cancel_item(core, &item, array->cancel_text);
-        }
+        budget -= budget < run->count ? budget : run->count;
         sweep->at++;
     }
-    if (sweep->at < array->index_end) {
+    if (sweep->at < array->run_count) {
         return;
     }
     drv_list_remove(&sweep->link); /* who waits may still wait for workers */
@@ -291,17 +284,14 @@ static void element_discard(struct core *core, struct array *array, struct eleme
     unit_drop_more(core, unit);
 }
 
-static void page_free(struct core *core, struct array *array, uint32_t page)
+static void page_free(struct core *core, struct array *array, struct element_page *page)
 {
-    struct element *elements = array->pages[page];
-    if (elements == NULL) {
-        return;
+    for (uint32_t i = 0; page->elements != NULL && i < ARRAY_PAGE; i++) {
+        element_discard(core, array, &page->elements[i]);
     }
-    for (uint32_t i = 0; i < ARRAY_PAGE; i++) {
-        element_discard(core, array, &elements[i]);
-    }
-    core_free(core, elements, ARRAY_PAGE * sizeof *elements);
-    array->pages[page] = NULL;
+    core_free(core, page->elements, ARRAY_PAGE * sizeof *page->elements);
+    core_free(core, page->runs, page->run_capacity * sizeof *page->runs);
+    *page = (struct element_page){0};
 }
 
 /* Frees up to `budget` elements or runs; true when nothing is left. */
@@ -312,7 +302,7 @@ static bool array_free_step(struct core *core, struct array *array, uint32_t bud
         if (budget < ARRAY_PAGE) {
             return false;
         }
-        page_free(core, array, (uint32_t)sweep->at);
+        page_free(core, array, &array->pages[sweep->at]);
         budget -= ARRAY_PAGE;
     }
     for (; array->run_count > 0; array->run_count--) {
@@ -334,7 +324,7 @@ static void array_free(struct core *core, struct array *array)
     output_close(core, array->output, array_state(array));
     sweep_done(core, &array->sweep);
     body_release(core, &array->with);
-    core_free(core, array->pages, array->page_count * sizeof(struct element *));
+    core_free(core, array->pages, array->page_count * sizeof(struct element_page));
     core_free(core, array->runs, array->run_capacity * sizeof(struct run *));
     free(array->order);
     core_free(core, array, sizeof *array);

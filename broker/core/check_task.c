@@ -9,8 +9,9 @@ struct subject {
     const struct task *task;
     const struct unit *unit;
     uint32_t index;
-    const struct element *element; /* NULL: the task itself */
-    const struct run *run;         /* of the element */
+    const struct run *run; /* of the element; NULL: the task itself */
+    bool waits_in_run;     /* it was never dispatched, and has not ended */
+    uint32_t payload_len;
 };
 
 static const struct lease *subject_lease(const struct subject *subject)
@@ -21,7 +22,7 @@ static const struct lease *subject_lease(const struct subject *subject)
 /* Where it stands in line, NULL: nowhere of its own. */
 static const struct place *subject_place(const struct subject *subject)
 {
-    if (subject->element == NULL) {
+    if (subject->run == NULL) {
         return &subject->task->place;
     }
     const struct lease *lease = subject_lease(subject);
@@ -30,22 +31,17 @@ static const struct place *subject_place(const struct subject *subject)
 
 static const struct timer *subject_timer(const struct subject *subject)
 {
-    if (subject->element == NULL) {
+    if (subject->run == NULL) {
         return &subject->task->timer;
     }
     const struct lease *lease = subject_lease(subject);
     return lease == NULL ? &subject->run->timer : &lease->timer;
 }
 
-static bool waits_in_run(const struct subject *subject)
-{
-    return subject->element != NULL && !(subject->element->flags & ELEMENT_TAKEN);
-}
-
 static bool stands_in_line(const struct subject *subject)
 {
     const struct place *place = subject_place(subject);
-    if (subject->run != NULL && waits_in_run(subject)) {
+    if (subject->waits_in_run) {
         return place_is_in(&subject->run->place) || subject->task->array->is_cancelled;
     }
     return place != NULL && place_is_in(place);
@@ -119,7 +115,7 @@ static void check_ended(struct check *check, const struct subject *subject)
     const struct more *more = subject->unit->more;
     expect(check, !(subject->unit->flags & UNIT_CANCELLING), "an ended task is cancelling");
     expect(check, more == NULL || more->tie == NULL, "an ended task is tied to a session");
-    if (subject->element == NULL) {
+    if (subject->run == NULL) {
         bool is_ready = (subject->task->flags & TASK_READY) != 0;
         expect(check, !place_is_in(&subject->task->place), "an ended task stands in line");
         expect(check, check_will_end(check->core, subject->task),
@@ -127,7 +123,7 @@ static void check_ended(struct check *check, const struct subject *subject)
         expect(check, !is_ready || drv_list_is_linked(&subject->task->place.link),
                "a result that is to be handed out is in no list");
     } else {
-        expect(check, !waits_in_run(subject), "an ended element waits in its run");
+        expect(check, !subject->waits_in_run, "an ended element waits in its run");
     }
 }
 
@@ -146,7 +142,7 @@ static void check_lease_link(struct check *check, const struct subject *subject)
            "a lease is about another task");
     expect(check, lease_by_handle(check->core, lease_handle(lease)) == lease,
            "a lease is not found by its handle");
-    bool has_own_place = subject->element != NULL;
+    bool has_own_place = subject->run != NULL;
     if (has_own_place) {
         check_timer(check, &lease->timer, TIMER_LEASE);
     }
@@ -204,8 +200,7 @@ static void count_unit(struct check *check, const struct subject *subject)
     queue->running += state == DROVER_STATE_RUNNING;
     type->queued += state == DROVER_STATE_QUEUED;
     type->running += state == DROVER_STATE_RUNNING;
-    uint32_t bytes = subject->element != NULL ? subject->element->len
-                                              : subject->task->payload_len;
+    uint32_t bytes = subject->payload_len;
     queue->bytes += bytes;
     const struct session *owner = session_by_handle(check->core, subject->task->owner);
     if (owner != NULL) {
@@ -253,6 +248,8 @@ static void check_unit(struct check *check, const struct subject *subject)
 struct array_sum {
     uint32_t states[DROVER_STATE_LOST + 1];
     uint32_t count, ended;
+    uint32_t records; /* how many have one */
+    uint32_t claimed; /* how many ended without one */
     uint64_t result_bytes;
     uint64_t ended_indexes;
 };
@@ -261,44 +258,53 @@ static void check_element(struct check *check, const struct array *array, uint32
                           struct array_sum *sum)
 {
     const struct element *element = array_element(array, index);
-    if (element == NULL) {
+    struct run *run = array_run(array, index);
+    expect(check, element == NULL || run != NULL, "an element is in no run");
+    if (run == NULL) {
         return;
     }
-    expect(check, element->run < array->run_count, "an element is in no run");
-    if (check->broken != NULL) {
-        return;
-    }
-    struct subject subject = {array->task, &element->unit, index, element,
-                              array->runs[element->run]};
-    check_unit(check, &subject);
-    expect(check,
-           index >= subject.run->first && index < subject.run->first + subject.run->count,
+    expect(check, element == NULL || element->run == run->number,
            "an element is in another run");
-    expect(check, !waits_in_run(&subject) || element->unit.lease == NULL,
+    const struct unit *unit = element != NULL ? &element->unit : &run->unit;
+    bool is_taken = element != NULL ? (element->flags & ELEMENT_TAKEN) != 0
+                                    : unit_is_terminal(unit);
+    struct subject subject = {array->task, unit, index, run, !is_taken,
+                              element != NULL ? element->len : run_element(run, index).len};
+    check_unit(check, &subject);
+    expect(check, !subject.waits_in_run || unit->lease == NULL,
            "an element that was never dispatched has a lease");
     sum->count++;
-    sum->states[element->unit.state]++;
-    if (unit_is_terminal(&element->unit)) {
+    sum->records += element != NULL;
+    sum->states[unit->state]++;
+    if (unit_is_terminal(unit)) {
+        sum->claimed += element == NULL;
         sum->ended++;
         sum->ended_indexes += index;
-        sum->result_bytes += body_len(element->unit.result);
+        sum->result_bytes += body_len(unit->result);
     }
 }
 
-static void check_run(struct check *check, const struct array *array, const struct run *run)
+static void check_run(struct check *check, const struct array *array, struct run *run)
 {
-    uint32_t waiting = 0, live = 0, next = run->first + run->count;
+    uint32_t waiting = 0, live = 0, shared = 0, next = run->first + run->count;
+    bool are_over = unit_is_terminal(&run->unit);
+    uint64_t bytes = 0;
     for (uint32_t i = 0; i < run->count; i++) {
         const struct element *element = array_element(array, run->first + i);
-        expect(check, element != NULL, "a run has a hole");
-        if (element == NULL) {
-            return;
-        }
-        bool is_waiting = !(element->flags & ELEMENT_TAKEN);
+        bool is_waiting = element != NULL ? !(element->flags & ELEMENT_TAKEN) : !are_over;
         next = is_waiting && waiting == 0 ? run->first + i : next;
         waiting += is_waiting;
-        live += !(element->flags & ELEMENT_FREED);
+        live += element == NULL || !(element->flags & ELEMENT_FREED);
+        shared += element == NULL;
+        bytes += element == NULL ? run_element(run, run->first + i).len : 0;
     }
+    expect(check, run->shared == shared && run->shared_bytes == bytes,
+           "a run miscounts its elements without a record");
+    expect(check,
+           unit_is_shared(&run->unit) && run->unit.attempt == 0 &&
+               (are_over ? run->unit.more != NULL && run->unit.more->error != NULL
+                         : run->unit.more == NULL),
+           "what stands for many elements has done something");
     expect(check, run->task == array->task, "a run is of another array");
     expect(check, run->waiting == waiting, "a run miscounts its waiting elements");
     expect(check, run->live == live, "a run miscounts its payloads");
@@ -313,14 +319,19 @@ static void check_run(struct check *check, const struct array *array, const stru
     }
 }
 
+static const struct unit *unit_of(const struct array *array, uint32_t index)
+{
+    const struct element *element = array_element(array, index);
+    return element != NULL ? &element->unit : &array_run(array, index)->unit;
+}
+
 static void check_order(struct check *check, const struct array *array,
                         const struct array_sum *sum)
 {
     uint64_t indexes = 0;
     for (uint32_t i = 0; i < array->ended; i++) {
         uint32_t index = array_ended_at(array, i);
-        const struct element *element = array_element(array, index);
-        expect(check, element != NULL && unit_is_terminal(&element->unit),
+        expect(check, array_has(array, index) && unit_is_terminal(unit_of(array, index)),
                "the order of ends names an element that has not ended");
         indexes += index;
     }
@@ -354,6 +365,8 @@ static void check_array(struct check *check, const struct array *array)
            "an array miscounts the states of its elements");
     expect(check, sum.count == array->count && sum.ended == array->ended,
            "an array miscounts its elements");
+    expect(check, array->claimed == sum.records + sum.claimed,
+           "an array has not made sure of the room for all ends");
     expect(check, sum.result_bytes == array->result_bytes, "an array miscounts its results");
     check_order(check, array, &sum);
     check_array_watches(check, array);
@@ -375,7 +388,10 @@ static void check_array(struct check *check, const struct array *array)
 
 static void check_whole_array(struct check *check, const struct task *task)
 {
-    struct subject subject = {task, &task->unit, DROVER_INDEX_NONE, NULL, NULL};
+    struct subject subject = {.task = task,
+                              .unit = &task->unit,
+                              .index = DROVER_INDEX_NONE,
+                              .payload_len = task->payload_len};
     expect(check, task->array->task == task, "an array is of another task");
     expect(check, !task->array->is_dismantled, "an array that is taken apart can be found");
     expect(check, !place_is_in(&task->place), "an array stands in line itself");
@@ -398,7 +414,10 @@ static void check_task(struct check *check, const struct task *task)
         check_whole_array(check, task);
         return;
     }
-    struct subject subject = {task, &task->unit, DROVER_INDEX_NONE, NULL, NULL};
+    struct subject subject = {.task = task,
+                              .unit = &task->unit,
+                              .index = DROVER_INDEX_NONE,
+                              .payload_len = task->payload_len};
     check_unit(check, &subject);
 }
 

@@ -77,6 +77,13 @@ static drover_status batch_take(struct core *core, struct batch *batch, struct a
     return batch->count == DRV_BATCH_MAX ? batch_flush(core, batch, to) : DROVER_OK;
 }
 
+static bool is_to_copy(const struct array *from, uint32_t index)
+{
+    const struct element *element = array_element(from, index);
+    return element != NULL ? element->unit.state != DROVER_STATE_SUCCEEDED
+                           : array_run(from, index) != NULL;
+}
+
 /* A slice: up to `budget` elements of the old array. */
 static drover_status copy_slice(struct core *core, struct copy *copy, const struct array *from,
                                 struct array *to, uint32_t budget, const char **out_text)
@@ -86,11 +93,11 @@ static drover_status copy_slice(struct core *core, struct copy *copy, const stru
         return DROVER_NOMEM;
     }
     for (; budget > 0 && copy->sweep.at < from->index_end; budget--) {
-        const struct element *element = array_element(from, (uint32_t)copy->sweep.at++);
-        if (element == NULL || element->unit.state == DROVER_STATE_SUCCEEDED) {
+        uint32_t index = (uint32_t)copy->sweep.at++;
+        if (!is_to_copy(from, index)) {
             continue;
         }
-        struct drv_val val = element_payload(from, element);
+        struct drv_val val = array_payload(from, index);
         drover_status status = batch_take(core, &batch, to, &val, out_text);
         if (status) {
             return status;
@@ -130,8 +137,7 @@ static uint64_t index_after(const struct array *from, uint32_t count)
 {
     uint32_t index = 0;
     for (; count > 0 && index < from->index_end; index++) {
-        const struct element *element = array_element(from, index);
-        count -= element != NULL && element->unit.state != DROVER_STATE_SUCCEEDED;
+        count -= is_to_copy(from, index);
     }
     return index;
 }

@@ -275,7 +275,8 @@ enum core_save_kind {
     CORE_SAVE_GROUP,        /* what it counts of tasks that are forgotten */
     CORE_SAVE_ALERT_RULE,   /* one that was added by request */
     CORE_SAVE_ALERT_SILENCE,
-    CORE_SAVE_ALERT, /* that fires */
+    CORE_SAVE_ALERT,   /* that fires */
+    CORE_SAVE_RUN_END, /* what never ran of them has ended, all alike */
     CORE_SAVE_KINDS
 };
 

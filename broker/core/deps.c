@@ -218,7 +218,7 @@ static void name_item(const drover_id *id, uint32_t index, char *out_text, size_
     }
 }
 
-drover_status deps_look_up(const struct core *core, const drover_id *id, uint32_t index,
+drover_status deps_look_up(struct core *core, const drover_id *id, uint32_t index,
                            uint8_t when, uint32_t level, struct parents *parents,
                            char out_text[DEPS_TEXT_MAX])
 {
@@ -239,6 +239,10 @@ drover_status deps_look_up(const struct core *core, const drover_id *id, uint32_
         (void)snprintf(out_text, DEPS_TEXT_MAX,
                        "task %s is less durable than what is to wait for it", name);
         return DROVER_DEPENDENCY;
+    }
+    if (!item_own(core, item)) {
+        (void)snprintf(out_text, DEPS_TEXT_MAX, "out of memory");
+        return DROVER_NOMEM;
     }
     parents->when[parents->count++] = when;
     return DROVER_OK;

@@ -154,7 +154,7 @@ static uint32_t place_payload_len(struct place *place)
     }
     case PLACE_RUN: {
         struct run *run = DRV_CONTAINER_OF(place, struct run, place);
-        return array_element(run->task->array, run->next)->len;
+        return run_next_len(run);
     }
     }
     DRV_UNREACHABLE();

@@ -50,11 +50,12 @@ void group_release(struct core *core, struct group *group);
 /* A task comes and goes. False: out of memory. */
 bool group_add(struct core *core, struct group *group, struct task *task);
 void group_remove(struct core *core, struct group *group, struct task *task);
-/* One of its tasks or elements is in another state; before 0: it is new. */
-static inline void group_count(struct group *group, unsigned before, unsigned state)
+/* So many of its tasks or elements are in another state; before 0: they are new. */
+static inline void group_count(struct group *group, uint64_t count, unsigned before,
+                               unsigned state)
 {
-    group->states[before] -= before != 0;
-    group->states[state]++;
+    group->states[before] -= before != 0 ? count : 0;
+    group->states[state] += count;
 }
 /* So many of its tasks and elements in a state are forgotten. */
 void group_forget(struct core *core, struct group *group, unsigned state, uint64_t count);

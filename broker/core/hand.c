@@ -37,7 +37,7 @@ void core_set_aside(struct core *core, const drover_id *id, uint32_t index, int6
     if (item_find(core, id, index, &item) && !unit_is_terminal(item.unit)) {
         if (task_is_array(item.task) && index == DROVER_INDEX_NONE) {
             array_cancel(core, item.task->array, ASIDE);
-        } else {
+        } else if (item_own(core, &item)) { /* else it is put aside when it is dispatched */
             item_set_aside(core, &item);
         }
     }

@@ -10,6 +10,7 @@
 
 struct more *unit_more(struct core *core, struct unit *unit)
 {
+    DRV_ASSERT(!unit_is_shared(unit));
     if (unit->more != NULL) {
         return unit->more;
     }

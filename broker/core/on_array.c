@@ -142,7 +142,7 @@ static struct array *named_array(struct core *core, struct reply *reply, const d
 
 static drover_status item_verdict(struct core *core, struct admission *admission,
                                   const struct session *session, const struct array *array,
-                                  uint32_t index, const struct drv_val *val,
+                                  uint32_t index, bool is_new, const struct drv_val *val,
                                   const char **out_text)
 {
     *out_text = NULL;
@@ -150,7 +150,7 @@ static drover_status item_verdict(struct core *core, struct admission *admission
         *out_text = "the array would be too large";
         return DROVER_LIMIT;
     }
-    if (array_element(array, index) != NULL) {
+    if (!is_new) {
         bool is_same = array_has_same(core, array, index, val);
         *out_text = is_same ? NULL : "this element has another value";
         return is_same ? DROVER_OK : DROVER_CONFLICT;
@@ -199,13 +199,13 @@ static void add_items(struct core *core, struct reply *reply, struct array *arra
     for (size_t i = 0; i < items->item_count; i++) {
         const char *text;
         uint32_t index = items->first + (uint32_t)i;
-        bool is_new = index < DRV_ARRAY_MAX && array_element(array, index) == NULL;
+        bool is_new = index < DRV_ARRAY_MAX && !array_has(array, index);
         if (is_new && queue_count(queue) + count >= queue->max_count &&
             !core->config.defects.grow_unbounded) {
             admission.is_busy = true;
         }
         drover_status status = item_verdict(core, &admission, reply->session, array, index,
-                                            &items->items[i], &text);
+                                            is_new, &items->items[i], &text);
         take[i] = is_new && status == DROVER_OK;
         count += take[i];
         bytes += take[i] ? items->items[i].len : 0;

@@ -20,7 +20,7 @@ static bool may_await(const struct core *core, const struct lease *lease, const 
            child->spec->account == lease->task->spec->account;
 }
 
-static drover_status look_up(const struct core *core, const struct lease *lease,
+static drover_status look_up(struct core *core, const struct lease *lease,
                              const struct drv_await *await, struct parents *parents,
                              char text[DEPS_TEXT_MAX])
 {

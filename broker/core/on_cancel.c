@@ -63,7 +63,8 @@ void on_cancel(struct core *core, struct peer *peer, const struct drv_message *m
             reply_note(reply, i, DROVER_UNKNOWN, "no such task", 0);
         } else if (!guard_admits_task(core, item.task)) {
             reply_note(reply, i, DROVER_DENIED, GUARD_FOREIGN, 0);
-        } else if (!cancel_target(core, reply, &item, targets->flags)) {
+        } else if (!item_own(core, &item) ||
+                   !cancel_target(core, reply, &item, targets->flags)) {
             reply->code = DROVER_NOMEM;
         }
     }

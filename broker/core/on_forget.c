@@ -17,6 +17,9 @@ static drover_status forget(struct core *core, const struct drv_target *target)
     if (!unit_is_terminal(item.unit)) {
         return DROVER_NOT_READY;
     }
+    if (!item_own(core, &item)) {
+        return DROVER_NOMEM;
+    }
     if (item.index == DROVER_INDEX_NONE && watch_is_pending(item.task)) {
         task_discard_later(core, item.task); /* once those who wait for it have it */
     } else if (item.index == DROVER_INDEX_NONE) {

@@ -72,7 +72,7 @@ static bool outline_draw(struct core *core, struct outline *outline)
 }
 
 /* One that is there, or comes before it in the message. */
-static drover_status judge_parent(const struct core *core, const struct outline *outline,
+static drover_status judge_parent(struct core *core, const struct outline *outline,
                                   size_t position, const struct drv_after *after,
                                   uint32_t level, char out_text[DEPS_TEXT_MAX])
 {

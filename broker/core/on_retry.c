@@ -194,7 +194,7 @@ static drover_status retry_admit(struct core *core, const struct session *sessio
 }
 
 /* What the new task waits for. Arrays, and what becomes one, do not. */
-static drover_status retry_parents(const struct core *core, const struct item *item,
+static drover_status retry_parents(struct core *core, const struct item *item,
                                    const struct drv_target *target, struct parents *parents,
                                    char text_room[DEPS_TEXT_MAX], const char **out_text)
 {
@@ -237,7 +237,8 @@ static drover_status retry_target(struct core *core, struct reply *reply, size_t
     if (is_done) {
         return DROVER_OK;
     }
-    status = retry_admit(core, reply->session, &item, out_text);
+    status = item_own(core, &item) ? retry_admit(core, reply->session, &item, out_text)
+                                   : DROVER_NOMEM;
     if (status == DROVER_OK) {
         status = retry_parents(core, &item, target, &parents, text_room, out_text);
     }

@@ -24,7 +24,7 @@ struct batch {
 };
 
 /* Looked up when the first new task of the group comes: what is there already needs none. */
-static drover_status batch_parents(const struct core *core, struct batch *batch)
+static drover_status batch_parents(struct core *core, struct batch *batch)
 {
     const struct drv_spec *wanted = batch->wanted;
     if (batch->has_parents) {

@@ -42,7 +42,8 @@ static bool task_is_followed(const struct task *task)
 drover_status output_join(struct core *core, struct subscription *reader,
                           const struct item *item)
 {
-    struct output **place = output_place(core, item);
+    struct item own = *item;
+    struct output **place = item_own(core, &own) ? output_place(core, &own) : NULL;
     if (place == NULL) {
         return DROVER_NOMEM;
     }
@@ -518,7 +519,7 @@ static bool fill_array(struct core *core, struct subscription *reader, struct ar
             subscription_touch(core, reader);
             return false;
         }
-        if (array_element(array, reader->at) != NULL) {
+        if (array_element(array, reader->at) != NULL) { /* what has no record never ran */
             struct item item = array_item(array, reader->at);
             if (!fill_unit(core, reader, &item)) {
                 return false;

@@ -240,6 +240,11 @@ void tomb_add(struct core *core, const drover_id *id, uint32_t index, uint32_t a
     }
 }
 
+bool tomb_is_known(const struct core *core, const drover_id *id, uint32_t index)
+{
+    return tomb_find(core, id, index) != NULL;
+}
+
 bool tomb_has(const struct core *core, const drover_id *id, uint32_t index)
 {
     const struct tomb *tomb = tomb_find(core, id, index);

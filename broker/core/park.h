@@ -49,6 +49,7 @@ void tomb_add(struct core *core, const drover_id *id, uint32_t index, uint32_t a
 /* A worker has shown this attempt of an unknown task; nothing is counted. */
 void tomb_remember(struct core *core, const drover_id *id, uint32_t index, uint32_t attempt);
 /* Whether it was counted as lost. */
+bool tomb_is_known(const struct core *core, const drover_id *id, uint32_t index);
 bool tomb_has(const struct core *core, const drover_id *id, uint32_t index);
 /* It is submitted again: the tombstone goes, its attempt is the last one given out. */
 void tomb_revive(struct core *core, const struct item *item);

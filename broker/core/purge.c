@@ -21,6 +21,7 @@ struct purge {
     uint64_t purged;
 };
 
+#define PURGED "its queue was purged"
 static const char GROUP_CANCELLED[] = "its group was cancelled";
 
 /* --- what is purged ---------------------------------------------------------------------- */
@@ -45,8 +46,7 @@ static bool item_is_older(const struct core *core, const struct purge *purge,
     if (item->index == DROVER_INDEX_NONE) {
         return is_older(core, purge, task->submitted_us, &task->place, &task->timer);
     }
-    const struct array *array = task->array;
-    const struct run *run = array->runs[array_element(array, item->index)->run];
+    const struct run *run = array_run(task->array, item->index);
     return is_older(core, purge, run->arrived_us, &run->place, &run->timer);
 }
 
@@ -81,8 +81,24 @@ static bool purge_item(struct core *core, struct purge *purge, const struct item
     if (lease != NULL && lease->worker != NULL && !wait_for(core, purge, &lease->waiters)) {
         return false;
     }
-    (void)cancel_item(core, item, "its queue was purged");
+    (void)cancel_item(core, item, PURGED);
     purge->purged++;
+    return true;
+}
+
+/* All of a run that has no record, with the first of them that is come by. */
+static bool purge_shared(struct core *core, struct purge *purge, const struct item *item)
+{
+    static const struct run_end end = {DROVER_STATE_CANCELLED, DROVER_ERROR_CANCELLED, PURGED};
+    struct run *run = array_run(item->task->array, item->index);
+    if (!item_waits(item) || !item_is_older(core, purge, item)) {
+        return true;
+    }
+    uint32_t count = run->shared;
+    if (!run_end_shared(core, run, &end)) {
+        return false;
+    }
+    purge->purged += count;
     return true;
 }
 
@@ -178,11 +194,12 @@ static bool purge_array(struct core *core, struct purge *purge, uint32_t *budget
             return false;
         }
         (*budget)--;
-        if (array_element(array, purge->index) == NULL) {
+        if (!array_has(array, purge->index)) {
             continue;
         }
         struct item item = array_item(array, purge->index);
-        if (!purge_item(core, purge, &item)) {
+        if (!(unit_is_shared(item.unit) ? purge_shared(core, purge, &item)
+                                        : purge_item(core, purge, &item))) {
             *budget = 0;
             return false;
         }

@@ -151,6 +151,7 @@ static bool restore_body(struct restore *restore, const struct core_saved *saved
         [CORE_SAVE_ALERT_RULE] = restore_alert_rule,
         [CORE_SAVE_ALERT_SILENCE] = restore_alert_silence,
         [CORE_SAVE_ALERT] = restore_alert,
+        [CORE_SAVE_RUN_END] = restore_run_end,
     };
     struct record_reader reader;
     if (saved->kind >= CORE_SAVE_KINDS || readers[saved->kind] == NULL) {

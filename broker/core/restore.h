@@ -66,6 +66,8 @@ bool restore_task(struct restore *restore, const struct core_saved *saved,
                   struct record_reader *reader);
 bool restore_unit(struct restore *restore, const struct core_saved *saved,
                   struct record_reader *reader);
+/* The error of a record; NULL: wrong, or out of memory. */
+struct failure *restore_failure(struct restore *restore, struct record_reader *reader);
 bool restore_retried(struct restore *restore, const struct core_saved *saved,
                      struct record_reader *reader);
 bool restore_forget(struct restore *restore, const struct core_saved *saved,
@@ -78,7 +80,9 @@ bool restore_run(struct restore *restore, const struct core_saved *saved,
                  struct record_reader *reader);
 bool restore_run_due(struct restore *restore, const struct core_saved *saved,
                      struct record_reader *reader);
-/* An element that is named before its run came, or after. */
+bool restore_run_end(struct restore *restore, const struct core_saved *saved,
+                     struct record_reader *reader);
+/* An element that is named before its run came, or after: with a record of its own. */
 bool restore_element(struct restore *restore, const drover_id *id, uint32_t index,
                      struct item *out_item);
 

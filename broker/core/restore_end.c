@@ -242,22 +242,55 @@ static bool finish_element(struct restore *restore, struct run *run, uint32_t in
     return true;
 }
 
+/* What of it has no record. False: out of memory. */
+static bool finish_shared(struct restore *restore, struct run *run)
+{
+    struct core *core = restore->core;
+    struct array *array = run->task->array;
+    enum drover_state state = (enum drover_state)run->unit.state;
+    run->unit.state = 0;
+    if (state < DROVER_STATE_SUCCEEDED) {
+        run->waiting += run->shared;
+        run_set_state(core, run, run->is_delayed ? DROVER_STATE_DELAYED : DROVER_STATE_QUEUED);
+        return true;
+    }
+    if (!array_reserve_order(core, array, array->claimed + run->shared)) {
+        return false;
+    }
+    array->claimed += run->shared;
+    for (uint32_t i = 0; i < run->count; i++) {
+        if (array_element(array, run->first + i) == NULL &&
+            !array_restore_end(core, array, run->first + i)) {
+            return false;
+        }
+    }
+    run_set_state(core, run, DROVER_STATE_QUEUED); /* as if it had come to be so */
+    run_set_state(core, run, state);
+    return true;
+}
+
 static bool finish_run(struct restore *restore, struct run *run)
 {
     struct array *array = run->task->array;
     if (run->task->spec == restore->nobody) {
         return restore_wrong(restore, "elements of an array that is not there");
     }
+    run->live = run->count;
     for (uint32_t i = 0; i < run->count; i++) {
-        run->live += !(array_element(array, run->first + i)->flags & ELEMENT_FREED);
+        const struct element *element = array_element(array, run->first + i);
+        run->live -= element != NULL && (element->flags & ELEMENT_FREED);
     }
     if (run->live == 0) {
         body_release(restore->core, &run->data);
     }
     for (uint32_t i = 0; i < run->count; i++) {
-        if (!finish_element(restore, run, run->first + i)) {
+        if (array_element(array, run->first + i) != NULL &&
+            !finish_element(restore, run, run->first + i)) {
             return false;
         }
+    }
+    if (!finish_shared(restore, run)) {
+        return false;
     }
     run_restore(restore->core, run);
     return true;
@@ -267,15 +300,13 @@ static bool finish_run(struct restore *restore, struct run *run)
 
 static bool array_is_whole(const struct array *array)
 {
-    uint32_t count = 0;
     for (uint32_t index = 0; index < array->index_end; index++) {
         const struct element *element = array_element(array, index);
         if (element != NULL && element->run == RUN_NONE) {
             return false;
         }
-        count += element != NULL;
     }
-    return count == array->count;
+    return true;
 }
 
 static bool finish_array(struct restore *restore, struct array *array)

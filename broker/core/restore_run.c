@@ -6,6 +6,8 @@
 #include "restore.h"
 #include "save_parts.h"
 
+#include <string.h>
+
 /* Values from here on get a body of their own, so that they go when their element has ended. */
 enum { RUN_OWN_MIN = 4096 };
 
@@ -16,13 +18,21 @@ bool restore_element(struct restore *restore, const drover_id *id, uint32_t inde
         return restore_wrong(restore, "an element beyond any array");
     }
     struct array *array = restore_array(restore, id);
-    if (array == NULL || !array_reserve_elements(restore->core, array, index, 1)) {
+    if (array == NULL) {
         return false;
     }
-    struct element *element = &array->pages[index / ARRAY_PAGE][index % ARRAY_PAGE];
-    if (element->unit.state == 0) {
+    struct element *element = array_element(array, index);
+    struct run *run = element != NULL ? NULL : array_run(array, index);
+    if (run != NULL) {
+        element = run_give_record(restore->core, run, index); /* its record is whole */
+    } else if (element == NULL && array_reserve_record(restore->core, array, index)) {
+        element = &array->pages[index / ARRAY_PAGE].elements[index % ARRAY_PAGE];
         element->run = RUN_NONE;
+        array->claimed++;
         array->index_end = array->index_end > index + 1 ? array->index_end : index + 1;
+    }
+    if (element == NULL) {
+        return false;
     }
     *out_item = (struct item){array->task, &element->unit, index};
     return true;
@@ -30,121 +40,86 @@ bool restore_element(struct restore *restore, const drover_id *id, uint32_t inde
 
 /* --- values ------------------------------------------------------------------------------ */
 
-/* What the record says of one value. */
-struct described {
-    uint32_t len, hash;
-    uint8_t flags, type_len;
-};
-
-static bool has_bytes(const struct described *value)
+static bool has_bytes(const struct value_size *size)
 {
-    return !(value->flags & (ELEMENT_NIL | ELEMENT_FREED));
-}
-
-static bool is_own(const struct described *value)
-{
-    return has_bytes(value) && value->len >= RUN_OWN_MIN;
+    return !(size->flags & (ELEMENT_NIL | ELEMENT_FREED));
 }
 
 /* The sizes; the bytes that follow are theirs exactly. */
-static bool read_values(struct restore *restore, struct record_reader *reader,
-                        struct described *values, uint32_t count)
+static bool read_sizes(struct restore *restore, struct record_reader *reader,
+                       struct value_size *sizes, uint32_t count)
 {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
-        struct described *value = &values[i];
-        value->flags = record_u8(reader) & (ELEMENT_NIL | ELEMENT_FREED);
-        value->type_len = (uint8_t)record_uint_max(reader, UINT8_MAX);
-        value->len = (uint32_t)record_uint_max(reader, DRV_PAYLOAD_MAX);
-        value->hash = value->flags & ELEMENT_FREED ? record_u32(reader) : 0;
-        bytes += has_bytes(value) ? (uint64_t)value->type_len + value->len : 0;
+        struct value_size *size = &sizes[i];
+        size->flags = record_u8(reader) & (ELEMENT_NIL | ELEMENT_FREED);
+        size->type_len = (uint8_t)record_uint_max(reader, UINT8_MAX);
+        size->len = (uint32_t)record_uint_max(reader, DRV_PAYLOAD_MAX);
+        size->hash = size->flags & ELEMENT_FREED ? record_u32(reader) : 0;
+        bytes += has_bytes(size) ? (uint64_t)size->type_len + size->len : 0;
+        if (has_bytes(size) && size->len >= RUN_OWN_MIN) {
+            size->flags |= ELEMENT_LARGE;
+        }
     }
     return (!reader->failed && bytes == record_left(reader)) ||
            restore_wrong(restore, "values that do not fill their record");
 }
 
-static struct run *run_make(struct core *core, struct array *array,
-                            const struct described *values, uint32_t count)
+static struct drv_val next_value(struct record_reader *reader, const struct value_size *size)
 {
-    size_t bytes = 0;
-    uint32_t large = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        large += is_own(&values[i]);
-        bytes += has_bytes(&values[i]) && !is_own(&values[i])
-                     ? (size_t)values[i].type_len + values[i].len
-                     : 0;
+    struct drv_val val = {.is_nil = !has_bytes(size)};
+    if (val.is_nil) {
+        return val;
     }
-    return run_new(core, array, bytes, large);
-}
-
-static struct drv_val next_value(struct record_reader *reader, const struct described *value)
-{
-    struct drv_val val = {.is_nil = false, .len = value->len};
-    const char *type = (const char *)record_raw(reader, value->type_len);
-    if (value->type_len > 0) {
-        val.content_type = str_of(type, value->type_len);
+    const char *type = (const char *)record_raw(reader, size->type_len);
+    if (size->type_len > 0) {
+        val.content_type = str_of(type, size->type_len);
     }
-    val.bytes = record_raw(reader, value->len);
+    val.len = size->len;
+    val.bytes = record_raw(reader, size->len);
     return val;
 }
 
-/* Everything an element has from its run. */
-static bool fill_element(struct core *core, struct run *run, struct element *element,
-                         const struct described *value, struct record_reader *reader,
-                         uint32_t *offset, uint32_t *large)
+static bool put_values(struct core *core, struct run *run, const struct value_size *sizes,
+                       struct record_reader *reader)
 {
-    element->run = run->number;
-    element->len = value->len;
-    element->type_len = value->type_len;
-    element->flags = value->flags;
-    if (value->flags & ELEMENT_FREED) {
-        element->offset = value->hash;
-    }
-    if (!has_bytes(value)) {
-        return true;
-    }
-    struct drv_val val = next_value(reader, value);
-    if (is_own(value)) {
-        element->flags |= ELEMENT_LARGE;
-        element->offset = *large;
-        return body_new(core, &val, &run->large[(*large)++]) == DROVER_OK;
-    }
-    element->offset = *offset;
-    if (value->type_len > 0) {
-        memcpy(run->data->bytes + *offset, val.content_type.ptr, value->type_len);
-    }
-    if (value->len > 0) {
-        memcpy(run->data->bytes + *offset + value->type_len, val.bytes, value->len);
-    }
-    *offset += value->type_len + value->len;
-    return true;
-}
-
-static bool fill_run(struct restore *restore, struct run *run, const struct described *values,
-                     struct record_reader *reader)
-{
-    struct array *array = run->task->array;
-    uint32_t offset = 0, large = 0;
+    struct spot spot = run->spot;
     for (uint32_t i = 0; i < run->count; i++) {
-        uint32_t index = run->first + i;
-        struct element *element = &array->pages[index / ARRAY_PAGE][index % ARRAY_PAGE];
-        if (element->unit.state != 0 && element->run != RUN_NONE) {
-            return restore_wrong(restore, "elements that came twice");
-        }
-        if (element->unit.state == 0) {
-            element->unit.state = DROVER_STATE_QUEUED; /* or delayed with its run: at the end */
-        }
-        if (!fill_element(restore->core, run, element, &values[i], reader, &offset, &large)) {
+        struct drv_val val = next_value(reader, &sizes[i]);
+        if (run_put_value(core, run, &spot, &val)) {
             return false;
         }
     }
     return true;
 }
 
+/* The record of an element that came before the run, or whose value is not kept any more. */
+static bool fill_record(struct core *core, struct run *run, uint32_t index,
+                        const struct value_size *size)
+{
+    struct array *array = run->task->array;
+    struct element *record = array_element(array, index);
+    if (record != NULL) {
+        struct unit unit = record->unit;
+        *record = run_element(run, index);
+        record->unit = unit;
+        run->shared--;
+        run->shared_bytes -= record->len;
+    } else if (size->flags & ELEMENT_FREED) {
+        record = run_give_record(core, run, index);
+    }
+    if (record != NULL && size->flags & ELEMENT_FREED) {
+        record->flags = size->flags;
+        record->type_len = size->type_len;
+        record->offset = size->hash;
+    }
+    return record != NULL || !(size->flags & ELEMENT_FREED);
+}
+
 /* --- runs -------------------------------------------------------------------------------- */
 
 struct run_head {
-    bool is_delayed;
+    bool is_delayed, has_ended;
     uint32_t first, count;
     uint64_t arrival;
     int64_t arrived_us;
@@ -162,85 +137,146 @@ static void run_set(struct restore *restore, struct run *run, const struct run_h
     }
 }
 
-static bool run_add(struct restore *restore, struct array *array, const struct run_head *head,
-                    struct record_reader *reader)
+static struct value_size *sizes_of(struct restore *restore, uint32_t count)
 {
-    struct core *core = restore->core;
-    struct described *values;
+    struct value_size *sizes;
     drv_buffer_clear(&restore->scratch);
-    if (drv_buffer_reserve(&restore->scratch, head->count * sizeof *values)) {
-        return false;
+    if (drv_buffer_reserve(&restore->scratch, count * sizeof *sizes)) {
+        return NULL;
     }
-    values = (struct described *)(void *)restore->scratch.bytes;
-    if (!array_reserve_elements(core, array, head->first, head->count) ||
-        !array_reserve_order(core, array, array->count + head->count) ||
-        !array_reserve_run(core, array)) {
-        return false;
-    }
-    if (!read_values(restore, reader, values, head->count)) {
-        return false;
-    }
-    struct run *run = run_make(core, array, values, head->count);
-    if (run == NULL) {
-        return false;
-    }
-    run->first = head->first;
-    run->count = head->count;
-    run->number = array->run_count;
-    array->runs[array->run_count++] = run;
-    drv_list_push_back(&restore->order, &run->place.link);
-    run_set(restore, run, head);
-    uint32_t end = head->first + head->count;
-    array->index_end = array->index_end > end ? array->index_end : end;
-    array->count += head->count;
-    return fill_run(restore, run, values, reader);
+    sizes = (struct value_size *)(void *)restore->scratch.bytes;
+    memset(sizes, 0, count * sizeof *sizes);
+    return sizes;
 }
 
-/* The run that gave this element; NULL: none did. */
-static struct run *run_of(const struct array *array, uint32_t index)
+static struct run *run_add(struct restore *restore, struct array *array,
+                           const struct run_head *head, struct record_reader *reader)
 {
-    const struct element *element = array_element(array, index);
-    return element == NULL || element->run == RUN_NONE ? NULL : array->runs[element->run];
+    struct core *core = restore->core;
+    struct value_size *sizes = sizes_of(restore, head->count);
+    if (sizes == NULL || !array_reserve_run(core, array, head->first, head->count) ||
+        !read_sizes(restore, reader, sizes, head->count)) {
+        return NULL;
+    }
+    struct run *run = run_new(core, array, head->first, sizes, head->count);
+    if (run == NULL) {
+        return NULL;
+    }
+    if (!put_values(core, run, sizes, reader)) {
+        run_free(core, run);
+        return NULL;
+    }
+    array_insert_run(array, run);
+    drv_list_push_back(&restore->order, &run->place.link);
+    run->unit.state = DROVER_STATE_QUEUED; /* or delayed: at the end */
+    for (uint32_t i = 0; i < run->count; i++) {
+        if (!fill_record(core, run, run->first + i, &sizes[i])) {
+            return NULL;
+        }
+    }
+    return run;
+}
+
+/* How all has ended that has no record. */
+static bool read_end(struct restore *restore, struct run *run, struct record_reader *reader)
+{
+    struct unit ended = {.state = record_u8(reader)};
+    int64_t ended_us = restore_instant(restore, record_fixed(reader));
+    if (ended.state <= DROVER_STATE_SUCCEEDED || ended.state > DROVER_STATE_EXPIRED ||
+        (unit_is_terminal(&run->unit) && run->unit.state != ended.state)) {
+        return restore_wrong(restore, "elements in an impossible state");
+    }
+    struct failure *error = restore_failure(restore, reader);
+    struct more *more = error == NULL ? NULL : unit_more(restore->core, &ended);
+    if (more == NULL) {
+        failure_free(restore->core, &error);
+        return false;
+    }
+    more->error = error;
+    more->ended_us = ended_us;
+    unit_drop_more(restore->core, &run->unit);
+    run->unit.more = more;
+    run->unit.state = ended.state;
+    return true;
+}
+
+static bool read_head(struct restore *restore, struct record_reader *reader,
+                      struct run_head *head)
+{
+    uint8_t bits = record_u8(reader);
+    head->is_delayed = (bits & RUN_DELAYED) != 0;
+    head->has_ended = (bits & RUN_ENDED) != 0;
+    head->count = (uint32_t)record_uint_max(reader, DRV_BATCH_MAX);
+    head->arrival = record_uint_max(reader, PLACE_ARRIVAL_MAX);
+    head->arrived_us = restore_instant(restore, record_fixed(reader));
+    return (head->count > 0 && head->first < DRV_ARRAY_MAX &&
+            head->count <= DRV_ARRAY_MAX - head->first) ||
+           restore_wrong(restore, "elements beyond any array");
 }
 
 bool restore_run(struct restore *restore, const struct core_saved *saved,
                  struct record_reader *reader)
 {
     struct run_head head = {.first = saved->index};
-    head.is_delayed = record_u8(reader) & RUN_DELAYED;
-    head.count = (uint32_t)record_uint_max(reader, DRV_BATCH_MAX);
-    head.arrival = record_uint_max(reader, PLACE_ARRIVAL_MAX);
-    head.arrived_us = restore_instant(restore, record_fixed(reader));
-    if (head.count == 0 || head.first >= DRV_ARRAY_MAX ||
-        head.count > DRV_ARRAY_MAX - head.first) {
-        return restore_wrong(restore, "elements beyond any array");
+    if (!read_head(restore, reader, &head)) {
+        return false;
     }
     struct array *array = restore_array(restore, &saved->id);
     if (array == NULL) {
         return false;
     }
-    struct run *known = run_of(array, head.first);
-    if (known == NULL) {
-        return run_add(restore, array, &head, reader);
+    struct run ended = {.unit = {.state = DROVER_STATE_QUEUED}}; /* what the record says */
+    if (head.has_ended && !read_end(restore, &ended, reader)) {
+        return false;
     }
-    if (known->first != head.first || known->count != head.count) {
-        return restore_wrong(restore, "elements that came twice");
+    struct run *run = array_run(array, head.first);
+    bool is_fine = true;
+    if (run == NULL && array_is_free(array, head.first, head.count)) {
+        run = run_add(restore, array, &head, reader);
+        is_fine = run != NULL;
+    } else if (run == NULL || run->first != head.first || run->count != head.count) {
+        is_fine = restore_wrong(restore, "elements that came twice");
     }
-    run_set(restore, known, &head); /* a copy: its values are the same */
-    return true;
+    if (is_fine) { /* of a copy the values are the same */
+        run_set(restore, run, &head);
+    }
+    if (is_fine && head.has_ended) {
+        unit_drop_more(restore->core, &run->unit);
+        run->unit.more = ended.unit.more;
+        run->unit.state = ended.unit.state;
+    } else {
+        unit_drop_more(restore->core, &ended.unit);
+    }
+    return is_fine;
+}
+
+/* A run that begins with the element; NULL: there is none. */
+static struct run *run_named(const struct restore *restore, const struct core_saved *saved)
+{
+    struct task *task = task_find(restore->core, &saved->id);
+    struct run *run = task == NULL || !task_is_array(task)
+                          ? NULL
+                          : array_run(task->array, saved->index);
+    return run != NULL && run->first == saved->index ? run : NULL;
+}
+
+bool restore_run_end(struct restore *restore, const struct core_saved *saved,
+                     struct record_reader *reader)
+{
+    struct run *run = run_named(restore, saved);
+    return run == NULL || read_end(restore, run, reader); /* NULL: as below */
 }
 
 bool restore_run_due(struct restore *restore, const struct core_saved *saved,
                      struct record_reader *reader)
 {
-    struct task *task = task_find(restore->core, &saved->id);
-    struct run *run = task == NULL || !task_is_array(task) ? NULL
-                                                           : run_of(task->array, saved->index);
     uint64_t arrival = record_uint_max(reader, PLACE_ARRIVAL_MAX);
-    if (run == NULL || run->first != saved->index) {
+    struct run *run = run_named(restore, saved);
+    if (run == NULL) {
         return true; /* a younger copy follows, or it is forgotten */
     }
-    struct run_head head = {false, run->first, run->count, arrival, run->arrived_us};
+    struct run_head head = {.count = run->count, .arrival = arrival,
+                            .arrived_us = run->arrived_us};
     uint16_t mark = run->mark;
     run_set(restore, run, &head);
     run->mark = mark;

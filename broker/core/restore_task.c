@@ -145,7 +145,7 @@ struct spec *restore_spec(struct restore *restore, struct record_reader *reader)
 
 /* --- what most have not ------------------------------------------------------------------ */
 
-static bool read_error(struct restore *restore, struct record_reader *reader, struct more *more)
+struct failure *restore_failure(struct restore *restore, struct record_reader *reader)
 {
     struct drv_error error = {
         .kind = (uint32_t)record_uint_max(reader, DROVER_ERROR_EXPIRED),
@@ -157,10 +157,10 @@ static bool read_error(struct restore *restore, struct record_reader *reader, st
     error.text = record_str(reader, DRV_ERROR_TEXT_MAX);
     error.stderr_tail = record_str(reader, DRV_STDERR_MAX);
     if (error.kind == 0 || reader->failed) {
-        return restore_wrong(restore, "an error of no kind");
+        (void)restore_wrong(restore, "an error of no kind");
+        return NULL;
     }
-    more->error = failure_new(restore->core, &error);
-    return more->error != NULL;
+    return failure_new(restore->core, &error);
 }
 
 /* Most attempts were made by whom the last one was made. */
@@ -235,7 +235,7 @@ static bool read_more(struct restore *restore, struct record_reader *reader,
     if (bits & MORE_ERROR && !unit_is_terminal(unit)) {
         return restore_wrong(restore, "the error of a task that has not ended");
     }
-    if (bits & MORE_ERROR && !read_error(restore, reader, more)) {
+    if (bits & MORE_ERROR && (more->error = restore_failure(restore, reader)) == NULL) {
         return false;
     }
     unsigned count = bits & MORE_HISTORY ? record_u8(reader) : 0;
@@ -580,6 +580,9 @@ bool restore_retried(struct restore *restore, const struct core_saved *saved,
     struct item item;
     if (!item_find(restore->core, &saved->id, saved->index, &item)) {
         return true;
+    }
+    if (unit_is_shared(item.unit)) {
+        return true; /* the record of the element follows, and knows it */
     }
     struct more *more = unit_more(restore->core, item.unit);
     if (more == NULL) {

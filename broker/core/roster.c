@@ -470,16 +470,21 @@ void worker_add_stale(struct core *core, struct worker *worker, const drover_id 
 
 /* The worker may still hold that attempt, from an earlier life of the broker: the next one
  * given out must be another. */
-static void pass_attempt(struct core *core, const struct item *item, uint32_t attempt)
+static void pass_attempt(struct core *core, struct worker *worker, struct item *item,
+                         uint32_t attempt)
 {
-    struct unit *unit = item->unit;
-    const struct lease *lease = unit_lease(unit);
+    const struct lease *lease = unit_lease(item->unit);
     bool is_held = lease != NULL && lease->worker != NULL;
-    if (!unit_is_terminal(unit) && !is_held && unit->attempt < attempt) {
-        unit->attempt = attempt;
-        unit->flags &= (uint8_t)~UNIT_REPORTED;
-        save_item(core, item);
+    if (unit_is_terminal(item->unit) || is_held || item->unit->attempt >= attempt) {
+        return;
     }
+    if (!item_own(core, item)) {
+        worker->session->peer->is_broken = true; /* it lists it again */
+        return;
+    }
+    item->unit->attempt = attempt;
+    item->unit->flags &= (uint8_t)~UNIT_REPORTED;
+    save_item(core, item);
 }
 
 /* One listed lease, not what may follow it; false when it is not this worker's. */
@@ -499,7 +504,7 @@ static bool worker_attach_one(struct core *core, struct worker *worker,
     }
     struct lease *lease = unit_lease(item.unit);
     if (lease == NULL || lease->worker != worker || item.unit->attempt != attached->attempt) {
-        pass_attempt(core, &item, attached->attempt);
+        pass_attempt(core, worker, &item, attached->attempt);
         /* A held result of an attempt that ended is sent again, and answered then. */
         return attached->state == 3;
     }

@@ -1,200 +1,31 @@
 /*
- * run.c: the elements of one ITEMS message: taking them in, handing them out.
+ * run.c: the life of the elements of one ITEMS message: taking them in, handing them out, and
+ * what happens to all at once.
  */
 #include "array.h"
 #include "broker.h"
 #include "check.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 /* Values that are at least this long and came as chunks are kept by reference. */
 enum { RUN_SHARE_MIN = 4096 };
 
-static bool item_is_large(const struct drv_val *val)
-{
-    return !val->is_nil && val->data != NULL && val->len >= RUN_SHARE_MIN;
-}
+/* When there was no memory to end what has expired. */
+#define RUN_AGAIN_US ((int64_t)100 * 1000)
 
-static size_t item_type_len(const struct drv_val *val)
+static struct value_size size_of(const struct drv_val *val)
 {
-    return val->is_nil || val->content_type.ptr == NULL ? 0 : val->content_type.len;
-}
-
-struct drv_val element_payload(const struct array *array, const struct element *element)
-{
-    const struct run *run = array->runs[element->run];
-    struct drv_val val = {.is_nil = (element->flags & ELEMENT_NIL) != 0};
-    if (val.is_nil || element->flags & ELEMENT_FREED) {
-        val.is_nil = true;
-        return val;
+    struct value_size size = {0};
+    if (val->is_nil) {
+        size.flags = ELEMENT_NIL;
+        return size;
     }
-    if (element->flags & ELEMENT_LARGE) {
-        return body_val(run->large[element->offset]);
+    size.len = (uint32_t)val->len;
+    if (val->data != NULL && val->len >= RUN_SHARE_MIN) {
+        size.flags = ELEMENT_LARGE;
+    } else if (val->content_type.ptr != NULL) {
+        size.type_len = (uint8_t)val->content_type.len;
     }
-    const uint8_t *at = run->data->bytes + element->offset;
-    if (element->type_len > 0) {
-        val.content_type = str_of((const char *)at, element->type_len);
-    }
-    val.bytes = at + element->type_len;
-    val.len = element->len;
-    return val;
-}
-
-bool array_has_same(const struct core *core, const struct array *array, uint32_t index,
-                    const struct drv_val *val)
-{
-    const struct element *element = array_element(array, index);
-    if (element->len != val->len || ((element->flags & ELEMENT_NIL) != 0) != val->is_nil) {
-        return false;
-    }
-    if (element->flags & ELEMENT_FREED) {
-        return element->offset == (uint32_t)core_stable_hash(core, val->bytes, val->len);
-    }
-    struct drv_val kept = element_payload(array, element);
-    return val_equals(&kept, val);
-}
-
-/* --- room -------------------------------------------------------------------------------- */
-
-static bool array_reserve_pages(struct core *core, struct array *array, uint32_t end)
-{
-    uint32_t count = (end + ARRAY_PAGE - 1) / ARRAY_PAGE;
-    if (count > array->page_count) {
-        struct element **pages = realloc(array->pages, count * sizeof *pages);
-        if (pages == NULL) {
-            return false;
-        }
-        for (uint32_t i = array->page_count; i < count; i++) {
-            pages[i] = NULL;
-        }
-        core->memory_bytes += (count - array->page_count) * sizeof *pages;
-        array->pages = pages;
-        array->page_count = count;
-    }
-    return true;
-}
-
-bool array_reserve_elements(struct core *core, struct array *array, uint32_t first,
-                            uint32_t count)
-{
-    if (!array_reserve_pages(core, array, first + count)) {
-        return false;
-    }
-    for (uint32_t page = first / ARRAY_PAGE; page <= (first + count - 1) / ARRAY_PAGE; page++) {
-        if (array->pages[page] == NULL) {
-            array->pages[page] = core_alloc(core, ARRAY_PAGE * sizeof(struct element));
-        }
-        if (array->pages[page] == NULL) {
-            return false;
-        }
-    }
-    return true;
-}
-
-bool array_reserve_order(struct core *core, struct array *array, uint32_t count)
-{
-    uint32_t pages = (count + ARRAY_PAGE - 1) / ARRAY_PAGE;
-    while (array->order_count < pages) {
-        if ((array->order_count & (array->order_count + 1)) == 0) {
-            size_t room = 2 * ((size_t)array->order_count + 1);
-            uint32_t **order = realloc(array->order, room * sizeof *order);
-            if (order == NULL) {
-                return false;
-            }
-            array->order = order;
-        }
-        uint32_t *page = core_alloc(core, ARRAY_PAGE * sizeof *page);
-        if (page == NULL) {
-            return false;
-        }
-        array->order[array->order_count++] = page;
-    }
-    return true;
-}
-
-bool array_reserve_run(struct core *core, struct array *array)
-{
-    if (array->run_count < array->run_capacity) {
-        return true;
-    }
-    uint32_t capacity = array->run_capacity == 0 ? 4 : array->run_capacity * 2;
-    struct run **runs = realloc(array->runs, capacity * sizeof *runs);
-    if (runs == NULL) {
-        return false;
-    }
-    core->memory_bytes += (capacity - array->run_capacity) * sizeof *runs;
-    array->runs = runs;
-    array->run_capacity = capacity;
-    return true;
-}
-
-struct run *run_new(struct core *core, struct array *array, size_t bytes, uint32_t large)
-{
-    struct run *run = core_alloc(core, sizeof *run);
-    if (run == NULL) {
-        return NULL;
-    }
-    run->data = body_new_room(core, bytes);
-    run->large = core_alloc(core, large * sizeof(struct body *));
-    if (run->data == NULL || run->large == NULL || !timer_init(core, &run->timer, TIMER_RUN)) {
-        body_release(core, &run->data);
-        core_free(core, run->large, large * sizeof(struct body *));
-        core_free(core, run, sizeof *run);
-        return NULL;
-    }
-    run->large_count = large;
-    run->task = array->task;
-    place_init(&run->place, PLACE_RUN);
-    return run;
-}
-
-static struct run *run_for(struct core *core, struct array *array, const struct drv_val *items,
-                           uint32_t count)
-{
-    size_t bytes = 0;
-    uint32_t large = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (item_is_large(&items[i])) {
-            large++;
-        } else {
-            bytes += items[i].is_nil ? 0 : items[i].len + item_type_len(&items[i]);
-        }
-    }
-    return run_new(core, array, bytes, large);
-}
-
-/* Copies the values. False when out of memory. */
-static bool run_fill(struct core *core, struct run *run, const struct drv_val *items,
-                     struct element *records)
-{
-    uint32_t offset = 0, large = 0;
-    for (uint32_t i = 0; i < run->count; i++) {
-        const struct drv_val *val = &items[i];
-        struct element *record = &records[i];
-        record->run = run->number;
-        record->len = val->is_nil ? 0 : (uint32_t)val->len;
-        if (val->is_nil) {
-            record->flags = ELEMENT_NIL;
-        } else if (item_is_large(val)) {
-            record->flags = ELEMENT_LARGE;
-            record->offset = large;
-            if (body_new(core, val, &run->large[large++])) {
-                return false;
-            }
-        } else {
-            record->type_len = (uint8_t)item_type_len(val);
-            record->offset = offset;
-            if (record->type_len > 0) {
-                memcpy(run->data->bytes + offset, val->content_type.ptr, record->type_len);
-            }
-            if (val->len > 0) {
-                memcpy(run->data->bytes + offset + record->type_len, val->bytes, val->len);
-            }
-            offset += record->type_len + record->len;
-        }
-    }
-    return true;
+    return size;
 }
 
 /* --- taking in --------------------------------------------------------------------------- */
@@ -212,10 +43,10 @@ static void run_arm(struct core *core, struct run *run)
     }
 }
 
-/* Into line, or asleep until the delay is over. */
+/* Into line, unless it waits for its delay or for other tasks. */
 static void run_enter(struct core *core, struct run *run)
 {
-    if (!run->is_delayed) {
+    if (!run->is_delayed && run->unit.state != DROVER_STATE_WAITING) {
         line_push(core, run->task->spec->line, &run->place);
         core->arrival += run->count; /* one number for each element */
     }
@@ -231,88 +62,165 @@ void run_restore(struct core *core, struct run *run)
     }
     if (!run->is_delayed && run->place.arrival > 0) {
         line_restore(core, run->task->spec->line, &run->place);
-    } else if (!run->is_delayed) {
-        line_push(core, run->task->spec->line, &run->place);
-        core->arrival += run->count;
+        run_arm(core, run);
+    } else {
+        run_enter(core, run);
     }
-    run_arm(core, run);
+}
+
+/* Workers may have some of them in hand, or have lost them, from an earlier life of a broker
+ * that kept nothing: these need records. False: out of memory. */
+static bool run_reserve_known(struct core *core, struct array *array, uint32_t first,
+                              uint32_t count)
+{
+    if (drv_table_count(&core->parked) == 0 && drv_table_count(&core->tombs) == 0) {
+        return true;
+    }
+    for (uint32_t index = first; index < first + count; index++) {
+        if ((park_find(core, &array->task->id, index) != NULL ||
+             tomb_is_known(core, &array->task->id, index)) &&
+            !array_reserve_record(core, array, index)) {
+            return false;
+        }
+    }
+    return array_reserve_order(core, array, array->claimed + count);
+}
+
+static void run_revive(struct core *core, struct run *run)
+{
+    struct array *array = run->task->array;
+    for (uint32_t i = 0; drv_table_count(&core->tombs) > 0 && i < run->count; i++) {
+        struct item item = array_item(array, run->first + i);
+        if (tomb_is_known(core, &array->task->id, item.index) && item_own(core, &item)) {
+            tomb_revive(core, &item);
+        }
+    }
+}
+
+static void run_adopt(struct core *core, struct run *run)
+{
+    struct array *array = run->task->array;
+    for (uint32_t i = 0; drv_table_count(&core->parked) > 0 && i < run->count; i++) {
+        struct item item = array_item(array, run->first + i);
+        if (park_find(core, &array->task->id, item.index) != NULL && item_own(core, &item)) {
+            (void)park_adopt(core, &item);
+        }
+    }
+}
+
+static void run_tell_submitted(struct core *core, const struct run *run)
+{
+    for (uint32_t i = 0; core->config.tells_records && i < run->count; i++) {
+        struct item item = array_item(run->task->array, run->first + i);
+        effects_record_item(core, CORE_RECORD_SUBMIT, &item, NULL);
+    }
 }
 
 static void run_begin(struct core *core, struct run *run)
 {
-    struct array *array = run->task->array;
     const struct spec_numbers *numbers = &run->task->spec->numbers;
     run->arrived_us = core->now_us;
     run->is_delayed = numbers->delay_us > 0;
     run->waiting = run->live = run->count;
-    run->next = run->first;
-    for (uint32_t i = 0; i < run->count; i++) {
-        struct element *element =
-            &array->pages[(run->first + i) / ARRAY_PAGE][(run->first + i) % ARRAY_PAGE];
-        struct item item = {array->task, &element->unit, run->first + i};
-        item_set_state(core, &item,
-                       run->is_delayed ? DROVER_STATE_DELAYED : DROVER_STATE_QUEUED);
-        tomb_revive(core, &item);
-        effects_record_item(core, CORE_RECORD_SUBMIT, &item, NULL);
-    }
+    run_set_state(core, run, run->is_delayed ? DROVER_STATE_DELAYED : DROVER_STATE_QUEUED);
+    run_revive(core, run);
+    run_tell_submitted(core, run);
     run_enter(core, run);
     save_run(core, run);
-    for (uint32_t i = 0; drv_table_count(&core->parked) > 0 && i < run->count; i++) {
-        struct item item = array_item(array, run->first + i);
-        (void)park_adopt(core, &item);
-    }
+    run_adopt(core, run);
 }
 
 drover_status array_add(struct core *core, struct array *array, uint32_t first,
                         const struct drv_val *items, uint32_t count)
 {
-    struct element *records = effects_alloc(core, count, sizeof *records);
-    if (records == NULL || !array_reserve_elements(core, array, first, count) ||
-        !array_reserve_order(core, array, array->count + count) ||
-        !array_reserve_run(core, array)) {
+    struct value_size *sizes = effects_take(core, count, sizeof *sizes);
+    for (uint32_t i = 0; sizes != NULL && i < count; i++) {
+        sizes[i] = size_of(&items[i]);
+    }
+    if (sizes == NULL || !array_reserve_run(core, array, first, count) ||
+        !run_reserve_known(core, array, first, count)) {
         return DROVER_NOMEM;
     }
-    struct run *run = run_for(core, array, items, count);
+    struct run *run = run_new(core, array, first, sizes, count);
     if (run == NULL) {
         return DROVER_NOMEM;
     }
-    run->first = first;
-    run->count = count;
-    run->number = array->run_count;
-    if (!run_fill(core, run, items, records)) {
-        run_free(core, run);
-        return DROVER_NOMEM;
-    }
-    array->runs[array->run_count++] = run;
+    struct spot spot = run->spot;
     for (uint32_t i = 0; i < count; i++) {
-        array->pages[(first + i) / ARRAY_PAGE][(first + i) % ARRAY_PAGE] = records[i];
+        if (run_put_value(core, run, &spot, &items[i])) {
+            run_free(core, run);
+            return DROVER_NOMEM;
+        }
     }
-    array->count += count;
-    array->index_end = array->index_end > first + count ? array->index_end : first + count;
+    array_insert_run(array, run);
     run_begin(core, run);
     return DROVER_OK;
 }
 
-void run_free(struct core *core, struct run *run)
-{
-    line_remove(run->task->spec->line, &run->place);
-    timer_fini(core, &run->timer);
-    body_release(core, &run->data);
-    for (uint32_t i = 0; i < run->large_count; i++) {
-        body_release(core, &run->large[i]);
-    }
-    core_free(core, run->large, run->large_count * sizeof(struct body *));
-    core_free(core, run, sizeof *run);
-}
+/* --- all at once ------------------------------------------------------------------------- */
 
-/* --- waiting ----------------------------------------------------------------------------- */
+bool run_end_shared(struct core *core, struct run *run, const struct run_end *end)
+{
+    struct array *array = run->task->array;
+    uint32_t count = run->shared;
+    struct unit ended = {.state = (uint8_t)end->state};
+    if (count == 0 || unit_is_terminal(&run->unit)) {
+        return true;
+    }
+    struct more *more = unit_more(core, &ended);
+    struct failure *error = more == NULL ? NULL : failure_of(core, end->kind, 0, end->text);
+    if (error == NULL || !array_reserve_order(core, array, array->claimed + count)) {
+        failure_free(core, &error);
+        unit_drop_more(core, &ended);
+        return false;
+    }
+    more->error = error;
+    more->ended_us = core->now_us;
+    run->unit.more = more;
+    run_set_state(core, run, end->state);
+    run_skip_taken(run);
+    run->waiting -= count;
+    if (run->waiting == 0) {
+        line_remove(run->task->spec->line, &run->place);
+        timer_disarm(core, &run->timer);
+    }
+    save_run_end(core, run);
+    array_note_run_end(core, array, run);
+    return true;
+}
 
 static void run_expire(struct core *core, struct run *run)
 {
+    static const struct run_end end = {DROVER_STATE_EXPIRED, DROVER_ERROR_EXPIRED,
+                                       ITEM_EXPIRED_TEXT};
     struct array *array = run->task->array;
+    if (!run_end_shared(core, run, &end)) {
+        timer_arm(core, &run->timer, core->now_us + RUN_AGAIN_US);
+        return;
+    }
     while (run->waiting > 0) {
         struct item item = array_item(array, run->next);
         item_expire(core, &item);
+    }
+}
+
+/* What never was dispatched is in another state. */
+static void run_change(struct core *core, struct run *run, enum drover_state before,
+                       enum drover_state state, enum drv_event event)
+{
+    if (run->unit.state == before) {
+        run_set_state(core, run, state);
+    }
+    for (uint32_t index = run->next; index < run->first + run->count; index++) {
+        struct element *element = array_element(run->task->array, index);
+        struct item item = array_item(run->task->array, index);
+        if (element != NULL ? element->flags & ELEMENT_TAKEN : run->unit.state != state) {
+            continue;
+        }
+        if (element != NULL) {
+            item_set_state(core, &item, state);
+        }
+        event_item(core, event, &item);
     }
 }
 
@@ -325,27 +233,47 @@ void run_due(struct core *core, struct run *run)
         return;
     }
     run->is_delayed = false;
-    for (uint32_t index = run->next; index < run->first + run->count; index++) {
-        struct item item = array_item(run->task->array, index);
-        if (item.unit->state == DROVER_STATE_DELAYED && item.unit->lease == NULL) {
-            item_set_state(core, &item, DROVER_STATE_QUEUED);
-            event_item(core, DRV_EVENT_TASK_QUEUED, &item);
-        }
-    }
+    run_change(core, run, DROVER_STATE_DELAYED, DROVER_STATE_QUEUED, DRV_EVENT_TASK_QUEUED);
     run_enter(core, run);
     save_run_due(core, run);
+}
+
+/* --- handing out ------------------------------------------------------------------------- */
+
+void run_skip_taken(struct run *run)
+{
+    const struct array *array = run->task->array;
+    bool are_over = unit_is_terminal(&run->unit);
+    while (run->next < run->first + run->count) {
+        const struct element *element = array_element(array, run->next);
+        if (element == NULL ? !are_over : !(element->flags & ELEMENT_TAKEN)) {
+            return;
+        }
+        run->next++;
+        run->place.arrival++;
+    }
+}
+
+uint32_t run_next_len(struct run *run)
+{
+    const struct element *element = array_element(run->task->array, run->next);
+    return element != NULL ? element->len : run_element(run, run->next).len;
 }
 
 bool run_take(struct core *core, struct run *run, struct item *out_item)
 {
     struct array *array = run->task->array;
     DRV_ASSERT(run->waiting > 0);
-    *out_item = array_item(array, run->next);
+    struct element *element = run_own(core, run, run->next);
+    if (element == NULL) {
+        return false;
+    }
+    *out_item = (struct item){array->task, &element->unit, run->next};
     struct lease *lease = lease_new(core, out_item);
     if (lease == NULL) {
         return false;
     }
     lease->place.arrival = run->place.arrival;
-    element_mark_taken(core, array, array_element(array, run->next));
+    element_mark_taken(core, array, element);
     return true;
 }

@@ -31,6 +31,7 @@ const char *core_save_kind_name(uint16_t kind)
         [CORE_SAVE_ALERT_RULE] = "alert_rule",
         [CORE_SAVE_ALERT_SILENCE] = "alert_silence",
         [CORE_SAVE_ALERT] = "alert",
+        [CORE_SAVE_RUN_END] = "run_end",
     };
     return kind < CORE_SAVE_KINDS ? names[kind] : NULL;
 }
@@ -388,8 +389,8 @@ static void task_rewrite(struct core *core, const drover_id *id, uint32_t index,
 {
     struct item item;
     if (!item_find(core, id, index, &item) || !save_wants(core, item.task) ||
-        !save_is_old(item.unit->mark, lsn)) {
-        return;
+        unit_is_shared(item.unit) || !save_is_old(item.unit->mark, lsn)) {
+        return; /* told by its run */
     }
     item.unit->flags &= (uint8_t)~UNIT_SAVED;
     if (index == DROVER_INDEX_NONE) {
@@ -405,8 +406,7 @@ static void run_rewrite(struct core *core, const drover_id *id, uint32_t index, 
         !save_wants(core, item.task)) {
         return;
     }
-    struct array *array = item.task->array;
-    struct run *run = array->runs[array_element(array, index)->run];
+    struct run *run = array_run(item.task->array, index);
     if (run->first == index && save_is_old(run->mark, lsn)) {
         save_run(core, run);
     }
@@ -488,6 +488,7 @@ void core_rewrite(struct core *core, uint16_t kind, const drover_id *id, uint32_
         break;
     case CORE_SAVE_RUN:
     case CORE_SAVE_RUN_DUE:
+    case CORE_SAVE_RUN_END:
         run_rewrite(core, id, index, lsn);
         break;
     case CORE_SAVE_SESSION:

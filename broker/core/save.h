@@ -83,6 +83,8 @@ void save_retried(struct core *core, const struct item *item);
 /* The elements of a message; and: their delay is over. */
 void save_run(struct core *core, struct run *run);
 void save_run_due(struct core *core, const struct run *run);
+/* What of it has no record has ended. */
+void save_run_end(struct core *core, const struct run *run);
 /* A session: as a whole; its floor and its new replies. */
 void save_session(struct core *core, struct session *session);
 void save_session_change(struct core *core, struct session *session);

@@ -36,8 +36,9 @@ enum { /* of one attempt */
        ATTEMPT_KEPT_MASK = 3,
 };
 
-enum { /* of a value in a run: those of the element, and */
+enum { /* of a run */
        RUN_DELAYED = 1,
+       RUN_ENDED = 2, /* what has no record has ended, and how */
 };
 
 /* Numbers of a spec that are written only when they are not zero, in this order. */

@@ -336,14 +336,20 @@ static uint64_t run_arrival(const struct run *run)
     return run->place.arrival == 0 ? 0 : run->place.arrival - (run->next - run->first);
 }
 
-/* The bytes of all values that are still needed, one behind the other. */
-static void put_values(struct record_writer *writer, const struct run *run)
+/* Its record, or what that would say of the value. */
+static struct element element_of(struct run *run, uint32_t index)
 {
-    const struct array *array = run->task->array;
+    const struct element *element = array_element(run->task->array, index);
+    return element != NULL ? *element : run_element(run, index);
+}
+
+/* The bytes of all values that are still needed, one behind the other. */
+static void put_values(struct record_writer *writer, struct run *run)
+{
     for (uint32_t i = 0; i < run->count; i++) {
-        const struct element *element = array_element(array, run->first + i);
-        if (!(element->flags & (ELEMENT_FREED | ELEMENT_NIL))) {
-            struct drv_val val = element_payload(array, element);
+        struct element element = element_of(run, run->first + i);
+        if (!(element.flags & (ELEMENT_FREED | ELEMENT_NIL))) {
+            struct drv_val val = element_payload(run->task->array, &element);
             record_put_raw(writer, val.content_type.ptr, val.content_type.len);
             record_put_raw(writer, val.bytes, val.len);
         }
@@ -363,6 +369,24 @@ static void put_element(struct record_writer *writer, const struct array *array,
     }
 }
 
+/* How all has ended that has no record. */
+static void put_end(struct core *core, struct record_writer *writer, const struct run *run)
+{
+    record_put_u8(writer, run->unit.state);
+    record_put_fixed(writer, save_wall(core, run->unit.more->ended_us));
+    put_error(writer, run->unit.more->error);
+}
+
+void save_run_end(struct core *core, const struct run *run)
+{
+    if (save_wants(core, run->task)) {
+        struct record_writer writer = save_begin(core, CORE_SAVE_RUN_END, &run->task->id,
+                                                 run->first);
+        put_end(core, &writer, run);
+        save_end(core, &writer, NULL);
+    }
+}
+
 void save_run(struct core *core, struct run *run)
 {
     struct task *task = run->task;
@@ -370,12 +394,18 @@ void save_run(struct core *core, struct run *run)
         return;
     }
     struct record_writer writer = save_begin(core, CORE_SAVE_RUN, &task->id, run->first);
-    record_put_u8(&writer, run->is_delayed ? RUN_DELAYED : 0);
+    bool has_ended = unit_is_terminal(&run->unit);
+    record_put_u8(&writer, (uint8_t)((run->is_delayed ? RUN_DELAYED : 0) |
+                                     (has_ended ? RUN_ENDED : 0)));
     record_put_uint(&writer, run->count);
     record_put_uint(&writer, run_arrival(run));
     record_put_fixed(&writer, save_wall(core, run->arrived_us));
+    if (has_ended) {
+        put_end(core, &writer, run);
+    }
     for (uint32_t i = 0; i < run->count; i++) {
-        put_element(&writer, task->array, array_element(task->array, run->first + i));
+        struct element element = element_of(run, run->first + i);
+        put_element(&writer, task->array, &element);
     }
     bool is_untouched = run->large_count == 0 && run->live == run->count && run->data != NULL;
     struct drv_val data = {.is_nil = !is_untouched};

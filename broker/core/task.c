@@ -49,7 +49,7 @@ bool item_find(const struct core *core, const drover_id *id, uint32_t index,
         *out_item = item_of_task(task);
         return true;
     }
-    if (!task_is_array(task) || array_element(task->array, index) == NULL) {
+    if (!task_is_array(task) || !array_has(task->array, index)) {
         return false;
     }
     hand_take(core, id, index);
@@ -68,8 +68,7 @@ struct drv_val item_payload(const struct item *item)
     if (!task_is_array(item->task)) {
         return body_val(item->task->payload);
     }
-    const struct array *array = item->task->array;
-    return element_payload(array, array_element(array, item->index));
+    return array_payload(item->task->array, item->index);
 }
 
 uint32_t item_payload_len(const struct item *item)
@@ -77,7 +76,7 @@ uint32_t item_payload_len(const struct item *item)
     if (item->index == DROVER_INDEX_NONE) {
         return item->task->payload_len;
     }
-    return array_element(item->task->array, item->index)->len;
+    return array_payload_len(item->task->array, item->index);
 }
 
 /* --- states and counters ----------------------------------------------------------------- */
@@ -124,24 +123,56 @@ static void line_count(struct line *line, enum drover_state state, uint64_t by)
 }
 
 /* Payload bytes of what has not ended: its queue and its submitter are charged. */
-static void payload_charge(struct core *core, const struct item *item, bool charge)
+static void payload_charge(struct core *core, const struct task *task, uint64_t count,
+                           uint64_t bytes, bool charge)
 {
-    uint64_t bytes = item_payload_len(item);
-    struct session *owner = session_by_handle(core, item->task->owner);
-    struct queue *queue = item->task->spec->line->queue;
+    struct session *owner = session_by_handle(core, task->owner);
+    struct queue *queue = task->spec->line->queue;
     queue->bytes += charge ? bytes : 0 - bytes;
     if (owner != NULL) {
         owner->unfinished_bytes += charge ? bytes : 0 - bytes;
     }
-    if (item->task->spec->account != NULL) {
-        account_charge(item->task->spec->account, bytes, charge);
+    if (task->spec->account != NULL) {
+        account_charge(task->spec->account, count, bytes, charge);
     }
+}
+
+/* So many of the task or of its elements are in another state; before 0: they are new. */
+static inline void count_change(struct core *core, const struct task *task, uint64_t count,
+                                enum drover_state before, enum drover_state state)
+{
+    struct core_counters *counters = &core->counters;
+    if (before == 0) {
+        counters->submitted += count;
+    } else {
+        *counter_of(counters, before) -= count;
+        line_count(task->spec->line, before, 0 - count);
+    }
+    if (core->config.defects.miscount && state == DROVER_STATE_SUCCEEDED) {
+        return; /* defect: an ended task is not counted */
+    }
+    *counter_of(counters, state) += count;
+    line_count(task->spec->line, state, count);
+    if (task->spec->group != NULL) {
+        group_count(task->spec->group, count, before, state);
+    }
+}
+
+static void array_count(struct core *core, struct array *array, uint32_t count,
+                        enum drover_state before, enum drover_state state)
+{
+    if (before != 0) {
+        array->states[before] -= count;
+    }
+    array->states[state] += count;
+    array_note_state(core, array);
 }
 
 void item_set_state(struct core *core, const struct item *item, enum drover_state state)
 {
     struct unit *unit = item->unit;
     enum drover_state before = (enum drover_state)unit->state;
+    DRV_ASSERT(!unit_is_shared(unit));
     unit->state = (uint8_t)state;
     save_item(core, item);
     bool is_whole_array = task_is_array(item->task) && item->index == DROVER_INDEX_NONE;
@@ -149,31 +180,26 @@ void item_set_state(struct core *core, const struct item *item, enum drover_stat
         return;
     }
     if (unit->state >= DROVER_STATE_SUCCEEDED || before == 0) {
-        payload_charge(core, item, before == 0);
+        payload_charge(core, item->task, 1, item_payload_len(item), before == 0);
     }
-    struct core_counters *counters = &core->counters;
-    if (before == 0) {
-        counters->submitted++;
-    } else {
-        (*counter_of(counters, before))--;
-        line_count(item->task->spec->line, before, (uint64_t)-1);
-    }
-    if (core->config.defects.miscount && state == DROVER_STATE_SUCCEEDED) {
-        return; /* defect: an ended task is not counted */
-    }
-    (*counter_of(counters, state))++;
-    line_count(item->task->spec->line, state, 1);
-    if (item->task->spec->group != NULL) {
-        group_count(item->task->spec->group, before, state);
-    }
+    count_change(core, item->task, 1, before, state);
     if (item->index != DROVER_INDEX_NONE) {
-        struct array *array = item->task->array;
-        if (before != 0) {
-            array->states[before]--;
-        }
-        array->states[state]++;
-        array_note_state(core, array);
+        array_count(core, item->task->array, 1, before, state);
     }
+}
+
+void run_set_state(struct core *core, struct run *run, enum drover_state state)
+{
+    enum drover_state before = (enum drover_state)run->unit.state;
+    run->unit.state = (uint8_t)state;
+    if (before == state || run->shared == 0) {
+        return;
+    }
+    if (state >= DROVER_STATE_SUCCEEDED || before == 0) {
+        payload_charge(core, run->task, run->shared, run->shared_bytes, before == 0);
+    }
+    count_change(core, run->task, run->shared, before, state);
+    array_count(core, run->task->array, run->shared, before, state);
 }
 
 void item_overwrite_state(struct core *core, const struct item *item, enum drover_state state)
@@ -209,8 +235,7 @@ static int64_t item_since_us(const struct item *item)
     if (item->index == DROVER_INDEX_NONE) {
         return item->task->submitted_us;
     }
-    const struct array *array = item->task->array;
-    return element_since_us(array, array_element(array, item->index));
+    return array_since_us(item->task->array, item->index);
 }
 
 /* Whether it must start by an instant. */

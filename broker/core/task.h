@@ -32,6 +32,7 @@ enum {                      /* unit flags */
        UNIT_DROPPED = 16,   /* the result is not kept any more */
        UNIT_DIRTY = 32,     /* to be recorded at the end of the turn */
        UNIT_SAVED = 64,     /* how it ended is recorded */
+       UNIT_SHARED = 128,   /* stands for many elements of a run (run.h): only read */
 };
 
 /* What can be leased: the task itself, or an element. */
@@ -82,7 +83,7 @@ struct task {
 /* One task or one element. */
 struct item {
     struct task *task;
-    struct unit *unit;
+    struct unit *unit; /* of an element without a record: shared with others (run.h) */
     uint32_t index; /* DROVER_INDEX_NONE: the task itself */
 };
 
@@ -166,6 +167,10 @@ static inline bool unit_is_terminal(const struct unit *unit)
 {
     return unit->state >= DROVER_STATE_SUCCEEDED;
 }
+static inline bool unit_is_shared(const struct unit *unit)
+{
+    return (unit->flags & UNIT_SHARED) != 0;
+}
 static inline struct lease *unit_lease(const struct unit *unit)
 {
     return unit_is_terminal(unit) ? NULL : unit->lease;
@@ -183,6 +188,9 @@ uint64_t task_hash(const struct core *core, const drover_id *id);
 /* False when there is no such task or element. index NONE of an array gives the whole. */
 bool item_find(const struct core *core, const drover_id *id, uint32_t index,
                struct item *out_item);
+
+/* A unit that is the item's alone, to be written to. False: out of memory. */
+DROVER_MUST_USE bool item_own(struct core *core, struct item *item);
 
 /* Whether there is a later attempt of what this names; of one that has just ended a last word
  * may come. */
@@ -249,6 +257,7 @@ void item_awaits(struct core *core, const struct item *item, struct who *who);
 void item_interrupted(struct core *core, const struct item *item, struct who *who);
 void item_cancel(struct core *core, const struct item *item, const char *text);
 void item_expire(struct core *core, const struct item *item);
+#define ITEM_EXPIRED_TEXT "did not start in time"
 
 /* --- more --- */
 struct more *unit_more(struct core *core, struct unit *unit); /* NULL when out of memory */

@@ -142,7 +142,8 @@ drover_status watch_add(struct core *core, struct session *session, const struct
     if (item->unit->flags & UNIT_DROPPED) {
         return DROVER_UNKNOWN; /* an element whose result is not kept any more */
     }
-    struct drv_list *list = watch_list(core, item);
+    struct item own = *item;
+    struct drv_list *list = item_own(core, &own) ? watch_list(core, &own) : NULL;
     watch = list == NULL ? NULL : drv_slab_alloc(&core->watch_slab);
     if (watch == NULL) {
         return DROVER_NOMEM;
@@ -228,12 +229,12 @@ void watch_ended(struct core *core, const struct item *item)
     }
 }
 
-void watch_array(struct core *core, struct array *array)
+void watch_array(struct core *core, struct array *array, uint32_t count)
 {
     DRV_LIST_EACH(link, &array->watches)
     {
         struct watch *watch = DRV_LIST_ITEM(link, struct watch, in_unit);
-        watch->session->unread++;
+        watch->session->unread += count;
         watch_make_ready(core, watch);
     }
 }

@@ -67,7 +67,7 @@ void watch_own(struct core *core, struct task *task, struct session *session, ui
 /* It has ended. */
 void watch_ended(struct core *core, const struct item *item);
 /* An element has ended: those who watch the array. */
-void watch_array(struct core *core, struct array *array);
+void watch_array(struct core *core, struct array *array, uint32_t count);
 /* Nobody is to be told any more: the task is about to be forgotten. */
 void watch_drop_task(struct core *core, struct task *task);
 void watch_drop_unit(struct core *core, struct unit *unit);

@@ -10,8 +10,8 @@
  *     valgrind --tool=callgrind --toggle-collect=broker_turn* bench_core --tasks 20000
  *
  * Prints nanoseconds per task of broker_turn; with --array the tasks are elements of an array,
- * which travel in ranges; with --depth, what N queued tasks take in memory
- * and how fast they come and go. Never fails on time.
+ * which travel in ranges; with --depth, what N queued tasks or elements take in memory, their
+ * payloads included, and how fast they come and go. Never fails on time.
  */
 #include "arena.h"
 #include "clock.h"
@@ -437,13 +437,22 @@ static double rss_bytes(void)
 static void depth(struct rig *rig)
 {
     rig->window = UINT64_MAX;
+    if (rig->is_array) {
+        array_open(rig);
+        turn(rig);
+    }
     double before = rss_bytes();
     uint64_t tenth = rig->tasks / 10 > 0 ? rig->tasks / 10 : 1;
     uint64_t at_ns = rig->broker_ns, mark = tenth;
     (void)printf("submit ns/task by tenths:");
     while (rig->submitted < rig->tasks) {
         uint64_t left = rig->tasks - rig->submitted;
-        client_submit(rig, left < rig->batch ? left : rig->batch);
+        uint64_t count = left < rig->batch ? left : rig->batch;
+        if (rig->is_array) {
+            client_feed(rig, count);
+        } else {
+            client_submit(rig, count);
+        }
         turn(rig);
         if (rig->submitted >= mark) {
             (void)printf(" %.0f", (double)(rig->broker_ns - at_ns) / (double)tenth);
@@ -452,7 +461,7 @@ static void depth(struct rig *rig)
         }
     }
     double full = rss_bytes();
-    (void)printf("\nbytes/task=%.0f longest turn=%.1f ms\ndrain ns/task by tenths:",
+    (void)printf("\nbytes/task=%.1f longest turn=%.1f ms\ndrain ns/task by tenths:",
                  (full - before) / (double)rig->tasks, (double)rig->max_ns / 1e6);
     rig->max_ns = 0;
     at_ns = rig->broker_ns;
