@@ -268,8 +268,9 @@ static void check_element(struct check *check, const struct array *array, uint32
     const struct unit *unit = element != NULL ? &element->unit : &run->unit;
     bool is_taken = element != NULL ? (element->flags & ELEMENT_TAKEN) != 0
                                     : unit_is_terminal(unit);
-    struct subject subject = {array->task, unit, index, run, !is_taken,
-                              element != NULL ? element->len : run_element(run, index).len};
+    struct subject subject = {
+        array->task, unit,      index,
+        run,         !is_taken, element != NULL ? element->len : run_element(run, index).len};
     check_unit(check, &subject);
     expect(check, !subject.waits_in_run || unit->lease == NULL,
            "an element that was never dispatched has a lease");

@@ -218,8 +218,8 @@ static void name_item(const drover_id *id, uint32_t index, char *out_text, size_
     }
 }
 
-drover_status deps_look_up(struct core *core, const drover_id *id, uint32_t index,
-                           uint8_t when, uint32_t level, struct parents *parents,
+drover_status deps_look_up(struct core *core, const drover_id *id, uint32_t index, uint8_t when,
+                           uint32_t level, struct parents *parents,
                            char out_text[DEPS_TEXT_MAX])
 {
     char name[DROVER_ID_TEXT_LEN + 12];

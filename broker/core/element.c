@@ -53,7 +53,8 @@ struct run *array_run(const struct array *array, uint32_t index)
 bool array_is_free(const struct array *array, uint32_t first, uint32_t count)
 {
     uint32_t last = first + count - 1;
-    for (uint32_t i = first / ARRAY_PAGE; i <= last / ARRAY_PAGE && i < array->page_count; i++) {
+    for (uint32_t i = first / ARRAY_PAGE; i <= last / ARRAY_PAGE && i < array->page_count;
+         i++) {
         const struct element_page *page = &array->pages[i];
         uint32_t position = page_position(page, last);
         const struct run *run = position == 0 ? NULL : page->runs[position - 1];
@@ -276,13 +277,13 @@ static bool copy_end(struct core *core, const struct run *run, struct unit *unit
 struct element *run_give_record(struct core *core, struct run *run, uint32_t index)
 {
     struct array *array = run->task->array;
-    struct element_page *page = &array->pages[index / ARRAY_PAGE];
-    bool has_room = page->elements != NULL &&
+    uint32_t page = index / ARRAY_PAGE;
+    bool has_room = array->pages[page].elements != NULL &&
                     array->claimed < array->order_count * (uint32_t)ARRAY_PAGE;
     if (!has_room && !array_reserve_record(core, array, index)) {
         return NULL;
     }
-    struct element *record = &page->elements[index % ARRAY_PAGE];
+    struct element *record = &array->pages[page].elements[index % ARRAY_PAGE];
     *record = run_element(run, index);
     record->unit.state = DROVER_STATE_QUEUED;
     run->shared--;

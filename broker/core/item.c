@@ -100,8 +100,7 @@ void item_cancel(struct core *core, const struct item *item, const char *text)
 
 void item_expire(struct core *core, const struct item *item)
 {
-    item_end_with(core, item, DROVER_STATE_EXPIRED, DROVER_ERROR_EXPIRED, 0,
-                  ITEM_EXPIRED_TEXT);
+    item_end_with(core, item, DROVER_STATE_EXPIRED, DROVER_ERROR_EXPIRED, 0, ITEM_EXPIRED_TEXT);
 }
 
 /* --- attempts ---------------------------------------------------------------------------- */

@@ -178,25 +178,34 @@ static struct run *run_add(struct restore *restore, struct array *array,
 }
 
 /* How all has ended that has no record. */
-static bool read_end(struct restore *restore, struct run *run, struct record_reader *reader)
+static bool read_end(struct restore *restore, struct unit *end, struct record_reader *reader)
 {
-    struct unit ended = {.state = record_u8(reader)};
+    end->state = record_u8(reader);
     int64_t ended_us = restore_instant(restore, record_fixed(reader));
-    if (ended.state <= DROVER_STATE_SUCCEEDED || ended.state > DROVER_STATE_EXPIRED ||
-        (unit_is_terminal(&run->unit) && run->unit.state != ended.state)) {
+    if (end->state <= DROVER_STATE_SUCCEEDED || end->state > DROVER_STATE_EXPIRED) {
         return restore_wrong(restore, "elements in an impossible state");
     }
     struct failure *error = restore_failure(restore, reader);
-    struct more *more = error == NULL ? NULL : unit_more(restore->core, &ended);
+    struct more *more = error == NULL ? NULL : unit_more(restore->core, end);
     if (more == NULL) {
         failure_free(restore->core, &error);
         return false;
     }
     more->error = error;
     more->ended_us = ended_us;
+    return true;
+}
+
+/* What has ended stays so. */
+static bool run_finish(struct restore *restore, struct run *run, struct unit *end)
+{
+    if (unit_is_terminal(&run->unit) && run->unit.state != end->state) {
+        unit_drop_more(restore->core, end);
+        return restore_wrong(restore, "elements in an impossible state");
+    }
     unit_drop_more(restore->core, &run->unit);
-    run->unit.more = more;
-    run->unit.state = ended.state;
+    run->unit.more = end->more;
+    run->unit.state = end->state;
     return true;
 }
 
@@ -214,40 +223,38 @@ static bool read_head(struct restore *restore, struct record_reader *reader,
            restore_wrong(restore, "elements beyond any array");
 }
 
+/* The run of the record; NULL: wrong, or out of memory. Of a copy the values are the same. */
+static struct run *run_of_record(struct restore *restore, struct array *array,
+                                 const struct run_head *head, struct record_reader *reader)
+{
+    struct run *run = array_run(array, head->first);
+    if (run == NULL && array_is_free(array, head->first, head->count)) {
+        return run_add(restore, array, head, reader);
+    }
+    if (run == NULL || run->first != head->first || run->count != head->count) {
+        (void)restore_wrong(restore, "elements that came twice");
+        return NULL;
+    }
+    return run;
+}
+
 bool restore_run(struct restore *restore, const struct core_saved *saved,
                  struct record_reader *reader)
 {
     struct run_head head = {.first = saved->index};
-    if (!read_head(restore, reader, &head)) {
+    struct unit end = {.state = 0}; /* what the record says */
+    if (!read_head(restore, reader, &head) ||
+        (head.has_ended && !read_end(restore, &end, reader))) {
         return false;
     }
     struct array *array = restore_array(restore, &saved->id);
-    if (array == NULL) {
+    struct run *run = array == NULL ? NULL : run_of_record(restore, array, &head, reader);
+    if (run == NULL) {
+        unit_drop_more(restore->core, &end);
         return false;
     }
-    struct run ended = {.unit = {.state = DROVER_STATE_QUEUED}}; /* what the record says */
-    if (head.has_ended && !read_end(restore, &ended, reader)) {
-        return false;
-    }
-    struct run *run = array_run(array, head.first);
-    bool is_fine = true;
-    if (run == NULL && array_is_free(array, head.first, head.count)) {
-        run = run_add(restore, array, &head, reader);
-        is_fine = run != NULL;
-    } else if (run == NULL || run->first != head.first || run->count != head.count) {
-        is_fine = restore_wrong(restore, "elements that came twice");
-    }
-    if (is_fine) { /* of a copy the values are the same */
-        run_set(restore, run, &head);
-    }
-    if (is_fine && head.has_ended) {
-        unit_drop_more(restore->core, &run->unit);
-        run->unit.more = ended.unit.more;
-        run->unit.state = ended.unit.state;
-    } else {
-        unit_drop_more(restore->core, &ended.unit);
-    }
-    return is_fine;
+    run_set(restore, run, &head);
+    return !head.has_ended || run_finish(restore, run, &end);
 }
 
 /* A run that begins with the element; NULL: there is none. */
@@ -264,7 +271,9 @@ bool restore_run_end(struct restore *restore, const struct core_saved *saved,
                      struct record_reader *reader)
 {
     struct run *run = run_named(restore, saved);
-    return run == NULL || read_end(restore, run, reader); /* NULL: as below */
+    struct unit end = {.state = 0};
+    return run == NULL || /* as below */
+           (read_end(restore, &end, reader) && run_finish(restore, run, &end));
 }
 
 bool restore_run_due(struct restore *restore, const struct core_saved *saved,
@@ -275,8 +284,8 @@ bool restore_run_due(struct restore *restore, const struct core_saved *saved,
     if (run == NULL) {
         return true; /* a younger copy follows, or it is forgotten */
     }
-    struct run_head head = {.count = run->count, .arrival = arrival,
-                            .arrived_us = run->arrived_us};
+    struct run_head head = {
+        .count = run->count, .arrival = arrival, .arrived_us = run->arrived_us};
     uint16_t mark = run->mark;
     run_set(restore, run, &head);
     run->mark = mark;

@@ -395,8 +395,8 @@ void save_run(struct core *core, struct run *run)
     }
     struct record_writer writer = save_begin(core, CORE_SAVE_RUN, &task->id, run->first);
     bool has_ended = unit_is_terminal(&run->unit);
-    record_put_u8(&writer, (uint8_t)((run->is_delayed ? RUN_DELAYED : 0) |
-                                     (has_ended ? RUN_ENDED : 0)));
+    record_put_u8(&writer,
+                  (uint8_t)((run->is_delayed ? RUN_DELAYED : 0) | (has_ended ? RUN_ENDED : 0)));
     record_put_uint(&writer, run->count);
     record_put_uint(&writer, run_arrival(run));
     record_put_fixed(&writer, save_wall(core, run->arrived_us));

@@ -84,7 +84,7 @@ struct task {
 struct item {
     struct task *task;
     struct unit *unit; /* of an element without a record: shared with others (run.h) */
-    uint32_t index; /* DROVER_INDEX_NONE: the task itself */
+    uint32_t index;    /* DROVER_INDEX_NONE: the task itself */
 };
 
 /* Who ran something: outlives the worker. */

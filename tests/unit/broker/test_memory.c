@@ -12,6 +12,7 @@
 struct drv_slab; /* of the core; common has one of that name, too */
 
 static bool is_failing;
+static enum { AT_TIMES, NEVER, ALWAYS } how_often;
 static struct drv_rng luck;
 static unsigned long failures;
 
@@ -33,7 +34,8 @@ void *__wrap_drv_slab_take(struct drv_slab *slab);
 
 static bool fails(void)
 {
-    bool fail = is_failing && drv_rng_below(&luck, 25) == 0;
+    bool fail = is_failing && (how_often == ALWAYS ||
+                               (how_often == AT_TIMES && drv_rng_below(&luck, 25) == 0));
     failures += fail;
     return fail;
 }
@@ -248,9 +250,41 @@ static void test_core_survives_failing_allocations(void **state)
     assert_true(counters(story.bench).succeeded > 30);
 }
 
+/* Elements find no memory when they are to be dispatched: they wait as before, and lose
+ * nothing. */
+static void test_elements_without_memory_stay_queued(void **state)
+{
+    struct story story = {.bench = *state};
+    struct bench *bench = story.bench;
+    how_often = NEVER;
+    client(bench, 1);
+    worker(bench, 2, "work", 5);
+    do_array(&story);
+    how_often = ALWAYS;
+    for (int i = 0; i < 5; i++) {
+        tick(&story);
+        assert_int_equal(counters(bench).queued, 5);
+        assert_false(core_has_failed(bench->core));
+    }
+    how_often = NEVER;
+    gone(bench, 2);
+    worker(bench, 2, "work", 5);
+    bench_turn(bench);
+    struct drv_ref refs[8];
+    assert_int_equal(leases(bench, 2, refs, 8), 5);
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_int_equal(refs[i].index, i);
+        report_done(bench, 2, refs[i], "done");
+    }
+    bench_turn(bench);
+    assert_int_equal(counters(bench).succeeded, 5);
+    how_often = AT_TIMES;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        BENCH_TEST(test_elements_without_memory_stay_queued),
         BENCH_TEST(test_core_survives_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
