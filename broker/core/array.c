@@ -48,6 +48,10 @@ enum drover_state array_state(const struct array *array)
     if (unit_is_terminal(&array->task->unit)) {
         return (enum drover_state)array->task->unit.state;
     }
+    bool is_held = array_holds_back(array) && array->failure == NULL;
+    if (is_held && array->states[DROVER_STATE_RUNNING] == 0) {
+        return DROVER_STATE_WAITING;
+    }
     if (array->states[DROVER_STATE_RUNNING] > 0 || array->ended > 0) {
         return DROVER_STATE_RUNNING;
     }
@@ -67,29 +71,44 @@ static enum drover_state array_outcome(const struct array *array)
     if (array->is_cancelled || array->states[DROVER_STATE_CANCELLED] > 0) {
         return DROVER_STATE_CANCELLED;
     }
+    if (array->failure != NULL) {
+        return DROVER_STATE_FAILED;
+    }
     return array->states[DROVER_STATE_SUCCEEDED] == array->seal ? DROVER_STATE_SUCCEEDED
                                                                 : DROVER_STATE_FAILED;
 }
 
+/* Why it ended like this; NULL: it succeeded. */
+static struct failure *array_error(struct core *core, struct array *array,
+                                   enum drover_state state)
+{
+    struct failure *failure = array->failure;
+    if (state == DROVER_STATE_FAILED && failure != NULL) {
+        array->failure = NULL;
+        return failure;
+    }
+    if (state == DROVER_STATE_SUCCEEDED) {
+        return NULL;
+    }
+    char text[96];
+    (void)snprintf(text, sizeof text, "%u of %u elements did not succeed",
+                   array->seal - array->states[DROVER_STATE_SUCCEEDED], array->seal);
+    return failure_of(
+        core, state == DROVER_STATE_CANCELLED ? DROVER_ERROR_CANCELLED : DROVER_ERROR_HANDLER,
+        0, text);
+}
+
 static void array_check_end(struct core *core, struct array *array)
 {
-    if (!array->is_sealed || array->ended < array->seal ||
+    bool may_end = !array_holds_back(array) || array->is_cancelled || array->failure != NULL;
+    if (!array->is_sealed || array->ended < array->seal || !may_end ||
         unit_is_terminal(&array->task->unit)) {
         return;
     }
     shared_drop_array(core, array);
     struct item item = item_of_task(array->task);
     enum drover_state state = array_outcome(array);
-    struct failure *error = NULL;
-    if (state != DROVER_STATE_SUCCEEDED) {
-        char text[96];
-        (void)snprintf(text, sizeof text, "%u of %u elements did not succeed",
-                       array->seal - array->states[DROVER_STATE_SUCCEEDED], array->seal);
-        error = failure_of(core,
-                           state == DROVER_STATE_CANCELLED ? DROVER_ERROR_CANCELLED
-                                                           : DROVER_ERROR_HANDLER,
-                           0, text);
-    }
+    struct failure *error = array_error(core, array, state);
     item_end(core, &item, state, NULL, &error);
 }
 
@@ -216,6 +235,8 @@ void array_cancel(struct core *core, struct array *array, const char *text)
     sweep_start(core, &array->sweep);
     if (!array->is_sealed) {
         array_seal(core, array, array->count);
+    } else {
+        array_check_end(core, array); /* it may be empty, and have waited */
     }
 }
 
@@ -234,7 +255,7 @@ void array_note_state(struct core *core, struct array *array)
 /* All of the run that has not ended. False: out of memory, to be tried again. */
 static bool run_cancel(struct core *core, struct array *array, struct run *run)
 {
-    struct run_end end = {DROVER_STATE_CANCELLED, DROVER_ERROR_CANCELLED, array->cancel_text};
+    struct drv_error error = error_of(DROVER_ERROR_CANCELLED, array->cancel_text);
     for (uint32_t index = run->first; index < run->first + run->count; index++) {
         struct element *element = array_element(array, index);
         if (element != NULL && !unit_is_terminal(&element->unit)) {
@@ -242,21 +263,52 @@ static bool run_cancel(struct core *core, struct array *array, struct run *run)
             (void)cancel_item(core, &item, array->cancel_text);
         }
     }
-    return run_end_shared(core, run, &end);
+    return run_end_shared(core, run, DROVER_STATE_CANCELLED, &error);
 }
 
-static void array_cancel_step(struct core *core, struct array *array, uint32_t budget)
+/* All of the run that waits fails with the array. False: as above. */
+static bool run_fail(struct core *core, struct array *array, struct run *run)
+{
+    struct drv_error error = failure_view(array->failure);
+    for (uint32_t index = run->first;
+         run->waiting > run->shared && index - run->first < run->count; index++) {
+        struct element *element = array_element(array, index);
+        if (element != NULL && !(element->flags & ELEMENT_TAKEN)) {
+            struct item item = {array->task, &element->unit, index};
+            struct failure *failure = failure_new(core, &error);
+            item_end(core, &item, DROVER_STATE_FAILED, NULL, &failure);
+        }
+    }
+    return run_end_shared(core, run, DROVER_STATE_FAILED, &error);
+}
+
+/* One run after the other. True: all have been gone through. */
+static bool array_walk_runs(struct core *core, struct array *array, uint32_t budget)
 {
     struct sweep *sweep = &array->sweep;
     while (budget > 0 && sweep->at < array->run_count) {
         struct run *run = array->runs[sweep->at];
-        if (!run_cancel(core, array, run)) {
-            return;
+        if (array->is_cancelled) {
+            if (!run_cancel(core, array, run)) {
+                return false;
+            }
+        } else if (array->failure != NULL) {
+            if (!run_fail(core, array, run)) {
+                return false;
+            }
+        } else {
+            run_release(core, run);
         }
         budget -= budget < run->count ? budget : run->count;
         sweep->at++;
     }
-    if (sweep->at < array->run_count) {
+    return sweep->at >= array->run_count;
+}
+
+static void array_runs_step(struct core *core, struct array *array, uint32_t budget)
+{
+    struct sweep *sweep = &array->sweep;
+    if (!array_walk_runs(core, array, budget)) {
         return;
     }
     drv_list_remove(&sweep->link); /* who waits may still wait for workers */
@@ -264,6 +316,44 @@ static void array_cancel_step(struct core *core, struct array *array, uint32_t b
     if (core->config.defects.start_after_cancel) {
         waiters_release(core, &sweep->waiters); /* defect: what is assigned may start */
     }
+}
+
+/* --- parents ----------------------------------------------------------------------------- */
+
+void array_release(struct core *core, struct array *array)
+{
+    struct item item = item_of_task(array->task);
+    item_set_state(core, &item, DROVER_STATE_QUEUED);
+    if (!array->is_cancelled) {
+        sweep_start(core, &array->sweep);
+    }
+    array_check_end(core, array); /* it may be empty */
+}
+
+bool array_fail(struct core *core, struct array *array, const char *text)
+{
+    if (array->is_cancelled || array->failure != NULL) {
+        return true;
+    }
+    array->failure = failure_of(core, DROVER_ERROR_DEPENDENCY, 0, text);
+    if (array->failure == NULL) {
+        return false;
+    }
+    sweep_start(core, &array->sweep);
+    array_check_end(core, array);
+    return true;
+}
+
+void array_note_run(struct core *core, struct array *array, const struct run *run)
+{
+    bool is_running = sweep_is_running(&array->sweep);
+    if (array->failure == NULL || (is_running && array->sweep.at <= run->number)) {
+        return;
+    }
+    if (!is_running) {
+        sweep_start(core, &array->sweep);
+    }
+    array->sweep.at = run->number;
 }
 
 /* --- taking apart ------------------------------------------------------------------------ */
@@ -324,6 +414,7 @@ static void array_free(struct core *core, struct array *array)
     output_close(core, array->output, array_state(array));
     sweep_done(core, &array->sweep);
     body_release(core, &array->with);
+    failure_free(core, &array->failure);
     core_free(core, array->pages, array->page_count * sizeof(struct element_page));
     core_free(core, array->runs, array->run_capacity * sizeof(struct run *));
     free(array->order);
@@ -351,7 +442,7 @@ static void array_sweep(struct core *core, struct sweep *sweep, uint32_t budget)
 {
     struct array *array = DRV_CONTAINER_OF(sweep, struct array, sweep);
     if (!array->is_dismantled) {
-        array_cancel_step(core, array, budget);
+        array_runs_step(core, array, budget);
     } else if (array_free_step(core, array, budget)) {
         task_dismantle(core, array->task);
     }

@@ -40,7 +40,8 @@ struct array {
     uint32_t dirty_count; /* changed elements that are to be recorded */
     bool is_sealed;
     bool is_cancelled;
-    bool is_dismantled; /* being taken apart */
+    bool is_dismantled;      /* being taken apart */
+    struct failure *failure; /* owned: a parent did not succeed; NULL: none so far */
     const char *cancel_text;
     uint32_t states[DROVER_STATE_LOST + 1]; /* elements by state */
     uint64_t result_bytes;
@@ -51,7 +52,7 @@ struct array {
     uint32_t outputs;          /* that one, and those of elements */
     uint32_t pins;             /* edges to its elements (deps.h) */
     struct drv_list open_link; /* in session->arrays until sealed */
-    struct sweep sweep;        /* cancelling or dismantling, in slices */
+    struct sweep sweep;        /* cancelling, releasing, dismantling: in slices */
 };
 
 /* Make a task an array. OK or NOMEM. */
@@ -81,6 +82,17 @@ void array_seal(struct core *core, struct array *array, uint32_t count);
 void array_cancel(struct core *core, struct array *array, const char *text);
 /* Whether that is so: all is gone through, and workers have said what became of the rest. */
 bool array_is_still(const struct array *array);
+/* The parents of an array that waits have ended; and: it has failed with one of them. False:
+ * out of memory. */
+void array_release(struct core *core, struct array *array);
+DROVER_MUST_USE bool array_fail(struct core *core, struct array *array, const char *text);
+/* It waits for its parents: nothing of it begins, and it does not end. */
+static inline bool array_holds_back(const struct array *array)
+{
+    return array->task->unit.state == DROVER_STATE_WAITING;
+}
+/* Elements have come. */
+void array_note_run(struct core *core, struct array *array, const struct run *run);
 /* An element has changed its state. */
 void array_note_state(struct core *core, struct array *array);
 

@@ -64,6 +64,16 @@ static void check_waiting(struct check *check, const struct subject *subject)
     const struct lease *lease = subject_lease(subject);
     const struct more *more = subject->unit->more;
     const struct deps *deps = more == NULL ? NULL : more->deps;
+    if (subject->waits_in_run) {
+        const struct array *array = subject->task->array;
+        expect(check, !stands_in_line(subject) || array->is_cancelled,
+               "a waiting element stands in line");
+        expect(check,
+               subject->run->is_held &&
+                   (array_holds_back(array) || sweep_is_running(&array->sweep)),
+               "an element waits for nothing");
+        return;
+    }
     expect(check, lease == NULL || lease->worker == NULL, "a waiting task is held");
     expect(check, !stands_in_line(subject), "a waiting task stands in line");
     expect(check, deps != NULL && deps->edges != NULL && deps->edge_count > 0,
@@ -310,7 +320,7 @@ static void check_run(struct check *check, const struct array *array, struct run
     expect(check, run->waiting == waiting, "a run miscounts its waiting elements");
     expect(check, run->live == live, "a run miscounts its payloads");
     expect(check, waiting == 0 || run->next == next, "a run is not at its first element");
-    bool may_stand = waiting > 0 && !run->is_delayed;
+    bool may_stand = waiting > 0 && !run->is_delayed && !run->is_held;
     expect(check, may_stand || !place_is_in(&run->place), "a run stands in line for nothing");
     expect(check, !may_stand || place_is_in(&run->place) || array->is_cancelled,
            "a run with waiting elements is in no line");
@@ -375,7 +385,9 @@ static void check_array(struct check *check, const struct array *array)
            "a sealed array counts as open");
     expect(check, !array->is_sealed || array->index_end <= array->seal || array->is_cancelled,
            "a sealed array has more elements than it was sealed with");
-    expect(check, has_ended == (array->is_sealed && array->ended >= array->seal),
+    bool is_over = array->is_sealed && array->ended >= array->seal;
+    expect(check,
+           has_ended == is_over || (is_over && array_holds_back(array) && !array->is_cancelled),
            "an array and its elements do not end together");
     expect(check,
            drv_list_is_empty(&array->sweep.waiters) ||
@@ -397,6 +409,10 @@ static void check_whole_array(struct check *check, const struct task *task)
     expect(check, !task->array->is_dismantled, "an array that is taken apart can be found");
     expect(check, !place_is_in(&task->place), "an array stands in line itself");
     check_more(check, &subject);
+    if (array_holds_back(task->array) && !task->array->is_cancelled &&
+        task->array->failure == NULL) {
+        check_waiting(check, &subject);
+    }
     if (unit_is_terminal(&task->unit)) {
         check_ended(check, &subject);
     }

@@ -49,7 +49,9 @@ static bool search_from(struct search *search, const struct item *item)
         return false;
     }
     search_add(search, item->unit);
-    if (task_is_array(item->task) && item->index == DROVER_INDEX_NONE) {
+    if (task_is_array(item->task) && array_holds_back(item->task->array)) {
+        search_add(search, &item->task->unit); /* nothing of it has begun */
+    } else if (task_is_array(item->task) && item->index == DROVER_INDEX_NONE) {
         const struct array *array = item->task->array;
         uint32_t waiting = array->states[DROVER_STATE_WAITING];
         for (uint32_t i = 0; waiting > 0 && i < array->index_end && search->budget > 0; i++) {

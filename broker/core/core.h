@@ -61,6 +61,7 @@ struct core_defects {
     bool skip_instant;        /* a schedule leaves out an instant now and then */
     bool early_child;         /* a task does not wait for its parents */
     bool forget_await;        /* what awaits others is not told of their end after a restart */
+    bool early_elements;      /* elements do not wait for the parents of their array */
 };
 
 /* The task that is being handled, told where it can be read after a crash (hand.h). */

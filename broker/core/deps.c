@@ -30,6 +30,11 @@ static struct item deps_item(const struct deps *deps)
                                             : array_item(deps->task->array, deps->index);
 }
 
+static bool is_whole_array(const struct item *item)
+{
+    return item->index == DROVER_INDEX_NONE && task_is_array(item->task);
+}
+
 struct item edge_parent(const struct edge *edge)
 {
     return edge->index == DROVER_INDEX_NONE ? item_of_task(edge->parent)
@@ -85,16 +90,26 @@ bool deps_hold(const struct unit *unit)
     return deps != NULL && (deps->left > 0 || deps->has_failed);
 }
 
-enum drover_durability deps_level(const struct core *core, const struct item *item)
+/* At least the level of what the unit waited for. */
+static enum drover_durability level_with(const struct core *core, const struct unit *unit,
+                                         enum drover_durability level)
 {
-    enum drover_durability level = save_level_of(core, item->task);
     const struct edge *edges = NULL;
-    size_t count = deps_edges(item->unit, &edges);
+    size_t count = deps_edges(unit, &edges);
     for (size_t i = 0; i < count; i++) {
         enum drover_durability parent = save_level_of(core, edges[i].parent);
         level = parent > level ? parent : level;
     }
     return level;
+}
+
+enum drover_durability deps_level(const struct core *core, const struct item *item)
+{
+    enum drover_durability level = save_level_of(core, item->task);
+    if (item->unit != &item->task->unit) {
+        level = level_with(core, &item->task->unit, level); /* of an array, for its elements */
+    }
+    return level_with(core, item->unit, level);
 }
 
 /* --- life -------------------------------------------------------------------------------- */
@@ -241,7 +256,6 @@ drover_status deps_look_up(struct core *core, const drover_id *id, uint32_t inde
         return DROVER_DEPENDENCY;
     }
     if (!item_own(core, item)) {
-        (void)snprintf(out_text, DEPS_TEXT_MAX, "out of memory");
         return DROVER_NOMEM;
     }
     parents->when[parents->count++] = when;
@@ -332,7 +346,12 @@ bool deps_are(const struct unit *unit, const struct drv_after *after, size_t cou
 void deps_wait(struct core *core, const struct item *item)
 {
     struct deps *deps = unit_deps(item->unit);
-    item_wait(core, item);
+    if (is_whole_array(item)) {
+        item_set_state(core, item,
+                       DROVER_STATE_WAITING); /* its elements expire by themselves */
+    } else {
+        item_wait(core, item);
+    }
     if (deps->has_failed || deps->left == 0 || core->config.defects.early_child) {
         deps_make_due(core, deps);
     }
@@ -353,14 +372,29 @@ static const struct edge *first_failed(const struct deps *deps)
     return NULL;
 }
 
-static void deps_fail(struct core *core, const struct item *item, const struct edge *edge)
+/* False: out of memory; only an array needs some to fail. */
+static bool deps_fail(struct core *core, const struct item *item, const struct edge *edge)
 {
     char name[DROVER_ID_TEXT_LEN + 12], text[DEPS_TEXT_MAX];
     struct item parent = edge_parent(edge);
     name_item(&parent.task->id, parent.index, name, sizeof name);
     (void)snprintf(text, sizeof text, "task %s, which it waited for, is %s", name,
                    drover_state_name((enum drover_state)parent.unit->state));
+    if (is_whole_array(item)) {
+        return array_fail(core, item->task->array, text);
+    }
     item_end_with(core, item, DROVER_STATE_FAILED, DROVER_ERROR_DEPENDENCY, 0, text);
+    return true;
+}
+
+static void deps_release(struct core *core, const struct item *item)
+{
+    if (is_whole_array(item)) {
+        array_release(core, item->task->array);
+    } else {
+        item_release(core, item);
+    }
+    event_item(core, DRV_EVENT_TASK_RELEASED, item);
 }
 
 /* What waits may be ready now, or never be. */
@@ -373,10 +407,11 @@ static void deps_look(struct core *core, struct deps *deps)
     hand_take(core, &item.task->id, item.index);
     const struct edge *failed = deps->has_failed ? first_failed(deps) : NULL;
     if (failed != NULL) {
-        deps_fail(core, &item, failed);
+        if (!deps_fail(core, &item, failed)) {
+            deps_make_due(core, deps); /* again */
+        }
     } else if (deps->left == 0 || core->config.defects.early_child) { /* defect */
-        item_release(core, &item);
-        event_item(core, DRV_EVENT_TASK_RELEASED, &item);
+        deps_release(core, &item);
     }
 }
 

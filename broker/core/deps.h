@@ -75,8 +75,8 @@ enum { DEPS_TEXT_MAX = 128, CIRCLE_WAITS_MAX = 4096 };
 void deps_init(struct core *core);
 
 /*
- * Looks one more parent up for what has this level. OK; NOMEM; DEPENDENCY with a text that
- * names it: there is none, or it is less durable.
+ * Looks one more parent up for what has this level. OK; NOMEM, without a text; DEPENDENCY with
+ * one that names it: there is none, or it is less durable.
  */
 DROVER_MUST_USE drover_status deps_look_up(struct core *core, const drover_id *id,
                                            uint32_t index, uint8_t when, uint32_t level,

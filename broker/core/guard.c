@@ -372,7 +372,9 @@ bool guard_is_parent(const struct worker *worker, const struct item *item)
             return false;
         }
         budget--;
-        if (edges_name(lease->unit, item, &budget)) {
+        if (edges_name(lease->unit, item, &budget) ||
+            (lease->index != DROVER_INDEX_NONE &&
+             edges_name(&lease->task->unit, item, &budget))) {
             return true;
         }
     }

@@ -13,13 +13,19 @@ static uint32_t open_flags(const struct drv_array_open *open)
 }
 
 static drover_status open_new(struct core *core, struct session *session,
-                              const struct drv_array_open *open, struct spec *spec)
+                              const struct drv_array_open *open, struct spec *spec,
+                              const struct parents *parents)
 {
     struct task *task = task_new(core, &open->id, spec);
     if (task == NULL) {
         return DROVER_NOMEM;
     }
     if (array_open(core, task, &open->with)) {
+        task_free(core, task);
+        return DROVER_NOMEM;
+    }
+    struct item item = item_of_task(task);
+    if (parents->count > 0 && !deps_set(core, &item, parents)) {
         task_free(core, task);
         return DROVER_NOMEM;
     }
@@ -59,15 +65,38 @@ void array_watch_again(struct core *core, struct reply *reply,
     }
 }
 
+/* What it has waited for is no longer known once it has ended. */
+static bool array_is_same(const struct task *task, const struct drv_array_open *open,
+                          const struct spec *spec)
+{
+    return task_is_array(task) && task->spec == spec && task_has_key(task, open->spec.key) &&
+           (unit_is_terminal(&task->unit) ||
+            deps_are(&task->unit, open->spec.after, open->spec.after_count)) &&
+           body_equals(task->array->with, &open->with);
+}
+
+static drover_status open_parents(struct core *core, const struct drv_array_open *open,
+                                  const struct spec *spec, struct parents *parents,
+                                  char text[DEPS_TEXT_MAX])
+{
+    drover_status status = DROVER_OK;
+    parents->count = 0;
+    for (size_t i = 0; status == DROVER_OK && i < open->spec.after_count; i++) {
+        const struct drv_after *after = &open->spec.after[i];
+        status = deps_look_up(core, &after->id, after->index, (uint8_t)after->when,
+                              spec->numbers.level, parents, text);
+    }
+    return status;
+}
+
 static drover_status open_checked(struct core *core, struct reply *reply,
                                   const struct drv_array_open *open, struct spec *spec,
-                                  const char **out_text)
+                                  char text_room[DEPS_TEXT_MAX], const char **out_text)
 {
     struct session *session = reply->session;
     struct task *task = task_find(core, &open->id);
     if (task != NULL) {
-        if (!task_is_array(task) || task->spec != spec || !task_has_key(task, open->spec.key) ||
-            !body_equals(task->array->with, &open->with)) {
+        if (!array_is_same(task, open, spec)) {
             *out_text = "there is another task with this id";
             return DROVER_CONFLICT;
         }
@@ -88,8 +117,13 @@ static drover_status open_checked(struct core *core, struct reply *reply,
     if (status == DROVER_OK) {
         status = admit_key(core, &admission, spec->line, out_text);
     }
+    struct parents parents;
     if (status == DROVER_OK) {
-        status = open_new(core, session, open, spec);
+        status = open_parents(core, open, spec, &parents, text_room);
+        *out_text = status == DROVER_DEPENDENCY ? text_room : NULL;
+    }
+    if (status == DROVER_OK) {
+        status = open_new(core, session, open, spec, &parents);
     }
     return status ? status : open_watch(core, session, open);
 }
@@ -100,12 +134,9 @@ void on_array_open(struct core *core, struct peer *peer, const struct drv_messag
     const struct drv_array_open *open = &message->array_open;
     (void)peer;
     struct spec *spec = NULL;
+    char text_room[DEPS_TEXT_MAX];
     const char *text = NULL;
     drover_status status = spec_check(core, &open->spec, &text);
-    if (status == DROVER_OK && open->spec.after_count > 0) {
-        status = DROVER_UNSUPPORTED;
-        text = "an array does not wait for tasks";
-    }
     if (status == DROVER_OK && drover_id_is_zero(&open->id)) {
         status = DROVER_INVALID;
         text = "the array has no id";
@@ -116,14 +147,18 @@ void on_array_open(struct core *core, struct peer *peer, const struct drv_messag
     if (status == DROVER_OK) {
         reply->number = spec->numbers.level;
         reply->level = spec->numbers.level;
-        status = open_checked(core, reply, open, spec, &text);
+        status = open_checked(core, reply, open, spec, text_room, &text);
     }
     if (status && status != DROVER_ATTACHED) {
         core->counters.refused++;
         reply->retry_after_ms = drover_status_is_retryable(status) ? RETRY_AFTER_MS : 0;
     }
     spec_release(core, &spec);
-    reply_fail(core, reply, status, text);
+    if (status == DROVER_DEPENDENCY) {
+        reply_explain(core, reply, status, text); /* it names the task */
+    } else {
+        reply_fail(core, reply, status, text);
+    }
 }
 
 /* --- items ------------------------------------------------------------------------------- */

@@ -194,7 +194,7 @@ void submit_refuse(struct core *core, struct reply *reply, size_t position,
     if (status == DROVER_DEPENDENCY) {
         reply_note_copy(reply, position, status, text, after_ms); /* it names the task */
     } else {
-        reply_note(reply, position, status, text, after_ms);
+        reply_note(reply, position, status, status == DROVER_NOMEM ? NULL : text, after_ms);
     }
 }
 

@@ -89,13 +89,13 @@ static bool purge_item(struct core *core, struct purge *purge, const struct item
 /* All of a run that has no record, with the first of them that is come by. */
 static bool purge_shared(struct core *core, struct purge *purge, const struct item *item)
 {
-    static const struct run_end end = {DROVER_STATE_CANCELLED, DROVER_ERROR_CANCELLED, PURGED};
+    struct drv_error error = error_of(DROVER_ERROR_CANCELLED, PURGED);
     struct run *run = array_run(item->task->array, item->index);
     if (!item_waits(item) || !item_is_older(core, purge, item)) {
         return true;
     }
     uint32_t count = run->shared;
-    if (!run_end_shared(core, run, &end)) {
+    if (!run_end_shared(core, run, DROVER_STATE_CANCELLED, &error)) {
         return false;
     }
     purge->purged += count;

@@ -238,7 +238,7 @@ static bool finish_element(struct restore *restore, struct run *run, uint32_t in
         return finish_live(restore, &item);
     }
     run->waiting++;
-    count_state(core, &item, run->is_delayed ? DROVER_STATE_DELAYED : DROVER_STATE_QUEUED);
+    count_state(core, &item, run_state(run));
     return true;
 }
 
@@ -251,7 +251,7 @@ static bool finish_shared(struct restore *restore, struct run *run)
     run->unit.state = 0;
     if (state < DROVER_STATE_SUCCEEDED) {
         run->waiting += run->shared;
-        run_set_state(core, run, run->is_delayed ? DROVER_STATE_DELAYED : DROVER_STATE_QUEUED);
+        run_set_state(core, run, run_state(run));
         return true;
     }
     if (!array_reserve_order(core, array, array->claimed + run->shared)) {
@@ -275,6 +275,7 @@ static bool finish_run(struct restore *restore, struct run *run)
     if (run->task->spec == restore->nobody) {
         return restore_wrong(restore, "elements of an array that is not there");
     }
+    run->is_held = array_holds_back(array);
     run->live = run->count;
     for (uint32_t i = 0; i < run->count; i++) {
         const struct element *element = array_element(array, run->first + i);
@@ -315,6 +316,7 @@ static bool finish_array(struct restore *restore, struct array *array)
     struct task *task = array->task;
     struct session *owner = session_by_handle(core, task->owner);
     bool is_over = array->is_sealed && array->ended == array->seal;
+    bool may_end = !array_holds_back(array) || array->is_cancelled;
     bool is_beyond = array->is_sealed && array->index_end > array->seal && !array->is_cancelled;
     if (task->unit.state == 0 || !array_is_whole(array) ||
         (array->is_sealed && array->count != array->seal)) {
@@ -323,7 +325,11 @@ static bool finish_array(struct restore *restore, struct array *array)
     if (is_beyond) {
         return restore_wrong(restore, "an array with elements beyond its end");
     }
-    if (is_over != unit_is_terminal(&task->unit)) {
+    struct item item = item_of_task(task);
+    if (array_holds_back(array) && !restore_waits(restore, &item)) {
+        return restore_wrong(restore, "an array waits for nothing");
+    }
+    if (unit_is_terminal(&task->unit) ? !is_over : is_over && may_end) {
         return restore_wrong(restore, "an array and its elements do not end together");
     }
     if (unit_is_terminal(&task->unit)) {

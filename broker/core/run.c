@@ -33,20 +33,28 @@ static struct value_size size_of(const struct drv_val *val)
 /* Its end of waiting: of the delay, or of all patience. */
 static void run_arm(struct core *core, struct run *run)
 {
+    bool is_asleep = run->is_delayed && !run->is_held;
     const struct spec_numbers *numbers = &run->task->spec->numbers;
     int64_t expires_us = numbers->expire_us > 0 ? run->arrived_us + numbers->expire_us
                                                 : INT64_MAX;
-    int64_t due_us = run->is_delayed ? run->arrived_us + numbers->delay_us : INT64_MAX;
+    int64_t due_us = is_asleep ? run->arrived_us + numbers->delay_us : INT64_MAX;
     due_us = expires_us < due_us ? expires_us : due_us;
     if (due_us != INT64_MAX) {
         timer_arm(core, &run->timer, due_us);
     }
 }
 
+enum drover_state run_state(const struct run *run)
+{
+    return run->is_held      ? DROVER_STATE_WAITING
+           : run->is_delayed ? DROVER_STATE_DELAYED
+                             : DROVER_STATE_QUEUED;
+}
+
 /* Into line, unless it waits for its delay or for other tasks. */
 static void run_enter(struct core *core, struct run *run)
 {
-    if (!run->is_delayed && run->unit.state != DROVER_STATE_WAITING) {
+    if (!run->is_delayed && !run->is_held) {
         line_push(core, run->task->spec->line, &run->place);
         core->arrival += run->count; /* one number for each element */
     }
@@ -60,7 +68,7 @@ void run_restore(struct core *core, struct run *run)
     if (run->waiting == 0) {
         return;
     }
-    if (!run->is_delayed && run->place.arrival > 0) {
+    if (!run->is_delayed && !run->is_held && run->place.arrival > 0) {
         line_restore(core, run->task->spec->line, &run->place);
         run_arm(core, run);
     } else {
@@ -120,9 +128,10 @@ static void run_begin(struct core *core, struct run *run)
 {
     const struct spec_numbers *numbers = &run->task->spec->numbers;
     run->arrived_us = core->now_us;
+    run->is_held = array_holds_back(run->task->array) && !core->config.defects.early_elements;
     run->is_delayed = numbers->delay_us > 0;
     run->waiting = run->live = run->count;
-    run_set_state(core, run, run->is_delayed ? DROVER_STATE_DELAYED : DROVER_STATE_QUEUED);
+    run_set_state(core, run, run_state(run));
     run_revive(core, run);
     run_tell_submitted(core, run);
     run_enter(core, run);
@@ -154,30 +163,32 @@ drover_status array_add(struct core *core, struct array *array, uint32_t first,
     }
     array_insert_run(array, run);
     run_begin(core, run);
+    array_note_run(core, array, run);
     return DROVER_OK;
 }
 
 /* --- all at once ------------------------------------------------------------------------- */
 
-bool run_end_shared(struct core *core, struct run *run, const struct run_end *end)
+bool run_end_shared(struct core *core, struct run *run, enum drover_state state,
+                    const struct drv_error *error)
 {
     struct array *array = run->task->array;
     uint32_t count = run->shared;
-    struct unit ended = {.state = (uint8_t)end->state};
+    struct unit ended = {.state = (uint8_t)state};
     if (count == 0 || unit_is_terminal(&run->unit)) {
         return true;
     }
     struct more *more = unit_more(core, &ended);
-    struct failure *error = more == NULL ? NULL : failure_of(core, end->kind, 0, end->text);
-    if (error == NULL || !array_reserve_order(core, array, array->claimed + count)) {
-        failure_free(core, &error);
+    struct failure *failure = more == NULL ? NULL : failure_new(core, error);
+    if (failure == NULL || !array_reserve_order(core, array, array->claimed + count)) {
+        failure_free(core, &failure);
         unit_drop_more(core, &ended);
         return false;
     }
-    more->error = error;
+    more->error = failure;
     more->ended_us = core->now_us;
     run->unit.more = more;
-    run_set_state(core, run, end->state);
+    run_set_state(core, run, state);
     run_skip_taken(run);
     run->waiting -= count;
     if (run->waiting == 0) {
@@ -191,10 +202,9 @@ bool run_end_shared(struct core *core, struct run *run, const struct run_end *en
 
 static void run_expire(struct core *core, struct run *run)
 {
-    static const struct run_end end = {DROVER_STATE_EXPIRED, DROVER_ERROR_EXPIRED,
-                                       ITEM_EXPIRED_TEXT};
+    struct drv_error error = error_of(DROVER_ERROR_EXPIRED, ITEM_EXPIRED_TEXT);
     struct array *array = run->task->array;
-    if (!run_end_shared(core, run, &end)) {
+    if (!run_end_shared(core, run, DROVER_STATE_EXPIRED, &error)) {
         timer_arm(core, &run->timer, core->now_us + RUN_AGAIN_US);
         return;
     }
@@ -204,11 +214,11 @@ static void run_expire(struct core *core, struct run *run)
     }
 }
 
-/* What never was dispatched is in another state. */
-static void run_change(struct core *core, struct run *run, enum drover_state before,
-                       enum drover_state state, enum drv_event event)
+/* What never was dispatched is in another state now. */
+static void run_change(struct core *core, struct run *run, enum drv_event event)
 {
-    if (run->unit.state == before) {
+    enum drover_state state = run_state(run);
+    if (!unit_is_terminal(&run->unit)) {
         run_set_state(core, run, state);
     }
     for (uint32_t index = run->next; index < run->first + run->count; index++) {
@@ -233,9 +243,27 @@ void run_due(struct core *core, struct run *run)
         return;
     }
     run->is_delayed = false;
-    run_change(core, run, DROVER_STATE_DELAYED, DROVER_STATE_QUEUED, DRV_EVENT_TASK_QUEUED);
+    run_change(core, run, DRV_EVENT_TASK_QUEUED);
     run_enter(core, run);
     save_run_due(core, run);
+}
+
+void run_release(struct core *core, struct run *run)
+{
+    if (!run->is_held) {
+        return;
+    }
+    run->is_held = false;
+    run->is_delayed = run->arrived_us + run->task->spec->numbers.delay_us > core->now_us;
+    if (run->waiting == 0) {
+        return;
+    }
+    timer_disarm(core, &run->timer);
+    run_change(core, run, DRV_EVENT_TASK_RELEASED);
+    run_enter(core, run);
+    if (!run->is_delayed) {
+        save_run_due(core, run);
+    }
 }
 
 /* --- handing out ------------------------------------------------------------------------- */

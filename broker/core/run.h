@@ -70,6 +70,7 @@ struct run {
     uint64_t shared_bytes; /* of their payloads */
     uint32_t number;
     bool is_delayed;
+    bool is_held;  /* the array waits for its parents, or has not come to this run since */
     uint16_t mark; /* when it was last recorded (save.h) */
     int64_t arrived_us;
 };
@@ -103,21 +104,17 @@ void run_restore(struct core *core, struct run *run);
 void run_due(struct core *core, struct run *run);
 /* All that waited with the array may be dispatched, or wait for their delay. */
 void run_release(struct core *core, struct run *run);
+/* What its elements are in that were never dispatched and have not ended. */
+enum drover_state run_state(const struct run *run);
 /* On to the next element that was not dispatched. */
 void run_skip_taken(struct run *run);
 
 /* Change of the state of all elements without a record, with all counters (task.c). */
 void run_set_state(struct core *core, struct run *run, enum drover_state state);
 
-/* How all ends to which nothing has happened yet. */
-struct run_end {
-    enum drover_state state;
-    enum drover_error_kind kind;
-    const char *text;
-};
-/* What waits in the run without a record ends so. False: out of memory, and nothing has
- * changed. The array may be gone when it was the last. */
-DROVER_MUST_USE bool run_end_shared(struct core *core, struct run *run,
-                                    const struct run_end *end);
+/* What waits in the run without a record ends in this state, all with one error. False: out of
+ * memory, and nothing has changed. */
+DROVER_MUST_USE bool run_end_shared(struct core *core, struct run *run, enum drover_state state,
+                                    const struct drv_error *error);
 
 #endif

@@ -533,8 +533,9 @@ void core_rewrite(struct core *core, uint16_t kind, const drover_id *id, uint32_
 
 static void save_deps_of(struct core *core, const struct item *item)
 {
-    if (item->unit->more != NULL && item->unit->more->deps != NULL) {
-        save_deps(core, item->unit->more->deps);
+    struct deps *deps = item->unit->more == NULL ? NULL : item->unit->more->deps;
+    if (deps != NULL && (deps->edges != NULL || deps->is_cascade)) { /* not just a parent */
+        save_deps(core, deps);
     }
 }
 

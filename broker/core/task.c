@@ -435,8 +435,12 @@ void task_begin(struct core *core, struct task *task, const struct session *sess
     }
     effects_record(core, &record);
     save_item(core, &item);
-    if (!task_is_array(task) && !park_adopt(core, &item)) {
-        /* Elements begin when they come; an adopted task runs already. */
+    if (task_is_array(task)) {
+        /* Its elements begin when they come, or when it has waited. */
+        if (state == DROVER_STATE_WAITING) {
+            deps_wait(core, &item);
+        }
+    } else if (!park_adopt(core, &item)) { /* an adopted task runs already */
         if (state == DROVER_STATE_WAITING) {
             deps_wait(core, &item);
         } else if (state == DROVER_STATE_DELAYED) {

@@ -269,6 +269,10 @@ struct failure *failure_new(struct core *core, const struct drv_error *error);
 struct failure *failure_of(struct core *core, enum drover_error_kind kind, uint32_t flags,
                            const char *text);
 void failure_free(struct core *core, struct failure **failure);
+static inline struct drv_error error_of(enum drover_error_kind kind, const char *text)
+{
+    return (struct drv_error){.kind = kind, .text = drv_str_of(text), .exit_code = -1};
+}
 struct drv_error failure_view(const struct failure *failure);
 void history_add(struct core *core, struct unit *unit, const struct attempt *attempt);
 void history_clear(struct core *core, struct more *more);

@@ -344,31 +344,6 @@ static void add_aging(const struct core *core, const struct item *item, struct w
     }
 }
 
-static void why_array(const struct core *core, const struct item *item, struct why *why)
-{
-    const struct array *array = item->task->array;
-    uint32_t queued = array->states[DROVER_STATE_QUEUED];
-    uint32_t running = array->states[DROVER_STATE_RUNNING];
-    if (array->is_cancelled) {
-        say(why, "cancelling", "being cancelled, %" PRIu32 " of %" PRIu32 " ended",
-            array->ended, array->count);
-    } else if (running > 0) {
-        say(why, "running",
-            "%" PRIu32 " running, %" PRIu32 " queued, %" PRIu32 " of %" PRIu32 " ended",
-            running, queued, array->ended, array->count);
-    } else if (queued > 0) {
-        why_queued(core, item, why);
-    } else if (array->states[DROVER_STATE_DELAYED] > 0) {
-        say(why, "delayed", "%" PRIu32 " elements wait for their delay or back-off",
-            array->states[DROVER_STATE_DELAYED]);
-    } else if (!array->is_sealed) {
-        say(why, "open", "open: %" PRIu32 " of %" PRIu32 " elements so far have ended",
-            array->ended, array->count);
-    } else {
-        why_ended(core, item, why);
-    }
-}
-
 static void why_waiting(const struct item *item, struct why *why)
 {
     const struct edge *edges = NULL;
@@ -400,6 +375,33 @@ static void why_waiting(const struct item *item, struct why *why)
         more);
 }
 
+static void why_array(const struct core *core, const struct item *item, struct why *why)
+{
+    const struct array *array = item->task->array;
+    uint32_t queued = array->states[DROVER_STATE_QUEUED];
+    uint32_t running = array->states[DROVER_STATE_RUNNING];
+    if (array->is_cancelled) {
+        say(why, "cancelling", "being cancelled, %" PRIu32 " of %" PRIu32 " ended",
+            array->ended, array->count);
+    } else if (array_state(array) == DROVER_STATE_WAITING) {
+        why_waiting(item, why);
+    } else if (running > 0) {
+        say(why, "running",
+            "%" PRIu32 " running, %" PRIu32 " queued, %" PRIu32 " of %" PRIu32 " ended",
+            running, queued, array->ended, array->count);
+    } else if (queued > 0) {
+        why_queued(core, item, why);
+    } else if (array->states[DROVER_STATE_DELAYED] > 0) {
+        say(why, "delayed", "%" PRIu32 " elements wait for their delay or back-off",
+            array->states[DROVER_STATE_DELAYED]);
+    } else if (!array->is_sealed) {
+        say(why, "open", "open: %" PRIu32 " of %" PRIu32 " elements so far have ended",
+            array->ended, array->count);
+    } else {
+        why_ended(core, item, why);
+    }
+}
+
 void why_item(const struct core *core, const struct item *item, struct why *out_why)
 {
     const struct lease *lease = unit_lease(item->unit);
@@ -410,7 +412,9 @@ void why_item(const struct core *core, const struct item *item, struct why *out_
     } else if (lease != NULL && lease->worker != NULL) {
         why_held(core, item, lease, out_why);
     } else if (item->unit->state == DROVER_STATE_WAITING) {
-        why_waiting(item, out_why);
+        struct item whole = item_of_task(item->task);
+        bool is_held = task_is_array(item->task) && array_holds_back(item->task->array);
+        why_waiting(is_held ? &whole : item, out_why);
     } else if (item->unit->state == DROVER_STATE_DELAYED) {
         why_delayed(core, item, out_why);
     } else if (item->unit->state == DROVER_STATE_QUEUED) {

@@ -37,12 +37,20 @@ struct load {
 
 /* Of all that is said of a lease, so that nothing passes it: also what it waited for is safe.
  */
-static enum drover_durability lease_level(const struct core *core, const struct lease *lease)
+/* What it has waited for: an element also for what its array has. */
+static size_t lease_edge_count(const struct lease *lease)
 {
     const struct edge *edges = NULL;
+    size_t count = deps_edges(lease->unit, &edges);
+    return count +
+           (lease->index == DROVER_INDEX_NONE ? 0 : deps_edges(&lease->task->unit, &edges));
+}
+
+static enum drover_durability lease_level(const struct core *core, const struct lease *lease)
+{
     struct item item = lease_item(lease);
-    return deps_edges(lease->unit, &edges) == 0 ? save_level_of(core, lease->task)
-                                                : deps_level(core, &item);
+    return lease_edge_count(lease) == 0 ? save_level_of(core, lease->task)
+                                        : deps_level(core, &item);
 }
 
 static uint32_t lease_wire_flags(const struct lease *lease)
@@ -108,21 +116,35 @@ static bool group_takes(const struct load *load, const struct spec *spec, uint32
            memcmp(open->numbers.limits, spec->numbers.limits, sizeof open->numbers.limits) == 0;
 }
 
-/* What the task has waited for. False: out of memory. */
-static bool entry_parents(struct core *core, struct drv_lease_entry *entry,
-                          const struct edge *edges, size_t count)
+static size_t put_parents(const struct unit *unit, struct drv_parent *parents)
 {
-    struct drv_parent *parents = effects_take(core, count, sizeof *parents);
-    for (size_t i = 0; parents != NULL && i < count; i++) {
+    const struct edge *edges = NULL;
+    size_t count = deps_edges(unit, &edges);
+    for (size_t i = 0; i < count; i++) {
         struct item parent = edge_parent(&edges[i]);
         parents[i] = (struct drv_parent){.id = parent.task->id,
                                          .index = parent.index,
                                          .when = edges[i].when,
                                          .state = parent.unit->state};
     }
+    return count;
+}
+
+/* What it has waited for, that of its array first: what is awaited comes last. False: out of
+ * memory. */
+static bool entry_parents(struct core *core, struct drv_lease_entry *entry,
+                          const struct lease *lease, size_t count)
+{
+    struct drv_parent *parents = effects_take(core, count, sizeof *parents);
+    if (parents == NULL) {
+        return false;
+    }
+    size_t of_array = lease->index == DROVER_INDEX_NONE
+                          ? 0
+                          : put_parents(&lease->task->unit, parents);
     entry->parents = parents;
-    entry->parent_count = parents == NULL ? 0 : count;
-    return parents != NULL;
+    entry->parent_count = of_array + put_parents(lease->unit, parents + of_array);
+    return true;
 }
 
 /* As one more of the elements in the last entry. */
@@ -152,8 +174,7 @@ static bool load_add(struct core *core, struct load *load, const struct worker *
     struct drv_lease_entry entry = {
         .ref = lease_ref(lease), .val = item_payload(&item), .meta = spec_meta(spec)};
     uint32_t flags = lease_wire_flags(lease);
-    const struct edge *edges = NULL;
-    size_t edge_count = deps_edges(lease->unit, &edges);
+    size_t edge_count = lease_edge_count(lease);
     enum drover_durability level = lease_level(core, lease);
     bool is_new_group = !group_takes(load, spec, flags);
     size_t head_bytes = LEASE_HEAD_BYTES + entry.meta.len + edge_count * PARENT_HEAD_BYTES +
@@ -165,7 +186,7 @@ static bool load_add(struct core *core, struct load *load, const struct worker *
         !drv_meter_fits(&load->meter, head_bytes, &entry.val)) {
         return false;
     }
-    if (edge_count > 0 && !entry_parents(core, &entry, edges, edge_count)) {
+    if (edge_count > 0 && !entry_parents(core, &entry, lease, edge_count)) {
         load->is_broken = true;
         return false;
     }

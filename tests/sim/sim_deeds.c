@@ -170,6 +170,10 @@ static void do_array(struct sim *sim, struct sim_peer *peer)
     count = count < client->quota ? count : client->quota;
     uint32_t array = sim_deed_task(sim, peer, &spec);
     drover_id id = sim_model_task(&sim->model, array)->id;
+    if (sim->profile.families && chance(sim, 25)) {
+        sim_deed_parents(sim, peer, array, array);
+        spec = sim_model_task(&sim->model, array)->spec; /* its elements wait as it does */
+    }
     for (uint32_t i = 0; i < count; i++) {
         uint32_t serial = sim_model_add(&sim->model, &id, i);
         struct sim_task *element = sim_model_task(&sim->model, serial);

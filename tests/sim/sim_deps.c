@@ -271,7 +271,8 @@ void sim_deps_on_fetched(struct sim *sim, struct sim_peer *peer, const struct dr
 static void probe_failed_parent(struct sim *sim, uint32_t serial)
 {
     const struct sim_task *task = sim_model_task(&sim->model, serial);
-    bool waits = is_there(sim, task) && task->state == DROVER_STATE_WAITING;
+    bool is_open = task->elements > 0 && !task->seal_heard; /* ends when it is sealed */
+    bool waits = is_there(sim, task) && task->state == DROVER_STATE_WAITING && !is_open;
     const struct sim_task *parent = waits ? first_failed(sim, task) : NULL;
     if (parent != NULL && sim->now_us - parent->ended_us > STILL_US &&
         sim->now_us - sim->broker.started_us > STILL_US) {

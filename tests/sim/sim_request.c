@@ -147,6 +147,7 @@ static void build_array(struct sim *sim, const struct sim_request *request, stru
         message->array_open.id = task->id;
         message->array_open.with = draft->vals[0];
         sim_spec_build(&task->spec, &message->array_open.spec);
+        draft_after(sim, &task->spec, draft->after[0], &message->array_open.spec);
         break;
     case DRV_ARRAY_ITEMS:
         draft_payloads(sim, request, draft);

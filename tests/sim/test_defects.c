@@ -59,6 +59,8 @@ static const struct defect defects[] = {
     DEFECT(skip_instant, "left out an instant"),
     DEFECT(early_child, "before its parents had ended", "before what it awaits had ended"),
     DEFECT(forget_await, "stands still", "never told", "never ends"),
+    DEFECT(early_elements, "before its parents had ended",
+           "without a failure of its present attempt"),
 };
 
 /* A switch that nobody tests would be worth nothing. */

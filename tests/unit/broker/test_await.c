@@ -465,25 +465,6 @@ static void test_graph_has_no_keys(void **state)
     assert_int_equal(counters(bench).submitted, 0);
 }
 
-/* An array with parents is refused, and says why. */
-static void test_array_does_not_wait(void **state)
-{
-    struct bench *bench = *state;
-    setup_peers(bench, 1);
-    submit_one(bench, 1, 100);
-    struct drv_after after = after_of(100, NONE, 1);
-    struct drv_message open = request(bench, 1, DRV_ARRAY_OPEN);
-    open.array_open = (struct drv_array_open){
-        .id = id_of(500), .spec = spec_of("work"), .with = val_nil()};
-    open.array_open.spec.after = &after;
-    open.array_open.spec.after_count = 1;
-    speak(bench, 1, &open);
-    bench_turn(bench);
-    const struct drv_reply *answer = reply(bench, 1);
-    assert_int_equal(answer->code, DROVER_UNSUPPORTED);
-    assert_true(str_is(answer->text, "an array does not wait for tasks"));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -503,7 +484,6 @@ int main(void)
         DURABLE_TEST(test_graph_is_taken_whole_or_not_at_all),
         DURABLE_TEST(test_graph_is_judged_before_anything_is_made),
         DURABLE_TEST(test_graph_has_no_keys),
-        DURABLE_TEST(test_array_does_not_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
