@@ -171,17 +171,32 @@ drover_status drover_job_submit(drover_job *job, uint64_t n, const char *type,
     return status;
 }
 
-drover_status drover_job_await(drover_job *job, const drover_id *ids, size_t count)
+/* The ids, and a byte of flags behind them when there are any (session_send.c). */
+static drover_status await(drover_job *job, const drover_id *ids, size_t count, uint8_t flags)
 {
     drover_value *awaited = NULL;
+    drover_id room[DROVER_JOB_AWAIT_MAX + 1];
     if (count == 0 || count > DROVER_JOB_AWAIT_MAX) {
         return drover_job_fail_permanent(job, "invalid", "a job awaits 1 to %d tasks, not %zu",
                                          DROVER_JOB_AWAIT_MAX, count);
     }
-    if (drover_value_new_raw(ids, count * sizeof *ids, "application/octet-stream", &awaited)) {
+    memcpy(room, ids, count * sizeof *ids);
+    room[count].bytes[0] = flags;
+    size_t len = count * sizeof *ids + (flags != 0);
+    if (drover_value_new_raw(room, len, "application/octet-stream", &awaited)) {
         return DROVER_NOMEM;
     }
     drover_value_destroy(&job->awaited);
     job->awaited = awaited;
     return DROVER_NOT_READY;
+}
+
+drover_status drover_job_await(drover_job *job, const drover_id *ids, size_t count)
+{
+    return await(job, ids, count, 0);
+}
+
+drover_status drover_job_await_owned(drover_job *job, const drover_id *ids, size_t count)
+{
+    return await(job, ids, count, DRV_AWAIT_ALONG);
 }

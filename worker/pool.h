@@ -309,7 +309,8 @@ enum pool_stream {
     POOL_STREAM_DATA, /* values of drover_job_emit: each event is one, encoded */
 };
 
-/* As on the wire; AWAITS: its value are ids, and it is to run again when these have ended. */
+/* As on the wire; AWAITS: its value are ids, maybe with a byte of flags of AWAIT behind them,
+ * and it is to run again when these have ended. */
 enum pool_outcome { POOL_SUCCEEDED = 1, POOL_FAILED, POOL_CANCELLED, POOL_AWAITS };
 
 enum pool_return {

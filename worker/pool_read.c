@@ -183,7 +183,8 @@ struct finished {
 
 static bool are_ids(const struct drv_data *data)
 {
-    return data != NULL && data->len > 0 && data->len % sizeof(drover_id) == 0 &&
+    return data != NULL && data->len >= sizeof(drover_id) &&
+           data->len % sizeof(drover_id) <= 1 && /* the odd one is a byte of flags */
            data->len / sizeof(drover_id) <= DRV_BATCH_MAX;
 }
 

@@ -95,7 +95,7 @@ enum record_outcome {
     RECORD_SUCCEEDED = 1,
     RECORD_FAILED,
     RECORD_STOPPED, /* as it was asked to, by the cancel word */
-    RECORD_AWAITS,  /* the value are the ids of what it waits for, one after the other */
+    RECORD_AWAITS,  /* the value are the ids of what it waits for, and maybe a byte of flags */
 };
 
 struct record_finished {

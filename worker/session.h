@@ -152,8 +152,9 @@ void worker_session_set_details(struct worker_session *session, struct drv_view 
  * is ignored. */
 void worker_session_task_started(struct worker_session *session, uint64_t key, int64_t now_us);
 /* It has ended and none of its processes is left, or waits for others (outcome
- * WORKER_OUTCOME_AWAITS: the value are their ids, one after the other); result->ref is ignored,
- * everything in it is borrowed for the call (val.data, when given, is kept by reference). */
+ * WORKER_OUTCOME_AWAITS: the value are their ids, one after the other, and maybe a byte with
+ * the flags of AWAIT); result->ref is ignored, everything in it is borrowed for the call
+ * (val.data, when given, is kept by reference). */
 void worker_session_task_finished(struct worker_session *session, uint64_t key,
                                   const struct drv_result *result, int64_t now_us);
 /* The next elements of a range have succeeded, range->count of them (0: one): as task_finished;

@@ -273,11 +273,13 @@ static void send_await(struct worker_session *session, struct worker_lease *leas
 {
     uint64_t number = ++session->reports;
     struct drv_message *message = worker_effects_send(&session->effects, DRV_AWAIT, number);
+    const struct drv_val *val = &lease->result.val; /* ids, and maybe a byte of flags */
     if (message != NULL) {
         message->await = (struct drv_await){
             .ref = lease->ref,
-            .children = (const drover_id *)(const void *)lease->result.val.bytes,
-            .child_count = lease->result.val.len / sizeof(drover_id)};
+            .children = (const drover_id *)(const void *)val->bytes,
+            .child_count = val->len / sizeof(drover_id),
+            .flags = val->len % sizeof(drover_id) == 1 ? val->bytes[val->len - 1] : 0};
     }
     lease->report = number;
     worker_book_move(&session->book, lease, WORKER_LEASE_REPORTED);

@@ -96,6 +96,50 @@ class Children(WithFleet):
         self.assertEqual(self.value(task), "cancelled")
 
 
+    def test_what_is_owned_is_cancelled_with_its_owner(self):
+        self.worker("--slots", "2")
+        task = self.fleet.submit("owner", "600000")
+        child = self.fleet.until_state(task, "waiting")["parents"][0]["id"]
+        self.fleet.until_state(child, "running")
+        self.fleet.drover("cancel", task)
+        self.fleet.until_state(child, "cancelled")
+
+
+class Arrays(WithFleet):
+    """Elements that wait for a task, and a task that waits for them."""
+
+    def map(self, lines, *arguments):
+        path = self.fleet.write("lines", "".join(f"{line}\n" for line in lines))
+        return self.fleet.start("drover", "map", *arguments, path)
+
+    def array(self):
+        """The id of the array that is there."""
+        return until(lambda: next((row["id"] for row in self.fleet.json("task", "ls")["tasks"]
+                                   if "count" in row), None), "an array is listed")
+
+    def test_results_of_a_parent_reach_every_element_and_theirs_a_child(self):
+        parent = self.fleet.submit("square", "10")
+        mapping = self.map(range(300), "add_parent", "--after", parent)
+        array = self.array()
+        until(lambda: self.fleet.show(array)["sealed"], "all elements are there")
+        self.fleet.until_state(array, "waiting")
+        self.assertIn(parent, self.fleet.json("why", array + ".7")["text"])
+        child = self.fleet.submit("sum_array", "--after", array)
+        self.broker.kill()
+        self.broker = self.start_broker()
+        self.worker("--slots", "2")
+        self.assertEqual(self.value(child), sum(range(300)) + 300 * 100)
+        self.assertEqual(mapping.wait(), 0)
+
+    def test_elements_fail_with_the_parent(self):
+        self.worker("--slots", "1")
+        bad = self.fleet.submit("square", '"no number"')
+        mapping = self.map(range(3), "add_parent", "--after", bad)
+        self.assertEqual(mapping.wait(), 1)
+        for _ in range(3):
+            self.assertEqual(json.loads(mapping.read_line())["error"]["kind"], "dependency")
+
+
 class Graphs(WithFleet):
     def graph(self, nodes, **more):
         return self.fleet.write("graph.json", json.dumps({"nodes": nodes, **more}))

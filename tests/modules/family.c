@@ -96,7 +96,8 @@ static drover_status lonely(drover_job *job, const drover_value *in, drover_valu
 }
 
 /* Awaits a task that sleeps, of which it then says how it ended. */
-static drover_status nanny(drover_job *job, const drover_value *in, drover_value **out_result)
+static drover_status tend(drover_job *job, const drover_value *in, bool is_owner,
+                          drover_value **out_result)
 {
     drover_id id;
     int64_t ms;
@@ -108,9 +109,73 @@ static drover_status nanny(drover_job *job, const drover_value *in, drover_value
         return drover_value_new_text(drover_state_name(parent.state), out_result);
     }
     drover_status status = submit_int(job, 0, "sleep", ms, &id);
-    return status ? status : drover_job_await(job, &id, 1);
+    if (status) {
+        return status;
+    }
+    return is_owner ? drover_job_await_owned(job, &id, 1) : drover_job_await(job, &id, 1);
+}
+
+static drover_status nanny(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    return tend(job, in, false, out_result);
+}
+
+/* The same, and it takes the other with it when it is cancelled. */
+static drover_status owner(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    return tend(job, in, true, out_result);
+}
+
+/* The sum of what the elements of its first parent, an array, left. */
+static drover_status sum_array(drover_job *job, const drover_value *in,
+                               drover_value **out_result)
+{
+    drover_parent parent;
+    drover_value *summary = NULL;
+    drover_value *count = NULL;
+    int64_t elements = 0, sum = 0;
+    (void)in;
+    drover_status status = drover_job_parent(job, 0, &parent) ? DROVER_OK : DROVER_UNKNOWN;
+    if (!status) {
+        status = drover_job_parent_result(job, 0, ASK_MS, &summary);
+    }
+    if (!status) {
+        status = drover_value_map_get(summary, "succeeded", &count);
+    }
+    if (!status) {
+        status = drover_value_get_int(count, &elements);
+    }
+    for (uint32_t i = 0; !status && i < elements; i++) {
+        drover_value *value = NULL;
+        int64_t n = 0;
+        status = drover_job_fetch(job, &parent.id, i, ASK_MS, &value);
+        if (!status) {
+            status = drover_value_get_int(value, &n);
+        }
+        drover_value_destroy(&value);
+        sum += n;
+    }
+    drover_value_destroy(&count);
+    drover_value_destroy(&summary);
+    return status ? drover_job_fail(job, "parent", "%s", drover_status_name(status))
+                  : drover_value_new_int(sum, out_result);
+}
+
+/* Its number and what the first parent left, added. */
+static drover_status add_parent(drover_job *job, const drover_value *in,
+                                drover_value **out_result)
+{
+    int64_t n, sum = 0;
+    if (drover_value_get_int(in, &n)) {
+        return drover_job_fail(job, "bad-arg", "integer wanted");
+    }
+    drover_status status = sum_parents(job, &sum);
+    return status ? status : drover_value_new_int(n + sum, out_result);
 }
 
 DROVER_MODULE("family", "1.0", {"total", total, DROVER_THREAD_SAFE},
               {"fib", fib, DROVER_THREAD_SAFE}, {"look", look, DROVER_THREAD_SAFE},
-              {"lonely", lonely, DROVER_THREAD_SAFE}, {"nanny", nanny, DROVER_THREAD_SAFE});
+              {"lonely", lonely, DROVER_THREAD_SAFE}, {"nanny", nanny, DROVER_THREAD_SAFE},
+              {"owner", owner, DROVER_THREAD_SAFE},
+              {"sum_array", sum_array, DROVER_THREAD_SAFE},
+              {"add_parent", add_parent, DROVER_THREAD_SAFE});

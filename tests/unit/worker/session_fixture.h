@@ -51,6 +51,7 @@ struct seen_question {
 
 struct seen {
     size_t awaits, await_count, submits, fetches;
+    uint32_t await_flags;
     struct drv_ref await_ref;
     drover_id await_first, submit_id;
     uint64_t submit_req, fetch_req;
@@ -225,6 +226,7 @@ static inline void fixture_see_message(struct seen *seen, const struct worker_ef
         seen->awaits++;
         seen->await_ref = message->await.ref;
         seen->await_count = message->await.child_count;
+        seen->await_flags = message->await.flags;
         seen->await_first = message->await.children[0];
         seen->token = effect->token;
     } else if (message->kind == DRV_SUBMIT) {

@@ -44,6 +44,25 @@ static void test_await_is_sent_until_it_is_settled(void **state)
     fixture_destroy(f);
 }
 
+/* A byte behind the ids are the flags. */
+static void test_await_says_what_is_owned(void **state)
+{
+    struct fixture *f = fixture_serving();
+    drover_id ids[3] = {{{1}}, {{2}}, {{DRV_AWAIT_ALONG}}};
+    finish_awaiting(f, fixture_run(f, 1), ids, 2);
+    fixture_turn(f);
+    assert_int_equal(f->seen.await_count, 2);
+    assert_int_equal(f->seen.await_flags, 0);
+    struct drv_result result = {
+        .outcome = WORKER_OUTCOME_AWAITS,
+        .val = {.bytes = (const uint8_t *)ids, .len = 2 * sizeof *ids + 1}};
+    worker_session_task_finished(f->session, fixture_run(f, 2), &result, f->now);
+    fixture_turn(f);
+    assert_int_equal(f->seen.await_count, 2);
+    assert_int_equal(f->seen.await_flags, DRV_AWAIT_ALONG);
+    fixture_destroy(f);
+}
+
 /* A broker that does not know AWAIT is told a failure. */
 static void test_await_fails_where_it_is_not_served(void **state)
 {
@@ -173,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_await_is_sent_until_it_is_settled),
+        cmocka_unit_test(test_await_says_what_is_owned),
         cmocka_unit_test(test_await_fails_where_it_is_not_served),
         cmocka_unit_test(test_fetch_brings_a_value_or_an_error),
         cmocka_unit_test(test_submit_of_a_child_is_asked_and_answered),

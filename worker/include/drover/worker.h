@@ -216,8 +216,9 @@ DROVER_API bool drover_job_is_resumed(const drover_job *job);
 
 /*
  * What came of one of them. The broker is asked for it: nothing of it was sent before, and it
- * is kept until this task has ended, however large. Of a whole array there is a state and no
- * value; drover_job_fetch reads its elements.
+ * is kept until this task has ended, however large. Of a whole array, however it ended, there
+ * is a map with `count`, `succeeded`, `failed`, `cancelled` and `expired`; drover_job_fetch
+ * reads the results of its elements, by their indexes from 0.
  *
  * Blocks for at most timeout_ms. Returns DROVER_OK: it succeeded, *out_value is its result.
  * DROVER_FAILED, DROVER_CANCELLED, DROVER_EXPIRED, DROVER_LOST: it ended like that, *out_value
@@ -316,6 +317,14 @@ drover_job_submit(drover_job *job, uint64_t n, const char *type, const drover_va
  * Never blocks. Returns DROVER_NOT_READY, or a failure to be returned as well.
  */
 DROVER_API drover_status drover_job_await(drover_job *job, const drover_id *ids, size_t count);
+
+/*
+ * The same for tasks that are of no use without this one: when it is cancelled while it waits
+ * for them, they are cancelled too, with what they await in turn. (After drover_job_await they
+ * run on.) The cancel of what awaits is answered at once and does not wait for theirs.
+ */
+DROVER_API drover_status drover_job_await_owned(drover_job *job, const drover_id *ids,
+                                                size_t count);
 
 /* ---- shared data --------------------------------------------------------------------------
  */
