@@ -325,6 +325,10 @@ static void put_node(struct document *document, const struct node *node, unsigne
     if (node->is_critical) {
         document_bool(document, "critical", true);
     }
+    if (node->is_there && task_is_array(node->item.task)) {
+        document_uint(document, "count", node->item.task->array->count);
+        document_uint(document, "ended", node->item.task->array->ended);
+    }
     if (node->is_there) {
         put_reason(document, node, whys_left);
     }

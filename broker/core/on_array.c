@@ -4,6 +4,7 @@
 #include "admit.h"
 #include "broker.h"
 #include "handlers.h"
+#include "submit.h"
 
 /* Others may come for the results of what has a key. */
 static uint32_t open_flags(const struct drv_array_open *open)
@@ -159,6 +160,54 @@ void on_array_open(struct core *core, struct peer *peer, const struct drv_messag
     } else {
         reply_fail(core, reply, status, text);
     }
+}
+
+/* --- whole arrays of a graph ------------------------------------------------------------- */
+
+static struct drv_array_open opening_of(const struct drv_submit_group *group)
+{
+    return (struct drv_array_open){
+        .id = group->entries[0].id, .spec = group->spec, .with = group->entries[0].val};
+}
+
+bool submit_array_is_same(const struct core *core, const struct task *task,
+                          const struct drv_submit_group *group, const struct spec *spec)
+{
+    struct drv_array_open open = opening_of(group);
+    uint32_t count = (uint32_t)(group->entry_count - 1);
+    if (!array_is_same(task, &open, spec) || !task->array->is_sealed ||
+        task->array->seal != count) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (!array_has(task->array, i) ||
+            !array_has_same(core, task->array, i, &group->entries[i + 1].val)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+drover_status submit_array(struct core *core, struct session *session,
+                           const struct drv_submit_group *group, struct spec *spec,
+                           const struct parents *parents)
+{
+    struct drv_array_open open = opening_of(group);
+    uint32_t count = (uint32_t)(group->entry_count - 1);
+    struct drv_val *items = effects_take(core, count, sizeof *items);
+    if (items == NULL || open_new(core, session, &open, spec, parents) ||
+        open_watch(core, session, &open)) {
+        return DROVER_NOMEM;
+    }
+    struct array *array = task_find(core, &open.id)->array;
+    for (uint32_t i = 0; i < count; i++) {
+        items[i] = group->entries[i + 1].val;
+    }
+    if (count > 0 && array_add(core, array, 0, items, count)) {
+        return DROVER_NOMEM;
+    }
+    array_seal(core, array, count);
+    return DROVER_OK;
 }
 
 /* --- items ------------------------------------------------------------------------------- */

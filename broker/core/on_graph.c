@@ -14,7 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A task of the message. */
+static const char REFUSED[] = "the graph it belongs to was refused";
+
+/* A task or an array of the message. */
 struct node {
     const drover_id *id;
     uint32_t position;
@@ -25,8 +27,9 @@ struct outline {
     struct reply *reply;
     const struct drv_submit *submit;
     struct node *nodes; /* sorted by id, then position */
-    size_t count;
-    uint64_t bytes; /* payloads of all */
+    size_t count;       /* of nodes */
+    size_t entry_count; /* with the elements of arrays */
+    uint64_t bytes;     /* payloads of all */
 };
 
 static int node_compare(const void *left, const void *right)
@@ -58,11 +61,12 @@ static bool outline_draw(struct core *core, struct outline *outline)
     outline->nodes = effects_take(core, DRV_BATCH_MAX, sizeof *outline->nodes);
     for (size_t i = 0; outline->nodes != NULL && i < submit->group_count; i++) {
         const struct drv_submit_group *group = &submit->groups[i];
-        for (size_t j = 0; j < group->entry_count; j++) {
-            outline->nodes[outline->count] = (struct node){&group->entries[j].id,
-                                                           (uint32_t)outline->count, 0};
+        for (size_t j = 0; j < group->entry_count; j++, outline->entry_count++) {
             outline->bytes += group->entries[j].val.len;
-            outline->count++;
+            if (j == 0 || !submit_has_array(group)) {
+                outline->nodes[outline->count++] = (struct node){
+                    &group->entries[j].id, (uint32_t)outline->entry_count, 0};
+            }
         }
     }
     if (outline->nodes != NULL) {
@@ -104,7 +108,7 @@ static drover_status judge_new(struct core *core, struct outline *outline, size_
 {
     struct admission admission = {0};
     drover_status status = admit_many(core, &admission, outline->reply->session, spec->line,
-                                      outline->count, outline->bytes, out_text);
+                                      outline->entry_count, outline->bytes, out_text);
     for (size_t i = 0; status == DROVER_OK && i < wanted->after_count; i++) {
         status = judge_parent(core, outline, position, &wanted->after[i], spec->numbers.level,
                               text_room);
@@ -113,11 +117,23 @@ static drover_status judge_new(struct core *core, struct outline *outline, size_
     return status;
 }
 
-static drover_status judge_entry(struct core *core, struct outline *outline, size_t position,
-                                 const struct drv_entry *entry, const struct drv_spec *wanted,
-                                 const struct spec *spec, char text_room[DEPS_TEXT_MAX],
-                                 const char **out_text)
+/* The elements of an array have no ids. */
+static bool is_well_formed(const struct drv_submit_group *group)
 {
+    for (size_t i = 1; submit_has_array(group) && i < group->entry_count; i++) {
+        if (!drover_id_is_zero(&group->entries[i].id)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static drover_status judge_entry(struct core *core, struct outline *outline, size_t position,
+                                 const struct drv_submit_group *group,
+                                 const struct drv_entry *entry, const struct spec *spec,
+                                 char text_room[DEPS_TEXT_MAX], const char **out_text)
+{
+    const struct drv_spec *wanted = &group->spec;
     struct task *task = task_find(core, &entry->id);
     struct node *node = (struct node *)(uintptr_t)outline_find(outline, &entry->id);
     if (drover_id_is_zero(&entry->id)) {
@@ -134,7 +150,9 @@ static drover_status judge_entry(struct core *core, struct outline *outline, siz
         return DROVER_REFUSED;
     }
     if (task != NULL) {
-        bool is_same = submit_is_same(core, task, entry, wanted, spec);
+        bool is_same = submit_has_array(group)
+                           ? submit_array_is_same(core, task, group, spec)
+                           : submit_is_same(core, task, entry, wanted, spec);
         *out_text = "there is another task with this id";
         return is_same ? DROVER_OK : DROVER_CONFLICT;
     }
@@ -152,11 +170,16 @@ static void judge_group(struct core *core, struct outline *outline, size_t first
         verdict = DROVER_UNSUPPORTED; /* it could turn out to be another task */
         text = "a task of a graph has no key";
     }
-    for (size_t i = 0; i < group->entry_count; i++) {
+    if (verdict == DROVER_OK && !is_well_formed(group)) {
+        verdict = DROVER_INVALID;
+        text = "an element has no id of its own";
+    }
+    size_t count = submit_has_array(group) ? 1 : group->entry_count;
+    for (size_t i = 0; i < count; i++) {
         drover_status status = verdict;
         if (status == DROVER_OK) {
-            status = judge_entry(core, outline, first + i, &group->entries[i], &group->spec,
-                                 spec, text_room, &text);
+            status = judge_entry(core, outline, first + i, group, &group->entries[i], spec,
+                                 text_room, &text);
         }
         if (status) {
             submit_refuse(core, outline->reply, first + i, status, text);
@@ -165,12 +188,22 @@ static void judge_group(struct core *core, struct outline *outline, size_t first
     spec_release(core, &spec);
 }
 
+/* Its elements end in slices, and nobody will ask for it. */
+static void take_back_array(struct core *core, struct task *task)
+{
+    struct item item = item_of_task(task);
+    item_set_state(core, &item, DROVER_STATE_QUEUED); /* it waits no more */
+    array_cancel(core, task->array, REFUSED);
+    deps_settle(core, &item);
+    task_discard_later(core, task);
+}
+
 /* Out of memory half way: as if it had never been there. */
 static void take_back(struct core *core, const struct outline *outline,
                       const struct submit_made *made)
 {
     const struct drv_submit *submit = outline->submit;
-    size_t position = outline->count;
+    size_t position = outline->entry_count;
     for (size_t i = submit->group_count; i > 0; i--) {
         const struct drv_submit_group *group = &submit->groups[i - 1];
         for (size_t j = group->entry_count; j > 0; j--) {
@@ -181,7 +214,11 @@ static void take_back(struct core *core, const struct outline *outline,
             }
             struct item item = item_of_task(task);
             task->flags &= (uint8_t)~TASK_WATCHED;
-            item_cancel(core, &item, "the graph it belongs to was refused");
+            if (task_is_array(task)) {
+                take_back_array(core, task);
+                continue;
+            }
+            item_cancel(core, &item, REFUSED);
             deps_settle(core, &item);
             task_forget(core, task);
         }

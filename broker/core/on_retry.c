@@ -98,7 +98,8 @@ static drover_status retry_single(struct core *core, struct session *session,
 /* A new array with the spec, the origin and the shared value of another; NULL: out of memory.
  */
 static struct array *array_like(struct core *core, struct session *session,
-                                const struct item *origin, const drover_id *new_id)
+                                const struct item *origin, const drover_id *new_id,
+                                const struct parents *parents)
 {
     struct task *task = task_new(core, new_id, origin->task->spec);
     if (task == NULL) {
@@ -107,6 +108,11 @@ static struct array *array_like(struct core *core, struct session *session,
     struct drv_val with = body_val(origin->task->array->with);
     if (!remember_origin(core, task, origin) || array_open(core, task, &with) ||
         !inherit_key(core, task, origin)) {
+        task_free(core, task);
+        return NULL;
+    }
+    struct item item = item_of_task(task);
+    if (parents->count > 0 && !deps_set(core, &item, parents)) {
         task_free(core, task);
         return NULL;
     }
@@ -123,7 +129,7 @@ static drover_status retry_element(struct core *core, struct session *session,
     if (origin->task->array->with == NULL) {
         return retry_single(core, session, origin, new_id, parents);
     }
-    struct array *array = array_like(core, session, origin, new_id);
+    struct array *array = array_like(core, session, origin, new_id, parents);
     struct drv_val val = item_payload(origin);
     if (array == NULL) {
         return DROVER_NOMEM;
@@ -137,9 +143,10 @@ static drover_status retry_element(struct core *core, struct session *session,
 }
 
 static drover_status retry_array(struct core *core, struct reply *reply, size_t position,
-                                 const struct item *origin, const drover_id *new_id)
+                                 const struct item *origin, const drover_id *new_id,
+                                 const struct parents *parents)
 {
-    struct array *array = array_like(core, reply->session, origin, new_id);
+    struct array *array = array_like(core, reply->session, origin, new_id, parents);
     if (array == NULL) {
         return DROVER_NOMEM;
     }
@@ -193,18 +200,13 @@ static drover_status retry_admit(struct core *core, const struct session *sessio
     return status;
 }
 
-/* What the new task waits for. Arrays, and what becomes one, do not. */
+/* What the new task or array waits for. */
 static drover_status retry_parents(struct core *core, const struct item *item,
                                    const struct drv_target *target, struct parents *parents,
                                    char text_room[DEPS_TEXT_MAX], const char **out_text)
 {
     drover_status status = DROVER_OK;
     parents->count = 0;
-    if (target->after_count > 0 && task_is_array(item->task) &&
-        (item->index == DROVER_INDEX_NONE || item->task->array->with != NULL)) {
-        *out_text = "an array does not wait for tasks";
-        return DROVER_UNSUPPORTED;
-    }
     for (size_t i = 0; status == DROVER_OK && i < target->after_count; i++) {
         const struct drv_after *after = &target->after[i];
         status = deps_look_up(core, &after->id, after->index, (uint8_t)after->when,
@@ -248,7 +250,7 @@ static drover_status retry_target(struct core *core, struct reply *reply, size_t
     if (!task_is_array(item.task)) {
         status = retry_single(core, reply->session, &item, &target->new_id, &parents);
     } else if (item.index == DROVER_INDEX_NONE) {
-        status = retry_array(core, reply, position, &item, &target->new_id);
+        status = retry_array(core, reply, position, &item, &target->new_id, &parents);
     } else {
         status = retry_element(core, reply->session, &item, &target->new_id, &parents);
     }

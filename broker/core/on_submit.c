@@ -227,13 +227,35 @@ static void admission_of_group(struct admission *admission, const struct drv_spe
     }
 }
 
+/* Only in a graph, where everything was judged before. */
+static void submit_group_array(struct core *core, struct reply *reply, size_t first,
+                               const struct drv_submit_group *group, struct batch *batch)
+{
+    const drover_id *id = &group->entries[0].id;
+    if (task_peek(core, id) != NULL) {
+        return; /* the same */
+    }
+    drover_status status = batch_parents(core, batch);
+    if (status == DROVER_OK) {
+        status = submit_array(core, reply->session, group, batch->spec, &batch->parents);
+    }
+    if (task_peek(core, id) != NULL) {
+        batch->made->bits[first / 64] |= (uint64_t)1 << first % 64;
+    }
+    if (status) {
+        submit_refuse(core, reply, first, status, batch->text);
+    }
+}
+
 static void submit_group(struct core *core, struct reply *reply, size_t first,
                          const struct drv_submit_group *group, struct batch *batch)
 {
     const char *text = NULL;
     batch->spec = NULL;
     drover_status status = DROVER_INVALID;
-    if (group->spec.key.ptr != NULL && group->entry_count > 1) {
+    if (submit_has_array(group) && batch->made == NULL) {
+        text = "an array comes by ARRAY_OPEN, or in a graph";
+    } else if (group->spec.key.ptr != NULL && group->entry_count > 1) {
         text = "a key is for one task alone";
     } else {
         status = submit_spec(core, &group->spec, &batch->spec, &text);
@@ -251,7 +273,10 @@ static void submit_group(struct core *core, struct reply *reply, size_t first,
     admission_of_group(&batch->admission, &group->spec);
     batch->wanted = &group->spec;
     batch->has_parents = false;
-    for (size_t i = 0; i < group->entry_count; i++) {
+    if (submit_has_array(group)) {
+        submit_group_array(core, reply, first, group, batch);
+    }
+    for (size_t i = 0; !submit_has_array(group) && i < group->entry_count; i++) {
         bool was_there = batch->made != NULL && task_peek(core, &group->entries[i].id) != NULL;
         text = NULL;
         status = submit_entry(core, reply->session, &group->entries[i], batch, &text);

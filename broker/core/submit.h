@@ -24,6 +24,17 @@ DROVER_MUST_USE drover_status submit_spec(struct core *core, const struct drv_sp
 bool submit_is_same(const struct core *core, const struct task *task,
                     const struct drv_entry *entry, const struct drv_spec *wanted,
                     const struct spec *spec);
+/* An array of a GRAPH: the first entry is the array with what its elements share, the others
+ * are the elements, in order, without ids (on_array.c). NOMEM may leave an array behind. */
+DROVER_MUST_USE drover_status submit_array(struct core *core, struct session *session,
+                                           const struct drv_submit_group *group,
+                                           struct spec *spec, const struct parents *parents);
+bool submit_array_is_same(const struct core *core, const struct task *task,
+                          const struct drv_submit_group *group, const struct spec *spec);
+static inline bool submit_has_array(const struct drv_submit_group *group)
+{
+    return (group->spec.flags & DRV_SPEC_ARRAY) != 0 && group->entry_count > 0;
+}
 /* A note; the text of DEPENDENCY is copied. */
 void submit_refuse(struct core *core, struct reply *reply, size_t position,
                    drover_status status, const char *text);

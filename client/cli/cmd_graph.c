@@ -156,11 +156,13 @@ const struct cli_command cmd_graph_submit = {
     .name = "submit",
     .summary = "submit tasks that wait for each other, all or none",
     .usage = "FILE.json|- [--name NAME] [--wait]",
-    .about = "The file: {\"name\": NAME, \"nodes\": [{\"name\": N, \"type\": TYPE, "
-             "\"payload\": JSON,\n\"after\": [N, {\"name\": N, \"always\": true}, {\"task\": "
-             "ID}], ...}]}. A node may have queue,\npriority, delay, expire, timeout, retries, "
-             "backoff, keep, durability, tags, require, meta and\nstrict, as the options of "
-             "submit. Prints the graph's id.",
+    .about =
+        "The file: {\"name\": NAME, \"nodes\": [{\"name\": N, \"type\": TYPE, "
+        "\"payload\": JSON,\n\"after\": [N, {\"name\": N, \"always\": true}, {\"task\": "
+        "ID}], ...}]}. A node with\n\"elements\": [JSON, ...], and maybe \"with\": JSON, is an "
+        "array. A node may have queue,\npriority, delay, expire, timeout, retries, "
+        "backoff, keep, durability, tags, require, meta and\nstrict, as the options of "
+        "submit. Prints the graph's id.",
     .options = submit_options,
     .option_count = DRV_ARRAY_LEN(submit_options),
     .operand_min = 1,

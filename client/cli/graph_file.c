@@ -183,9 +183,9 @@ static int read_pairs(struct node *node, const char *key, drover_pair *out_pairs
 /* ---- a node ------------------------------------------------------------------------------ */
 
 static const char *const node_keys[] = {
-    "name",  "type",    "payload", "after",   "queue",      "priority",
-    "delay", "expire",  "timeout", "retries", "durability", "keep",
-    "tags",  "require", "strict",  "meta",    "backoff",
+    "name",   "type",    "payload", "after",      "queue", "priority", "delay",
+    "expire", "timeout", "retries", "durability", "keep",  "tags",     "require",
+    "strict", "meta",    "backoff", "elements",   "with",
 };
 
 /* A key that means nothing is a mistake. */
@@ -257,6 +257,59 @@ static void node_fini(struct node *node)
     }
 }
 
+/* A node with a list of elements: an array. */
+static drover_status add_elements(drover_graph *graph, const struct node *node,
+                                  const char *type, const drover_value *list)
+{
+    size_t count = drover_value_count(list), taken = 0;
+    drover_value **items = calloc(count + 1, sizeof *items);
+    drover_value *with = doc_get(node->map, "with");
+    drover_status status = items == NULL ? DROVER_NOMEM : DROVER_OK;
+    drover_value_iter iter;
+    drover_value_iter_init(&iter, list);
+    while (!status && taken < count &&
+           drover_value_iter_next(&iter, NULL, &items[taken]) == DROVER_OK) {
+        taken++;
+    }
+    if (!status) {
+        status = drover_graph_add_array(graph, node->name, type, with,
+                                        (const drover_value *const *)items, taken,
+                                        &node->options, node->edges, node->edge_count);
+    }
+    for (size_t i = 0; i < taken; i++) {
+        drover_value_destroy(&items[i]);
+    }
+    free(items);
+    drover_value_destroy(&with);
+    return status;
+}
+
+/* A task, or an array. */
+static int add_work(drover_graph *graph, const struct node *node, const char *type)
+{
+    drover_value *list = doc_get(node->map, "elements");
+    drover_value *payload = doc_get(node->map, "payload");
+    drover_status status;
+    int code = CLI_OK;
+    if (list == NULL && doc_has(node->map, "with")) {
+        code = cli_say(CLI_USAGE, "node %s: with is what elements share", name_of(node));
+    } else if (list != NULL &&
+               (payload != NULL || drover_value_get_type(list) != DROVER_VALUE_ARRAY)) {
+        code = cli_say(CLI_USAGE, "node %s: elements are a list, in place of a payload",
+                       name_of(node));
+    } else {
+        status = list != NULL ? add_elements(graph, node, type, list)
+                              : drover_graph_add(graph, node->name, type, payload,
+                                                 &node->options, node->edges, node->edge_count);
+        code = status == DROVER_OK      ? CLI_OK
+               : status == DROVER_NOMEM ? cli_no_memory()
+                                        : cli_say(CLI_USAGE, "%s", drover_graph_problem(graph));
+    }
+    drover_value_destroy(&list);
+    drover_value_destroy(&payload);
+    return code;
+}
+
 static int add_node(drover_graph *graph, struct node *node)
 {
     const char *type = NULL;
@@ -278,14 +331,7 @@ static int add_node(drover_graph *graph, struct node *node)
     options->after = node->outside;
     options->tags = node->tags;
     options->require = node->require;
-    drover_value *payload = doc_get(node->map, "payload");
-    drover_status status = drover_graph_add(graph, node->name, type, payload, options,
-                                            node->edges, node->edge_count);
-    drover_value_destroy(&payload);
-    if (status == DROVER_NOMEM) {
-        return cli_no_memory();
-    }
-    return status == DROVER_OK ? CLI_OK : cli_say(CLI_USAGE, "%s", drover_graph_problem(graph));
+    return add_work(graph, node, type);
 }
 
 static int add_nodes(drover_graph *graph, const drover_value *list)

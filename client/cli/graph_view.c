@@ -40,6 +40,9 @@ static int read_node(const struct cli *cli, const drover_id *id, struct graph_vi
     } else if (doc_has(document, "started_age_ms")) {
         node->run_ms = doc_int(document, "started_age_ms");
     }
+    node->is_array = doc_has(document, "sealed");
+    node->count = node->is_array ? doc_int(document, "count") : 0;
+    node->ended = node->is_array ? doc_int(document, "ended") : 0;
     drover_value_destroy(&document);
     return CLI_OK;
 }
@@ -142,6 +145,9 @@ static void print_node(const struct graph_view *view, size_t position)
     (void)drover_graph_node_at(view->graph, position, &node);
     drover_id_format(&node.id, id);
     (void)printf("%s%s  %s", state->is_critical ? "* " : "", node.name, state->state);
+    if (state->is_array) {
+        (void)printf(" %lld/%lld", (long long)state->ended, (long long)state->count);
+    }
     if (state->run_ms >= 0) {
         (void)printf(" %s", human_age(state->run_ms, time));
     }
@@ -221,7 +227,7 @@ static void pack_node(struct drv_pack *pack, const struct graph_view *view, size
     size_t parent;
     (void)drover_graph_node_at(view->graph, position, &node);
     drover_id_format(&node.id, id);
-    drv_pack_map(pack, state->run_ms >= 0 ? 8 : 7);
+    drv_pack_map(pack, 7U + (state->run_ms >= 0 ? 1U : 0U) + (state->is_array ? 2U : 0U));
     drv_pack_key(pack, "name");
     drv_pack_text(pack, node.name);
     drv_pack_key(pack, "type");
@@ -249,6 +255,12 @@ static void pack_node(struct drv_pack *pack, const struct graph_view *view, size
     if (state->run_ms >= 0) {
         drv_pack_key(pack, "run_ms");
         drv_pack_int(pack, state->run_ms);
+    }
+    if (state->is_array) {
+        drv_pack_key(pack, "count");
+        drv_pack_int(pack, state->count);
+        drv_pack_key(pack, "ended");
+        drv_pack_int(pack, state->ended);
     }
 }
 

@@ -16,6 +16,8 @@ struct graph_view_node {
     int64_t path_ms; /* run times from a root to its end, at their longest */
     size_t before;   /* the parent on that path; SIZE_MAX: none */
     bool is_critical;
+    bool is_array;
+    int64_t count, ended; /* elements of an array */
 };
 
 struct graph_view {

@@ -51,6 +51,10 @@ void graph_node_fini(struct graph_node *node)
         drv_task_spec_unref(&node->spec);
     }
     drv_payload_fini(&node->payload);
+    for (size_t i = 0; i < node->item_count; i++) {
+        drv_payload_fini(&node->items[i]);
+    }
+    free(node->items);
 }
 
 void drover_graph_destroy(drover_graph **graph)
@@ -149,9 +153,32 @@ static drover_status fill_node(struct graph_node *node, const char *name, const 
     return status ? status : copy_edges(node, after, count);
 }
 
-drover_status drover_graph_add(drover_graph *graph, const char *node, const char *type,
-                               const drover_value *in, const drover_submit_options *options,
-                               const drover_graph_edge *after, size_t count)
+static drover_status fill_items(struct graph_node *node, const drover_value *const *items,
+                                size_t count)
+{
+    drover_status status = DROVER_OK;
+    node->is_array = true;
+    node->items = calloc(count + 1, sizeof *node->items);
+    if (node->items == NULL) {
+        return DROVER_NOMEM;
+    }
+    for (; !status && node->item_count < count; node->item_count += !status) {
+        status = drv_payload_init(&node->items[node->item_count], items[node->item_count]);
+    }
+    return status;
+}
+
+/* What a node is made of. */
+struct filling {
+    const drover_value *in;
+    bool is_array;
+    const drover_value *const *items;
+    size_t item_count;
+};
+
+static drover_status add(drover_graph *graph, const char *node, const char *type,
+                         const struct filling *filling, const drover_submit_options *options,
+                         const drover_graph_edge *after, size_t count)
 {
     drover_submit_options resolved;
     const char *reason = "";
@@ -167,7 +194,10 @@ drover_status drover_graph_add(drover_graph *graph, const char *node, const char
     if (room == NULL) {
         return DROVER_NOMEM;
     }
-    status = fill_node(room, node, type, in, &resolved, after, count);
+    status = fill_node(room, node, type, filling->in, &resolved, after, count);
+    if (!status && filling->is_array) {
+        status = fill_items(room, filling->items, filling->item_count);
+    }
     if (status) {
         graph_node_fini(room);
         return status == DROVER_TOO_BIG
@@ -178,6 +208,27 @@ drover_status drover_graph_add(drover_graph *graph, const char *node, const char
     graph->is_checked = false;
     graph->problem[0] = '\0';
     return DROVER_OK;
+}
+
+drover_status drover_graph_add(drover_graph *graph, const char *node, const char *type,
+                               const drover_value *in, const drover_submit_options *options,
+                               const drover_graph_edge *after, size_t count)
+{
+    struct filling filling = {.in = in};
+    return add(graph, node, type, &filling, options, after, count);
+}
+
+drover_status drover_graph_add_array(drover_graph *graph, const char *node, const char *type,
+                                     const drover_value *with, const drover_value *const *items,
+                                     size_t item_count, const drover_submit_options *options,
+                                     const drover_graph_edge *after, size_t count)
+{
+    struct filling filling = {with, true, items, item_count};
+    if (item_count > DROVER_GRAPH_NODES_MAX) {
+        return graph_say(graph, DROVER_LIMIT, "node %s: more than %d elements",
+                         node == NULL ? "" : node, DROVER_GRAPH_NODES_MAX);
+    }
+    return add(graph, node, type, &filling, options, after, count);
 }
 
 /* ---- does it make sense ------------------------------------------------------------------ */

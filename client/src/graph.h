@@ -19,8 +19,11 @@ struct graph_node {
     char *type; /* owned */
     drover_id id;
     struct drv_task_spec *spec; /* owned; NULL: it was found, not made */
-    struct drv_payload payload; /* owned */
-    struct graph_edge *edges;   /* owned */
+    struct drv_payload payload; /* owned; of an array what its elements share */
+    struct drv_payload *items;  /* owned; of its elements */
+    size_t item_count;
+    bool is_array;
+    struct graph_edge *edges; /* owned */
     size_t edge_count;
 };
 

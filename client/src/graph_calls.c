@@ -49,40 +49,86 @@ static size_t list_after(const drover_graph *graph, const struct graph_node *nod
     return count;
 }
 
+/* Entries of the message: a node, and the elements of an array behind it. */
+static size_t count_entries(const drover_graph *graph)
+{
+    size_t count = graph->count;
+    for (size_t i = 0; i < graph->count; i++) {
+        count += graph->nodes[i].item_count;
+    }
+    return count;
+}
+
+/* The entries of a node, with what they weigh. False: too much for one message. */
+static bool pack_entries(const struct graph_node *node, struct drv_submit_group *group,
+                         struct drv_entry *entries, struct drv_meter *meter)
+{
+    enum { ENTRY_BYTES = 32 };
+    size_t head_bytes = node->spec->head_bytes + ENTRY_BYTES + group->spec.after_count * 32;
+    entries[0] = (struct drv_entry){node->id, drv_payload_val(&node->payload)};
+    bool fits = drv_meter_fits(meter, head_bytes, &entries[0].val);
+    for (size_t i = 0; fits && i < node->item_count; i++) {
+        entries[i + 1] = (struct drv_entry){.val = drv_payload_val(&node->items[i])};
+        fits = drv_meter_fits(meter, ENTRY_BYTES, &entries[i + 1].val);
+    }
+    group->entries = entries;
+    group->entry_count = 1 + node->item_count;
+    group->spec.flags |= node->is_array ? (uint32_t)DRV_SPEC_ARRAY : 0;
+    return fits;
+}
+
 static drover_status pack_parcel(drover_graph *graph, struct parcel *parcel)
 {
     struct drv_meter meter;
     struct drv_after *after;
+    size_t entry_count = count_entries(graph);
+    if (entry_count > DROVER_GRAPH_NODES_MAX) {
+        return graph_say(graph, DROVER_LIMIT, "more than %d nodes and elements",
+                         DROVER_GRAPH_NODES_MAX);
+    }
     parcel->groups = calloc(graph->count, sizeof *parcel->groups);
-    parcel->entries = calloc(graph->count, sizeof *parcel->entries);
+    parcel->entries = calloc(entry_count, sizeof *parcel->entries);
     parcel->after = after = calloc(count_after(graph) + 1, sizeof *parcel->after);
     if (parcel->groups == NULL || parcel->entries == NULL || after == NULL) {
         return DROVER_NOMEM;
     }
     drv_meter_reset(&meter);
+    struct drv_entry *entries = parcel->entries;
     for (size_t i = 0; i < graph->count; i++) {
         const struct graph_node *node = &graph->nodes[i];
         struct drv_submit_group *group = &parcel->groups[i];
-        parcel->entries[i] = (struct drv_entry){node->id, drv_payload_val(&node->payload)};
-        *group = (struct drv_submit_group){node->spec->spec, &parcel->entries[i], 1};
+        *group = (struct drv_submit_group){.spec = node->spec->spec};
         group->spec.after = after;
         group->spec.after_count = list_after(graph, node, after);
         after += group->spec.after_count;
-        size_t head_bytes = node->spec->head_bytes + 32 + group->spec.after_count * 32;
-        if (!drv_meter_fits(&meter, head_bytes, &parcel->entries[i].val)) {
+        if (!pack_entries(node, group, entries, &meter)) {
             return graph_say(graph, DROVER_TOO_BIG,
                              "node %s: the graph does not fit into one message", node->name);
         }
+        entries += group->entry_count;
     }
     return DROVER_OK;
+}
+
+/* The node of an entry; NULL: there is no such entry. */
+static const struct graph_node *node_of(const drover_graph *graph, size_t position)
+{
+    for (size_t i = 0; i < graph->count; i++) {
+        if (position <= graph->nodes[i].item_count) {
+            return &graph->nodes[i];
+        }
+        position -= 1 + graph->nodes[i].item_count;
+    }
+    return NULL;
 }
 
 /* What the broker said of a node. */
 static drover_status say_node(drover_graph *graph, const struct drv_ask *ask,
                               drover_status status)
 {
-    if (ask->has_note && ask->position < graph->count) {
-        return graph_say(graph, status, "node %s: %s", graph->nodes[ask->position].name,
+    const struct graph_node *node = ask->has_note ? node_of(graph, ask->position) : NULL;
+    if (node != NULL) {
+        return graph_say(graph, status, "node %s: %s", node->name,
                          ask->text[0] != '\0' ? ask->text : drover_status_text(status));
     }
     return graph_say(graph, status, "%s",

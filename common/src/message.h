@@ -123,6 +123,7 @@ enum { /* spec flags */
        DRV_SPEC_STRICT = 4,
        DRV_SPEC_CANCEL_WITH_SESSION = 8,
        DRV_SPEC_WATCH_STATES = 16,
+       DRV_SPEC_ARRAY = 32, /* of a group of GRAPH: an array, and all its elements */
 };
 
 struct drv_bounds { /* what an attempt may use; 0: no limit */

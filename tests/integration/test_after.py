@@ -167,6 +167,35 @@ class Graphs(WithFleet):
         again = self.fleet.drover("graph", "submit", path, check=False)
         self.assertIn("pyth already", again.stderr)
 
+    def test_a_graph_has_arrays(self):
+        self.worker("--slots", "2")
+        path = self.graph([
+            {"name": "seed", "type": "square", "payload": 10},
+            {"name": "many", "type": "add_parent", "elements": [1, 2, 3], "after": ["seed"]},
+            {"name": "sum", "type": "sum_array", "after": ["many"]}], name="fan")
+        done = self.fleet.json("graph", "submit", path)
+        self.fleet.drover("graph", "wait", "fan")
+        self.assertEqual(self.value(done["nodes"]["sum"]), 306)
+        shown = {node["name"]: node for node in
+                 self.fleet.json("graph", "show", "fan")["nodes"]}
+        self.assertEqual((shown["many"]["count"], shown["many"]["ended"]), (3, 3))
+        self.assertIn("many  succeeded 3/3", self.fleet.drover("graph", "show", "fan").stdout)
+
+    def test_an_array_is_retried_behind_what_it_waits_for(self):
+        path = self.graph([
+            {"name": "seed", "type": "square", "payload": "no number"},
+            {"name": "many", "type": "add_parent", "elements": [1, 2], "after": ["seed"]}],
+                          name="again")
+        self.worker("--slots", "2")
+        self.fleet.json("graph", "submit", path)
+        self.fleet.drover("graph", "wait", "again", check=False)
+        self.fleet.drover("graph", "retry", "again")
+        self.fleet.drover("graph", "wait", "again", check=False)
+        shown = {node["name"]: node for node in
+                 self.fleet.json("graph", "show", "again")["nodes"]}
+        self.assertEqual(shown["many"]["state"], "failed")
+        self.assertEqual(shown["many"]["count"], 2)
+
     def test_mistakes_are_found_before_anything_is_sent(self):
         for nodes, word in (
                 ([{"name": "a", "type": "noop", "after": ["b"]}], "node a"),
@@ -174,6 +203,8 @@ class Graphs(WithFleet):
                   {"name": "b", "type": "noop", "after": ["a"]}], "waits for itself"),
                 ([{"name": "a", "type": "noop"}, {"name": "a", "type": "noop"}], "two"),
                 ([{"name": "a", "type": "noop", "afer": []}], "afer"),
+                ([{"name": "a", "type": "noop", "elements": 1}], "list"),
+                ([{"name": "a", "type": "noop", "elements": [None] * 1024}], "more than"),
                 ([{"name": "a"}], "type")):
             with self.subTest(word):
                 done = self.fleet.drover("graph", "submit", self.graph(nodes), check=False)

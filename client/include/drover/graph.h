@@ -56,6 +56,18 @@ DROVER_API DROVER_MUST_USE drover_status drover_graph_add(
     const drover_submit_options *options, const drover_graph_edge *after, size_t count);
 
 /*
+ * Adds an array: a node with `item_count` elements, each with one of `items` (NULL among them:
+ * nil) as its payload, and `with` (NULL: none), which they share. They wait for `after`
+ * together; what waits for the node waits for all of them, and can read the result of each. All
+ * nodes of a graph and all elements of its arrays together are at most 1,024: a larger array is
+ * a drover_map_open whose options have `after`. Else as drover_graph_add.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_graph_add_array(
+    drover_graph *graph, const char *node, const char *type, const drover_value *with,
+    const drover_value *const *items, size_t item_count, const drover_submit_options *options,
+    const drover_graph_edge *after, size_t count);
+
+/*
  * Whether it makes sense: DROVER_OK; DROVER_INVALID (no nodes, an edge to a node that is not
  * there, a circle), with words in drover_graph_problem that name the node. Sends nothing.
  */
@@ -66,10 +78,11 @@ DROVER_API const char *drover_graph_problem(const drover_graph *graph);
 
 /*
  * Submits all nodes in one message and waits until the broker has taken them: all, or none. A
- * message has room for 1,024 nodes and 256 KiB of payloads up to 64 KiB, and for 16 that are
- * larger. Returns DROVER_OK; what drover_graph_check returns; DROVER_CONFLICT: there is a graph
- * of this name; DROVER_TOO_BIG; DROVER_DEPENDENCY, DROVER_BUSY, DROVER_REFUSED... as the broker
- * says of a node, which drover_graph_problem names.
+ * message has room for 1,024 nodes, elements included, and 256 KiB of payloads up to 64 KiB,
+ * and for 16 that are larger. Returns DROVER_OK; what drover_graph_check returns;
+ * DROVER_CONFLICT: there is a graph of this name; DROVER_TOO_BIG; DROVER_DEPENDENCY,
+ * DROVER_BUSY, DROVER_REFUSED... as the broker says of a node, which drover_graph_problem
+ * names.
  */
 DROVER_API DROVER_MUST_USE drover_status drover_graph_submit(drover_client *client,
                                                              drover_graph *graph,

@@ -300,6 +300,105 @@ static void test_circle_through_a_waiting_array(void **state)
     expect_state(bench, 1, 200, DROVER_STATE_FAILED);
 }
 
+/* A graph: task 100, array 200 of three elements after it, task 300 after the array. */
+static void send_graph(struct bench *bench, const char *last, uint32_t element_id)
+{
+    struct drv_after after[] = {after_of(100, NONE, 1), after_of(200, NONE, 1)};
+    struct drv_entry first = {.id = id_of(100), .val = val_of("first")};
+    struct drv_entry third = {.id = id_of(300), .val = val_of("third")};
+    struct drv_entry array[] = {{.id = id_of(200), .val = val_of("shared")},
+                                {.val = val_of("a")},
+                                {.val = val_of("b")},
+                                {.val = val_of(last)}};
+    if (element_id != 0) {
+        array[1].id = id_of(element_id);
+    }
+    struct drv_submit_group groups[] = {{spec_of("work"), &first, 1},
+                                        {spec_of("work"), array, 4},
+                                        {spec_of("work"), &third, 1}};
+    groups[1].spec.flags = DRV_SPEC_ARRAY;
+    groups[1].spec.after = &after[0];
+    groups[1].spec.after_count = 1;
+    groups[2].spec.after = &after[1];
+    groups[2].spec.after_count = 1;
+    struct drv_message message = request(bench, 1, DRV_GRAPH);
+    message.submit = (struct drv_submit){groups, 3};
+    speak(bench, 1, &message);
+    bench_turn(bench);
+}
+
+static void test_graph_has_an_array(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench, 4);
+    send_graph(bench, "c", 999);
+    const struct drv_reply *refused = reply(bench, 1); /* elements have no ids */
+    assert_int_equal(refused->notes[0].position, 1);
+    assert_int_equal(refused->notes[0].code, DROVER_INVALID);
+    assert_int_equal(counters(bench).submitted, 0);
+    send_graph(bench, "c", 0);
+    expect_ok(bench, 1);
+    assert_int_equal(counters(bench).submitted, 5);
+    send_graph(bench, "c", 0); /* once more */
+    expect_ok(bench, 1);
+    assert_int_equal(counters(bench).submitted, 5);
+    send_graph(bench, "d", 0);
+    expect_note(bench, 1, 1, DROVER_CONFLICT);
+    expect_kept(bench);
+    done(bench, 2, leased(bench, 2));
+    struct drv_ref refs[4];
+    assert_int_equal(leases(bench, 2, refs, 4), 3);
+    done(bench, 2, refs[0]);
+    done(bench, 2, refs[2]);
+    expect_none(bench, 2, DRV_LEASE);
+    done(bench, 2, refs[1]);
+    assert_int_equal(number_of(leased(bench, 2).id), 300);
+    expect_kept(bench);
+    const struct drv_reply *answer = fetch(bench, 1, 200, NONE);
+    assert_true(answer->val.len > 20 &&
+                memmem(answer->val.bytes, answer->val.len, "\xa9succeeded\x03", 11) != NULL);
+}
+
+/* Outside of a graph there is another way. */
+static void test_submit_takes_no_array(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = spec_of("work");
+    client(bench, 1);
+    spec.flags = DRV_SPEC_ARRAY;
+    submit(bench, 1, &spec, 100);
+    bench_turn(bench);
+    expect_note(bench, 1, 0, DROVER_INVALID);
+}
+
+/* What failed with its parent is done again behind the retry of that. */
+static void test_retry_of_an_array_with_parents(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = spec_of("work");
+    struct drv_ref ref = array_waits(bench, &spec, 3);
+    report_failed(bench, 2, ref, 0);
+    bench_turn(bench);
+    expect_state(bench, 1, 200, DROVER_STATE_FAILED);
+    struct drv_after after = after_of(101, NONE, 1);
+    struct drv_target targets[] = {{.id = id_of(100), .index = NONE, .new_id = id_of(101)},
+                                   {.id = id_of(200),
+                                    .index = NONE,
+                                    .new_id = id_of(201),
+                                    .after = &after,
+                                    .after_count = 1}};
+    struct drv_message message = request(bench, 1, DRV_RETRY);
+    message.targets = (struct drv_targets){.targets = targets, .target_count = 2};
+    speak(bench, 1, &message);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+    assert_int_equal(counters(bench).waiting, 3);
+    expect_kept(bench);
+    done(bench, 2, leased(bench, 2));
+    struct drv_ref refs[4];
+    assert_int_equal(leases(bench, 2, refs, 4), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +411,9 @@ int main(void)
         DURABLE_TEST(test_array_expires_while_it_waits),
         DURABLE_TEST(test_waiting_array_survives_restarts),
         DURABLE_TEST(test_purge_takes_what_waits),
+        DURABLE_TEST(test_graph_has_an_array),
+        BENCH_TEST(test_submit_takes_no_array),
+        DURABLE_TEST(test_retry_of_an_array_with_parents),
         DURABLE_TEST(test_circle_through_a_waiting_array),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
