@@ -107,38 +107,21 @@ static uint64_t unread_of(const struct core *core, struct account *account)
     return account->unread;
 }
 
-/* Time that one task takes out of the bucket. */
-static int64_t rate_us(const struct account *account, uint64_t count)
-{
-    uint64_t rate = account->limits[ACCESS_LIMIT_RATE];
-    return (int64_t)(count * 1000000 / (rate > 0 ? rate : 1));
-}
-
-/* The bucket holds what comes in a second, and one task at least. */
-static bool is_over_rate(const struct core *core, const struct account *account, uint64_t count)
-{
-    int64_t full_us = account->bucket_at_us > core->now_us ? account->bucket_at_us
-                                                           : core->now_us;
-    int64_t over_us = full_us + rate_us(account, count) - core->now_us - 1000000;
-    bool is_first = account->bucket_at_us <= core->now_us && count == 1;
-    return over_us > 0 && !is_first;
-}
-
 const char *account_against(const struct core *core, struct account *account, uint64_t count,
                             uint64_t bytes)
 {
     const uint64_t *limits = account->limits;
     if (account->tasks >= limits[ACCESS_LIMIT_TASKS] ||
         count > limits[ACCESS_LIMIT_TASKS] - account->tasks) {
-        return "this account has as many unfinished tasks as it may";
+        return "this account has as many unfinished tasks as it may (limit tasks)";
     }
     if (account->bytes > 0 && (account->bytes >= limits[ACCESS_LIMIT_BYTES] ||
                                bytes > limits[ACCESS_LIMIT_BYTES] - account->bytes)) {
-        return "too many bytes of this account are unfinished";
+        return "too many bytes of this account are unfinished (limit bytes)";
     }
     if (limits[ACCESS_LIMIT_RESULTS] != ACCESS_UNLIMITED &&
         unread_of(core, account) > limits[ACCESS_LIMIT_RESULTS]) {
-        return "too many results of this account are unread";
+        return "too many results of this account are unread (limit results)";
     }
     return NULL;
 }
@@ -146,18 +129,16 @@ const char *account_against(const struct core *core, struct account *account, ui
 const char *account_over_rate(const struct core *core, const struct account *account,
                               uint64_t count)
 {
-    return account->limits[ACCESS_LIMIT_RATE] != ACCESS_UNLIMITED &&
-                   is_over_rate(core, account, count)
-               ? "this account submits faster than it may"
+    uint64_t rate = account->limits[ACCESS_LIMIT_RATE];
+    return rate != ACCESS_UNLIMITED && rate_is_over(&account->bucket, core->now_us, rate, count)
+               ? "this account submits faster than it may (limit rate)"
                : NULL;
 }
 
 void account_took(struct core *core, struct account *account, uint64_t count)
 {
-    if (account->limits[ACCESS_LIMIT_RATE] == ACCESS_UNLIMITED) {
-        return;
+    uint64_t rate = account->limits[ACCESS_LIMIT_RATE];
+    if (rate != ACCESS_UNLIMITED) {
+        rate_take(&account->bucket, core->now_us, rate, count);
     }
-    int64_t full_us = account->bucket_at_us > core->now_us ? account->bucket_at_us
-                                                           : core->now_us;
-    account->bucket_at_us = full_us + rate_us(account, count);
 }

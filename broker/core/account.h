@@ -14,6 +14,7 @@
 #include "access.h"
 #include "core.h"
 #include "list.h"
+#include "rate.h"
 
 struct core;
 struct task;
@@ -27,9 +28,9 @@ struct account {
     uint64_t keys;                  /* of its tasks */
     struct drv_list sessions;       /* struct session.in_account */
     uint32_t session_count;
-    uint64_t unread;        /* of its sessions, when last looked */
-    int64_t unread_at_us;   /* when that was */
-    int64_t bucket_at_us;   /* when the bucket of the rate will be full again */
+    uint64_t unread;      /* of its sessions, when last looked */
+    int64_t unread_at_us; /* when that was */
+    struct rate_bucket bucket;
     uint64_t denied;        /* messages refused in its name, in this life */
     int64_t denied_told_us; /* when an operator was told last; 0: never */
     uint8_t name_len;

@@ -2,30 +2,100 @@
 
 #include "broker.h"
 
-/* In whose name it comes, if that is limited; NULL: nobody's, or a schedule's. */
-static struct account *limited(const struct core *core, const struct session *session)
+/* What is asked for at once, and for whom. */
+struct request {
+    struct session *session; /* NULL: a schedule's, which no client is asked for */
+    struct account *account; /* that is limited; NULL: none */
+    uint64_t count, bytes;
+};
+
+static struct request request_of(const struct core *core, const struct admission *admission,
+                                 struct session *session, uint64_t count, uint64_t bytes)
 {
-    return session != NULL && core->actor != NULL && core->actor->is_limited ? core->actor
-                                                                             : NULL;
+    struct account *account = admission->is_copy ? admission->copy_of : core->actor;
+    return (struct request){
+        .session = session,
+        .account = session != NULL && account != NULL && account->is_limited ? account : NULL,
+        .count = admission->share_count > 0 ? admission->share_count : count,
+        .bytes = bytes,
+    };
 }
 
-static const char *account_reason(const struct core *core, const struct session *session,
-                                  const struct admission *admission, uint64_t count,
-                                  uint64_t bytes)
+static const char *session_against(const struct core *core, const struct session *session,
+                                   uint64_t count, uint64_t bytes)
 {
-    struct account *account = limited(core, session);
-    if (account == NULL) {
+    const struct core_config *limits = &core->config;
+    if (session->unfinished_tasks >= limits->client_tasks_max ||
+        count > limits->client_tasks_max - session->unfinished_tasks) {
+        return "too many tasks of this client are unfinished (--max-client-tasks)";
+    }
+    if (session->unfinished_bytes > 0 &&
+        session->unfinished_bytes + bytes > limits->client_bytes_max) {
+        return "too many bytes of this client are unfinished (--max-client-size)";
+    }
+    if (session->unread > limits->client_results_max) {
+        return "too many results of this client are unread (--max-client-results)";
+    }
+    return NULL;
+}
+
+/* What client and account may have, with what was admitted of the same message. */
+static const char *share_against(const struct core *core, const struct admission *admission,
+                                 const struct request *request)
+{
+    uint64_t count = admission->pending_count + request->count;
+    uint64_t bytes = admission->pending_bytes + request->bytes;
+    const char *reason = request->session == NULL
+                             ? NULL
+                             : session_against(core, request->session, count, bytes);
+    if (reason == NULL && request->account != NULL) {
+        reason = account_against(core, request->account, count, bytes);
+    }
+    return reason;
+}
+
+static const char *rate_against(const struct core *core, const struct request *request)
+{
+    uint64_t rate = core->config.client_rate;
+    if (request->session != NULL && rate != UINT64_MAX &&
+        rate_is_over(&request->session->bucket, core->now_us, rate, request->count)) {
+        return "this client submits faster than it may (--max-client-rate)";
+    }
+    return request->account == NULL ? NULL
+                                    : account_over_rate(core, request->account, request->count);
+}
+
+static void take_rate(struct core *core, const struct request *request)
+{
+    uint64_t rate = core->config.client_rate;
+    if (request->session != NULL && rate != UINT64_MAX) {
+        rate_take(&request->session->bucket, core->now_us, rate, request->count);
+    }
+    if (request->account != NULL) {
+        account_took(core, request->account, request->count);
+    }
+}
+
+/* What cannot come however long it waits. */
+static const char *never_because(const struct core *core, const struct request *request)
+{
+    if (request->session == NULL || request->count <= 1) {
         return NULL;
     }
-    const char *reason = account_against(core, account, admission->pending_count + count,
-                                         admission->pending_bytes + bytes);
-    return reason != NULL ? reason : account_over_rate(core, account, count);
+    if (request->count > core->config.client_tasks_max) {
+        return "more tasks at once than a client may have (--max-client-tasks)";
+    }
+    return request->account != NULL &&
+                   request->count > request->account->limits[ACCESS_LIMIT_TASKS]
+               ? "more tasks at once than this account may have (limit tasks)"
+               : NULL;
 }
 
-static const char *reason_against(const struct core *core, const struct session *session,
-                                  const struct line *line, uint64_t count, uint64_t bytes)
+static const char *queue_against(const struct core *core, const struct admission *admission,
+                                 const struct queue *queue, uint64_t count, uint64_t bytes)
 {
-    const struct queue *queue = line->queue;
+    count += admission->pending_count;
+    bytes += admission->pending_bytes;
     if (core->is_full) {
         return "the disk of the broker is full";
     }
@@ -36,28 +106,46 @@ static const char *reason_against(const struct core *core, const struct session 
     if (bytes > 0 && queue->bytes + bytes > queue->max_bytes) {
         return "the queue holds too many bytes";
     }
-    if (session != NULL && session->unfinished_bytes > 0 &&
-        session->unfinished_bytes + bytes > core->config.client_bytes_max) {
-        return "too many bytes of this client are unfinished";
-    }
-    if (session != NULL && session->unread > core->config.client_results_max) {
-        return "too many results of this client are unread";
-    }
-    if (!core_has_memory(core, bytes + count * sizeof(struct task))) {
-        return "the broker has no memory left";
-    }
     return NULL;
 }
 
-drover_status admit(struct core *core, struct admission *admission,
-                    const struct session *session, const struct line *line, uint64_t bytes,
-                    const char **out_text)
+static const char *reason_against(const struct core *core, const struct admission *admission,
+                                  const struct request *request, const struct line *line,
+                                  uint64_t count, uint64_t bytes)
+{
+    if (admission->is_busy) {
+        return "an earlier entry was refused";
+    }
+    const char *reason = queue_against(core, admission, line->queue, count, bytes);
+    reason = reason != NULL ? reason : share_against(core, admission, request);
+    if (reason == NULL && !admission->is_copy) {
+        reason = rate_against(core, request);
+    }
+    if (reason == NULL && !core_has_memory(core, bytes + count * sizeof(struct task))) {
+        reason = "the broker has no memory left";
+    }
+    return reason;
+}
+
+static drover_status refuse(struct core *core, struct admission *admission,
+                            const struct line *line, const char *reason, const char **out_text)
+{
+    if (!admission->is_busy) {
+        event_limit(core, reason, line->queue);
+    }
+    admission->is_busy = true;
+    *out_text = reason;
+    return DROVER_BUSY;
+}
+
+drover_status admit(struct core *core, struct admission *admission, struct session *session,
+                    const struct line *line, uint64_t bytes, const char **out_text)
 {
     return admit_many(core, admission, session, line, 1, bytes, out_text);
 }
 
 drover_status admit_many(struct core *core, struct admission *admission,
-                         const struct session *session, const struct line *line, uint64_t count,
+                         struct session *session, const struct line *line, uint64_t count,
                          uint64_t bytes, const char **out_text)
 {
     if (core->is_draining) {
@@ -67,44 +155,43 @@ drover_status admit_many(struct core *core, struct admission *admission,
     if (core->config.defects.grow_unbounded) {
         return DROVER_OK; /* defect: no limit counts */
     }
-    const char *reason = admission->is_busy ? "an earlier entry was refused"
-                                            : reason_against(core, session, line, count, bytes);
-    reason = reason != NULL ? reason : account_reason(core, session, admission, count, bytes);
-    if (reason == NULL) {
-        if (limited(core, session) != NULL) {
-            account_took(core, core->actor, count);
+    struct request request = request_of(core, admission, session, count, bytes);
+    if (!admission->is_judged) {
+        *out_text = never_because(core, &request);
+        if (*out_text != NULL) {
+            return DROVER_LIMIT;
         }
-        return DROVER_OK;
+        const char *reason = reason_against(core, admission, &request, line, count, bytes);
+        if (reason != NULL) {
+            return refuse(core, admission, line, reason, out_text);
+        }
     }
-    if (!admission->is_busy) {
-        event_limit(core, reason, line->queue);
+    if (!admission->is_outline && !admission->is_copy) {
+        take_rate(core, &request);
     }
-    admission->is_busy = true;
-    *out_text = reason;
-    return DROVER_BUSY;
+    return DROVER_OK;
 }
 
-drover_status admit_key(struct core *core, struct admission *admission, const struct line *line,
+drover_status admit_key(struct core *core, struct admission *admission,
+                        const struct session *session, const struct line *line,
                         const char **out_text)
 {
-    static const char REASON[] = "there are too many keys";
-    static const char OF_ACCOUNT[] = "this account has as many keys as it may";
-    const struct account *actor = core->actor;
-    if (admission->key.ptr != NULL && actor != NULL &&
-        actor->keys >= actor->limits[ACCESS_LIMIT_KEYS]) {
-        event_limit(core, OF_ACCOUNT, line->queue);
-        admission->is_busy = true;
-        *out_text = OF_ACCOUNT;
-        return DROVER_BUSY;
-    }
-    if (admission->key.ptr == NULL || drv_table_count(&core->keys) < core->config.keys_max ||
-        key_find(core, queue_name(line->queue), admission->key) != NULL) {
+    if (admission->key.ptr == NULL) {
         return DROVER_OK;
     }
-    event_limit(core, REASON, line->queue);
-    admission->is_busy = true;
-    *out_text = REASON;
-    return DROVER_BUSY;
+    const struct account *actor = core->actor;
+    const struct key *key = key_find(core, queue_name(line->queue), admission->key);
+    const char *reason = NULL;
+    if (session->keys >= core->config.client_keys_max &&
+        (key == NULL || session_by_handle(core, key->owner) != session)) {
+        reason = "this client has as many keys as it may (--max-client-keys)";
+    } else if (actor != NULL && actor->keys >= actor->limits[ACCESS_LIMIT_KEYS] &&
+               (key == NULL || key->account != actor)) {
+        reason = "this account has as many keys as it may (limit keys)";
+    } else if (key == NULL && drv_table_count(&core->keys) >= core->config.keys_max) {
+        reason = "there are too many keys";
+    }
+    return reason == NULL ? DROVER_OK : refuse(core, admission, line, reason, out_text);
 }
 
 const struct key *admit_taken(const struct core *core, const struct admission *admission,

@@ -28,6 +28,10 @@ static void check_key(struct check *check, const struct tally *tally)
     check_timer(check, &key->timer, TIMER_KEY);
     expect(check, key->task == NULL || key->account == key->task->spec->account,
            "a key counts for another account than its task's");
+    expect(check,
+           key->task == NULL || (key->owner.slot == key->task->owner.slot &&
+                                 key->owner.generation == key->task->owner.generation),
+           "a key counts for another session than its task's");
     expect(check, key->references == tally->references + (key->is_remembered ? 1 : 0),
            "a key is referenced by others than its tasks");
     expect(check, key->is_remembered == timer_is_armed(&key->timer),
@@ -90,11 +94,14 @@ static void check_specs(struct check *check)
     }
 }
 
-/* Cancels of groups may hold one, too. */
 static void count_keys(struct check *check)
 {
     for (size_t i = 0; i < check->keys.count; i++) {
         const struct key *key = check->keys.items[i].owner;
+        const struct session *session = session_by_handle(check->core, key->owner);
+        if (session != NULL) {
+            tally_of(check, &check->sessions, session)->held++;
+        }
         if (key->account != NULL) {
             tally_of(check, &check->accounts, key->account)->held++;
         }

@@ -167,6 +167,9 @@ static void check_session(struct check *check, const struct session *session)
            "a session that is away never ends");
     expect(check, drv_list_is_linked(&session->away) == (session->peer == NULL),
            "a session is away and not among those that are, or the reverse");
+    expect(check, session->unfinished_tasks == tally->queued,
+           "the unfinished tasks of a client are miscounted");
+    expect(check, session->keys == tally->held, "the keys of a client are miscounted");
     expect(check, session->unfinished_bytes == tally->bytes,
            "the unfinished bytes of a client are miscounted");
     expect(check, session->worker == NULL || session->role == DRV_ROLE_WORKER,

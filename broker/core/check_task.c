@@ -214,7 +214,9 @@ static void count_unit(struct check *check, const struct subject *subject)
     queue->bytes += bytes;
     const struct session *owner = session_by_handle(check->core, subject->task->owner);
     if (owner != NULL) {
-        tally_of(check, &check->sessions, owner)->bytes += bytes;
+        struct tally *session = tally_of(check, &check->sessions, owner);
+        session->queued++;
+        session->bytes += bytes;
     }
     if (subject->task->spec->account != NULL) {
         struct tally *account = tally_of(check, &check->accounts, subject->task->spec->account);

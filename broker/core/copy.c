@@ -14,7 +14,6 @@ struct copy {
 struct batch {
     struct drv_val *vals;
     uint32_t count;
-    uint64_t bytes;
     struct admission admission;
 };
 
@@ -58,7 +57,8 @@ static drover_status batch_flush(struct core *core, struct batch *batch, struct 
 {
     uint32_t count = batch->count;
     batch->count = 0;
-    batch->bytes = 0;
+    batch->admission.pending_count = 0;
+    batch->admission.pending_bytes = 0;
     return count == 0 ? DROVER_OK : array_add(core, to, to->count, batch->vals, count);
 }
 
@@ -66,14 +66,15 @@ static drover_status batch_take(struct core *core, struct batch *batch, struct a
                                 const struct drv_val *val, const char **out_text)
 {
     const struct line *line = to->task->spec->line;
-    const struct session *session = session_by_handle(core, to->task->owner);
-    uint64_t bytes = batch->bytes + (val->is_nil ? 0 : val->len);
+    struct session *session = session_by_handle(core, to->task->owner);
+    uint64_t bytes = val->is_nil ? 0 : val->len;
     drover_status status = admit(core, &batch->admission, session, line, bytes, out_text);
     if (status) {
         return status;
     }
     batch->vals[batch->count++] = *val;
-    batch->bytes = bytes;
+    batch->admission.pending_count++;
+    batch->admission.pending_bytes += bytes;
     return batch->count == DRV_BATCH_MAX ? batch_flush(core, batch, to) : DROVER_OK;
 }
 
@@ -88,7 +89,10 @@ static bool is_to_copy(const struct array *from, uint32_t index)
 static drover_status copy_slice(struct core *core, struct copy *copy, const struct array *from,
                                 struct array *to, uint32_t budget, const char **out_text)
 {
-    struct batch batch = {.vals = effects_alloc(core, DRV_BATCH_MAX, sizeof *batch.vals)};
+    struct batch batch = {
+        .vals = effects_alloc(core, DRV_BATCH_MAX, sizeof *batch.vals),
+        .admission = {.copy_of = to->task->spec->account, .is_copy = true},
+    };
     if (batch.vals == NULL) {
         return DROVER_NOMEM;
     }

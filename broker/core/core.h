@@ -98,9 +98,13 @@ struct core_config {
     int64_t cancel_term_us, cancel_kill_us; /* 2 s, 5 s */
     uint64_t memory_max; /* accounted bytes of tasks, payloads, results, shared data */
     uint64_t queue_count_max, queue_bytes_max; /* default limits of a queue */
-    uint64_t client_bytes_max;                 /* unfinished payload bytes per session */
-    uint64_t client_results_max; /* finished, unread results per session, beyond which its
-                                    submits are busy */
+    /* Of one session; what comes when it has as much is busy. UINT64_MAX: none but those of
+       queues and accounts. */
+    uint64_t client_tasks_max;   /* tasks and elements that have not ended */
+    uint64_t client_bytes_max;   /* of their payloads; one task may always be there */
+    uint64_t client_rate;        /* tasks a second; as many may come at once */
+    uint64_t client_results_max; /* finished and not read */
+    uint64_t client_keys_max;    /* keys of its tasks */
     uint64_t details_bytes_max;  /* further statistics of all workers together */
     uint64_t kv_count_max, kv_bytes_max;
     uint64_t stream_bytes_max; /* windows of all subscriptions, together */

@@ -76,8 +76,20 @@ static size_t key_size(const struct key *key)
     return sizeof *key + key->queue_len + 1 + key->text_len;
 }
 
-/* It counts for this account. */
-static void key_charge(struct core *core, struct key *key, struct account *account)
+static void key_charge_session(struct core *core, struct key *key, struct handle owner)
+{
+    struct session *before = session_by_handle(core, key->owner);
+    struct session *session = session_by_handle(core, owner);
+    if (before != NULL) {
+        before->keys--;
+    }
+    if (session != NULL) {
+        session->keys++;
+    }
+    key->owner = owner;
+}
+
+static void key_charge_account(struct core *core, struct key *key, struct account *account)
 {
     if (key->account == account) {
         return;
@@ -90,6 +102,13 @@ static void key_charge(struct core *core, struct key *key, struct account *accou
         account_release(core, key->account);
     }
     key->account = account;
+}
+
+/* It counts for whose task this is; NULL: for nobody. */
+static void key_charge(struct core *core, struct key *key, const struct task *task)
+{
+    key_charge_session(core, key, task == NULL ? (struct handle){0} : task->owner);
+    key_charge_account(core, key, task == NULL ? NULL : task->spec->account);
 }
 
 static void key_unref(struct core *core, struct key *key)
@@ -183,7 +202,7 @@ static void key_give(struct core *core, struct task *task, const struct claim *c
 {
     struct key *key = claim->key;
     key->task = task;
-    key_charge(core, key, task->spec->account);
+    key_charge(core, key, task);
     key->id = task->id;
     key->serial = claim->serial;
     key->until_us = window_end(task->submitted_us, claim->window_us);
@@ -218,6 +237,14 @@ drover_status key_claim(struct core *core, struct task *task, struct drv_str tex
     claim->window_us = window_us;
     key_give(core, task, claim);
     return DROVER_OK;
+}
+
+void key_owned(struct core *core, struct task *task)
+{
+    const struct claim *claim = task_claim(task);
+    if (claim != NULL && claim->key->task == task) {
+        key_charge(core, claim->key, task);
+    }
 }
 
 void key_leave(struct core *core, struct task *task)

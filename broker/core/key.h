@@ -15,6 +15,7 @@
 #define CORE_KEY_H
 
 #include "core.h"
+#include "session.h"
 #include "text.h"
 #include "timer.h"
 
@@ -28,6 +29,7 @@ struct key {
     bool is_saved;           /* and there is a record of that */
     struct task *task;       /* given it last; NULL: forgotten */
     struct account *account; /* referenced: of that task; NULL: nobody's, or an earlier life */
+    struct handle owner;     /* session of that task, for which it counts */
     drover_id id;            /* of that task, also when it is forgotten */
     uint64_t serial;         /* of that claim */
     int64_t until_us;        /* end of its window */
@@ -68,6 +70,8 @@ bool task_has_key(const struct task *task, struct drv_str text);
 
 /* The task is about to be forgotten: its key stays for the rest of its window. */
 void key_remember(struct core *core, struct task *task);
+/* The session of a restored task is known. */
+void key_owned(struct core *core, struct task *task);
 /* The task goes away. */
 void key_leave(struct core *core, struct task *task);
 /* The window of one that is remembered is over. */

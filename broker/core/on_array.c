@@ -25,6 +25,7 @@ static drover_status open_new(struct core *core, struct session *session,
         task_free(core, task);
         return DROVER_NOMEM;
     }
+    watch_own(core, task, session, open_flags(open) & ~(uint32_t)DRV_SPEC_WATCH);
     struct item item = item_of_task(task);
     if (parents->count > 0 && !deps_set(core, &item, parents)) {
         task_free(core, task);
@@ -38,7 +39,6 @@ static drover_status open_new(struct core *core, struct session *session,
         task_free(core, task);
         return DROVER_NOMEM;
     }
-    watch_own(core, task, session, open_flags(open) & ~(uint32_t)DRV_SPEC_WATCH);
     drv_list_push_back(&session->arrays, &task->array->open_link);
     task_begin(core, task, session);
     return DROVER_OK;
@@ -116,7 +116,7 @@ static drover_status open_checked(struct core *core, struct reply *reply,
     drover_status status = admit(core, &admission, session, spec->line, open->with.len,
                                  out_text);
     if (status == DROVER_OK) {
-        status = admit_key(core, &admission, spec->line, out_text);
+        status = admit_key(core, &admission, session, spec->line, out_text);
     }
     struct parents parents;
     if (status == DROVER_OK) {
@@ -225,7 +225,7 @@ static struct array *named_array(struct core *core, struct reply *reply, const d
 }
 
 static drover_status item_verdict(struct core *core, struct admission *admission,
-                                  const struct session *session, const struct array *array,
+                                  struct session *session, const struct array *array,
                                   uint32_t index, bool is_new, const struct drv_val *val,
                                   const char **out_text)
 {
@@ -278,31 +278,19 @@ static void add_items(struct core *core, struct reply *reply, struct array *arra
         reply_fail(core, reply, DROVER_NOMEM, NULL);
         return;
     }
-    uint64_t bytes = 0, count = 0;
-    struct queue *queue = array->task->spec->line->queue;
     for (size_t i = 0; i < items->item_count; i++) {
         const char *text;
         uint32_t index = items->first + (uint32_t)i;
         bool is_new = index < DRV_ARRAY_MAX && !array_has(array, index);
-        if (is_new && queue_count(queue) + count >= queue->max_count &&
-            !core->config.defects.grow_unbounded) {
-            admission.is_busy = true;
-        }
         drover_status status = item_verdict(core, &admission, reply->session, array, index,
                                             is_new, &items->items[i], &text);
         take[i] = is_new && status == DROVER_OK;
-        count += take[i];
-        bytes += take[i] ? items->items[i].len : 0;
-        admission.pending_count = count;
-        admission.pending_bytes = bytes;
+        admission.pending_count += take[i];
+        admission.pending_bytes += take[i] ? items->items[i].len : 0;
         if (status) {
             core->counters.refused++;
             reply_note(reply, i, status, text,
                        drover_status_is_retryable(status) ? RETRY_AFTER_MS : 0);
-        }
-        if (bytes > 0 && queue->bytes + bytes > queue->max_bytes &&
-            !core->config.defects.grow_unbounded) {
-            admission.is_busy = true;
         }
     }
     drover_status status = add_stretches(core, array, items, take);

@@ -106,7 +106,7 @@ static drover_status judge_new(struct core *core, struct outline *outline, size_
                                const struct drv_spec *wanted, const struct spec *spec,
                                char text_room[DEPS_TEXT_MAX], const char **out_text)
 {
-    struct admission admission = {0};
+    struct admission admission = {.is_outline = true};
     drover_status status = admit_many(core, &admission, outline->reply->session, spec->line,
                                       outline->entry_count, outline->bytes, out_text);
     for (size_t i = 0; status == DROVER_OK && i < wanted->after_count; i++) {

@@ -75,17 +75,17 @@ static drover_status retry_single(struct core *core, struct session *session,
         return DROVER_NOMEM;
     }
     struct task *task = task_new(core, new_id, origin->task->spec);
-    if (task == NULL || !remember_origin(core, task, origin) ||
-        !inherit_key(core, task, origin)) {
+    if (task == NULL) {
         body_release(core, &payload);
-        if (task != NULL) {
-            task_free(core, task);
-        }
         return DROVER_NOMEM;
     }
     task->payload = payload;
     task->payload_len = (uint32_t)body_len(payload);
     task->owner = session->handle;
+    if (!remember_origin(core, task, origin) || !inherit_key(core, task, origin)) {
+        task_free(core, task);
+        return DROVER_NOMEM;
+    }
     struct item item = item_of_task(task);
     if (parents->count > 0 && !deps_set(core, &item, parents)) {
         task_free(core, task);
@@ -106,6 +106,7 @@ static struct array *array_like(struct core *core, struct session *session,
         return NULL;
     }
     struct drv_val with = body_val(origin->task->array->with);
+    task->owner = session->handle;
     if (!remember_origin(core, task, origin) || array_open(core, task, &with) ||
         !inherit_key(core, task, origin)) {
         task_free(core, task);
@@ -116,7 +117,6 @@ static struct array *array_like(struct core *core, struct session *session,
         task_free(core, task);
         return NULL;
     }
-    task->owner = session->handle;
     drv_list_push_back(&session->arrays, &task->array->open_link);
     task_begin(core, task, session);
     return task->array;
@@ -184,12 +184,15 @@ static drover_status retry_verdict(const struct core *core, const struct item *i
 }
 
 /* Limits as for a submit, but that all elements of an array must find room together. */
-static drover_status retry_admit(struct core *core, const struct session *session,
+static drover_status retry_admit(struct core *core, struct session *session,
                                  const struct item *item, const char **out_text)
 {
     struct admission admission = {0};
     const struct line *line = item->task->spec->line;
     bool is_array = task_is_array(item->task) && item->index == DROVER_INDEX_NONE;
+    if (is_array) {
+        admission.share_count = copy_count(item->task->array);
+    }
     uint64_t bytes = is_array ? 0 : item_payload_len(item);
     drover_status status = admit(core, &admission, session, line, bytes, out_text);
     if (status == DROVER_OK && is_array && !core->config.defects.grow_unbounded &&

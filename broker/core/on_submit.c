@@ -148,7 +148,7 @@ static drover_status submit_admitted(struct core *core, struct session *session,
     drover_status status = admit(core, &batch->admission, session, batch->spec->line,
                                  entry->val.len, out_text);
     if (status == DROVER_OK) {
-        status = admit_key(core, &batch->admission, batch->spec->line, out_text);
+        status = admit_key(core, &batch->admission, session, batch->spec->line, out_text);
     }
     if (status == DROVER_OK) {
         status = batch_parents(core, batch);
@@ -297,7 +297,7 @@ void submit_groups(struct core *core, struct reply *reply, const struct drv_subm
                    struct submit_made *made)
 {
     struct batch batch;
-    batch.admission = (struct admission){0};
+    batch.admission = (struct admission){.is_judged = made != NULL};
     batch.made = made;
     size_t position = 0;
     reply_reaches(reply, core->config.durability_max);

@@ -64,10 +64,11 @@ static bool finish_sessions(struct restore *restore)
     return true;
 }
 
-static void resolve_owner(const struct restore *restore, struct task *task)
+static void resolve_owner(struct restore *restore, struct task *task)
 {
     struct session *owner = restore_session(restore, task->owner.generation);
     task->owner = owner == NULL ? (struct handle){0} : owner->handle;
+    key_owned(restore->core, task);
 }
 
 /* --- units ------------------------------------------------------------------------------- */

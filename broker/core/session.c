@@ -354,6 +354,7 @@ void sessions_fini(struct core *core)
             session_end(core, session);
         }
     }
+    core->sessions.slot_count = 0; /* tasks and keys name them still */
     free(core->sessions.slots);
     free(core->sessions.free_slots);
 }

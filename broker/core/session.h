@@ -13,6 +13,7 @@
 
 #include "core.h"
 #include "list.h"
+#include "rate.h"
 #include "sweep.h"
 #include "timer.h"
 
@@ -107,7 +108,10 @@ struct session {
     uint16_t mark;
 
     /* what it submitted */
-    uint64_t unfinished_bytes; /* payloads of tasks that have not ended */
+    uint64_t unfinished_tasks; /* elements included */
+    uint64_t unfinished_bytes; /* their payloads */
+    uint64_t keys;             /* of its tasks, those whose window is not over included */
+    struct rate_bucket bucket; /* of its submits */
     struct drv_list arrays;    /* arrays that it opened and has not sealed */
     struct ties *ties;         /* owned: tasks to be cancelled with it; NULL: none yet */
 

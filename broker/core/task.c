@@ -122,7 +122,7 @@ static void line_count(struct line *line, enum drover_state state, uint64_t by)
     }
 }
 
-/* Payload bytes of what has not ended: its queue and its submitter are charged. */
+/* What has not ended, and its bytes: its queue and its submitter are charged. */
 static void payload_charge(struct core *core, const struct task *task, uint64_t count,
                            uint64_t bytes, bool charge)
 {
@@ -130,6 +130,7 @@ static void payload_charge(struct core *core, const struct task *task, uint64_t 
     struct queue *queue = task->spec->line->queue;
     queue->bytes += charge ? bytes : 0 - bytes;
     if (owner != NULL) {
+        owner->unfinished_tasks += charge ? count : 0 - count;
         owner->unfinished_bytes += charge ? bytes : 0 - bytes;
     }
     if (task->spec->account != NULL) {

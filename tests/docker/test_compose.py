@@ -74,11 +74,13 @@ class Story(unittest.TestCase):
         # The first two are kept by name, so that the next run need not install packages.
         network = ["--network", "host"] if self.docker.is_own else []
         for target in ("deps", "runtime", *TARGETS):
+            start = time.monotonic()
             tag = self.fleet.environment["DROVER_TAG"] if target in TARGETS else "test"
             self.docker.run("build", *network, "--build-arg", f"BASE={base}",
                             "--build-arg", "BUILD_TYPE=Debug", "-f",
                             os.path.join(engine.SOURCE, "docker", "Dockerfile"), "--target",
                             target, "-t", f"drover-{target}:{tag}", engine.SOURCE, merge=True)
+            say(f"{target}: {time.monotonic() - start:.0f} s")
         self.docker.run("build", *network, "--build-arg", f"BASE={base}", "-f",
                         os.path.join(HERE, "prometheus.Dockerfile"), "-t",
                         engine.PROMETHEUS_TAG, HERE, merge=True)

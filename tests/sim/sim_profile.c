@@ -47,6 +47,19 @@ static void make_core(struct drv_rng *rng, struct sim_profile *profile)
     }
 }
 
+/* What a client may have, in some runs. Drawn last, so that all else is as without. */
+static void make_shares(struct drv_rng *rng, struct sim_profile *profile)
+{
+    struct core_config *core = &profile->core;
+    if (coin(rng, 4)) {
+        core->client_tasks_max = drv_rng_between(rng, 12, 80);
+        core->client_rate = ONE_OF(rng, UINT64_MAX, 40, 200);
+        if (profile->short_keep) { /* a key is kept as long as its task */
+            core->client_keys_max = ONE_OF(rng, UINT64_MAX, 2, 4);
+        }
+    }
+}
+
 static void make_net(struct drv_rng *rng, struct sim_profile *profile)
 {
     profile->delay_us = (int64_t)drv_rng_between(rng, 30, 400);
@@ -134,4 +147,5 @@ void sim_profile_make(struct drv_rng *rng, struct sim_profile *out_profile)
         profile->broker_ends_max += 3;
         profile->faults |= profile->faults == 0 ? 0 : 1u << SIM_FAULT_BROKER_CRASH;
     }
+    make_shares(rng, profile);
 }

@@ -22,6 +22,20 @@ static drover_status code_of(const struct drv_reply *reply, uint32_t position)
     return DROVER_OK;
 }
 
+/* Whether it was refused because the client has as much as it may. */
+static bool is_for_client(const struct drv_reply *reply, uint32_t position)
+{
+    static const char MARK[] = "(--max-client-";
+    for (size_t i = 0; i < reply->note_count; i++) {
+        const struct drv_note *note = &reply->notes[i];
+        if (note->position == position && note->text.len > 0 &&
+            memmem(note->text.ptr, note->text.len, MARK, sizeof MARK - 1) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void reply_surprise(struct sim *sim, const struct sim_request *request,
                            uint32_t position, drover_status code)
 {
@@ -118,6 +132,7 @@ static void submit_answered(struct sim *sim, struct sim_peer *peer,
         task_acked(sim, peer, task, level);
     } else if (code == DROVER_BUSY || code == DROVER_DRAINING) {
         sim_count(sim, code == DROVER_BUSY ? SIM_BUSY_SEEN : SIM_DRAINING_SEEN);
+        sim_count_if(sim, is_for_client(reply, position), SIM_CLIENT_LIMIT_SEEN);
         try_later(sim, peer, serial);
     } else {
         task_refused(sim, request, position, code);

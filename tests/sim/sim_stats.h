@@ -89,6 +89,7 @@
     X(REQUEST_RESUBMITTED, "submits repeated in a new session")   \
     X(REQUEST_TIMEOUT, "requests whose budget ran out")           \
     X(BUSY, "submits refused as busy")                            \
+    X(CLIENT_LIMIT, "of them for what their client has already")  \
     X(CONFLICT, "same id with other content")                     \
     X(REFUSED_LEVEL, "durability refused")                        \
     X(REFUSED_TYPE, "strict submit of a type that nobody offers") \

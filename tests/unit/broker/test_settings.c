@@ -57,14 +57,18 @@ static void test_settings_limits_reach_the_core(void **state)
     struct drv_problem problem = {""};
     assert_int_equal(READ(&settings, &problem, "--max-memory=64M", "--max-queue", "7",
                           "--max-queue-size=1M", "--max-client-size=2M",
-                          "--max-client-results=9", "--lease", "300ms", "--heartbeat=100ms",
-                          "--grace", "1s", "--max-connections=10"),
+                          "--max-client-results=9", "--max-client-tasks=8",
+                          "--max-client-rate=5", "--max-client-keys=4", "--lease", "300ms",
+                          "--heartbeat=100ms", "--grace", "1s", "--max-connections=10"),
                      DROVER_OK);
     assert_int_equal(settings.core.memory_max, 64 << 20);
     assert_int_equal(settings.core.queue_count_max, 7);
     assert_int_equal(settings.core.queue_bytes_max, 1 << 20);
     assert_int_equal(settings.core.client_bytes_max, 2 << 20);
     assert_int_equal(settings.core.client_results_max, 9);
+    assert_int_equal(settings.core.client_tasks_max, 8);
+    assert_int_equal(settings.core.client_rate, 5);
+    assert_int_equal(settings.core.client_keys_max, 4);
     assert_int_equal(settings.core.lease_us, 300000);
     assert_int_equal(settings.core.heartbeat_us, 100000);
     assert_int_equal(settings.grace_us, 1000000);
