@@ -12,12 +12,14 @@
  *   hand_page.c  which task a crash had in hand
  *   connection.c who is behind a routing id
  *   self.c       own resource use
+ *   descriptors.c  how many connections and files there may be
  *   http/        page, API, metrics: a thread of its own; web/ is the page
  *   notify.c     service manager
  *   core/        every decision, pure
  *   store/       what is kept; store/journal/tool.c is `drover-broker journal`
  */
 #include "allocator.h"
+#include "descriptors.h"
 #include "server.h"
 #include "settings.h"
 #include "tool.h"
@@ -53,6 +55,7 @@ static int serve(const struct settings *settings)
     struct server *server = NULL;
     drv_allocator_tune();
     drv_log_init(&log, "drover-broker", settings->log_level);
+    descriptors_bound(settings->peers_max, &log);
     drover_status status = server_new(settings, &log, &server, &problem);
     if (status != DROVER_OK) {
         (void)fprintf(stderr, "drover-broker: %s\n", problem.text);

@@ -1,7 +1,9 @@
 """Keys and roles through the real programs: who is let in, what each may do, and what becomes of a key that is
 revoked. broker/SECURITY.md names these tests."""
 
+import contextlib
 import os
+import resource
 import signal
 import socket
 import stat
@@ -13,8 +15,16 @@ import zmq
 from fleet import Fleet, module, until
 from rawpeer import (CLIENT, ERROR, HEARTBEAT, LEASE, QUERY, REPLY, REPORT, SUBMIT, WORKER, RawPeer)
 
+# What a CURVE client of ZMTP 3.0 says first; a handshake would follow.
+CURVE_GREETING = (b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"CURVE".ljust(20, b"\0") + bytes(32))
 DENIED = 77
 CODE_DENIED = 10
+
+
+def memory_of(pid):
+    """Resident, in KiB."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return int(next(line.split()[1] for line in file if line.startswith("VmRSS")))
 
 
 class Tap:
@@ -169,6 +179,29 @@ class TestKeys(unittest.TestCase):
             self.assertEqual(plain.poll(200), 0)
             plain.close()
             context.term()
+
+    def test_half_done_handshakes_are_bounded_and_disturb_nobody(self):
+        """Who says hello and no more takes a descriptor each, up to a bound; who is there goes on."""
+        room = 100 + 100 // 8 + 1024  # descriptors.c
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(2 * room, hard), hard))
+        with Keys("--max-connections", "100") as keys, contextlib.ExitStack() as crowd:
+            keys.worker()
+            with keys.raw("alice") as alice:
+                alice.hello()
+                rss = memory_of(keys.broker.pid)
+                host, port = keys.fleet.endpoint[len("tcp://"):].rsplit(":", 1)
+                for _ in range(room + 100):
+                    stream = crowd.enter_context(socket.create_connection((host, int(port))))
+                    stream.sendall(CURVE_GREETING)
+                descriptors = f"/proc/{keys.broker.pid}/fd"
+                until(lambda: len(os.listdir(descriptors)) == room, "there is no more room")
+                alice.submit("square", [os.urandom(16)])
+                alice.until(REPLY)
+                self.assertLess(memory_of(keys.broker.pid) - rss, room * 64)  # KiB; sanitizers have more
+                crowd.close()
+                self.assertEqual(keys.drover("alice", "submit", "square", "7", "--wait").stdout, "49\n")
+            self.assertEqual(keys.broker.terminate(), 0)
 
     def test_what_passes_cannot_be_read(self):
         """Neither payload nor the name of a type is on the wire; without keys both are."""

@@ -16,6 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* So many descriptors beyond the soft limit of the process are opened all the same, if the hard
+ * one has room: peers that take all that there are must not stop the journal. */
+enum { FILES_RESERVE = 64 };
+
 /* An open directory and an open file: whatever the implementation makes of them. */
 struct files_dir;
 struct files_file;

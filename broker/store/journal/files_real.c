@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -134,6 +135,31 @@ static int real_sync_dir(struct files_dir *dir)
     return fsync(dir->fd) == 0 ? 0 : errno;
 }
 
+/* Opens beyond the soft limit. Other threads may do so for that moment, too; few are as quick.
+ */
+static int open_from_reserve(int dir_fd, const char *name, int flags)
+{
+    struct rlimit limit, raised;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        errno = EMFILE;
+        return -1;
+    }
+    raised = limit;
+    raised.rlim_cur += FILES_RESERVE;
+    if (raised.rlim_cur > limit.rlim_max) {
+        raised.rlim_cur = limit.rlim_max;
+    }
+    if (setrlimit(RLIMIT_NOFILE, &raised) != 0) {
+        errno = EMFILE;
+        return -1;
+    }
+    int fd = openat(dir_fd, name, flags, 0600);
+    int error = errno;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    errno = error;
+    return fd;
+}
+
 static int real_open(struct files_dir *dir, const char *name, enum files_mode mode,
                      struct files_file **out_file)
 {
@@ -154,6 +180,9 @@ static int real_open(struct files_dir *dir, const char *name, enum files_mode mo
         return ENOMEM;
     }
     file->fd = openat(dir->fd, name, flags, 0600);
+    if (file->fd < 0 && errno == EMFILE) {
+        file->fd = open_from_reserve(dir->fd, name, flags);
+    }
     if (file->fd < 0) {
         int error = errno;
         free(file);
