@@ -271,9 +271,9 @@ static const char *why_lost(const struct drv_socket *socket, uint16_t event, uin
         return WRONG_KEY;
     }
     /* Who closes for want of a key may do so before its side of the greeting has come. */
-    return socket->has_heard || has_key
-               ? "the connection broke"
-               : "the connection broke at once: if the broker wants a key, name it (--identity)";
+    return socket->has_heard || has_key ? "the connection broke"
+                                        : "the connection broke at once: if the broker wants a "
+                                          "key, name it (--identity)";
 }
 
 /* A monitor's message: number and value, then the address. */
