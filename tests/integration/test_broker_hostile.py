@@ -215,6 +215,21 @@ class Hostile(unittest.TestCase):
                 done = fleet.json("result", one)
                 self.assertEqual(done["state"], "succeeded")
 
+    def test_client_limits_are_told_by_name(self):
+        """By the command line and by the file; each client has as much as any other."""
+        for option, number in (("max-client-tasks", 3), ("max-client-rate", 3),
+                               ("max-client-size", 3)):
+            with self.subTest(option), Fleet() as fleet:
+                fleet.write("broker.ini", f"[broker]\n{option} = {number}\n")
+                fleet.broker("--config", fleet.path("broker.ini"))
+                for _ in range(2):
+                    with RawPeer(fleet.endpoint) as peer:
+                        peer.hello()
+                        peer.submit("nobody.offers.this", [os.urandom(16) for _ in range(5)])
+                        notes = peer.until(REPLY)[0][4][0][5]
+                        self.assertEqual([note[:2] for note in notes], [[3, BUSY], [4, BUSY]])
+                        self.assertIn(f"(--{option})", notes[0][2])
+
     def test_worker_that_does_not_read_gets_its_credit_and_no_more(self):
         with Fleet() as fleet:
             fleet.broker("--heartbeat", "100ms", "--lease", "500ms", "--reconnect-grace", "200ms")
