@@ -6,7 +6,7 @@ SOURCES are folders with NAME.scd files (scdoc, see scdoc(5)):
 
 * drover-broker.scd, drover-broker-journal.scd, drover-worker.scd, drover.scd are whole pages, in which a line @SYNOPSIS@,
   @ABOUT@, @OPTIONS@ or @EPILOG@ stands for that part of `PROGRAM --help`, and @COMMANDS@ for the
-  list of `drover --help`, with pages;
+  list of `drover --help`, with pages; drover-local.scd is one of a program without help;
 * drover-COMMAND.scd is what the page of a command says beyond its --help; every command of
   `drover --help` gets a page, with or without one. drover-all.scd ends each of them.
 
@@ -191,6 +191,7 @@ class Maker:
         self.program("broker", "drover-broker", "journal")
         self.program("worker", "drover-worker")
         self.program("client", "drover", commands=commands)
+        self.page("client", "drover-local", self.fragments.pop("drover-local"))
         for words, summary in commands:
             self.command(words, summary, ending)
         if self.fragments:

@@ -5,6 +5,7 @@ build, up with five workers, the demonstration from a client's container, a work
 network, a broker that is killed, health, page, backup, scaling down, stopping, and the data after all of it.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -116,6 +117,10 @@ class Story(unittest.TestCase):
             self.assertEqual(self.inside(one, "touch /usr/local/x 2>/dev/null || echo no"), "no")
             status = self.inside(one, "grep -E 'CapEff|NoNewPrivs' /proc/1/status")
             self.assertEqual(status.split(), ["CapEff:", "0" * 16, "NoNewPrivs:", "1"])
+            memory, processes = self.docker.inspect(
+                one, "{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}").split()
+            self.assertEqual((int(memory) >> 20, processes),
+                             {"broker": (1024, "64"), "worker": (512, "512")}[service])
         port = self.fleet.run("port", "broker", "7710").strip()
         self.assertTrue(port.startswith("127.0.0.1:"), port)
 
@@ -168,6 +173,8 @@ class Story(unittest.TestCase):
         self.until_all_succeeded(ids)
         after = self.fleet.status()["tasks"]
         self.assertGreater(after["charged"], before["charged"])
+        listed = json.loads(self.fleet.drover("--json", "task", "ls", "--limit", "1000"))["tasks"]
+        self.moved = [task["id"] for task in listed if task["id"] in ids and task["attempt"] > 1]
         self.assertEqual(after["failed"], before["failed"])
         self.docker.run("network", "connect", network, victim)
         self.fleet.until_workers(WORKERS)
@@ -180,7 +187,7 @@ class Story(unittest.TestCase):
         return found[0] if found else {"state": "gone", "running": 0}
 
     def kill_broker(self):
-        before = self.fleet.status()
+        before = self.before_kill = self.fleet.status()
         ids = self.submit()
         broker = self.fleet.containers("broker")[0]
         os.kill(int(self.docker.inspect(broker, "{{.State.Pid}}")), signal.SIGKILL)
@@ -206,20 +213,31 @@ class Story(unittest.TestCase):
         say("the volume was backed up while the broker served")
 
     def watch(self):
-        """Page and metrics, by the port that is published on loopback."""
+        """Page, API and metrics, by the port that is published on loopback: they tell what happened."""
         address = self.fleet.run("port", "broker", "7780").strip()
         self.assertTrue(address.startswith("127.0.0.1:"), address)
         token = self.inside(self.fleet.containers("broker")[0], "cat /keys/broker/http-token")
-        for path, wanted in (("/readyz", ""), ("/metrics", f"\ndrover_workers {WORKERS}"),
-                             ("/", "<html")):
-            got = engine.run([*self.docker.inside(), sys.executable, "-c", GET,
-                              f"http://{address}{path}", token], os.environ)
-            self.assertIn(wanted, got)
-        say("page and metrics answer on loopback")
+        self.get(address, "/readyz", token, check=True)
+        self.assertIn("<html", self.get(address, "/", token, check=True))
+        self.assertEqual(self.get(address, "/api/v1/status", "wrong"), "")
+        told = json.loads(self.get(address, "/api/v1/status", token, check=True))
+        was = self.before_kill  # by the command, in the life before
+        self.assertGreater(told["broker"]["epoch"], was["broker"]["epoch"])
+        self.assertEqual(told["tasks"]["charged"], was["tasks"]["charged"])
+        self.assertGreater(was["tasks"]["charged"], 0)  # of the worker that lost its network
+        self.assertEqual({worker["state"] for worker in told["workers"]}, {"connected"})
+        metrics = self.get(address, "/metrics", token, check=True)
+        for line in (f"drover_workers {WORKERS}", f"drover_charged_total {told['tasks']['charged']}",
+                     'drover_tasks_ended_total{state="lost_at_restart"} 0'):
+            self.assertIn(f"\n{line}\n", metrics)
+        outcomes = [attempt["outcome"] for task in self.moved for attempt in json.loads(
+            self.get(address, f"/api/v1/task/{task}", token, check=True))["attempts"]]
+        self.assertIn("lost", outcomes)
+        say("page, API and metrics answer on loopback, and tell what happened")
 
-    def get(self, address, path):
+    def get(self, address, path, token="", check=False):
         return engine.run([*self.docker.inside(), sys.executable, "-c", GET,
-                           f"http://{address}{path}", ""], os.environ, check=False)
+                           f"http://{address}{path}", token], os.environ, check=check)
 
     def watch_with_prometheus(self):
         """The profile of the compose file: it reads the broker's metrics, and has the rules."""

@@ -83,6 +83,10 @@ class Installed(unittest.TestCase):
         for words in self.commands():
             self.assertIn(f"drover-{'-'.join(words)}(1)", page)
 
+    def test_every_program_has_a_page(self):
+        for path in self.installed("bin/*", 4):
+            self.installed(f"share/man/man1/{os.path.basename(path)}.1", 1)
+
     def test_every_page_can_be_found_by_whatis(self):
         for path in self.installed("share/man/man1/*.1", 30):
             name = os.path.basename(path)[:-2]
