@@ -12,7 +12,7 @@ struct request {
 static struct request request_of(const struct core *core, const struct admission *admission,
                                  struct session *session, uint64_t count, uint64_t bytes)
 {
-    struct account *account = admission->is_copy ? admission->copy_of : core->actor;
+    struct account *account = admission->is_again ? admission->account : core->actor;
     return (struct request){
         .session = session,
         .account = session != NULL && account != NULL && account->is_limited ? account : NULL,

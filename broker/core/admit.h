@@ -14,7 +14,8 @@ struct admission {   /* of one message */
     bool is_outline; /* all of it is looked at first: nothing is taken from a rate yet */
     bool is_judged;  /* it was found to fit as a whole */
     bool is_copy;    /* elements of an array that is copied: their rate was asked before */
-    struct account *copy_of;               /* whose array that is; NULL: nobody's */
+    bool is_again;   /* of what is run again: it stays with whom it belonged to... */
+    struct account *account;               /* ...this; NULL: nobody */
     uint64_t pending_count, pending_bytes; /* admitted, and not counted yet */
     uint64_t share_count;  /* so many are to follow, for which client and account are asked now;
                               0: what is admitted alone */

@@ -91,7 +91,7 @@ static drover_status copy_slice(struct core *core, struct copy *copy, const stru
 {
     struct batch batch = {
         .vals = effects_alloc(core, DRV_BATCH_MAX, sizeof *batch.vals),
-        .admission = {.copy_of = to->task->spec->account, .is_copy = true},
+        .admission = {.is_copy = true, .is_again = true, .account = to->task->spec->account},
     };
     if (batch.vals == NULL) {
         return DROVER_NOMEM;

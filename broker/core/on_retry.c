@@ -187,7 +187,7 @@ static drover_status retry_verdict(const struct core *core, const struct item *i
 static drover_status retry_admit(struct core *core, struct session *session,
                                  const struct item *item, const char **out_text)
 {
-    struct admission admission = {0};
+    struct admission admission = {.is_again = true, .account = item->task->spec->account};
     const struct line *line = item->task->spec->line;
     bool is_array = task_is_array(item->task) && item->index == DROVER_INDEX_NONE;
     if (is_array) {

@@ -48,6 +48,39 @@ static void test_limit_of_tasks_counts_elements(void **state)
     assert_int_equal(reply(bench, ALICE)->note_count, 2);
 }
 
+static uint32_t retried(struct bench *bench, uint32_t peer, uint32_t number, uint32_t as)
+{
+    struct drv_target target = {
+        .id = id_of(number), .index = DROVER_INDEX_NONE, .new_id = id_of(as)};
+    struct drv_message message = request(bench, peer, DRV_RETRY);
+    message.targets.targets = &target;
+    message.targets.target_count = 1;
+    speak(bench, peer, &message);
+    bench_turn(bench);
+    const struct drv_reply *answer = reply(bench, peer);
+    return answer->note_count == 0 ? DROVER_OK : answer->notes[0].code;
+}
+
+/* An array that is run again counts whole, and for whom it belongs to, whoever asks for it. */
+static void test_limit_of_tasks_counts_an_array_that_is_run_again(void **state)
+{
+    struct bench *bench = *state;
+    set_table(bench, TABLE, "limit alice tasks=4\nlimit root tasks=1\n");
+    come(bench, ALICE);
+    come(bench, ROOT);
+    struct drv_spec spec = spec_of("work");
+    array_of(bench, ALICE, &spec, 100, 3);
+    cancel(bench, ALICE, 100);
+    bench_turn(bench);
+    expect_ok(bench, ALICE);
+    assert_int_equal(retried(bench, ROOT, 100, 200), DROVER_OK);
+    assert_int_equal(retried(bench, ALICE, 100, 300), DROVER_BUSY);
+    assert_int_equal(refused_of(bench, ALICE, 110, 2), 1);
+    assert_int_equal(refused_of(bench, ROOT, 120, 1), 0);
+    set_table(bench, TABLE, "limit alice tasks=2\n");
+    assert_int_equal(retried(bench, ALICE, 100, 300), DROVER_LIMIT);
+}
+
 /* As many as a second brings at once, then no faster than that. */
 static void test_limit_of_rate_opens_with_time(void **state)
 {
@@ -209,6 +242,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(test_limit_of_unfinished_tasks_and_bytes),
         BENCH_TEST(test_limit_of_tasks_counts_elements),
+        BENCH_TEST(test_limit_of_tasks_counts_an_array_that_is_run_again),
         BENCH_TEST(test_limit_of_rate_opens_with_time),
         BENCH_TEST(test_limit_of_unread_results),
         BENCH_TEST(test_limit_of_keys),
