@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 
-from fleet import Fleet, Program, descendants, module, until
+from fleet import SCALE, Fleet, Program, descendants, module, until
 from link import Links
 from nemesis import KINDS, Nemesis, schedule
 from test_fleet import WorkerSlot
@@ -108,7 +108,9 @@ class Load:
             self.wrong.append(str(problem))
 
     def drover(self, *words, stdin=None):
-        return self.fleet.drover(*words, stdin=stdin, seconds=120, check=False)
+        # The broker may be stopped for longer than a command waits for its first contact.
+        return self.fleet.drover("--connect-timeout", f"{60 * SCALE}s", *words, stdin=stdin,
+                                 seconds=120, check=False)
 
     def map(self, _number):
         done = self.drover("map", "square", "--retries", "20", stdin="".join(
