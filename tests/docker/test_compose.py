@@ -226,10 +226,13 @@ class Story(unittest.TestCase):
         self.assertEqual(told["tasks"]["charged"], was["tasks"]["charged"])
         self.assertGreater(was["tasks"]["charged"], 0)  # of the worker that lost its network
         self.assertEqual({worker["state"] for worker in told["workers"]}, {"connected"})
-        metrics = self.get(address, "/metrics", token, check=True)
-        for line in (f"drover_workers {WORKERS}", f"drover_charged_total {told['tasks']['charged']}",
-                     'drover_tasks_ended_total{state="lost_at_restart"} 0'):
-            self.assertIn(f"\n{line}\n", metrics)
+        metrics = dict(line.rsplit(" ", 1) for line in
+                       self.get(address, "/metrics", token, check=True).splitlines()
+                       if line and line[0] != "#")
+        for name, number in (("drover_workers", WORKERS),
+                             ("drover_charged_total", told["tasks"]["charged"]),
+                             ('drover_tasks_ended_total{state="lost_at_restart"}', 0)):
+            self.assertEqual(float(metrics[name]), number, name)
         outcomes = [attempt["outcome"] for task in self.moved for attempt in json.loads(
             self.get(address, f"/api/v1/task/{task}", token, check=True))["attempts"]]
         self.assertIn("lost", outcomes)
