@@ -541,6 +541,12 @@ static void test_fields_of_work(void **state)
     assert_id(&coded.message.await.children[1], 51);
     assert_int_equal(coded.message.await.flags, 0);
     coded_fini(&coded);
+    vector_must_decode(vector_find(*state, "graph-array"), &coded);
+    assert_int_equal(coded.message.submit.groups[0].spec.flags, DRV_SPEC_ARRAY);
+    assert_int_equal(coded.message.submit.groups[0].entry_count, 3);
+    assert_true(drover_id_is_zero(&coded.message.submit.groups[0].entries[2].id));
+    assert_int_equal(coded.message.submit.groups[0].entries[2].val.bytes[0], 2);
+    coded_fini(&coded);
     vector_must_decode(vector_find(*state, "await-along"), &coded);
     assert_int_equal(coded.message.await.flags, DRV_AWAIT_ALONG);
     coded_fini(&coded);
