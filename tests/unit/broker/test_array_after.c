@@ -3,7 +3,7 @@
  */
 #include "after_story.h"
 
-enum { NONE = DROVER_INDEX_NONE };
+#define NONE DROVER_INDEX_NONE
 
 /* What was only asked leaves no record: something that is recorded goes before. */
 static void expect_kept(struct bench *bench)
