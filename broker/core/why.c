@@ -110,7 +110,7 @@ static bool is_fitted(const struct line *line)
     return !drv_list_is_empty(&line->fits);
 }
 
-static unsigned count_ahead(const struct item *item)
+static unsigned count_before(const struct item *item)
 {
     const struct line *line = item->task->spec->line;
     unsigned ahead = (unsigned)drv_heap_count(&line->returned);
@@ -136,11 +136,51 @@ static bool is_fit(const struct line *line, const struct class *class)
     return false;
 }
 
+static bool shares_class(const struct line *line, const struct line *other)
+{
+    DRV_LIST_EACH(link, &other->fits)
+    {
+        if (is_fit(line, fit_share(DRV_LIST_ITEM(link, struct fit, in_line))->class)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of its own line, and of those of higher priority in its queue for the same workers. With
+ * aging who is before whom is not a matter of priorities alone. */
+static unsigned count_ahead(const struct item *item)
+{
+    const struct line *line = item->task->spec->line;
+    unsigned ahead = count_before(item);
+    unsigned lines = 0;
+    if (line->queue->aging_us > 0) {
+        return ahead;
+    }
+    DRV_LIST_EACH(link, &line->queue->lines)
+    {
+        const struct line *other = DRV_LIST_ITEM(link, struct line, in_queue);
+        if (++lines > WHY_LINES_MAX || ahead >= WHY_AHEAD_MAX) {
+            break;
+        }
+        if (other->priority <= line->priority || !shares_class(line, other)) {
+            continue;
+        }
+        ahead += (unsigned)drv_heap_count(&other->returned);
+        for (const struct drv_list *place = other->fifo.next;
+             place != &other->fifo && ahead < WHY_AHEAD_MAX; place = place->next) {
+            ahead++;
+        }
+    }
+    return ahead;
+}
+
 /* What could take it, were it free. O(workers): for who asks why. */
 struct takers {
     uint64_t able;  /* workers that fit and have enough of everything needed */
     uint64_t awake; /* of those: not draining */
     uint64_t light; /* of those: with memory to spare */
+    uint64_t roomy; /* of those: that may run another one of its type */
 };
 
 static bool worker_suffices(const struct worker *worker, const struct line *line)
@@ -170,7 +210,12 @@ static struct takers count_takers(const struct core *core, const struct line *li
         }
         takers.able++;
         takers.awake += !worker->is_draining;
-        takers.light += !worker->is_draining && !worker->is_heavy;
+        if (!worker->is_draining && !worker->is_heavy) {
+            const struct offer *offer = class_offer(worker->class, line->type);
+            const struct room *room = worker_room(worker, offer);
+            takers.light++;
+            takers.roomy += room == NULL || room->used < offer->concurrency;
+        }
     }
     return takers;
 }
@@ -228,31 +273,48 @@ static bool is_short_of_resources(const struct core *core, const struct line *li
     return false;
 }
 
-static void why_no_slot(const struct core *core, const struct item *item,
-                        const struct line *line, struct why *why)
+/* Whether nothing could take it, whatever is before it. */
+static bool why_no_taker(const struct core *core, const struct line *line,
+                         const struct takers *takers, const char *place, struct why *why)
 {
     struct drv_str type = type_name(line->type);
     struct drv_str queue = queue_name(line->queue);
-    struct takers takers = count_takers(core, line);
-    const char *place = item->index == DROVER_INDEX_NONE ? "next in" : "in";
     char wanted[WHY_TEXT_MAX] = "";
     (void)put_wanted(wanted, sizeof(wanted), " with ", line_needs(line));
-    if (takers.able == 0 && line->needs_len > 0) {
+    if (takers->able == 0 && line->needs_len > 0) {
         why_no_resource(line, why);
-    } else if (takers.awake == 0) {
+    } else if (takers->awake == 0) {
         say(why, "draining",
             "%s queue %.*s: the %" PRIu64
             " worker(s) for type %.*s%s take nothing new (draining)",
-            place, STR_ARGS(queue), takers.able, STR_ARGS(type), wanted);
-    } else if (takers.light == 0) {
+            place, STR_ARGS(queue), takers->able, STR_ARGS(type), wanted);
+    } else if (takers->light == 0) {
         say(why, "memory",
             "%s queue %.*s: the hosts of the %" PRIu64
             " worker(s) for type %.*s%s have over %" PRIu32 " %% of their memory in use",
-            place, STR_ARGS(queue), takers.awake, STR_ARGS(type), wanted,
+            place, STR_ARGS(queue), takers->awake, STR_ARGS(type), wanted,
             core->config.memory_mark_percent);
     } else {
+        return false;
+    }
+    return true;
+}
+
+static void why_no_slot(const struct line *line, const struct takers *takers, const char *place,
+                        struct why *why)
+{
+    struct drv_str type = type_name(line->type);
+    struct drv_str queue = queue_name(line->queue);
+    char wanted[WHY_TEXT_MAX] = "";
+    (void)put_wanted(wanted, sizeof(wanted), " with ", line_needs(line));
+    if (takers->roomy == 0) {
+        say(why, "type_full",
+            "%s queue %.*s: the %" PRIu64
+            " worker(s) for type %.*s%s run as many of this type as each may at once",
+            place, STR_ARGS(queue), takers->light, STR_ARGS(type), wanted);
+    } else {
         say(why, "no_slot", "%s queue %.*s: the %" PRIu64 " worker(s) for type %.*s%s are busy",
-            place, STR_ARGS(queue), takers.able, STR_ARGS(type), wanted);
+            place, STR_ARGS(queue), takers->light, STR_ARGS(type), wanted);
     }
 }
 
@@ -298,6 +360,24 @@ static bool why_limited(const struct core *core, const struct line *line, unsign
     return false;
 }
 
+static void why_unserved(const struct core *core, const struct item *item, unsigned ahead,
+                         struct why *why)
+{
+    const struct line *line = item->task->spec->line;
+    struct takers takers = count_takers(core, line);
+    struct drv_str queue = queue_name(line->queue);
+    const char *place = item->index == DROVER_INDEX_NONE && ahead == 0 ? "next in" : "in";
+    if (why_no_taker(core, line, &takers, place, why)) {
+        return;
+    }
+    if (ahead > 0) {
+        say(why, "ahead", "%s%u ahead of it in queue %.*s",
+            ahead >= WHY_AHEAD_MAX ? "more than " : "", ahead, STR_ARGS(queue));
+    } else {
+        why_no_slot(line, &takers, place, why);
+    }
+}
+
 static void why_queued(const struct core *core, const struct item *item, struct why *why)
 {
     const struct line *line = item->task->spec->line;
@@ -316,13 +396,8 @@ static void why_queued(const struct core *core, const struct item *item, struct 
         why_no_worker(line, why);
     } else if (line->queue->is_paused) {
         say(why, "paused", "queue %.*s is paused", STR_ARGS(queue));
-    } else if (why_limited(core, line, ahead, why)) {
-        return;
-    } else if (ahead > 0) {
-        say(why, "ahead", "%s%u ahead of it in queue %.*s",
-            ahead >= WHY_AHEAD_MAX ? "more than " : "", ahead, STR_ARGS(queue));
-    } else {
-        why_no_slot(core, item, line, why);
+    } else if (!why_limited(core, line, ahead, why)) {
+        why_unserved(core, item, ahead, why);
     }
 }
 

@@ -6,7 +6,7 @@
 
 #include "task.h"
 
-enum { WHY_TEXT_MAX = 640, WHY_AHEAD_MAX = 1000 };
+enum { WHY_TEXT_MAX = 640, WHY_AHEAD_MAX = 1000, WHY_LINES_MAX = 4096 };
 
 struct why {
     const char *reason;      /* short code, static; PROTOCOL.md section 8 lists them */

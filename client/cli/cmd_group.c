@@ -56,6 +56,40 @@ static void add_rows(struct grid *grid, const drover_value *document)
     drover_value_destroy(&groups);
 }
 
+/* ---- verdict ----------------------------------------------------------------------------- */
+
+int group_verdict(const struct cli *cli, const char *group, bool was_there)
+{
+    static const char *const bad[] = {"failed", "cancelled", "expired"};
+    drover_value *document = NULL;
+    drover_value *row = NULL;
+    int64_t counts[DRV_ARRAY_LEN(bad)] = {0};
+    drover_status status = drover_group_show(cli->client, group, watch_ask_ms(cli), &document);
+    if (status == DROVER_UNKNOWN) { /* forgotten as soon as it had ended */
+        return was_there ? CLI_OK : cli_say(CLI_FAILED, "there is no group '%s'", group);
+    }
+    if (status != DROVER_OK) {
+        return cli_failed(cli, status, group);
+    }
+    drover_value *groups = doc_get(document, "groups");
+    if (groups != NULL && drover_value_array_get(groups, 0, &row) == DROVER_OK) {
+        drover_value *states = doc_get(row, "states");
+        for (size_t i = 0; states != NULL && i < DRV_ARRAY_LEN(bad); i++) {
+            counts[i] = doc_int(states, bad[i]);
+        }
+        drover_value_destroy(&states);
+    }
+    drover_value_destroy(&row);
+    drover_value_destroy(&groups);
+    drover_value_destroy(&document);
+    if (counts[0] + counts[1] + counts[2] == 0) {
+        return CLI_OK;
+    }
+    return cli_say(CLI_FAILED,
+                   "group %s: %" PRId64 " failed, %" PRId64 " cancelled, %" PRId64 " expired",
+                   group, counts[0], counts[1], counts[2]);
+}
+
 /* ---- show -------------------------------------------------------------------------------- */
 
 static int show_once(const struct cli *cli, const char *group)

@@ -316,65 +316,89 @@ static const struct drv_option set_options[] = {
      .choices = placement_names},
 };
 
-static int read_aging(const char *text, drover_queue_settings *out)
+/* ---- NAME=VALUE: the options, written another way ---------------------------------------- */
+
+static int read_number(const char *text, int64_t *out)
 {
-    uint64_t ms = 0;
-    if (drv_duration_parse(text, &ms) != DROVER_OK || ms > INT64_MAX) {
-        return cli_say(CLI_USAGE, "aging=%s: a time is expected, such as 30s", text);
+    uint64_t number = 0;
+    if (drv_uint_parse(text, &number) != DROVER_OK || number > INT64_MAX) {
+        return cli_say(CLI_USAGE, "'%s' is no number", text);
     }
-    out->aging_ms = (int64_t)ms;
+    *out = (int64_t)number;
     return CLI_OK;
 }
 
-static int read_placement(const char *text, drover_queue_settings *out)
+static int read_size(const char *text, int64_t *out)
 {
-    for (int i = 0; placement_names[i] != NULL; i++) {
-        if (strcmp(placement_names[i], text) == 0) {
-            out->placement = i;
+    uint64_t bytes = 0;
+    if (drv_size_parse(text, &bytes) != DROVER_OK || bytes > INT64_MAX) {
+        return cli_say(CLI_USAGE, "'%s' is no size, such as 64M", text);
+    }
+    *out = (int64_t)bytes;
+    return CLI_OK;
+}
+
+static int read_rate(const char *text, int64_t *out)
+{
+    return rate_parse(text, out)
+               ? CLI_OK
+               : cli_say(CLI_USAGE, "'%s' is no rate, such as 10/s, 30/m or 0", text);
+}
+
+static int read_time(const char *text, int64_t *out)
+{
+    uint64_t ms = 0;
+    if (drv_duration_parse(text, &ms) != DROVER_OK || ms > INT64_MAX) {
+        return cli_say(CLI_USAGE, "'%s' is no time, such as 30s", text);
+    }
+    *out = (int64_t)ms;
+    return CLI_OK;
+}
+
+static int read_name(const char *const *names, const char *text, int64_t *out)
+{
+    for (int i = 0; names[i] != NULL; i++) {
+        if (strcmp(names[i], text) == 0) {
+            *out = i;
             return CLI_OK;
         }
     }
-    return cli_say(CLI_USAGE, "placement is auto, spread or pack, not '%s'", text);
+    return cli_say(CLI_USAGE, "'%s' is not to choose from, see drover queue set --help", text);
 }
 
-/* What is set as NAME=VALUE behind the queue: the options that are numbers, by another way. */
+static int read_durability(const char *text, int64_t *out)
+{
+    return read_name(durability_names, text, out);
+}
+
+static int read_placement(const char *text, int64_t *out)
+{
+    return read_name(placement_names, text, out);
+}
+
 static int read_operand(const char *text, drover_queue_settings *out)
 {
     const struct {
         const char *name;
+        int (*read)(const char *text, int64_t *out);
         int64_t *number;
-    } numbers[] = {
-        {"weight", &out->weight},
-        {"max-count", &out->max_count},
-        {"concurrency", &out->concurrency},
-        {"per-key", &out->per_key},
-        {"rate", &out->rate},
+    } settings[] = {
+        {"weight", read_number, &out->weight},
+        {"max-count", read_number, &out->max_count},
+        {"max-bytes", read_size, &out->max_bytes},
+        {"rate", read_rate, &out->rate},
+        {"concurrency", read_number, &out->concurrency},
+        {"per-key", read_number, &out->per_key},
+        {"durability", read_durability, &out->durability},
+        {"aging", read_time, &out->aging_ms},
+        {"placement", read_placement, &out->placement},
     };
     const char *value = strchr(text, '=');
     size_t len = value == NULL ? strlen(text) : (size_t)(value - text);
-    for (size_t i = 0; value != NULL && i < DRV_ARRAY_LEN(numbers); i++) {
-        uint64_t number = 0;
-        if (len == 0 || strlen(numbers[i].name) != len ||
-            strncmp(numbers[i].name, text, len) != 0) {
-            continue;
+    for (size_t i = 0; value != NULL && i < DRV_ARRAY_LEN(settings); i++) {
+        if (strlen(settings[i].name) == len && strncmp(settings[i].name, text, len) == 0) {
+            return settings[i].read(value + 1, settings[i].number);
         }
-        if (numbers[i].number == &out->rate) {
-            return rate_parse(value + 1, &out->rate)
-                       ? CLI_OK
-                       : cli_say(CLI_USAGE, "'%s' is no rate, such as rate=10/s or rate=0",
-                                 text);
-        }
-        if (drv_uint_parse(value + 1, &number) != DROVER_OK || number > INT64_MAX) {
-            return cli_say(CLI_USAGE, "%s: a number is expected", text);
-        }
-        *numbers[i].number = (int64_t)number;
-        return CLI_OK;
-    }
-    if (value != NULL && len == strlen("aging") && strncmp(text, "aging", len) == 0) {
-        return read_aging(value + 1, out);
-    }
-    if (value != NULL && len == strlen("placement") && strncmp(text, "placement", len) == 0) {
-        return read_placement(value + 1, out);
     }
     return cli_say(CLI_USAGE, "queue set: '%s' is no setting, see drover queue set --help",
                    text);

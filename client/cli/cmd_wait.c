@@ -4,6 +4,7 @@
 #include "check.h"
 #include "deadline.h"
 #include "doc.h"
+#include "group.h"
 #include "print.h"
 #include "target.h"
 #include "task_meter.h"
@@ -179,14 +180,21 @@ static int wait_active(struct cli *cli, struct deadline deadline)
     struct tasks_label label;
     drover_task_filter filter = DROVER_TASK_FILTER_INIT;
     int worst = tasks_label(cli, &filter, &label);
+    bool has_tag = drv_options_is_set(cli->options, "tag");
     filter.queue = drv_options_string(cli->options, "queue");
     filter.states = TASKS_ACTIVE;
     if (worst != CLI_OK) {
         return worst;
     }
+    bool was_there = false;
     do {
         worst = cli_worse(worst, wait_page(cli, &filter, deadline, &count));
+        was_there = was_there || count > 0;
     } while (count > 0 && worst <= CLI_FAILED);
+    if (worst == CLI_OK && filter.group != NULL && filter.queue == NULL && !has_tag) {
+        worst = group_verdict(cli, filter.group,
+                              was_there); /* what had ended before counts as well */
+    }
     return worst;
 }
 
@@ -228,10 +236,12 @@ const struct cli_command cmd_wait = {
     .name = "wait",
     .summary = "wait for the end of tasks",
     .usage = "ID|ID.N|key:NAME...|--all|--queue QUEUE|--group GROUP|--tag K=V [--timeout TIME]",
-    .about = "Prints each task and its state as it ends. Exit code 1 when one of them did not\n"
-             "succeed. --all, --queue, --group and --tag, which may be combined, go on until "
-             "nothing\n"
-             "is active, new tasks included.",
+    .about =
+        "Prints each task and its state as it ends. Exit code 1 when one of them did not\n"
+        "succeed. --all, --queue, --group and --tag, which may be combined, go on until "
+        "nothing\n"
+        "is active, new tasks included. With --group alone what had ended before counts as "
+        "well.",
     .options = options,
     .option_count = DRV_ARRAY_LEN(options),
     .operand_max = SIZE_MAX,

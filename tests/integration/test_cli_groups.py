@@ -130,6 +130,7 @@ class Groups(Durable):
         self.assertEqual(ids("--group", "nightly", "--state", "queued"), tasks)
         waiting = self.fleet.start("drover", "wait", "--group", "nightly")
         by_tag = self.fleet.start("drover", "wait", "--tag", "customer=7")
+        until(lambda: self.fleet.status()["broker"]["clients"] == 3, "both are there and wait")
         self.fleet.worker()
         self.assertEqual((waiting.wait(), by_tag.wait()), (0, 0))
         self.assertEqual({line.split()[0] for line in waiting.stdout_so_far().splitlines()},
@@ -139,6 +140,16 @@ class Groups(Durable):
         self.assertEqual(self.states("nightly")["succeeded"], 3)
         self.drover("forget", *sorted(tasks)[1:])
         self.assertIn("no group", self.drover("group", "show", "nightly", code=1).stderr)
+
+    def test_wait_for_a_group_tells_what_had_failed_before(self):
+        self.fleet.worker()
+        failed = self.fleet.submit("fail", '"for a reason"', "--group", "g")
+        self.drover("submit", "square", "2", "--group", "h", "--wait", "--keep", "1h")
+        self.drover("wait", failed, code=1)
+        done = self.drover("wait", "--group", "g", code=1)
+        self.assertIn("group g: 1 failed", done.stderr)
+        self.drover("wait", "--group", "h")
+        self.assertIn("no group 'nope'", self.drover("wait", "--group", "nope", code=1).stderr)
 
     def test_cancel_of_a_group_takes_what_runs_and_arrays_too(self):
         self.fleet.worker("--slots", "1")

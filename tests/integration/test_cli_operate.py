@@ -86,6 +86,10 @@ class Operate(unittest.TestCase):
         self.drover("cancel", first)
         self.assertEqual(self.drover("result", second).stdout, "9\n")
         self.drover("queue", "set", "narrow", "speed=3", code=64)
+        self.drover("queue", "set", "narrow", "max-bytes=1M", "durability=memory")
+        self.drover("queue", "set", "narrow", "max-bytes=much", code=64)
+        self.drover("queue", "set", "narrow", "durability=some", code=64)
+        self.drover("queue", "set", "narrow", "max-bytes=0", "durability=default")
         self.drover("queue", "set", "narrow", "rate=0", "--concurrency", "0", "--per-key", "0")
 
     def test_queue_ages_and_places(self):

@@ -187,7 +187,39 @@ static void test_why_tells_that_all_workers_are_draining(void **state)
     submit_plain(bench, 101);
     bench_turn(bench);
     expect_why(bench, 101, "no_slot");
-    expect_why_text(bench, 101, "the 2 worker(s) for type work are busy");
+    expect_why_text(bench, 101, "the 1 worker(s) for type work are busy");
+}
+
+/* Ahead is also what has a higher priority in the queue; what cannot go on whatever is before
+ * it says so first; a type that may run no oftener is not said to want for slots. */
+static void test_why_looks_beyond_its_own_line(void **state)
+{
+    struct bench *bench = *state;
+    struct worker_options options = {
+        .name = "w", .types = {"work"}, .slots = 4, .credit = 4, .concurrency = 1};
+    struct drv_spec spec = spec_of("work");
+    client(bench, 1);
+    hello_worker(bench, 2, 8002, &options);
+    submit_plain(bench, 100);
+    bench_turn(bench);
+    (void)leased(bench, 2);
+    submit_plain(bench, 101);
+    bench_turn(bench);
+    expect_why(bench, 101, "type_full");
+    expect_why_text(bench, 101, "the 1 worker(s) for type work run as many of this type");
+    spec.priority = 5;
+    submit(bench, 1, &spec, 102);
+    submit(bench, 1, &spec, 103);
+    bench_turn(bench);
+    expect_why(bench, 101, "ahead");
+    expect_why_text(bench, 101, "2 ahead of it");
+    expect_why(bench, 102, "type_full");
+    struct drv_message message = request(bench, 1, DRV_WORKER);
+    message.worker = (struct drv_worker_request){DRV_WORKER_DRAIN, text("w")};
+    speak(bench, 1, &message);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+    expect_why(bench, 103, "draining");
 }
 
 /* What waits for others says for whom, and how many more; what awaits says so, too. */
@@ -642,6 +674,7 @@ int main(void)
         BENCH_TEST(test_why_tells_that_the_broker_is_going_down),
         BENCH_TEST(test_why_names_the_labels_that_are_missing),
         BENCH_TEST(test_why_tells_that_all_workers_are_draining),
+        BENCH_TEST(test_why_looks_beyond_its_own_line),
         BENCH_TEST(test_why_recalling_and_open),
         BENCH_TEST(test_status_has_its_keys),
         BENCH_TEST(test_task_has_its_certificate),
