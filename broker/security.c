@@ -62,10 +62,24 @@ drover_status security_prove(const struct server *server, struct drv_problem *pr
     return status;
 }
 
+/* No reason to refuse the table: who takes a key back may leave its limits. */
+static void warn_of_keyless(const struct server *server)
+{
+    const struct access_account *account = access_keyless(server->access);
+    if (account != NULL) {
+        char name[ACCESS_NAME_MAX + 1];
+        memcpy(name, account->name, account->name_len);
+        name[account->name_len] = '\0';
+        drv_log_warn(server->log, "limits of an account that has no key",
+                     drv_log_str("account", name));
+    }
+}
+
 void security_tell(struct server *server, int64_t now_us)
 {
     if (server->access != NULL) {
         size_t count = access_count(server->access);
+        warn_of_keyless(server);
         struct core_event event = {.kind = CORE_EVENT_ACCESS, .access = &server->access};
         core_step(server->core, &event, now_us);
         drv_log_info(server->log, "keys are asked for", drv_log_uint("keys", count));

@@ -174,7 +174,7 @@ static drover_status read_number(const struct parser *parser, enum access_limit 
     drover_status status = is_size ? drv_size_parse(text, out_number)
                                    : drv_uint_parse(text, out_number);
     bool is_fine = status == DROVER_OK && (is_size || *out_number <= ACCESS_NUMBER_MAX) &&
-                   (limit != ACCESS_LIMIT_RATE || *out_number > 0);
+                   *out_number > 0;
     return is_fine ? DROVER_OK : wrong(parser, DROVER_INVALID, "no number for this", value);
 }
 
@@ -199,6 +199,10 @@ static drover_status read_limit(struct parser *parser)
         drover_status status = read_number(parser, limit, value, &number);
         if (status == DROVER_OK) {
             status = access_set_limit(parser->access, account, limit, number);
+            if (status == DROVER_CONFLICT) {
+                return wrong(parser, DROVER_INVALID, "this limit stands in the file twice",
+                             word);
+            }
             if (status != DROVER_OK) {
                 return wrong(parser, status, drover_status_text(status), NO_WORD);
             }

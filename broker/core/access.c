@@ -66,7 +66,7 @@ static const struct right KINDS[] = {
 
 static const struct right TOPICS[] = {
     /*                        submit   work     observe  admin */
-    [DRV_TOPIC_STATUS] = RIGHT(ALL, NOTHING, ALL, ALL),
+    [DRV_TOPIC_STATUS] = RIGHT(OWN, NOTHING, ALL, ALL),
     [DRV_TOPIC_QUEUES] = RIGHT(ALL, NOTHING, ALL, ALL),
     [DRV_TOPIC_GROUPS] = RIGHT(ALL, NOTHING, ALL, ALL),
     [DRV_TOPIC_TASK] = RIGHT(OWN, NOTHING, ALL, ALL),
@@ -334,6 +334,9 @@ drover_status access_set_limit(struct access *access, struct drv_str account,
         return DROVER_INVALID;
     }
     drover_status status = account_ensure(access, account, &found);
+    if (status == DROVER_OK && found->limits[limit] != ACCESS_UNLIMITED) {
+        return DROVER_CONFLICT;
+    }
     if (status == DROVER_OK) {
         found->limits[limit] = value;
     }
@@ -421,7 +424,20 @@ drover_status access_add_key(struct access *access, struct drv_str account,
         return DROVER_NOMEM;
     }
     access->grants[access->count++] = grant;
+    found->keys++;
     return DROVER_OK;
+}
+
+const struct access_account *access_keyless(const struct access *access)
+{
+    struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
+    const struct access_account *account;
+    while ((account = drv_table_next(&access->by_name, &cursor)) != NULL) {
+        if (account->keys == 0) {
+            return account;
+        }
+    }
+    return NULL;
 }
 
 const struct access_grant *access_inside(void)

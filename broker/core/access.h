@@ -53,6 +53,7 @@ enum access_limit {
 
 struct access_account {
     uint64_t limits[ACCESS_LIMITS];
+    size_t keys; /* grants of it */
     uint8_t name_len;
     char name[ACCESS_NAME_MAX];
 };
@@ -66,6 +67,9 @@ struct access_grant {
 };
 
 struct access;
+
+/* The first account that has limits but no key, by name perhaps a slip of the pen; NULL: none. */
+const struct access_account *access_keyless(const struct access *access);
 
 /* An empty table: nobody may do anything. seed: random, keys come from peers. OK or NOMEM. */
 DROVER_MUST_USE drover_status access_new(uint64_t seed, struct access **out_access);

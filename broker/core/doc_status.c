@@ -2,6 +2,7 @@
 #include "document.h"
 
 #include "broker.h"
+#include "guard.h"
 
 #include <limits.h>
 
@@ -156,13 +157,15 @@ void document_status(struct document *document)
     document_array(document, "queues");
     bool truncated = document_queues(document, &queues, STATUS_QUEUES_MAX);
     document_end(document);
+    bool is_own = guard_only(core) != NULL; /* whose numbers, but not whose machines */
     document_array(document, "workers");
-    truncated = document_workers(document, &workers, STATUS_WORKERS_MAX) || truncated;
+    truncated = (!is_own && document_workers(document, &workers, STATUS_WORKERS_MAX)) ||
+                truncated;
     document_end(document);
     truncated = document_types(document, STATUS_TYPES_MAX) || truncated;
     put_aggregates(document);
     document_array(document, "alerts");
-    truncated = document_alerts(document, STATUS_ALERTS_MAX) || truncated;
+    truncated = (!is_own && document_alerts(document, STATUS_ALERTS_MAX)) || truncated;
     document_end(document);
     document_uint(document, "queue_count", drv_table_count(&core->queues));
     document_uint(document, "worker_count", drv_table_count(&core->workers_by_name));

@@ -27,6 +27,7 @@
 #define SESSION_SUBMITS_MAX 64 /* SUBMIT messages unanswered at once */
 #define SESSION_BUSY_MS 100    /* pause when the broker names none */
 #define SESSION_BUSY_MAX_MS 10000
+#define SESSION_BUSY_WHY_MAX 160
 #define SESSION_SPARE_WATCHES 4096 /* whose memory is kept */
 #define SESSION_WATCH_BITS 13      /* of a table that has room for so many */
 
@@ -102,10 +103,11 @@ struct drv_session {
     uint64_t next_order;
     size_t submission_count; /* waiting and sent */
     uint64_t submission_bytes;
-    size_t submits_sent;  /* SUBMIT messages unanswered */
-    bool is_busy;         /* the last answer refused something for now */
-    int64_t busy_hold_us; /* no SUBMIT before */
-    int64_t give_up_us;   /* a submission that waits is refused then; INT64_MAX none */
+    size_t submits_sent;                 /* SUBMIT messages unanswered */
+    bool is_busy;                        /* the last answer refused something for now */
+    int64_t busy_hold_us;                /* no SUBMIT before */
+    char busy_why[SESSION_BUSY_WHY_MAX]; /* what the broker said last, cut; NUL-terminated */
+    int64_t give_up_us; /* a submission that waits is refused then; INT64_MAX none */
 
     /* watches */
     struct drv_table watches;      /* by (id, index) */

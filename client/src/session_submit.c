@@ -12,6 +12,7 @@
 
 #include "check.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -155,8 +156,15 @@ static void merge_back(struct drv_session *session, struct drv_list *busy)
     }
 }
 
-static void hold(struct drv_session *session, uint64_t retry_after_ms)
+/* The broker is busy, and says why. */
+static void hold(struct drv_session *session, uint64_t retry_after_ms, struct drv_str why)
 {
+    struct drv_str fit = drv_str_fit(why, sizeof(session->busy_why) - 1);
+    session->is_busy = true;
+    if (fit.len > 0) {
+        memcpy(session->busy_why, fit.ptr, fit.len);
+    }
+    session->busy_why[fit.len] = '\0';
     uint64_t ms = retry_after_ms > 0 ? retry_after_ms : SESSION_BUSY_MS;
     ms = ms < SESSION_BUSY_MAX_MS ? ms : SESSION_BUSY_MAX_MS;
     session->busy_hold_us = session->heard_at_us + (int64_t)ms * 1000;
@@ -200,8 +208,7 @@ static void sort_out(struct batch *batch, const struct drv_note *notes, size_t c
             continue;
         }
         if (status == DROVER_BUSY) {
-            session->is_busy = true;
-            hold(session, note->retry_after_ms);
+            hold(session, note->retry_after_ms, note->text);
         }
         if (goes_back(session, submission, status)) {
             struct drv_list *at = busy->prev; /* notes come in order, but nothing says so */
@@ -246,8 +253,7 @@ static void all_refused(struct batch *batch, const struct drv_answer *answer)
     struct drv_list busy;
     drv_list_init(&busy);
     if (answer->status == DROVER_BUSY) {
-        session->is_busy = true;
-        hold(session, answer->retry_after_ms);
+        hold(session, answer->retry_after_ms, answer->text);
     }
     for (size_t i = 0; i < batch->count; i++) {
         if (goes_back(session, batch->items[i], answer->status)) {
@@ -366,9 +372,12 @@ static void give_up_busy(struct drv_session *session, int64_t now_us)
             continue;
         }
         if (submission->busy_until_us <= now_us) {
+            char text[64 + SESSION_BUSY_WHY_MAX];
+            (void)snprintf(text, sizeof(text),
+                           "the broker was busy for all the time allowed%s%s",
+                           session->busy_why[0] != '\0' ? ": " : "", session->busy_why);
             drv_list_remove(link);
-            refuse(session, submission, DROVER_BUSY,
-                   drv_str_of("the broker was busy for all the time allowed"));
+            refuse(session, submission, DROVER_BUSY, drv_str_of(text));
         } else if (submission->busy_until_us < session->give_up_us) {
             session->give_up_us = submission->busy_until_us;
         } else {

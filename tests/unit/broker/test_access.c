@@ -76,7 +76,7 @@ static void test_rights_are_as_security_md_says(void **state)
         {DRV_ARRAY_ITEMS, 0, "onna"}, {DRV_ARRAY_SEAL, 0, "onna"}, {DRV_CANCEL, 0, "onna"},
         {DRV_RETRY, 0, "onna"},       {DRV_FORGET, 0, "onna"},     {DRV_WATCH, 0, "onna"},
         {DRV_FETCH, 0, "oona"},       {DRV_SCHEDULE, 0, "onna"},   {DRV_QUEUE, 0, "nnna"},
-        {DRV_WORKER, 0, "nnna"},      {DRV_ALERT, 0, "nnna"},      {DRV_QUERY, 1, "anaa"},
+        {DRV_WORKER, 0, "nnna"},      {DRV_ALERT, 0, "nnna"},      {DRV_QUERY, 1, "onaa"},
         {DRV_QUERY, 2, "onaa"},       {DRV_QUERY, 3, "onaa"},      {DRV_QUERY, 4, "onaa"},
         {DRV_QUERY, 5, "anaa"},       {DRV_QUERY, 6, "nnaa"},      {DRV_QUERY, 7, "aana"},
         {DRV_QUERY, 8, "nnaa"},       {DRV_QUERY, 9, "nnaa"},      {DRV_QUERY, 10, "onaa"},
@@ -109,6 +109,25 @@ static void test_rights_of_two_roles_are_the_wider_ones(void **state)
 }
 
 /* ---- the file ---------------------------------------------------------------------------- */
+
+/* Limits of a name that no key has are told: it may be a slip of the pen. */
+static void test_limits_without_a_key_are_found(void **state)
+{
+    struct access *access = NULL;
+    struct drv_problem problem = {""};
+    (void)state;
+    assert_int_equal(
+        parse("limit alice tasks=1\nkey alice " KEY_A " submit\n", &access, &problem),
+        DROVER_OK);
+    assert_null(access_keyless(access));
+    access_destroy(&access);
+    assert_int_equal(
+        parse("limit alcie tasks=1\nkey alice " KEY_A " submit\n", &access, &problem),
+        DROVER_OK);
+    assert_non_null(access_keyless(access));
+    assert_memory_equal(access_keyless(access)->name, "alcie", 5);
+    access_destroy(&access);
+}
 
 /* Keys, roles, patterns and limits are what the file says; a key's case does not matter. */
 static void test_accounts_file_is_read(void **state)
@@ -164,6 +183,10 @@ static void test_accounts_mistakes_are_told_with_their_line(void **state)
     expect_wrong("limit alice tasks=", "no number");
     expect_wrong("limit alice tasks=-1", "no number for this: -1");
     expect_wrong("limit alice rate=0", "no number for this: 0");
+    expect_wrong("limit alice tasks=0", "no number for this: 0");
+    expect_wrong("limit alice bytes=0", "no number for this: 0");
+    expect_wrong("limit alice tasks=9\nlimit alice rate=2 tasks=9",
+                 "accounts:2: this limit stands in the file twice: tasks=9");
     expect_wrong("limit alice tasks=99999999999999999999", "no number");
     expect_wrong("limit alice speed=1", "want tasks, bytes");
 }
@@ -205,6 +228,7 @@ int main(void)
         cmocka_unit_test(test_rights_are_as_security_md_says),
         cmocka_unit_test(test_rights_of_two_roles_are_the_wider_ones),
         cmocka_unit_test(test_accounts_file_is_read),
+        cmocka_unit_test(test_limits_without_a_key_are_found),
         cmocka_unit_test(test_accounts_mistakes_are_told_with_their_line),
         cmocka_unit_test(test_accounts_random_text_is_refused_or_read),
     };
