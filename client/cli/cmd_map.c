@@ -26,11 +26,15 @@ static const struct drv_option options[] = {
      .kind = DRV_OPTION_DURATION,
      .argument = "TIME",
      .help = "cancel what has not ended after TIME, exit 124"},
+    {.name = "stop-on-error",
+     .kind = DRV_OPTION_FLAG,
+     .help = "cancel what has not ended when an element did not succeed"},
 };
 
 struct map {
     struct input_records input;
     struct elements elements;
+    bool stops;
     int code; /* what the source has complained about */
 };
 
@@ -68,7 +72,14 @@ static drover_status next_item(void *context, drover_value **out_item)
 static int emit(void *context, const drover_outcome *outcome)
 {
     struct map *map = context;
-    return elements_print(&map->elements, outcome);
+    int code = elements_print(&map->elements, outcome);
+    if (code == CLI_OK && map->stops && map->elements.failed > 0) {
+        return cli_say(CLI_FAILED,
+                       "map: element %" PRIu32
+                       " did not succeed, what has not ended is cancelled",
+                       drover_outcome_index(outcome));
+    }
+    return code;
 }
 
 static int read_options(const struct cli *cli, drover_map_options *map_options,
@@ -86,7 +97,8 @@ static int read_options(const struct cli *cli, drover_map_options *map_options,
 
 static int run_map(struct cli *cli, const char *type, const drover_map_options *map_options)
 {
-    struct map map = {.elements = {.json = cli->json}};
+    struct map map = {.elements = {.json = cli->json},
+                      .stops = drv_options_flag(cli->options, "stop-on-error")};
     struct stream stream = {.what = "map",
                             .type = type,
                             .source = next_item,
@@ -94,7 +106,8 @@ static int run_map(struct cli *cli, const char *type, const drover_map_options *
                             .options = map_options,
                             .source_code = &map.code,
                             .timeout_ms = cli_duration(cli, "wait-timeout"),
-                            .emit = emit};
+                            .emit = emit,
+                            .stop_reason = map.stops ? "an element did not succeed" : NULL};
     int code = input_records_open(&map.input, cli_operand(cli, 1), '\n');
     if (code == CLI_OK) {
         code = cli_connect(cli);
@@ -135,13 +148,15 @@ static int run(struct cli *cli)
 const struct cli_command cmd_map = {
     .name = "map",
     .summary = "one task per line of JSON, results in input order",
-    .usage = "TYPE [FILE|-] [--with JSON] [--batch N] [OPTION...]",
+    .usage = "TYPE [FILE|-] [--with JSON] [--batch N] [--stop-on-error] [OPTION...]",
     .about =
         "Reads one JSON value per line from FILE or stdin, blank lines apart, and prints\n"
         "one result per line in the order of the input, as they come. An element that does\n"
         "not succeed prints {\"error\":{...}} and makes the exit code 1. A malformed line\n"
         "ends the map with FILE:LINE on stderr and exit code 64; like Ctrl-C it cancels\n"
-        "what has not ended. Memory does not grow with the input.",
+        "what has not ended. Memory does not grow with the input. --stop-on-error looks at "
+        "the\n"
+        "results in the order of the input, too.",
     .options = options,
     .option_count = DRV_ARRAY_LEN(options),
     .submits = true,

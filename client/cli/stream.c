@@ -80,7 +80,8 @@ static int on_outcome(struct run *run, drover_outcome **outcome)
     drover_outcome_destroy(outcome);
     run->printed++;
     if (code != CLI_OK) {
-        cancel(run, "its reader has failed");
+        const char *reason = run->stream->stop_reason;
+        cancel(run, reason != NULL ? reason : "its reader has failed");
         return code;
     }
     return run->printed % CHECK_EVERY == 0 ? check(run) : STREAM_GOES_ON;

@@ -17,6 +17,7 @@ struct stream {
                           drover_outcome **out_outcome); /* NULL: drover_map_next */
     int64_t timeout_ms;                                  /* for all of it; DROVER_FOREVER */
     int (*emit)(void *context, const drover_outcome *outcome); /* prints; an exit code: stop */
+    const char *stop_reason; /* of the cancel when emit stops; NULL: its reader has failed */
 };
 
 /*

@@ -54,6 +54,14 @@ class Stream(unittest.TestCase):
         self.assertEqual(json.loads(lines[1])["error"]["kind"], "handler")
         self.assertIn("1 elements did not succeed", done.stderr)
 
+    def test_map_stops_on_the_first_error(self):
+        stdin = '1\n"x"\n' + "60000\n" * 20
+        done = self.drover("map", "sleep", "--stop-on-error", stdin=stdin, code=1)
+        self.assertEqual(len(done.stdout.splitlines()), 2, done.stdout)
+        self.assertIn("element 1 did not succeed", done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        until(lambda: not self.active(), "all elements have ended")
+
     def test_map_with_json_prints_outcomes(self):
         done = self.drover("--json", "map", "square", stdin='1\n"x"\n', code=1)
         rows = [json.loads(line) for line in done.stdout.splitlines()]
