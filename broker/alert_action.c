@@ -428,7 +428,11 @@ void alert_actions_tell(struct alert_actions *actions, const struct core_alert *
     size_t read_at = atomic_load_explicit(&actions->read, memory_order_acquire);
     struct action *action = at - read_at == ALERT_ACTIONS_MAX ? NULL : action_new(alert);
     if (action == NULL) {
-        atomic_fetch_add(&actions->dropped, 1);
+        uint64_t dropped = atomic_fetch_add(&actions->dropped, 1) + 1;
+        drv_log_warn(actions->log, "nobody is told of an alert: too much waits to be told",
+                     drv_log_view("rule", view_of(alert->rule)),
+                     drv_log_view("subject", view_of(alert->subject)),
+                     drv_log_str("state", alert->state), drv_log_uint("dropped", dropped));
         return;
     }
     actions->ring[at % ALERT_ACTIONS_MAX] = action;
@@ -438,11 +442,13 @@ void alert_actions_tell(struct alert_actions *actions, const struct core_alert *
 
 struct alert_action_counts alert_actions_counts(const struct alert_actions *actions)
 {
-    struct alert_action_counts counts = {0, 0, 0};
+    struct alert_action_counts counts = {0};
     if (actions != NULL) {
         counts.done = atomic_load(&actions->done);
         counts.failed = atomic_load(&actions->failed);
         counts.dropped = atomic_load(&actions->dropped);
+        size_t read_at = atomic_load(&actions->read);
+        counts.waiting = atomic_load(&actions->written) - read_at;
     }
     return counts;
 }

@@ -3,7 +3,8 @@
  *
  *   loop ──copy──> ring of ALERT_ACTIONS_MAX ──eventfd──> thread: command, webhook, one by one
  *
- * The loop never waits: when the ring is full, what comes is dropped and counted. The thread
+ * The loop never waits: when the ring is full, what comes is dropped, counted and
+ * logged. The thread
  * waits for the command and for the other side of the webhook, each for a bounded time, and
  * tries the webhook again a few times. What waits when the broker ends is dropped.
  *
@@ -32,7 +33,7 @@ enum {
 struct alert_actions;
 
 struct alert_action_counts {
-    uint64_t done, failed, dropped;
+    uint64_t done, failed, dropped, waiting; /* waiting: now; the others since the start */
 };
 
 /* command, webhook: NULL or "": none. OK; INVALID: a command of too many words; IO, NOMEM. */

@@ -47,3 +47,15 @@ drover_status alert_setup(struct server *server, struct drv_problem *problem)
                                : drv_problem_set(problem, status, "actions of alerts: %s",
                                                  drover_status_text(status));
 }
+
+void alert_count(const struct server *server, struct core_self *self)
+{
+    const struct alert_actions *all[] = {server->commands, server->webhooks};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct alert_action_counts counts = alert_actions_counts(all[i]);
+        self->alerts_done += counts.done;
+        self->alerts_failed += counts.failed;
+        self->alerts_dropped += counts.dropped;
+        self->alerts_waiting += counts.waiting;
+    }
+}

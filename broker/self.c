@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static uint64_t resident_bytes(void)
@@ -44,11 +45,38 @@ void self_stored(struct self_meter *meter, uint64_t last, uint64_t synced, int64
     }
 }
 
+void self_open(struct self_meter *meter, const char *directory)
+{
+    meter->data_fd = directory == NULL ? -1
+                                       : open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+void self_close(struct self_meter *meter)
+{
+    if (meter->data_fd >= 0) {
+        (void)close(meter->data_fd);
+    }
+    meter->data_fd = -1;
+}
+
+/* What the superuser alone may use counts neither as free nor as there. */
+static double disk_percent(const struct self_meter *meter)
+{
+    struct statvfs disk;
+    if (meter->data_fd < 0 || fstatvfs(meter->data_fd, &disk) != 0) {
+        return 0;
+    }
+    double used = (double)(disk.f_blocks - disk.f_bfree);
+    double all = used + (double)disk.f_bavail;
+    return all > 0 ? 100.0 * used / all : 0;
+}
+
 struct core_self self_read(struct self_meter *meter, int64_t now_us)
 {
     struct core_self self = {.rss_bytes = resident_bytes(),
                              .loop_us = (uint64_t)meter->loop_us,
-                             .journal_us = (uint64_t)meter->journal_us};
+                             .journal_us = (uint64_t)meter->journal_us,
+                             .disk_percent = disk_percent(meter)};
     meter->loop_us = 0;
     meter->journal_us = 0;
     struct rusage usage;

@@ -174,6 +174,7 @@ static drover_status open_store(struct server *server, struct drv_problem *probl
     status = store_journal_new(&config, &server->store, problem);
     if (status == DROVER_OK) {
         open_hand(server, path);
+        self_open(&server->meter, path);
     }
     return status;
 }
@@ -302,6 +303,7 @@ drover_status server_new(const struct settings *settings, const struct drv_log *
     server->log = log;
     server->settings = *settings;
     server->signal_fd = -1;
+    self_open(&server->meter, NULL);
     drv_arena_init(&server->arena, 1 << 20);
     drover_status status = connections_init(&server->peers, seeds[1], settings->peers_max);
     if (status == DROVER_OK) {
@@ -358,6 +360,7 @@ void server_destroy(struct server **server)
     hand_close(&s->hand, s->stop);
     store_destroy(&s->store);
     drv_arena_fini(&s->arena);
+    self_close(&s->meter);
     if (s->signal_fd >= 0) {
         (void)close(s->signal_fd);
     }
@@ -383,6 +386,7 @@ static void tell_self(struct server *server, int64_t now)
     }
     server->self_at_us = now + SERVER_SELF_US;
     struct core_event event = {.kind = CORE_EVENT_SELF, .self = self_read(&server->meter, now)};
+    alert_count(server, &event.self);
     core_step(server->core, &event, now);
 }
 

@@ -114,6 +114,9 @@ drover_status server_read_zone(struct server *server, const char *name);
 /* alert_setup.c: rules and actions, as the settings have them. */
 DROVER_MUST_USE drover_status alert_setup(struct server *server, struct drv_problem *problem);
 
+/* What became of the actions, all together. */
+void alert_count(const struct server *server, struct core_self *self);
+
 /* intake.c: receives and steps up to SERVER_BURST messages of one port; true when there may be
  * more. */
 bool intake_drain(struct server *server, enum core_port port, int64_t now_us);

@@ -58,6 +58,7 @@ struct alert *alert_new(struct core *core, struct alert_rule *rule, struct drv_s
     memcpy(alert->subject, subject.ptr, subject.len);
     drv_list_push_back(&alerts->list, &alert->link);
     rule->count++;
+    rule->states[alert->state]++;
     return alert;
 }
 
@@ -67,6 +68,7 @@ void alert_free(struct core *core, struct alert *alert)
                            alert_hash(core, alert->rule, alert_subject(alert)), alert);
     drv_list_remove(&alert->link);
     alert->rule->count--;
+    alert->rule->states[alert->state]--;
     core_free(core, alert, sizeof *alert + alert->subject_len);
 }
 
@@ -79,7 +81,7 @@ bool alerts_init(struct core *core)
         drv_list_init(lists[i]);
     }
     drv_table_init(&alerts->table, core->config.seed, alert_is);
-    alerts->workers = alerts->queues = DRV_TABLE_CURSOR_INIT;
+    alerts->workers = alerts->queues = alerts->types = DRV_TABLE_CURSOR_INIT;
     for (size_t i = 0; i < DRV_SCOPES; i++) {
         alerts->rounds[i] = 1;
     }
@@ -197,6 +199,9 @@ drover_status core_add_default_alerts(struct core *core)
         "failed failed > 100 clear 20 clear-for 1m",
         "failure-rate failure_rate > 50 clear 25 for 1m clear-for 1m",
         "journal-slow journal > 1000 clear 200 for 30s clear-for 1m",
+        "loop-slow loop > 500 clear 200 for 30s clear-for 1m",
+        "type-unserved type_unserved > 0 for 1m",
+        "broker-disk broker_disk > 90 clear 88 for 30s clear-for 1m severity critical",
         "broker-memory broker_memory > 85 clear 75 for 30s clear-for 1m severity critical",
         "disk-full disk_full > 0 clear-for 10s severity critical",
     };

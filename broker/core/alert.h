@@ -9,12 +9,13 @@
  *
  * Bad is beyond the threshold, good on the other side of `clear`, between is neither: so what
  * hovers about the threshold neither begins again and again nor ends. An alert is one rule and
- * one subject (a worker, a host, a queue, the broker); of those that are well nothing is kept.
- * What fires can be acknowledged; actions wait while a silence matches or it is acknowledged.
+ * one subject (a worker, a host, a queue, a type, the broker); of those that are well nothing
+ * is kept. What fires can be acknowledged; actions wait while a silence matches or it is
+ * acknowledged.
  *
- * All rules are looked at once a second, workers and queues in slices of ALERT_SCAN; a subject
- * that is gone counts as good. Acknowledgements, silences, what fires, and rules that were
- * added by request are kept in records; the others come from the configuration with every
+ * All rules are looked at once a second, workers, queues and types in slices of ALERT_SCAN; a
+ * subject that is gone counts as good. Acknowledgements, silences, what fires, and rules that
+ * were added by request are kept in records; the others come from the configuration with every
  * start.
  */
 #ifndef CORE_ALERT_H
@@ -48,16 +49,17 @@ enum alert_origin {
     ALERT_MISSING, /* while records are read: it has not come yet */
 };
 
+enum alert_state { ALERT_PENDING, ALERT_FIRING, ALERT_CLEARING, ALERT_RESOLVED, ALERT_STATES };
+
 struct alert_rule {
     struct drv_list link; /* in alerts->rules */
     struct drv_alert_rule what;
     enum alert_origin origin;
-    uint32_t count; /* alerts of it */
+    uint32_t count;                /* alerts of it */
+    uint32_t states[ALERT_STATES]; /* of those, by state */
     uint16_t mark, name_len, subject_len;
     char text[]; /* name, subject (none: all) */
 };
-
-enum alert_state { ALERT_PENDING, ALERT_FIRING, ALERT_CLEARING, ALERT_RESOLVED, ALERT_STATES };
 
 struct alert {
     struct drv_list link; /* in alerts->list */
@@ -98,7 +100,7 @@ struct alerts {
     size_t rule_count, silence_count, lost_count;
     uint64_t dropped;
     uint64_t rounds[DRV_SCOPES]; /* that goes on now */
-    struct drv_table_cursor workers, queues;
+    struct drv_table_cursor workers, queues, types;
     struct alert_sample samples[ALERT_SAMPLES];
     size_t sample_count, sample_at;
 };
@@ -131,6 +133,12 @@ struct alert *alert_find(const struct core *core, const struct alert_rule *rule,
 /* NULL when there are too many, or out of memory: counted. */
 struct alert *alert_new(struct core *core, struct alert_rule *rule, struct drv_str subject);
 void alert_free(struct core *core, struct alert *alert);
+static inline void alert_set_state(struct alert *alert, enum alert_state state)
+{
+    alert->rule->states[alert->state]--;
+    alert->rule->states[state]++;
+    alert->state = state;
+}
 static inline struct drv_str alert_subject(const struct alert *alert)
 {
     return (struct drv_str){alert->subject, alert->subject_len};

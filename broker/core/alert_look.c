@@ -91,6 +91,7 @@ static void alert_act(struct core *core, struct alert *alert)
     if (alert_fires(alert) && !alert->is_told && !alert->is_acknowledged &&
         !alert_is_silenced(core, alert)) {
         alert->is_told = true;
+        save_alert(core, alert, false); /* so that no later life tells it again */
         alert_tell(core, NULL, alert, false);
     }
 }
@@ -106,9 +107,9 @@ static bool alert_move(struct core *core, struct alert *alert, enum alert_verdic
     }
     bool waited = core->now_us - alert->since_us >= us_of_ms(what->for_ms);
     bool cleared = core->now_us - alert->good_us >= us_of_ms(what->clear_ms);
-    alert->state = alert_next(before, verdict, waited, cleared, &lives);
+    alert_set_state(alert, alert_next(before, verdict, waited, cleared, &lives));
     if (alert->state == ALERT_CLEARING && before == ALERT_FIRING && what->clear_ms == 0) {
-        alert->state = ALERT_RESOLVED;
+        alert_set_state(alert, ALERT_RESOLVED);
     }
     bool is_same_fire = alert_fires(alert) &&
                         (before == ALERT_FIRING || before == ALERT_CLEARING);
@@ -116,7 +117,7 @@ static bool alert_move(struct core *core, struct alert *alert, enum alert_verdic
         alert->since_us = core->now_us;
     }
     if (alert->state == ALERT_PENDING && before == ALERT_RESOLVED && what->for_ms == 0) {
-        alert->state = ALERT_FIRING;
+        alert_set_state(alert, ALERT_FIRING);
     }
     alert_changed(core, alert, before);
     alert_act(core, alert);
@@ -200,12 +201,17 @@ static double broker_value(const struct core *core, enum drv_metric metric)
         return core->is_full ? 1 : 0;
     case DRV_METRIC_WORKERS:
         return (double)drv_table_count(&core->workers_by_name);
+    case DRV_METRIC_BROKER_DISK:
+        return core->self.disk_percent;
+    case DRV_METRIC_LOOP:
+        return (double)core->self.loop_us / 1000.0;
     case DRV_METRIC_WORKER_LOST:
     case DRV_METRIC_HOST_CPU:
     case DRV_METRIC_HOST_MEMORY:
     case DRV_METRIC_HOST_DISK:
     case DRV_METRIC_QUEUE_OLDEST:
     case DRV_METRIC_QUEUE_DEPTH:
+    case DRV_METRIC_TYPE_UNSERVED:
     case DRV_METRIC_END:
         break;
     }
@@ -356,6 +362,31 @@ static void look_at_queues(struct core *core)
     }
 }
 
+/* A type that is offered is well. After a start nothing is said until the workers had their
+ * time to come back. */
+static void look_at_types(struct core *core)
+{
+    if (core->is_reattach_open) {
+        return;
+    }
+    for (int i = 0; i < ALERT_SCAN; i++) {
+        const struct type *type = drv_table_next(&core->types, &core->alerts.types);
+        if (type == NULL) {
+            core->alerts.types = DRV_TABLE_CURSOR_INIT;
+            end_round(core, DRV_SCOPE_TYPE);
+            return;
+        }
+        DRV_LIST_EACH(link, &core->alerts.rules)
+        {
+            struct alert_rule *rule = DRV_LIST_ITEM(link, struct alert_rule, link);
+            if (drv_metric_scope(rule->what.metric) == DRV_SCOPE_TYPE) {
+                observe(core, rule, type_name(type),
+                        drv_list_is_empty(&type->offers) ? (double)type->queued : 0);
+            }
+        }
+    }
+}
+
 static void forget_silences(struct core *core)
 {
     DRV_LIST_EACH_SAFE(link, &core->alerts.silences)
@@ -388,4 +419,5 @@ void alerts_due(struct core *core)
     end_round(core, DRV_SCOPE_WORKER);
     look_at_hosts(core);
     look_at_queues(core);
+    look_at_types(core);
 }

@@ -16,19 +16,28 @@ static void check_alert(struct check *check, const struct alert *alert)
 void check_alerts(struct check *check)
 {
     const struct alerts *alerts = &check->core->alerts;
-    uint64_t of_rules = 0, of_list = 0;
+    uint64_t of_rules = 0, of_list = 0, of_states[ALERT_STATES] = {0};
     check_timer(check, &alerts->timer, TIMER_ALERT);
     DRV_LIST_EACH(link, &alerts->rules)
     {
-        of_rules += DRV_LIST_ITEM(link, struct alert_rule, link)->count;
+        const struct alert_rule *rule = DRV_LIST_ITEM(link, struct alert_rule, link);
+        of_rules += rule->count;
+        for (size_t i = 0; i < ALERT_STATES; i++) {
+            of_states[i] += rule->states[i];
+        }
     }
     DRV_LIST_EACH(link, &alerts->list)
     {
-        check_alert(check, DRV_LIST_ITEM(link, struct alert, link));
+        const struct alert *alert = DRV_LIST_ITEM(link, struct alert, link);
+        check_alert(check, alert);
         of_list++;
+        of_states[alert->state]--;
     }
     expect(check, of_rules == of_list && of_list == drv_table_count(&alerts->table),
            "alerts are miscounted");
+    for (size_t i = 0; i < ALERT_STATES; i++) {
+        expect(check, of_states[i] == 0, "alerts of a state are miscounted");
+    }
     expect(check, of_list <= ALERTS_MAX, "more alerts than allowed");
     expect(check,
            check_list_count(&alerts->rules) == alerts->rule_count &&

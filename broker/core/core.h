@@ -158,6 +158,10 @@ struct core_self {
     double cpu_percent;
     uint64_t loop_us;    /* the longest turn since the last SELF */
     uint64_t journal_us; /* the longest wait for the store since then */
+    double disk_percent; /* used of the disk that the store is on; 0: it is on none */
+    /* Of what CORE_ALERT asked for, since the start: came to its end; was given up; found no
+       room; is under way. */
+    uint64_t alerts_done, alerts_failed, alerts_dropped, alerts_waiting;
 };
 
 struct access;

@@ -43,6 +43,31 @@ bool document_alerts(struct document *document, uint32_t rows)
     return false;
 }
 
+void document_alert_counts(struct document *document)
+{
+    const struct core *core = document->core;
+    document_array(document, "alert_counts");
+    DRV_LIST_EACH(link, &core->alerts.rules)
+    {
+        const struct alert_rule *rule = DRV_LIST_ITEM(link, struct alert_rule, link);
+        document_map(document, NULL);
+        document_str(document, "rule", alert_rule_name(rule));
+        document_text(document, "severity", drv_severity_name(rule->what.severity));
+        document_uint(document, "pending", rule->states[ALERT_PENDING]);
+        document_uint(document, "firing",
+                      rule->states[ALERT_FIRING] + rule->states[ALERT_CLEARING]);
+        document_end(document);
+    }
+    document_end(document);
+    document_map(document, "alert_actions");
+    document_uint(document, "done", core->self.alerts_done);
+    document_uint(document, "failed", core->self.alerts_failed);
+    document_uint(document, "dropped", core->self.alerts_dropped);
+    document_uint(document, "waiting", core->self.alerts_waiting);
+    document_end(document);
+    document_uint(document, "alerts_dropped", core->alerts.dropped);
+}
+
 static void put_rule(struct document *document, const struct alert_rule *rule)
 {
     static const char *const origins[] = {"built-in", "configuration", "request", ""};

@@ -42,6 +42,7 @@ static void put_broker(struct document *document)
     document_double(document, "cpu_percent", core->self.cpu_percent);
     document_double(document, "loop_ms", (double)core->self.loop_us / 1000.0);
     document_double(document, "journal_ms", (double)core->self.journal_us / 1000.0);
+    document_double(document, "disk_percent", core->self.disk_percent);
     document_text(document, "store", core->config.store_name);
     document_text(document, "durability", drover_durability_name(core->config.durability_max));
     document_uint(document, "memory_bytes", core->memory_bytes);
@@ -167,6 +168,7 @@ void document_status(struct document *document)
     document_array(document, "alerts");
     truncated = (!is_own && document_alerts(document, STATUS_ALERTS_MAX)) || truncated;
     document_end(document);
+    document_alert_counts(document);
     document_uint(document, "queue_count", drv_table_count(&core->queues));
     document_uint(document, "worker_count", drv_table_count(&core->workers_by_name));
     document_uint(document, "key_count", drv_table_count(&core->keys));

@@ -93,6 +93,8 @@ bool document_tasks(struct document *document, const struct drv_query *query,
                     struct drv_table_cursor *cursor, uint32_t rows);
 /* Alerts, what fires first, as items of the array that is open; true when there are more. */
 bool document_alerts(struct document *document, uint32_t rows);
+/* How many alerts each rule has, and what became of the actions, into the map that is open. */
+void document_alert_counts(struct document *document);
 /* Rules and silences, into the map that is open. */
 void document_alert_rules(struct document *document);
 /* name nil: all. */

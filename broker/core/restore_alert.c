@@ -144,7 +144,7 @@ bool restore_alert(struct restore *restore, const struct core_saved *saved,
     if (alert == NULL) {
         return true; /* counted as dropped: it fires again if it is still so */
     }
-    alert->state = ALERT_FIRING;
+    alert_set_state(alert, ALERT_FIRING);
     alert->since_us = since_us;
     alert->is_acknowledged = (bits & ALERT_PART_ACKNOWLEDGED) != 0;
     alert->is_told = (bits & ALERT_PART_TOLD) != 0;

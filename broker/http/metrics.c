@@ -71,6 +71,20 @@ static const struct metric broker_metrics[] = {
      "loop_ms", 1e-3},
     {"drover_journal_seconds", "gauge", "Longest wait for the journal in the last second.",
      "broker", "journal_ms", 1e-3},
+    {"drover_disk_ratio", "gauge", "Used share of the disk that the store is on; 0: none.",
+     "broker", "disk_percent", 1e-2},
+    {"drover_alert_actions_done_total", "counter",
+     "Commands and webhooks of alerts that went well.", "alert_actions", "done", 1},
+    {"drover_alert_actions_failed_total", "counter",
+     "Commands and webhooks of alerts that were given up.", "alert_actions", "failed", 1},
+    {"drover_alert_actions_dropped_total", "counter",
+     "Alerts for whose commands and webhooks there was no room.", "alert_actions", "dropped",
+     1},
+    {"drover_alert_actions_waiting", "gauge",
+     "Commands and webhooks of alerts that are under way, or wait for another try.",
+     "alert_actions", "waiting", 1},
+    {"drover_alerts_dropped_total", "counter", "Alerts for which there was no room.", NULL,
+     "alerts_dropped", 1},
 };
 
 static const struct metric queue_metrics[] = {
@@ -342,6 +356,39 @@ static void put_states(struct writer *writer, const drover_value *status)
     }
 }
 
+/* At most so many series as there may be rules (128), twice. */
+static void put_alerts(struct writer *writer, const drover_value *status)
+{
+    static const char *const states[] = {"pending", "firing"};
+    static const struct label labels[] = {
+        {"rule", "rule"}, {"severity", "severity"}, {NULL, NULL}};
+    drover_value *rows = get(status, "alert_counts");
+    drover_value_iter iter;
+    drover_value *row = NULL;
+    bool is_first = true;
+    if (rows == NULL) {
+        return;
+    }
+    drover_value_iter_init(&iter, rows);
+    while (drover_value_iter_next(&iter, NULL, &row) == DROVER_OK) {
+        for (size_t i = 0; i < DRV_ARRAY_LEN(states); i++) {
+            const struct metric metric = {.key = states[i], .scale = 1};
+            char label[40];
+            double number = 0;
+            (void)get_number(row, &metric, &number);
+            if (is_first) {
+                put_head(writer, "drover_alerts", "gauge",
+                         "Alerts by rule, severity and state.");
+            }
+            is_first = false;
+            (void)snprintf(label, sizeof(label), "state=\"%s\"", states[i]);
+            put_series(writer, "drover_alerts", row, labels, label, number);
+        }
+        drover_value_destroy(&row);
+    }
+    drover_value_destroy(&rows);
+}
+
 static void put_broker(struct writer *writer, const drover_value *status)
 {
     static const struct label labels[] = {
@@ -402,6 +449,7 @@ drover_status metrics_write(struct drv_view status, struct drv_buffer *out)
     }
     put_broker(&writer, document);
     put_states(&writer, document);
+    put_alerts(&writer, document);
     put_list(&writer, document, "queues", queue_metrics, DRV_ARRAY_LEN(queue_metrics),
              queue_labels);
     put_list(&writer, document, "workers", worker_metrics, DRV_ARRAY_LEN(worker_metrics),

@@ -26,6 +26,9 @@ static const struct {
     [DRV_METRIC_BROKER_MEMORY] = {"broker_memory", "%", DRV_SCOPE_BROKER},
     [DRV_METRIC_DISK_FULL] = {"disk_full", "", DRV_SCOPE_BROKER},
     [DRV_METRIC_WORKERS] = {"workers", "", DRV_SCOPE_BROKER},
+    [DRV_METRIC_TYPE_UNSERVED] = {"type_unserved", "", DRV_SCOPE_TYPE},
+    [DRV_METRIC_BROKER_DISK] = {"broker_disk", "%", DRV_SCOPE_BROKER},
+    [DRV_METRIC_LOOP] = {"loop", "ms", DRV_SCOPE_BROKER},
 };
 
 static const char *const severities[] = {NULL, "info", "warning", "critical"};
@@ -52,7 +55,7 @@ enum drv_scope drv_metric_scope(unsigned metric)
 
 const char *drv_scope_name(enum drv_scope scope)
 {
-    static const char *const names[DRV_SCOPES] = {"broker", "worker", "host", "queue"};
+    static const char *const names[DRV_SCOPES] = {"broker", "worker", "host", "queue", "type"};
     return names[scope];
 }
 

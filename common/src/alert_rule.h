@@ -4,7 +4,7 @@
  *   NAME METRIC > NUMBER [clear NUMBER] [for TIME] [clear-for TIME] [severity LEVEL]
  *        [only SUBJECT]
  *
- * A metric has a value for each of its subjects: each worker, each host, each queue, or the
+ * A metric has a value for each of its subjects: each worker, host, queue or type, or the
  * broker. A rule becomes an alert for a subject once its value has been beyond the threshold
  * for a time, and is over once it has been on the other side of `clear` for a time.
  */
@@ -30,6 +30,9 @@ enum drv_metric { /* names and units in drv_metric_name, drv_metric_unit */
                   DRV_METRIC_BROKER_MEMORY,
                   DRV_METRIC_DISK_FULL,
                   DRV_METRIC_WORKERS,
+                  DRV_METRIC_TYPE_UNSERVED,
+                  DRV_METRIC_BROKER_DISK,
+                  DRV_METRIC_LOOP,
                   DRV_METRIC_END
 };
 
@@ -38,6 +41,7 @@ enum drv_scope { /* what its subjects are */
                  DRV_SCOPE_WORKER,
                  DRV_SCOPE_HOST,
                  DRV_SCOPE_QUEUE,
+                 DRV_SCOPE_TYPE,
                  DRV_SCOPES
 };
 

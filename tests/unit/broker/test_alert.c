@@ -218,6 +218,96 @@ static void test_subjects_of_workers_hosts_and_queues(void **state)
     assert_false(is_told(bench, FIRING));
 }
 
+/* The shell tells how its disk and its loop are. */
+static void shell_says(struct bench *bench, const struct core_self *self, int seconds)
+{
+    struct core_event event = {.kind = CORE_EVENT_SELF, .self = *self};
+    for (int i = 0; i < seconds; i++) {
+        bench_event(bench, &event);
+        bench_pass(bench, SECOND);
+    }
+}
+
+/* What comes with the broker: tasks that wait for a type which nobody offers fire after a
+ * minute, and are over once a worker does. */
+static void test_default_rules_tell_of_a_type_that_nobody_offers(void **state)
+{
+    struct bench *bench = *state;
+    assert_ok(core_add_default_alerts(bench->core));
+    struct drv_spec spec = spec_of("nobody");
+    submit(bench, 1, &spec, 5);
+    live(bench, 10 * SECOND);
+    assert_false(is_told(bench, "type_unserved")); /* they may come back until then */
+    live(bench, 30 * SECOND);
+    assert_true(is_told(bench, "type_unserved of type nobody is 1 (above 0)"));
+    assert_true(is_told(bench, PENDING));
+    assert_int_equal(bench->alert_count, 0);
+    live(bench, 60 * SECOND);
+    assert_true(is_told(bench, FIRING));
+    assert_int_equal(bench->alert_count, 1);
+    static const char counts[] = "\xa4rule\xadtype-unserved\xa8severity\xa7warning"
+                                 "\xa7pending\x00\xa6"
+                                 "firing\x01";
+    struct drv_str status = told(bench, DRV_TOPIC_STATUS);
+    assert_non_null(memmem(status.ptr, status.len, counts, sizeof counts - 1));
+    worker(bench, 2, "nobody", 1);
+    live(bench, 2 * SECOND);
+    assert_false(is_told(bench, FIRING));
+}
+
+/* A disk that fills up is told before it is full, a loop that is slow as well. */
+static void test_default_rules_tell_of_disk_and_loop(void **state)
+{
+    struct bench *bench = *state;
+    assert_ok(core_add_default_alerts(bench->core));
+    shell_says(bench, &(struct core_self){.disk_percent = 90, .loop_us = 500000}, 60);
+    assert_int_equal(bench->alert_count, 0);
+    shell_says(bench, &(struct core_self){.disk_percent = 90.5}, 29);
+    assert_int_equal(bench->alert_count, 0);
+    shell_says(bench, &(struct core_self){.disk_percent = 90.5}, 3);
+    assert_int_equal(bench->alert_count, 1);
+    assert_true(is_told(bench, "broker_disk is 90.5 % (above 90)"));
+    assert_true(is_told(bench, "\xa8"
+                               "critical"));
+    shell_says(bench, &(struct core_self){.disk_percent = 50, .loop_us = 600000}, 32);
+    assert_true(is_told(bench, "loop is 600 ms (above 500)"));
+    assert_int_equal(bench->alert_count, 2);
+    shell_says(bench, &(struct core_self){.disk_percent = 50}, 62);
+    assert_int_equal(bench->alert_count, 4);
+    assert_false(is_told(bench, FIRING));
+}
+
+/* What became of commands and webhooks is in the status. */
+static void test_status_counts_what_became_of_actions(void **state)
+{
+    struct bench *bench = *state;
+    shell_says(
+        bench,
+        &(struct core_self){
+            .alerts_done = 3, .alerts_failed = 2, .alerts_dropped = 5, .alerts_waiting = 1},
+        1);
+    assert_true(map_has(told(bench, DRV_TOPIC_STATUS), "\xa4"
+                                                       "done\x03\xa6"
+                                                       "failed\x02\xa7"
+                                                       "dropped\x05\xa7waiting\x01"));
+}
+
+/* Told once: a later life that finds the alert in its records tells its end only. */
+static void test_nothing_is_told_again_after_a_restart(void **state)
+{
+    struct bench *bench = *state;
+    rule_add(bench, "slow", "journal > 100 clear 50");
+    journal_ms(bench, 200);
+    assert_int_equal(bench->alert_count, 1);
+    come_back(bench);
+    journal_ms(bench, 200);
+    journal_ms(bench, 200);
+    assert_int_equal(bench->alert_count, 1);
+    assert_true(is_told(bench, FIRING));
+    journal_ms(bench, 10);
+    assert_int_equal(bench->alert_count, 2);
+}
+
 /* Failures are counted over five minutes. */
 static void test_failures_are_counted(void **state)
 {
@@ -343,6 +433,10 @@ int main(void)
         STORY(test_acknowledgements_and_silences_hold_actions_back),
         STORY(test_subjects_of_workers_hosts_and_queues),
         STORY(test_failures_are_counted),
+        STORY(test_default_rules_tell_of_a_type_that_nobody_offers),
+        STORY(test_default_rules_tell_of_disk_and_loop),
+        STORY(test_status_counts_what_became_of_actions),
+        STORY(test_nothing_is_told_again_after_a_restart),
         STORY(test_alerts_survive_a_restart),
         STORY(test_rules_of_the_configuration_stay),
     };

@@ -55,6 +55,32 @@ static void test_metrics_labels_are_escaped(void **state)
     free(text);
 }
 
+/* Alerts are counted by rule, severity and state: subjects, of which there may be any number,
+ * make no series. What became of the actions stands beside them. */
+static void test_metrics_count_alerts_by_rule(void **state)
+{
+    (void)state;
+    char *text = metrics_of(
+        "{\"broker\":{\"disk_percent\":25},\"tasks\":{},\"alert_counts\":["
+        "{\"rule\":\"cpu\",\"severity\":\"warning\",\"pending\":2,\"firing\":"
+        "3}],\"alerts\":[{\"rule\":\"cpu\",\"subject\":\"host-1\"}],"
+        "\"alert_actions\":{\"done\":4,\"failed\":5,\"dropped\":6,"
+        "\"waiting\":7},\"alerts_dropped\":8}");
+    assert_non_null(strstr(text, "# TYPE drover_alerts gauge\n"
+                                 "drover_alerts{rule=\"cpu\",severity=\"warning\",state="
+                                 "\"pending\"} 2.0\n"
+                                 "drover_alerts{rule=\"cpu\",severity=\"warning\",state="
+                                 "\"firing\"} 3.0\n"));
+    assert_null(strstr(text, "host-1"));
+    assert_non_null(strstr(text, "\ndrover_alert_actions_done_total 4.0\n"));
+    assert_non_null(strstr(text, "\ndrover_alert_actions_failed_total 5.0\n"));
+    assert_non_null(strstr(text, "\ndrover_alert_actions_dropped_total 6.0\n"));
+    assert_non_null(strstr(text, "\ndrover_alert_actions_waiting 7.0\n"));
+    assert_non_null(strstr(text, "\ndrover_alerts_dropped_total 8.0\n"));
+    assert_non_null(strstr(text, "\ndrover_disk_ratio 0.25\n"));
+    free(text);
+}
+
 /* What is no document is refused. */
 static void test_metrics_of_no_map_are_refused(void **state)
 {
@@ -71,6 +97,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_metrics_are_families_with_heads),
         cmocka_unit_test(test_metrics_labels_are_escaped),
+        cmocka_unit_test(test_metrics_count_alerts_by_rule),
         cmocka_unit_test(test_metrics_of_no_map_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
