@@ -112,7 +112,7 @@ drover_status core_new(const struct core_config *config, int64_t now_us, struct 
     core->started_us = now_us;
     core_init_parts(core);
     if (!timer_init(core, &core->reattach_timer, TIMER_REATTACH) || !shelves_init(core) ||
-        !alerts_init(core)) {
+        !alerts_init(core) || !recent_init(core)) {
         core_destroy(&core);
         return DROVER_NOMEM;
     }
@@ -169,6 +169,7 @@ void core_destroy(struct core **core_owned)
     core_effects_clear(core);
     effects_fini(&core->effects);
     save_fini(core);
+    recent_fini(core);
     history_fini(core);
     DRV_ASSERT(drv_list_is_empty(&core->classes));
     struct drv_table *tables[] = {&core->tasks,           &core->specs, &core->queues,

@@ -23,6 +23,7 @@
 #include "pack.h"
 #include "park.h"
 #include "queue.h"
+#include "recent.h"
 #include "request.h"
 #include "rng.h"
 #include "roster.h"
@@ -124,6 +125,7 @@ struct core {
     uint64_t kv_version, kv_bytes;
     uint64_t details_bytes; /* of all workers */
     struct history history; /* outside the books, and bounded */
+    struct recent recent;   /* the same */
     uint64_t watch_serial;  /* last one given */
 
     /* streams */

@@ -126,26 +126,41 @@ static void put_task(struct document *document, struct task *task)
     document_end(document);
 }
 
-bool document_tasks(struct document *document, const struct drv_query *query,
-                    struct drv_table_cursor *cursor, uint32_t rows)
+bool document_group_tasks(struct document *document, const struct drv_query *query,
+                          struct drv_table_cursor *cursor, uint32_t rows)
 {
-    const struct drv_table *tasks = &document->core->tasks;
-    if (query->group.ptr != NULL) {
-        const struct group *group = group_find(document->core, query->group);
-        if (group == NULL) {
-            return false;
-        }
-        tasks = &group->tasks; /* in the order of all: by the hash of their ids */
-    }
-    for (int scanned = 0; scanned < DOCUMENT_SCAN; scanned++) {
+    const struct group *group = group_find(document->core, query->group);
+    for (int scanned = 0; group != NULL && scanned < DOCUMENT_SCAN; scanned++) {
         if (rows == 0 || document_is_full(document)) {
             return true;
         }
-        struct task *task = drv_table_next(tasks, cursor);
+        struct task *task = drv_table_next(&group->tasks, cursor);
         if (task == NULL) {
             return false;
         }
         if (matches(document->core, task, query)) {
+            put_task(document, task);
+            rows--;
+        }
+    }
+    return group != NULL;
+}
+
+/* What the ring remembers and is forgotten costs less than a task that is there. */
+bool document_tasks(struct document *document, const struct drv_query *query,
+                    struct recent_walk *walk, uint32_t rows)
+{
+    enum { PASSED = 1, LOOKED_AT = 4 };
+    struct task *task;
+    for (int scanned = 0; scanned < LOOKED_AT * DOCUMENT_SCAN;) {
+        if (rows == 0 || document_is_full(document)) {
+            return true;
+        }
+        if (!recent_walk_next(document->core, walk, &task)) {
+            return false;
+        }
+        scanned += task == NULL && !walk->is_below ? PASSED : LOOKED_AT;
+        if (task != NULL && matches(document->core, task, query)) {
             put_task(document, task);
             rows--;
         }

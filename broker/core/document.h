@@ -27,6 +27,7 @@ struct group;
 struct key;
 struct worker;
 struct times;
+struct recent_walk;
 
 struct document {
     struct core *core;
@@ -89,8 +90,12 @@ bool document_workers(struct document *document, struct drv_table_cursor *cursor
 bool document_all_statistics(struct document *document, struct drv_table_cursor *cursor,
                              uint32_t rows);
 bool document_types(struct document *document, uint32_t rows);
+/* Of a group (NULL: there is none): in the order of its table. Of all: the newest first
+ * (recent.h). */
+bool document_group_tasks(struct document *document, const struct drv_query *query,
+                          struct drv_table_cursor *cursor, uint32_t rows);
 bool document_tasks(struct document *document, const struct drv_query *query,
-                    struct drv_table_cursor *cursor, uint32_t rows);
+                    struct recent_walk *walk, uint32_t rows);
 /* Alerts, what fires first, as items of the array that is open; true when there are more. */
 bool document_alerts(struct document *document, uint32_t rows);
 /* How many alerts each rule has, and what became of the actions, into the map that is open. */

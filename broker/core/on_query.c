@@ -4,7 +4,7 @@
  * A cursor is the hash at which a walk of a table goes on, in eight bytes: what was there
  * during the whole walk is seen once, and nothing about the broker's memory leaves it. It is
  * veiled: who knows a key and its hash could look for the seed of the table, and for the salt
- * of the store.
+ * of the store. A walk through all tasks has a longer one (recent.h).
  */
 #include "handlers.h"
 
@@ -13,7 +13,7 @@
 #include "guard.h"
 #include "why.h"
 
-enum { CURSOR_LEN = 8, VEIL_ROUNDS = 4 };
+enum { CURSOR_LEN = 8, WALK_LEN = 1 + 2 * CURSOR_LEN, VEIL_ROUNDS = 4 };
 
 struct page {
     struct core *core;
@@ -23,6 +23,8 @@ struct page {
     bool has_more;
     bool is_numbered; /* the cursor is the number of a row */
     uint64_t number;
+    bool is_walk; /* the cursor is where this stands */
+    struct recent_walk walk;
 };
 
 static uint32_t veil_half(const struct core *core, unsigned round, uint32_t half)
@@ -55,6 +57,22 @@ static uint64_t unveil(const struct core *core, uint64_t veiled)
     return (uint64_t)left << 32U | right;
 }
 
+static void put_number(char *bytes, uint64_t number)
+{
+    for (size_t i = 0; i < CURSOR_LEN; i++) {
+        bytes[i] = (char)(uint8_t)(number >> (8 * (CURSOR_LEN - 1 - i)));
+    }
+}
+
+static uint64_t get_number(const char *bytes)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < CURSOR_LEN; i++) {
+        number = number << 8U | (uint8_t)bytes[i];
+    }
+    return number;
+}
+
 static bool read_cursor(struct page *page)
 {
     struct drv_str bytes = page->query->cursor;
@@ -65,10 +83,7 @@ static bool read_cursor(struct page *page)
     if (bytes.len != CURSOR_LEN) {
         return false;
     }
-    for (size_t i = 0; i < CURSOR_LEN; i++) {
-        page->cursor.order = page->cursor.order << 8U | (uint8_t)bytes.ptr[i];
-    }
-    page->cursor.order = unveil(page->core, page->cursor.order);
+    page->cursor.order = unveil(page->core, get_number(bytes.ptr));
     page->cursor.after = UINTPTR_MAX;
     return true;
 }
@@ -76,10 +91,44 @@ static bool read_cursor(struct page *page)
 static struct drv_str write_cursor(struct core *core, uint64_t number)
 {
     char *bytes = effects_alloc(core, CURSOR_LEN, 1);
-    for (size_t i = 0; bytes != NULL && i < CURSOR_LEN; i++) {
-        bytes[i] = (char)(uint8_t)(number >> (8 * (CURSOR_LEN - 1 - i)));
+    if (bytes != NULL) {
+        put_number(bytes, number);
     }
     return str_of(bytes, bytes == NULL ? 0 : CURSOR_LEN);
+}
+
+static bool read_walk(struct page *page)
+{
+    struct drv_str bytes = page->query->cursor;
+    struct recent_walk *walk = &page->walk;
+    *walk = recent_walk_begin(page->core);
+    if (bytes.ptr == NULL || bytes.len == 0) {
+        return true;
+    }
+    if (bytes.len != WALK_LEN || (uint8_t)bytes.ptr[0] > 1) {
+        return false;
+    }
+    uint64_t number = get_number(bytes.ptr + 1);
+    walk->is_below = bytes.ptr[0] != 0;
+    walk->bound_us = (int64_t)get_number(bytes.ptr + 1 + CURSOR_LEN);
+    if (walk->is_below) {
+        walk->table = (struct drv_table_cursor){.order = unveil(page->core, number),
+                                                .after = UINTPTR_MAX};
+    } else {
+        walk->number = number;
+    }
+    return true;
+}
+
+static struct drv_str write_walk(struct core *core, const struct recent_walk *walk)
+{
+    char *bytes = effects_alloc(core, WALK_LEN, 1);
+    if (bytes != NULL) {
+        bytes[0] = (char)walk->is_below;
+        put_number(bytes + 1, walk->is_below ? veil(core, walk->table.order) : walk->number);
+        put_number(bytes + 1 + CURSOR_LEN, (uint64_t)walk->bound_us);
+    }
+    return str_of(bytes, bytes == NULL ? 0 : WALK_LEN);
 }
 
 static drover_status put_status(struct page *page, struct document *document)
@@ -173,7 +222,11 @@ static drover_status put_tasks(struct page *page, struct document *document)
 {
     document_map(document, NULL);
     document_array(document, "tasks");
-    page->has_more = document_tasks(document, page->query, &page->cursor, page->rows);
+    if (page->is_walk) {
+        page->has_more = document_tasks(document, page->query, &page->walk, page->rows);
+    } else {
+        page->has_more = document_group_tasks(document, page->query, &page->cursor, page->rows);
+    }
     document_end(document);
     document_end(document);
     return DROVER_OK;
@@ -391,7 +444,9 @@ static drover_status answer(struct page *page, struct document *document)
     if (topic >= sizeof(topics) / sizeof(topics[0]) || topics[topic] == NULL) {
         return DROVER_UNSUPPORTED;
     }
-    return read_cursor(page) ? topics[topic](page, document) : DROVER_INVALID;
+    page->is_walk = topic == DRV_TOPIC_TASKS && page->query->group.ptr == NULL;
+    bool is_fine = page->is_walk ? read_walk(page) : read_cursor(page);
+    return is_fine ? topics[topic](page, document) : DROVER_INVALID;
 }
 
 void on_query(struct core *core, struct peer *peer, const struct drv_message *message)
@@ -414,7 +469,9 @@ void on_query(struct core *core, struct peer *peer, const struct drv_message *me
         reply->document.code = (uint32_t)status;
         if (status == DROVER_OK) {
             reply->document.body = effects_text(core, body);
-            if (page.has_more || page.is_numbered) {
+            if (page.has_more && page.is_walk) {
+                reply->document.cursor = write_walk(core, &page.walk);
+            } else if (page.has_more || page.is_numbered) {
                 reply->document.cursor = write_cursor(
                     core, page.is_numbered ? page.number : veil(core, page.cursor.order));
             }

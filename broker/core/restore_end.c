@@ -423,6 +423,7 @@ bool restore_finish(struct restore *restore)
         return false;
     }
     count_gone(core);
+    recent_restored(core);
     core->save.is_on = core->config.durability_max > DROVER_DURABILITY_MEMORY;
     groups_restore_end(core);
     arrays_go_on(restore);

@@ -540,6 +540,7 @@ static bool read_task(struct restore *restore, const struct core_saved *saved,
     struct item item = item_of_task(task);
     task->owner = (struct handle){.slot = UINT32_MAX, .generation = owner};
     task->submitted_us = submitted_us;
+    recent_restore(restore->core, task);
     task->payload_len = payload_len;
     task->payload_hash = payload_hash;
     task->flags |= TASK_SAVED;

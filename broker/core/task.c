@@ -436,6 +436,7 @@ void task_begin(struct core *core, struct task *task, const struct session *sess
     }
     effects_record(core, &record);
     save_item(core, &item);
+    recent_add(core, task);
     if (task_is_array(task)) {
         /* Its elements begin when they come, or when it has waited. */
         if (state == DROVER_STATE_WAITING) {

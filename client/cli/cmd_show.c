@@ -497,6 +497,9 @@ const struct cli_command cmd_task_list = {
     .summary = "list tasks",
     .usage = "[--queue QUEUE] [--type TYPE] [--state STATE]... [--group GROUP] [--tag K=V] "
              "[--limit N] " WATCH_USAGE,
+    .about =
+        "The newest come first, as far as the latest 8,192 that were submitted go; what is\n"
+        "older follows in no order that means anything, as do those of a --group.",
     .options = list_options,
     .option_count = DRV_ARRAY_LEN(list_options),
     .operand_max = 1,

@@ -24,7 +24,8 @@ struct defect {
     }
 
 static const struct defect defects[] = {
-    DEFECT(accept_stale_result, "ended twice", "ended by another attempt", "present attempt"),
+    DEFECT(accept_stale_result, "ended twice", "ended by another attempt", "present attempt",
+           "while its worker may still run it"),
     DEFECT(start_after_cancel, "after its cancel was acknowledged"),
     DEFECT(forget_on_requeue, "never told", "never ends", "stands still", "records make",
            "beyond the worker's credit"),
