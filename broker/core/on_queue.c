@@ -110,14 +110,15 @@ static void queue_apply(struct core *core, struct reply *reply, struct queue *qu
 {
     const char *text = NULL;
     drover_status status = DROVER_OK;
+    bool is_pause = request->op == DRV_QUEUE_PAUSE || request->op == DRV_QUEUE_PAUSE_KNOWN;
     switch ((enum drv_queue_op)request->op) {
     case DRV_QUEUE_PAUSE:
     case DRV_QUEUE_RESUME:
-        queue_pause(core, queue, request->op == DRV_QUEUE_PAUSE);
-        event_queue(core,
-                    request->op == DRV_QUEUE_PAUSE ? DRV_EVENT_QUEUE_PAUSED
-                                                   : DRV_EVENT_QUEUE_RESUMED,
-                    queue, 0);
+    case DRV_QUEUE_PAUSE_KNOWN:
+    case DRV_QUEUE_RESUME_KNOWN:
+        queue_pause(core, queue, is_pause);
+        event_queue(core, is_pause ? DRV_EVENT_QUEUE_PAUSED : DRV_EVENT_QUEUE_RESUMED, queue,
+                    0);
         break;
     case DRV_QUEUE_SET:
         status = request->has_settings ? queue_set(core, queue, &request->settings, &text)
@@ -140,13 +141,17 @@ void on_queue(struct core *core, struct peer *peer, const struct drv_message *me
 {
     (void)peer;
     const struct drv_queue_request *request = &message->queue;
-    if (request->op < DRV_QUEUE_PAUSE || request->op > DRV_QUEUE_SET) {
+    bool is_there = queue_find(core, request->queue) != NULL;
+    if (request->op < DRV_QUEUE_PAUSE || request->op > DRV_QUEUE_RESUME_KNOWN) {
         reply_fail(core, reply, DROVER_INVALID, "no such operation");
         return;
     }
+    if (!is_there && request->op >= DRV_QUEUE_PAUSE_KNOWN) {
+        reply_fail(core, reply, DROVER_UNKNOWN, "there is no such queue");
+        return;
+    }
     /* A broker that is full must be able to purge what fills it. */
-    if (queue_find(core, request->queue) == NULL &&
-        !core_has_memory(core, sizeof(struct queue))) {
+    if (!is_there && !core_has_memory(core, sizeof(struct queue))) {
         reply->retry_after_ms = RETRY_AFTER_MS;
         reply_fail(core, reply, DROVER_BUSY, "the broker has no memory left");
         return;

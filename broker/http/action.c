@@ -43,6 +43,15 @@ static drover_status about_task(struct exchange *exchange, enum drv_kind kind)
     return drover_id_new(&exchange->target.new_id);
 }
 
+/* A name that is mistyped makes no queue that stands in all lists from then on. */
+static uint32_t queue_op(const struct inquiry *request)
+{
+    if (request->action == ACTION_PAUSE) {
+        return request->may_create ? DRV_QUEUE_PAUSE : DRV_QUEUE_PAUSE_KNOWN;
+    }
+    return request->may_create ? DRV_QUEUE_RESUME : DRV_QUEUE_RESUME_KNOWN;
+}
+
 static drover_status fill(struct exchange *exchange)
 {
     struct drv_message *message = &exchange->ask.message;
@@ -57,8 +66,7 @@ static drover_status fill(struct exchange *exchange)
         return about_task(exchange, DRV_RETRY);
     case ACTION_PAUSE:
     case ACTION_RESUME:
-        message->queue.op = exchange->request.action == ACTION_PAUSE ? DRV_QUEUE_PAUSE
-                                                                     : DRV_QUEUE_RESUME;
+        message->queue.op = queue_op(&exchange->request);
         message->queue.queue = name;
         return DROVER_OK;
     case ACTION_DRAIN:
@@ -69,9 +77,13 @@ static drover_status fill(struct exchange *exchange)
         message->worker.worker = name;
         return DROVER_OK;
     case ACTION_ACKNOWLEDGE:
+    case ACTION_SILENCE:
+    case ACTION_UNSILENCE:
         message->kind = DRV_ALERT;
-        message->alert.op = DRV_ALERT_ACK;
+        message->alert.op = exchange->request.action == ACTION_ACKNOWLEDGE ? DRV_ALERT_ACK
+                                                                           : DRV_ALERT_SILENCE;
         message->alert.rule = name;
+        message->alert.time_ms = exchange->request.time_ms;
         if (exchange->request.has_text) {
             message->alert.subject = drv_str_of(exchange->request.text);
         }

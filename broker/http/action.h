@@ -1,5 +1,6 @@
 /*
- * action.h: what changes something: cancel, retry, pause, resume, drain. Asked for by POST with
+ * action.h: what changes something: cancel, retry, pause, resume, drain, acknowledge,
+ * silence. Asked for by POST with
  * the token; exchange.c has checked that.
  */
 #ifndef HTTP_ACTION_H

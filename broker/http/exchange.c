@@ -13,6 +13,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* ---- answers ----------------------------------------------------------------------------- */
 
@@ -65,6 +66,9 @@ static enum MHD_Result send_answer(struct exchange *exchange)
         (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW,
                                       exchange->request.route == ROUTE_ACTION ? "POST"
                                                                               : "GET, HEAD");
+    }
+    if (exchange->must_close) {
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     }
     enum MHD_Result result = MHD_queue_response(exchange->connection, exchange->code, response);
     MHD_destroy_response(response);
@@ -332,6 +336,44 @@ static void check_right(struct http *http, struct exchange *exchange)
     }
 }
 
+struct framing { /* how often each is there */
+    unsigned host, origin, authorization, length, transfer;
+};
+
+static enum MHD_Result count_header(void *context, enum MHD_ValueKind kind, const char *key,
+                                    const char *value)
+{
+    struct framing *framing = context;
+    struct {
+        const char *name;
+        unsigned *count;
+    } const once[] = {
+        {MHD_HTTP_HEADER_HOST, &framing->host},
+        {MHD_HTTP_HEADER_ORIGIN, &framing->origin},
+        {MHD_HTTP_HEADER_AUTHORIZATION, &framing->authorization},
+        {MHD_HTTP_HEADER_CONTENT_LENGTH, &framing->length},
+        {MHD_HTTP_HEADER_TRANSFER_ENCODING, &framing->transfer},
+    };
+    (void)kind;
+    (void)value;
+    for (size_t i = 0; i < DRV_ARRAY_LEN(once); i++) {
+        *once[i].count += strcasecmp(key, once[i].name) == 0;
+    }
+    return MHD_YES;
+}
+
+/* Whether somebody before us could have understood this head in another way: which of two is
+ * meant, or where the body ends. */
+static bool is_ambiguous(struct exchange *exchange)
+{
+    struct framing framing = {0};
+    (void)MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, count_header,
+                                    &framing);
+    return framing.host > 1 || framing.origin > 1 || framing.authorization > 1 ||
+           framing.length > 1 || framing.transfer > 1 ||
+           (framing.length > 0 && framing.transfer > 0);
+}
+
 /* Everything that can be told from the head. */
 static void look(struct http *http, struct exchange *exchange, const char *url,
                  const char *method)
@@ -342,7 +384,11 @@ static void look(struct http *http, struct exchange *exchange, const char *url,
                                                      MHD_HTTP_HEADER_ORIGIN);
     drover_status status = inquiry_path(url, &exchange->request);
     bool is_read = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
-    if (!inquiry_host_is_ours(&http->config, host)) {
+    if (is_ambiguous(exchange)) {
+        exchange->must_close = true;
+        refuse(exchange, MHD_HTTP_BAD_REQUEST, "malformed",
+               "a header is there twice, or both Content-Length and Transfer-Encoding");
+    } else if (!inquiry_host_is_ours(&http->config, host)) {
         refuse(exchange, MHD_HTTP_MISDIRECTED_REQUEST, "denied",
                "this Host is not served here, see --http-allow-host");
     } else if (!inquiry_origin_is_ours(origin, host)) {

@@ -59,6 +59,7 @@ struct exchange {
     bool is_suspended;
     /* the answer */
     bool is_answered;
+    bool must_close; /* where its body ends cannot be told */
     unsigned code;
     const char *type;      /* static */
     struct drv_data *text; /* owned */

@@ -3,6 +3,7 @@
 
 #include "check.h"
 #include "name.h"
+#include "units.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -18,6 +19,8 @@ enum { /* parameters */
        TAKES_PREFIX = 8,
        TAKES_SPAN = 16, /* span, worker */
        TAKES_SUBJECT = 32,
+       TAKES_CREATE = 64,
+       TAKES_TIME = 128, /* for */
        TAKES_PAGE = TAKES_LIMIT | TAKES_CURSOR,
 };
 
@@ -44,6 +47,7 @@ static const struct route routes[] = {
     {"events", ROUTE_EVENTS, 0, OPERAND_NONE, 0},
     {"schedules", ROUTE_QUERY, DRV_TOPIC_SCHEDULES, OPERAND_NONE, TAKES_PAGE},
     {"alerts", ROUTE_QUERY, DRV_TOPIC_ALERTS, OPERAND_NONE, 0},
+    {"alert-rules", ROUTE_QUERY, DRV_TOPIC_ALERT_RULES, OPERAND_NONE, 0},
     {"arrays", ROUTE_QUERY, DRV_TOPIC_ARRAYS, OPERAND_NONE, TAKES_PAGE},
     {"graphs", ROUTE_QUERY, DRV_TOPIC_GRAPHS, OPERAND_NONE, TAKES_PAGE},
     {"graphs/", ROUTE_QUERY, DRV_TOPIC_GRAPH, OPERAND_NAME, 0},
@@ -56,14 +60,17 @@ static const struct {
     const char *verb;   /* behind it */
     enum inquiry_action action;
     enum operand operand;
+    unsigned takes;
 } actions[] = {
-    {"task/", "/cancel", ACTION_CANCEL, OPERAND_TASK},
-    {"task/", "/retry", ACTION_RETRY, OPERAND_TASK},
-    {"queue/", "/pause", ACTION_PAUSE, OPERAND_NAME},
-    {"queue/", "/resume", ACTION_RESUME, OPERAND_NAME},
-    {"worker/", "/drain", ACTION_DRAIN, OPERAND_NAME},
-    {"worker/", "/resume", ACTION_UNDRAIN, OPERAND_NAME},
-    {"alert/", "/acknowledge", ACTION_ACKNOWLEDGE, OPERAND_NAME},
+    {"task/", "/cancel", ACTION_CANCEL, OPERAND_TASK, 0},
+    {"task/", "/retry", ACTION_RETRY, OPERAND_TASK, 0},
+    {"queue/", "/pause", ACTION_PAUSE, OPERAND_NAME, TAKES_CREATE},
+    {"queue/", "/resume", ACTION_RESUME, OPERAND_NAME, TAKES_CREATE},
+    {"worker/", "/drain", ACTION_DRAIN, OPERAND_NAME, 0},
+    {"worker/", "/resume", ACTION_UNDRAIN, OPERAND_NAME, 0},
+    {"alert/", "/acknowledge", ACTION_ACKNOWLEDGE, OPERAND_NAME, TAKES_SUBJECT},
+    {"alert/", "/silence", ACTION_SILENCE, OPERAND_NAME, TAKES_SUBJECT | TAKES_TIME},
+    {"alert/", "/unsilence", ACTION_UNSILENCE, OPERAND_NAME, TAKES_SUBJECT},
 };
 
 /* ---- the path ---------------------------------------------------------------------------- */
@@ -129,7 +136,8 @@ static drover_status read_action(const char *path, struct inquiry *request)
             strcmp(path + len - behind, actions[i].verb) == 0) {
             request->route = ROUTE_ACTION;
             request->action = actions[i].action;
-            request->takes = actions[i].action == ACTION_ACKNOWLEDGE ? TAKES_SUBJECT : 0;
+            request->takes = actions[i].takes;
+            request->time_ms = actions[i].action == ACTION_SILENCE ? INQUIRY_SILENCE_MS : 0;
             return read_operand(actions[i].operand, path + before, len - before - behind,
                                 request);
         }
@@ -264,6 +272,12 @@ drover_status inquiry_parameter(struct inquiry *request, const char *key, const 
         is_fine = read_name(value, strlen(value), request);
     } else if ((request->takes & TAKES_SUBJECT) != 0 && strcmp(key, "subject") == 0) {
         is_fine = drv_name_is_valid(drv_view_text(value)) && read_text(value, request);
+    } else if ((request->takes & TAKES_CREATE) != 0 && strcmp(key, "create") == 0) {
+        is_fine = strcmp(value, "1") == 0;
+        request->may_create = is_fine;
+    } else if ((request->takes & TAKES_TIME) != 0 && strcmp(key, "for") == 0) {
+        is_fine = drv_duration_parse(value, &request->time_ms) == DROVER_OK &&
+                  request->time_ms > 0 && request->time_ms <= INQUIRY_SILENCE_MAX_MS;
     } else if ((request->takes & TAKES_PREFIX) != 0 && strcmp(key, "prefix") == 0) {
         is_fine = read_text(value, request);
     }

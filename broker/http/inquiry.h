@@ -38,12 +38,16 @@ enum inquiry_action {
     ACTION_DRAIN,
     ACTION_UNDRAIN,
     ACTION_ACKNOWLEDGE,
+    ACTION_SILENCE,
+    ACTION_UNSILENCE,
 };
 
 enum {
     INQUIRY_TEXT_MAX = 256,
     INQUIRY_CURSOR_MAX = 64, /* bytes */
 };
+#define INQUIRY_SILENCE_MS ((uint64_t)3600 * 1000) /* of a silence that says no time */
+#define INQUIRY_SILENCE_MAX_MS ((uint64_t)366 * 24 * 3600 * 1000)
 
 struct inquiry {
     enum inquiry_route route;
@@ -56,8 +60,10 @@ struct inquiry {
     char name[DRV_NAME_MAX + 1]; /* of a worker, a queue, a rule; "": none */
     char text[INQUIRY_TEXT_MAX + 1];
     bool has_text;
+    bool may_create; /* PAUSE, RESUME: a queue that is not there */
     uint32_t states;
-    uint32_t limit; /* rows; 0: as many as fit */
+    uint64_t time_ms; /* SILENCE; 0: it ends */
+    uint32_t limit;   /* rows; 0: as many as fit */
     uint8_t cursor[INQUIRY_CURSOR_MAX];
     size_t cursor_len;
 };

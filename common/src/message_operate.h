@@ -17,7 +17,14 @@ struct drv_kv {
     bool has_fence;
     struct drv_ref fence; /* handle unused */
 };
-enum drv_queue_op { DRV_QUEUE_PAUSE = 1, DRV_QUEUE_RESUME, DRV_QUEUE_PURGE, DRV_QUEUE_SET };
+enum drv_queue_op {
+    DRV_QUEUE_PAUSE = 1,
+    DRV_QUEUE_RESUME,
+    DRV_QUEUE_PURGE,
+    DRV_QUEUE_SET,
+    DRV_QUEUE_PAUSE_KNOWN, /* unknown, and nothing is made, when there is no such queue */
+    DRV_QUEUE_RESUME_KNOWN
+};
 enum drv_placement { DRV_PLACEMENT_AUTO, DRV_PLACEMENT_SPREAD, DRV_PLACEMENT_PACK };
 #define DRV_AGING_MAX_MS (INT64_C(30) * 24 * 3600 * 1000)
 struct drv_queue_settings {

@@ -169,6 +169,21 @@ class HttpApi(unittest.TestCase):
         self.assertEqual(self.post("/api/v1/alert/nothing/acknowledge", token=None)[0], 401)
         self.assertEqual(self.post("/api/v1/alert/nothing/acknowledge?subject=w1")[0], 404)
 
+    def test_rules_and_silences_are_told_and_made(self):
+        told = self.get("/api/v1/alert-rules")
+        rules = {rule["name"]: rule for rule in told["rules"]}
+        self.assertEqual(rules["broker-disk"]["severity"], "critical")
+        self.assertEqual(rules["type-unserved"]["scope"], "type")
+        path = "/api/v1/alert/worker-lost/silence?subject=w1"
+        self.assertEqual(self.post(path, token=None)[0], 401)
+        self.assertEqual(self.post(path + "&for=30m")[0], 200)
+        silence, = self.get("/api/v1/alert-rules")["silences"]
+        self.assertEqual((silence["rule"], silence["subject"]), ("worker-lost", "w1"))
+        self.assertTrue(29 * 60000 < silence["left_ms"] <= 30 * 60000)
+        self.assertEqual(self.post(path.replace("silence", "unsilence"))[0], 200)
+        self.assertEqual(self.get("/api/v1/alert-rules")["silences"], [])
+        self.assertEqual(self.post(path.replace("silence", "unsilence"))[0], 404)
+
     def test_events_stream_tells_status_and_what_happens(self):
         connection = http.client.HTTPConnection(self.address, timeout=20)
         connection.request("GET", "/api/v1/events")

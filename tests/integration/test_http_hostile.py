@@ -80,6 +80,42 @@ class HttpHostile(unittest.TestCase):
         self.assertEqual(self.get("/", Range="bytes=0-99999999999999999999"), 200)
         self.assertEqual(self.get("/", Range="bytes=" + ",".join(["0-1"] * 1000)), 200)
 
+    def test_heads_that_can_be_understood_in_two_ways_are_refused(self):
+        secret = "Authorization: Bearer 0123456789abcdef\r\n"
+        post = "POST /api/v1/queue/default/pause?create=1 HTTP/1.1\r\nHost: localhost\r\n"
+        chunk = "0\r\n\r\n"
+        for head in ("GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
+                     "GET / HTTP/1.1\r\nHost: localhost\r\nhost: localhost\r\n\r\n",
+                     post + secret + secret.replace("f\r", "0\r") + "\r\n",
+                     post + secret + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+                     + chunk,
+                     post + secret + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"
+                     + chunk,
+                     post + secret + "Content-Length: 5\r\nContent-Length: 0\r\n\r\n",
+                     post + "Origin: http://localhost\r\nOrigin: http://evil\r\n" + secret
+                     + "\r\n"):
+            with self.connect() as peer:
+                peer.sendall(head.encode())
+                answer = peer.makefile("rb").read()  # to its end: it is closed
+            self.assertEqual(answer.split(b"\r\n")[0].split()[1], b"400", head)
+        names = [queue["name"] for queue in self.fleet.status()["queues"]]
+        self.assertNotIn("default", names)  # nothing of it was done
+        self.assertEqual(self.code((post + secret + "Transfer-Encoding: chunked\r\n\r\n" + chunk)
+                                   .encode()), 200)
+
+    def test_a_mistyped_queue_is_not_made(self):
+        head = ("POST /api/v1/queue/{} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
+                "Authorization: Bearer 0123456789abcdef\r\n\r\n")
+        names = lambda: [queue["name"] for queue in self.fleet.status()["queues"]]
+        for path in ("typo/pause", "typo/resume"):
+            self.assertEqual(self.code(head.format(path).encode()), 404, path)
+        self.assertNotIn("typo", names())
+        self.assertEqual(self.code(head.format("meant/pause?create=1").encode()), 200)
+        self.assertIn("meant", names())
+        self.assertEqual(self.code(head.format("meant/pause").encode()), 200)
+        self.assertEqual(self.code(head.format("meant/pause?create=yes").encode()), 400)
+        self.assertEqual(self.code(head.format("meant/resume").encode()), 200)
+
     def test_foreign_names_and_pages_are_refused(self):
         self.assertEqual(self.get("/api/v1/status", Host="evil.example"), 421)
         self.assertEqual(self.get("/", Host="127.0.0.1.evil.example"), 421)

@@ -54,6 +54,23 @@ static void test_inquiry_path_names_action(void **state)
     assert_int_equal(inquiry_parameter(&inquiry, "subject", "a b"), DROVER_INVALID);
     inquiry = parsed("/api/v1/queue/bulk/resume");
     assert_int_equal(inquiry_parameter(&inquiry, "subject", "w1"), DROVER_INVALID);
+    assert_int_equal(inquiry_parameter(&inquiry, "create", "0"), DROVER_INVALID);
+    assert_false(inquiry.may_create);
+    assert_int_equal(inquiry_parameter(&inquiry, "create", "1"), DROVER_OK);
+    assert_true(inquiry.may_create);
+    inquiry = parsed("/api/v1/alert/worker-lost/silence");
+    assert_int_equal(inquiry.action, ACTION_SILENCE);
+    assert_int_equal(inquiry.time_ms, 3600000);
+    assert_int_equal(inquiry_parameter(&inquiry, "for", "30m"), DROVER_OK);
+    assert_int_equal(inquiry.time_ms, 1800000);
+    assert_int_equal(inquiry_parameter(&inquiry, "for", "0s"), DROVER_INVALID);
+    assert_int_equal(inquiry_parameter(&inquiry, "for", "9000h"), DROVER_INVALID);
+    assert_int_equal(inquiry_parameter(&inquiry, "for", "soon"), DROVER_INVALID);
+    inquiry = parsed("/api/v1/alert/worker-lost/unsilence");
+    assert_int_equal(inquiry.action, ACTION_UNSILENCE);
+    assert_int_equal(inquiry.time_ms, 0);
+    assert_int_equal(inquiry_parameter(&inquiry, "for", "1h"), DROVER_INVALID);
+    assert_int_equal(parsed("/api/v1/alert-rules").topic, DRV_TOPIC_ALERT_RULES);
 }
 
 /* Ids, indexes and names that are none, and paths that are not there, are told apart. */

@@ -94,6 +94,29 @@ static void test_pause_is_kept_while_queue_is_empty(void **state)
     expect_none(bench, 2, DRV_LEASE);
 }
 
+/* Only a queue that is there, if that is asked for: a mistyped name makes none. */
+static void test_pause_of_a_known_queue_makes_none(void **state)
+{
+    struct bench *bench = *state;
+    static const uint32_t ops[] = {DRV_QUEUE_PAUSE_KNOWN, DRV_QUEUE_RESUME_KNOWN};
+    client(bench, 1);
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        queue_ask(bench, 1, ops[i], "typo", NULL);
+        bench_turn(bench);
+        assert_int_equal(reply(bench, 1)->code, DROVER_UNKNOWN);
+    }
+    struct drv_spec spec = spec_in("side");
+    submit(bench, 1, &spec, 100);
+    bench_turn(bench);
+    drop_all(bench, 1);
+    queue_done(bench, DRV_QUEUE_PAUSE_KNOWN, "side");
+    worker(bench, 2, "work", 1);
+    bench_turn(bench);
+    expect_none(bench, 2, DRV_LEASE);
+    queue_done(bench, DRV_QUEUE_RESUME_KNOWN, "side");
+    (void)leased(bench, 2);
+}
+
 /* What is pushed back by a lost worker does not leave a paused queue either. */
 static void test_paused_queue_keeps_what_comes_back(void **state)
 {
@@ -401,6 +424,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(test_paused_queue_starts_nothing_until_resumed),
         BENCH_TEST(test_pause_is_kept_while_queue_is_empty),
+        BENCH_TEST(test_pause_of_a_known_queue_makes_none),
         BENCH_TEST(test_paused_queue_keeps_what_comes_back),
         BENCH_TEST(test_purge_cancels_what_waits),
         BENCH_TEST(test_purge_asks_back_what_is_assigned),
