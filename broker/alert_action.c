@@ -1,8 +1,8 @@
 /* alert_action.c: see alert_action.h. */
-#include "alert_action.h"
+#include "alert_private.h"
 
-#include "buffer.h"
 #include "check.h"
+#include "civil.h"
 #include "clock.h"
 #include "escape.h"
 #include "json.h"
@@ -10,10 +10,8 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,37 +23,17 @@
 
 extern char **environ;
 
-enum { VARIABLES = 5 };
-
-struct action { /* an alert, copied; owned by who has it */
-    struct drv_buffer json;
-    char *variables[VARIABLES]; /* owned: NAME=VALUE */
-};
-
-struct alert_actions {
-    const struct drv_log *log; /* borrowed */
-    char *command;             /* owned, cut into words; NULL: none */
-    char *words[ALERT_COMMAND_WORDS + 1];
-    char *webhook; /* owned; NULL: none */
-    pthread_t thread;
-    bool has_thread;
-    int wake_fd, stop_fd; /* owned; stop_fd is readable once it is over */
-    atomic_bool is_stopped;
-    struct action *ring[ALERT_ACTIONS_MAX]; /* one side writes, the other one reads */
-    atomic_size_t written, read;
-    atomic_uint_fast64_t done, failed, dropped;
-};
-
 /* ---- one alert ----------------------------------------------------------------------------
  */
 
-static void action_free(struct action *action)
+void alert_action_free(struct action *action)
 {
     if (action != NULL) {
         drv_buffer_fini(&action->json);
-        for (size_t i = 0; i < VARIABLES; i++) {
+        for (size_t i = 0; i < ALERT_VARIABLES; i++) {
             free(action->variables[i]);
         }
+        free(action->subject);
         free(action);
     }
 }
@@ -72,9 +50,21 @@ static bool put_text(struct drv_buffer *json, const char *key, struct drv_str te
            drv_buffer_append_byte(json, ',') == DROVER_OK;
 }
 
-static bool put_json(struct drv_buffer *json, const struct core_alert *alert)
+static bool put_time(struct drv_buffer *json)
 {
-    return drv_buffer_append_byte(json, '{') == DROVER_OK &&
+    uint64_t ms = drv_clock_wall_ms();
+    struct drv_civil at = drv_civil_of((int64_t)(ms / 1000));
+    return drv_buffer_printf(json, "\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\",", at.year,
+                             at.month, at.day, at.hour, at.minute, at.second,
+                             (int)(ms % 1000)) == DROVER_OK;
+}
+
+static bool put_json(const struct alert_actions *actions, struct drv_buffer *json,
+                     const struct core_alert *alert)
+{
+    return drv_buffer_append_byte(json, '{') == DROVER_OK && put_time(json) &&
+           put_text(json, "broker", drv_str_of(actions->broker)) &&
+           put_text(json, "broker_host", drv_str_of(actions->host)) &&
            put_text(json, "rule", alert->rule) && put_text(json, "subject", alert->subject) &&
            put_text(json, "state", drv_str_of(alert->state)) &&
            put_text(json, "severity", drv_str_of(alert->severity)) &&
@@ -94,24 +84,35 @@ static char *variable(const char *name, struct drv_str text)
     return asprintf(&made, "DROVER_ALERT_%s=%s", name, escaped) < 0 ? NULL : made;
 }
 
-static struct action *action_new(const struct core_alert *alert)
+/* False: out of memory. */
+static bool name_subject(struct action *action, const struct core_alert *alert)
+{
+    return alert->is_test ||
+           asprintf(&action->subject, "%.*s\n%.*s", (int)alert->rule.len, alert->rule.ptr,
+                    (int)alert->subject.len, alert->subject.ptr) >= 0;
+}
+
+static struct action *action_new(const struct alert_actions *actions,
+                                 const struct core_alert *alert)
 {
     struct action *action = calloc(1, sizeof *action);
     if (action == NULL) {
         return NULL;
     }
     drv_buffer_init(&action->json);
+    drv_list_init(&action->link);
+    action->told_ms = (int64_t)drv_clock_now_ms();
     action->variables[0] = variable("RULE", alert->rule);
     action->variables[1] = variable("SUBJECT", alert->subject);
     action->variables[2] = variable("STATE", drv_str_of(alert->state));
     action->variables[3] = variable("SEVERITY", drv_str_of(alert->severity));
     action->variables[4] = variable("TEXT", alert->text);
-    bool is_whole = put_json(&action->json, alert);
-    for (size_t i = 0; i < VARIABLES; i++) {
+    bool is_whole = put_json(actions, &action->json, alert) && name_subject(action, alert);
+    for (size_t i = 0; i < ALERT_VARIABLES; i++) {
         is_whole = is_whole && action->variables[i] != NULL;
     }
     if (!is_whole) {
-        action_free(action);
+        alert_action_free(action);
         return NULL;
     }
     return action;
@@ -143,7 +144,7 @@ static char **environment(const struct action *action)
     while (environ[count] != NULL) {
         count++;
     }
-    char **all = calloc(count + VARIABLES + 1, sizeof *all);
+    char **all = calloc(count + ALERT_VARIABLES + 1, sizeof *all);
     if (all != NULL) {
         memcpy(all, environ, count * sizeof *all);
         memcpy(all + count, action->variables, sizeof action->variables);
@@ -224,88 +225,10 @@ static bool run_command(const struct alert_actions *actions, const struct action
     return is_fine;
 }
 
-/* ---- webhook ----------------------------------------------------------------------------- */
-
-static int on_progress(void *context, curl_off_t down_total, curl_off_t down,
-                       curl_off_t up_total, curl_off_t up)
-{
-    const struct alert_actions *actions = context;
-    (void)down_total;
-    (void)down;
-    (void)up_total;
-    (void)up;
-    return atomic_load(&actions->is_stopped) ? 1 : 0;
-}
-
-/* NOLINTNEXTLINE(readability-non-const-parameter): curl has it so */
-static size_t on_answer(char *bytes, size_t size, size_t count, void *context)
-{
-    (void)bytes;
-    (void)context;
-    return size * count; /* nobody reads it */
-}
-
-/* 0: it arrived; else whether another try may help. */
-static bool post_once(struct alert_actions *actions, const struct action *action,
-                      bool *out_may_help)
-{
-    long code = 0;
-    CURL *curl = curl_easy_init();
-    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-    *out_may_help = true;
-    if (curl == NULL || headers == NULL) {
-        curl_slist_free_all(headers);
-        curl_easy_cleanup(curl);
-        return false;
-    }
-    (void)curl_easy_setopt(curl, CURLOPT_URL, actions->webhook);
-    (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, (const char *)action->json.bytes);
-    (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)action->json.len);
-    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)ALERT_WEBHOOK_MS);
-    (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
-    (void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    (void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-    (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, actions);
-    CURLcode status = curl_easy_perform(curl);
-    (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
-    curl_slist_free_all(headers);
-    curl_easy_cleanup(curl);
-    bool is_fine = status == CURLE_OK && code >= 200 && code < 300;
-    *out_may_help = status != CURLE_OK || code >= 500 || code == 408 || code == 429;
-    if (!is_fine) {
-        drv_log_warn(
-            actions->log, "the webhook for alerts has failed",
-            drv_log_str("why", status == CURLE_OK ? "status" : curl_easy_strerror(status)),
-            drv_log_int("code", code));
-    }
-    return is_fine;
-}
-
-static bool post(struct alert_actions *actions, const struct action *action)
-{
-    int64_t pause_ms = ALERT_BACKOFF_MS;
-    bool may_help = true;
-    for (int i = 0; i < ALERT_WEBHOOK_TRIES && may_help; i++) {
-        if (i > 0) {
-            if (wait_for(actions, -1, pause_ms)) {
-                return false;
-            }
-            pause_ms *= 2;
-        }
-        if (post_once(actions, action, &may_help)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* ---- the thread ---------------------------------------------------------------------------
  */
 
-static struct action *take(struct alert_actions *actions)
+struct action *alert_action_take(struct alert_actions *actions)
 {
     size_t at = atomic_load_explicit(&actions->read, memory_order_relaxed);
     if (at == atomic_load_explicit(&actions->written, memory_order_acquire)) {
@@ -316,19 +239,28 @@ static struct action *take(struct alert_actions *actions)
     return action;
 }
 
-static void *act(void *context)
+static void run_commands(struct alert_actions *actions)
 {
-    struct alert_actions *actions = context;
     uint64_t number;
     while (!wait_for(actions, actions->wake_fd, -1)) {
         struct action *action;
         (void)!read(actions->wake_fd, &number, sizeof number);
-        while (!atomic_load(&actions->is_stopped) && (action = take(actions)) != NULL) {
-            bool is_fine = actions->command == NULL || run_command(actions, action);
-            is_fine = (actions->webhook == NULL || post(actions, action)) && is_fine;
+        while (!atomic_load(&actions->is_stopped) &&
+               (action = alert_action_take(actions)) != NULL) {
+            bool is_fine = run_command(actions, action);
             atomic_fetch_add(is_fine ? &actions->done : &actions->failed, 1);
-            action_free(action);
+            alert_action_free(action);
         }
+    }
+}
+
+static void *act(void *context)
+{
+    struct alert_actions *actions = context;
+    if (actions->command != NULL) {
+        run_commands(actions);
+    } else {
+        alert_webhook_run(actions);
     }
     return NULL;
 }
@@ -355,24 +287,45 @@ static bool is_said(const char *text)
     return text != NULL && text[0] != '\0';
 }
 
-drover_status alert_actions_new(const char *command, const char *webhook,
-                                const struct drv_log *log, struct alert_actions **out_actions)
+/* False: out of memory. */
+static bool copy_texts(struct alert_actions *actions, const struct alert_actions_config *config)
+{
+    bool has_header = is_said(config->authorization);
+    actions->command = is_said(config->command) ? strdup(config->command) : NULL;
+    actions->webhook = is_said(config->webhook) ? strdup(config->webhook) : NULL;
+    actions->broker = strdup(is_said(config->broker) ? config->broker : "");
+    actions->host = strdup(is_said(config->host) ? config->host : "");
+    if (has_header &&
+        asprintf(&actions->authorization, "Authorization: %s", config->authorization) < 0) {
+        actions->authorization = NULL;
+    }
+    return (actions->command != NULL || actions->webhook != NULL) && actions->broker != NULL &&
+           actions->host != NULL && has_header == (actions->authorization != NULL);
+}
+
+drover_status alert_actions_new(const struct alert_actions_config *config,
+                                struct alert_actions **out_actions)
 {
     *out_actions = NULL;
-    if (!is_said(command) && !is_said(webhook)) {
+    if (!is_said(config->command) && !is_said(config->webhook)) {
         return DROVER_OK;
     }
+    DRV_ASSERT(!is_said(config->command) || !is_said(config->webhook));
     struct alert_actions *actions = calloc(1, sizeof *actions);
     if (actions == NULL) {
         return DROVER_NOMEM;
     }
-    actions->log = log;
-    actions->command = is_said(command) ? strdup(command) : NULL;
-    actions->webhook = is_said(webhook) ? strdup(webhook) : NULL;
+    actions->log = config->log;
+    actions->severity = config->severity;
+    actions->backoff_ms = config->backoff_ms > 0 ? config->backoff_ms : ALERT_BACKOFF_MS;
+    actions->stop_ms = config->stop_ms > 0 ? config->stop_ms : ALERT_STOP_MS;
     actions->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     actions->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     drover_status status = actions->wake_fd < 0 || actions->stop_fd < 0 ? DROVER_IO : DROVER_OK;
-    if (actions->command != NULL && !cut_command(actions)) {
+    if (status == DROVER_OK && !copy_texts(actions, config)) {
+        status = DROVER_NOMEM;
+    }
+    if (status == DROVER_OK && actions->command != NULL && !cut_command(actions)) {
         status = DROVER_INVALID;
     }
     if (status == DROVER_OK && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
@@ -404,8 +357,14 @@ void alert_actions_destroy(struct alert_actions **actions)
         (void)!write(gone->stop_fd, &one, sizeof one);
         (void)pthread_join(gone->thread, NULL);
     }
-    while ((action = take(gone)) != NULL) {
-        action_free(action);
+    size_t lost = 0;
+    while ((action = alert_action_take(gone)) != NULL) {
+        alert_action_free(action);
+        lost++;
+    }
+    if (lost > 0) {
+        drv_log_warn(gone->log, "the end has come before all alerts were told",
+                     drv_log_uint("alerts", lost));
     }
     int fds[] = {gone->wake_fd, gone->stop_fd};
     for (size_t i = 0; i < DRV_ARRAY_LEN(fds); i++) {
@@ -415,18 +374,33 @@ void alert_actions_destroy(struct alert_actions **actions)
     }
     free(gone->command);
     free(gone->webhook);
+    free(gone->authorization);
+    free(gone->broker);
+    free(gone->host);
     free(gone);
+}
+
+static uint32_t severity_of(const struct core_alert *alert)
+{
+    const char *name;
+    for (uint32_t i = 1; (name = drv_severity_name(i)) != NULL; i++) {
+        if (strcmp(name, alert->severity) == 0) {
+            return i;
+        }
+    }
+    return 0;
 }
 
 void alert_actions_tell(struct alert_actions *actions, const struct core_alert *alert)
 {
     uint64_t one = 1;
-    if (actions == NULL) {
+    if (actions == NULL || severity_of(alert) < actions->severity) {
         return;
     }
     size_t at = atomic_load_explicit(&actions->written, memory_order_relaxed);
     size_t read_at = atomic_load_explicit(&actions->read, memory_order_acquire);
-    struct action *action = at - read_at == ALERT_ACTIONS_MAX ? NULL : action_new(alert);
+    struct action *action = at - read_at == ALERT_ACTIONS_MAX ? NULL
+                                                              : action_new(actions, alert);
     if (action == NULL) {
         uint64_t dropped = atomic_fetch_add(&actions->dropped, 1) + 1;
         drv_log_warn(actions->log, "nobody is told of an alert: too much waits to be told",
@@ -447,8 +421,9 @@ struct alert_action_counts alert_actions_counts(const struct alert_actions *acti
         counts.done = atomic_load(&actions->done);
         counts.failed = atomic_load(&actions->failed);
         counts.dropped = atomic_load(&actions->dropped);
-        size_t read_at = atomic_load(&actions->read);
-        counts.waiting = atomic_load(&actions->written) - read_at;
+        uint64_t ended = counts.done + counts.failed;
+        uint64_t written = atomic_load(&actions->written);
+        counts.waiting = written > ended ? written - ended : 0;
     }
     return counts;
 }

@@ -181,6 +181,8 @@ static const struct drv_option limit_options[] = {
      .fallback = "20000"},
 };
 
+static const char *const severities[] = {"info", "warning", "critical", NULL};
+
 static const struct drv_option alert_options[] = {
     {.name = "alert-rule",
      .kind = DRV_OPTION_STRING,
@@ -196,7 +198,23 @@ static const struct drv_option alert_options[] = {
     {.name = "alert-webhook",
      .kind = DRV_OPTION_STRING,
      .argument = "URL",
-     .help = "the alert is posted there as JSON"},
+     .help = "the alert is posted there as JSON, again for 10 minutes if it fails"},
+    {.name = "alert-webhook-auth-file",
+     .kind = DRV_OPTION_STRING,
+     .argument = "FILE",
+     .help = "its first line is sent along as Authorization; mode 600"},
+    {.name = "alert-webhook-severity",
+     .kind = DRV_OPTION_CHOICE,
+     .argument = "LEVEL",
+     .help = "nothing below it is posted",
+     .fallback = "info",
+     .choices = severities},
+    {.name = "alert-command-severity",
+     .kind = DRV_OPTION_CHOICE,
+     .argument = "LEVEL",
+     .help = "the command is not run for anything below it",
+     .fallback = "info",
+     .choices = severities},
     {.name = "no-default-alerts",
      .kind = DRV_OPTION_FLAG,
      .help = "only the rules that are said, not those that come with the broker"},

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const struct drv_log quiet = {.level = DRV_LOG_OFF};
@@ -58,13 +59,22 @@ static void test_command_gets_the_alert(void **state)
     assert_int_equal(mkfifo(fifo, 0600), 0);
     int fd = open(fifo, O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0);
-    assert_ok(alert_actions_new(command, NULL, &quiet, &actions));
+    const struct alert_actions_config config = {
+        .command = command, .broker = "BROKER", .host = "box", .log = &quiet};
+    assert_ok(alert_actions_new(&config, &actions));
     alert_actions_tell(actions, &alert);
     read_line(fd, line, sizeof line);
-    assert_string_equal(line, "{\"rule\":\"disk\",\"subject\":\"web\\n1\",\"state\":\"firing\","
-                              "\"severity\":\"critical\",\"metric\":\"host_disk\","
-                              "\"text\":\"host_disk of host \\\"web\\\"\",\"value\":97.5,"
-                              "\"threshold\":90,\"test\":false}\n");
+    static const char begin[] = "{\"time\":\"20";
+    const char *after_time = strstr(line, "Z\",");
+    assert_memory_equal(line, begin, sizeof begin - 1);
+    assert_non_null(after_time);
+    assert_int_equal(after_time - line, strlen("{\"time\":\"2026-11-28T05:00:00.000"));
+    assert_string_equal(after_time,
+                        "Z\",\"broker\":\"BROKER\",\"broker_host\":\"box\","
+                        "\"rule\":\"disk\",\"subject\":\"web\\n1\",\"state\":\"firing\","
+                        "\"severity\":\"critical\",\"metric\":\"host_disk\","
+                        "\"text\":\"host_disk of host \\\"web\\\"\",\"value\":97.5,"
+                        "\"threshold\":90,\"test\":false}\n");
     alert_actions_destroy(&actions);
     (void)close(fd);
     (void)unlink(fifo);
@@ -85,63 +95,175 @@ static int listen_somewhere(char out_url[64])
     return fd;
 }
 
-/* A webhook that never answers holds up its own thread: what comes is kept as far as there is
- * room, then counted, and the end does not wait for it. */
+static struct alert_actions *hook_to(const char *url, int64_t backoff_ms)
+{
+    struct alert_actions *actions = NULL;
+    const struct alert_actions_config config = {.webhook = url,
+                                                .command = "",
+                                                .authorization = "Bearer s3cret",
+                                                .backoff_ms = backoff_ms,
+                                                .stop_ms = 50,
+                                                .log = &quiet};
+    assert_ok(alert_actions_new(&config, &actions));
+    return actions;
+}
+
+/* Until nothing is under way any more. */
+static struct alert_action_counts settled(const struct alert_actions *actions)
+{
+    uint64_t until_ms = drv_clock_now_ms() + (uint64_t)test_deadline_ms(10000);
+    struct alert_action_counts counts = alert_actions_counts(actions);
+    while (counts.waiting > 0 && drv_clock_now_ms() < until_ms) {
+        (void)poll(NULL, 0, 1);
+        counts = alert_actions_counts(actions);
+    }
+    return counts;
+}
+
+/* A webhook that never answers is asked for several at a time; what comes is kept as far as
+ * there is room, then counted, and the end does not wait for it. */
 static void test_mute_webhook_stalls_nothing(void **state)
 {
-    char url[64];
-    struct alert_actions *actions = NULL;
+    enum { ROOM = ALERT_ACTIONS_MAX + ALERT_PENDING_MAX, COUNT = 2 * ROOM };
+    char url[64], subject[16];
+    int fds[ALERT_WEBHOOKS_AT_ONCE];
     int fd = listen_somewhere(url);
-    assert_ok(alert_actions_new(NULL, url, &quiet, &actions));
-    alert_actions_tell(actions, &alert);
-    assert_true(is_readable(fd)); /* it is there, and is not accepted */
-    for (int i = 0; i < 3 * ALERT_ACTIONS_MAX; i++) {
-        alert_actions_tell(actions, &alert);
+    struct alert_actions *actions = hook_to(url, 0);
+    struct core_alert one = alert;
+    for (int i = 0; i < COUNT; i++) {
+        one.subject.len = (size_t)snprintf(subject, sizeof subject, "web%d", i);
+        one.subject.ptr = subject;
+        alert_actions_tell(actions, &one);
+    }
+    for (size_t i = 0; i < ALERT_WEBHOOKS_AT_ONCE; i++) {
+        assert_true(is_readable(fd)); /* none of them is answered */
+        fds[i] = accept(fd, NULL, NULL);
+        assert_true(fds[i] >= 0);
     }
     struct alert_action_counts counts = alert_actions_counts(actions);
-    assert_int_equal(counts.dropped, 2 * ALERT_ACTIONS_MAX);
+    assert_in_range(counts.dropped, COUNT - ROOM, COUNT);
+    assert_int_equal(counts.dropped + counts.waiting, COUNT);
     assert_int_equal(counts.done + counts.failed, 0);
     uint64_t begin_ms = drv_clock_now_ms();
     alert_actions_destroy(&actions);
     assert_true((int64_t)(drv_clock_now_ms() - begin_ms) < test_deadline_ms(5000));
+    for (size_t i = 0; i < ALERT_WEBHOOKS_AT_ONCE; i++) {
+        (void)close(fds[i]);
+    }
     (void)close(fd);
 }
 
 /* The answer of one connection, and the request that it had. */
-static void serve(int listener, const char *answer, char *out_line, size_t size)
+static void serve(int listener, const char *answer, char *out_request, size_t size)
 {
-    char rest[2048];
+    size_t len = 0;
     assert_true(is_readable(listener));
     int fd = accept(listener, NULL, NULL);
     assert_true(fd >= 0);
-    read_line(fd, out_line, size);
-    for (size_t len = 0; len + 1 < sizeof rest; len++) { /* up to the end of the JSON */
+    for (; len + 1 < size; len++) { /* up to the end of the JSON */
         assert_true(is_readable(fd));
-        assert_true(read(fd, rest + len, 1) == 1);
-        if (rest[len] == '\n' && len > 0 && rest[len - 1] == '}') {
+        assert_true(read(fd, out_request + len, 1) == 1);
+        if (out_request[len] == '\n' && len > 0 && out_request[len - 1] == '}') {
             break;
         }
     }
+    out_request[len] = '\0';
     assert_true(write(fd, answer, strlen(answer)) == (ssize_t)strlen(answer));
     (void)close(fd);
 }
 
-/* An answer that may be another one later is asked for again. */
+#define BUSY "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+#define FINE "HTTP/1.1 204 Fine\r\nConnection: close\r\n\r\n"
+#define NO "HTTP/1.1 400 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+/* An answer that may be another one later is asked for again, more often than a few times; one
+ * that will not be is not. The secret goes along. */
 static void test_webhook_is_tried_again(void **state)
 {
-    char url[64], line[256];
-    struct alert_actions *actions = NULL;
+    char url[64], text[4096];
     int fd = listen_somewhere(url);
-    assert_ok(alert_actions_new("", url, &quiet, &actions));
+    struct alert_actions *actions = hook_to(url, 1);
     alert_actions_tell(actions, &alert);
-    serve(fd, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", line,
-          sizeof line);
-    assert_string_equal(line, "POST /hook HTTP/1.1\r\n");
-    serve(fd, "HTTP/1.1 204 Fine\r\nConnection: close\r\n\r\n", line, sizeof line);
-    alert_actions_tell(actions, &alert); /* the next one comes when that is done */
-    serve(fd, "HTTP/1.1 400 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", line,
-          sizeof line);
-    assert_int_equal(alert_actions_counts(actions).done, 1);
+    for (int i = 0; i < 6; i++) {
+        serve(fd, BUSY, text, sizeof text);
+    }
+    assert_memory_equal(text, "POST /hook HTTP/1.1\r\n", 21);
+    assert_non_null(strstr(text, "\r\nAuthorization: Bearer s3cret\r\n"));
+    serve(fd, FINE, text, sizeof text);
+    assert_int_equal(settled(actions).done, 1);
+    alert_actions_tell(actions, &alert);
+    serve(fd, NO, text, sizeof text);
+    assert_int_equal(settled(actions).failed, 1);
+    alert_actions_destroy(&actions);
+    (void)close(fd);
+}
+
+/* What is over takes the place of its beginning, which was not told and waits: nobody is told
+ * of what fires after it is over. */
+static void test_news_take_the_place_of_what_waits(void **state)
+{
+    char url[64], text[4096];
+    int fd = listen_somewhere(url);
+    struct alert_actions *actions = hook_to(url, 600000);
+    struct core_alert over = alert, other = alert;
+    over.state = "resolved";
+    other.subject = (struct drv_str){"db", 2};
+    alert_actions_tell(actions, &alert);
+    serve(fd, BUSY, text, sizeof text);
+    alert_actions_tell(actions, &other); /* does not wait for the other one's pause */
+    serve(fd, FINE, text, sizeof text);
+    assert_non_null(strstr(text, "\"subject\":\"db\""));
+    alert_actions_tell(actions, &over);
+    serve(fd, FINE, text, sizeof text);
+    assert_non_null(strstr(text, "\"state\":\"resolved\""));
+    struct alert_action_counts counts = settled(actions);
+    assert_int_equal(counts.done, 2);
+    assert_int_equal(counts.failed, 1);
+    assert_int_equal(counts.waiting, 0);
+    alert_actions_destroy(&actions);
+    (void)close(fd);
+}
+
+/* What waits when the broker ends is tried once more, at once. */
+static void test_end_tries_once_more(void **state)
+{
+    char url[64], text[4096];
+    int fd = listen_somewhere(url);
+    struct alert_actions *actions = NULL;
+    const struct alert_actions_config config = {
+        .webhook = url, .backoff_ms = 600000, .log = &quiet};
+    assert_ok(alert_actions_new(&config, &actions));
+    alert_actions_tell(actions, &alert);
+    serve(fd, BUSY, text, sizeof text);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) { /* answers whoever comes next */
+        serve(fd, FINE, text, sizeof text);
+        _exit(0);
+    }
+    alert_actions_destroy(&actions);
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    (void)close(fd);
+}
+
+/* What is below the severity that is wanted is told nobody. */
+static void test_severity_is_a_filter(void **state)
+{
+    char url[64], text[4096];
+    int fd = listen_somewhere(url);
+    struct alert_actions *actions = NULL;
+    const struct alert_actions_config config = {
+        .webhook = url, .severity = DRV_SEVERITY_CRITICAL, .stop_ms = 50, .log = &quiet};
+    struct core_alert minor = alert;
+    minor.severity = "warning";
+    assert_ok(alert_actions_new(&config, &actions));
+    alert_actions_tell(actions, &minor);
+    assert_int_equal(alert_actions_counts(actions).waiting, 0);
+    alert_actions_tell(actions, &alert);
+    serve(fd, FINE, text, sizeof text);
+    assert_int_equal(settled(actions).done, 1);
     alert_actions_destroy(&actions);
     (void)close(fd);
 }
@@ -150,7 +272,8 @@ static void test_webhook_is_tried_again(void **state)
 static void test_nothing_is_made_for_nothing(void **state)
 {
     struct alert_actions *actions = (struct alert_actions *)state;
-    assert_ok(alert_actions_new(NULL, "", &quiet, &actions));
+    const struct alert_actions_config config = {.webhook = "", .log = &quiet};
+    assert_ok(alert_actions_new(&config, &actions));
     assert_null(actions);
     alert_actions_tell(actions, &alert);
     alert_actions_destroy(&actions);
@@ -162,6 +285,9 @@ int main(void)
         cmocka_unit_test(test_command_gets_the_alert),
         cmocka_unit_test(test_mute_webhook_stalls_nothing),
         cmocka_unit_test(test_webhook_is_tried_again),
+        cmocka_unit_test(test_news_take_the_place_of_what_waits),
+        cmocka_unit_test(test_end_tries_once_more),
+        cmocka_unit_test(test_severity_is_a_filter),
         cmocka_unit_test(test_nothing_is_made_for_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
