@@ -258,10 +258,11 @@ static void lost_add(struct core *core, struct drv_str name)
 
 void alerts_worker(struct core *core, enum drv_event kind, const struct worker *worker)
 {
+    bool is_lost = kind == DRV_EVENT_WORKER_LOST;
+    core->workers_lost += is_lost;
     if (!core->config.alerts) {
         return;
     }
-    bool is_lost = kind == DRV_EVENT_WORKER_LOST;
     struct alert_lost *known = is_lost || kind == DRV_EVENT_WORKER_CONNECTED ||
                                        kind == DRV_EVENT_WORKER_BACK
                                    ? lost_find(core, worker_name(worker))

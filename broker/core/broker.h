@@ -107,6 +107,7 @@ struct core {
     uint64_t deps_searches; /* for circles, so far */
 
     struct alerts alerts;
+    uint64_t workers_lost; /* since the start */
 
     /* scheduling */
     uint64_t arrival; /* last arrival number given */

@@ -150,6 +150,12 @@ void document_times(struct document *document, const struct times *times)
 {
     put_times(document, "wait", times, TIMES_WAIT);
     put_times(document, "run", times, TIMES_RUN);
+    if (times != NULL) {
+        document_uint(document, "wait_total", times->total[TIMES_WAIT]);
+        document_double(document, "wait_sum_ms", (double)times->sum_us[TIMES_WAIT] / 1000);
+        document_uint(document, "run_total", times->total[TIMES_RUN]);
+        document_double(document, "run_sum_ms", (double)times->sum_us[TIMES_RUN] / 1000);
+    }
 }
 
 /* ---- arrays ------------------------------------------------------------------------------ */

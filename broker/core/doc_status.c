@@ -171,6 +171,7 @@ void document_status(struct document *document)
     document_alert_counts(document);
     document_uint(document, "queue_count", drv_table_count(&core->queues));
     document_uint(document, "worker_count", drv_table_count(&core->workers_by_name));
+    document_uint(document, "workers_lost", core->workers_lost);
     document_uint(document, "key_count", drv_table_count(&core->keys));
     document_uint(document, "group_count", drv_table_count(&core->groups));
     document_bool(document, "truncated", truncated);

@@ -336,8 +336,10 @@ void history_measure(struct core *core, struct times **queue, struct times **typ
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (wait_us >= 0) {
             times_record(times, all[i], TIMES_WAIT, wait, count);
+            times_add(*all[i], TIMES_WAIT, (uint64_t)wait_us, count);
         }
         times_record(times, all[i], TIMES_RUN, run, count);
+        times_add(*all[i], TIMES_RUN, run_us, count);
     }
 }
 

@@ -27,8 +27,9 @@ enum {
 enum times_kind { TIMES_WAIT, TIMES_RUN, TIMES_KINDS };
 
 struct times {
-    struct drv_list link; /* in the registry */
-    struct times **owner; /* where it is known; borrowed */
+    struct drv_list link;                             /* in the registry */
+    struct times **owner;                             /* where it is known; borrowed */
+    uint64_t total[TIMES_KINDS], sum_us[TIMES_KINDS]; /* since it was made */
     uint32_t counts[TIMES_KINDS][2];
     uint32_t buckets[TIMES_KINDS][2][TIMES_BUCKETS]; /* by window: now, before */
 };
@@ -50,6 +51,15 @@ unsigned times_bucket(uint64_t us);
 /* Counts so many; *times is made when it is NULL and there is a place. */
 void times_record(struct times_registry *registry, struct times **times, enum times_kind kind,
                   unsigned bucket, uint32_t count);
+/* So many took so long each. Fine with NULL. */
+static inline void times_add(struct times *times, enum times_kind kind, uint64_t us,
+                             uint32_t count)
+{
+    if (times != NULL) {
+        times->total[kind] += count;
+        times->sum_us[kind] += us * count;
+    }
+}
 /* Fine with NULL. */
 void times_free(struct times_registry *registry, struct times **times);
 

@@ -41,6 +41,8 @@ static const struct metric broker_metrics[] = {
     {"drover_draining", "gauge", "1 while the broker goes down.", "broker", "draining", 1},
     {"drover_queues", "gauge", "Queues that there are.", NULL, "queue_count", 1},
     {"drover_workers", "gauge", "Workers that are known.", NULL, "worker_count", 1},
+    {"drover_workers_lost_total", "counter", "Workers that were lost; those that left are not.",
+     NULL, "workers_lost", 1},
     {"drover_truncated", "gauge", "1 when there are more rows than are told here.", NULL,
      "truncated", 1},
     {"drover_submitted_total", "counter", "Tasks and elements that were accepted.", "tasks",
@@ -283,9 +285,31 @@ static void put_family(struct writer *writer, const drover_value *rows,
     }
 }
 
-/* Percentiles of the last minutes: {"p50_ms": ...} under a key of the rows. */
-static void put_quantiles(struct writer *writer, const drover_value *rows, const char *name,
-                          const char *help, const char *group, const struct label *labels)
+struct summary {
+    const char *list; /* of the status */
+    const char *name, *help;
+    const char *group, *total, *sum; /* keys of its rows */
+    const struct label *labels;
+};
+
+#define WAIT_HELP                                                                          \
+    "Wait of first attempts for a lease: quantiles of the last minutes, sum and count of " \
+    "all."
+#define RUN_HELP "Run time of attempts: quantiles of the last minutes, sum and count of all."
+
+static const struct summary summaries[] = {
+    {"queues", "drover_queue_wait_seconds", WAIT_HELP, "wait", "wait_total", "wait_sum_ms",
+     queue_labels},
+    {"queues", "drover_queue_run_seconds", RUN_HELP, "run", "run_total", "run_sum_ms",
+     queue_labels},
+    {"types", "drover_type_wait_seconds", WAIT_HELP, "wait", "wait_total", "wait_sum_ms",
+     type_labels},
+    {"types", "drover_type_recent_run_seconds", RUN_HELP, "run", "run_total", "run_sum_ms",
+     type_labels},
+};
+
+static void put_quantiles(struct writer *writer, const drover_value *row,
+                          const struct summary *summary)
 {
     static const struct {
         const char *key;
@@ -293,22 +317,39 @@ static void put_quantiles(struct writer *writer, const drover_value *rows, const
     } quantiles[] = {{"p50_ms", "quantile=\"0.5\""},
                      {"p90_ms", "quantile=\"0.9\""},
                      {"p99_ms", "quantile=\"0.99\""}};
+    for (size_t i = 0; i < DRV_ARRAY_LEN(quantiles); i++) {
+        const struct metric metric = {
+            .group = summary->group, .key = quantiles[i].key, .scale = 1e-3};
+        double number = 0;
+        if (get_number(row, &metric, &number)) {
+            put_series(writer, summary->name, row, summary->labels, quantiles[i].label, number);
+        }
+    }
+}
+
+/* Counts and sums go on while nothing is measured, quantiles do not. */
+static void put_summary(struct writer *writer, const drover_value *rows,
+                        const struct summary *summary)
+{
+    const struct metric total = {.key = summary->total, .scale = 1};
+    const struct metric sum = {.key = summary->sum, .scale = 1e-3};
     drover_value_iter iter;
     drover_value *row = NULL;
     bool is_first = true;
     drover_value_iter_init(&iter, rows);
     while (drover_value_iter_next(&iter, NULL, &row) == DROVER_OK) {
-        for (size_t i = 0; i < DRV_ARRAY_LEN(quantiles); i++) {
-            const struct metric metric = {
-                .group = group, .key = quantiles[i].key, .scale = 1e-3};
-            double number = 0;
-            if (get_number(row, &metric, &number)) {
-                if (is_first) {
-                    put_head(writer, name, "summary", help);
-                }
-                is_first = false;
-                put_series(writer, name, row, labels, quantiles[i].label, number);
+        double count = 0, seconds = 0;
+        char name[64];
+        if (get_number(row, &total, &count) && get_number(row, &sum, &seconds)) {
+            if (is_first) {
+                put_head(writer, summary->name, "summary", summary->help);
             }
+            is_first = false;
+            put_quantiles(writer, row, summary);
+            (void)snprintf(name, sizeof(name), "%s_sum", summary->name);
+            put_series(writer, name, row, summary->labels, NULL, seconds);
+            (void)snprintf(name, sizeof(name), "%s_count", summary->name);
+            put_series(writer, name, row, summary->labels, NULL, count);
         }
         drover_value_destroy(&row);
     }
@@ -324,37 +365,43 @@ static void put_list(struct writer *writer, const drover_value *status, const ch
     drover_value_destroy(&rows);
 }
 
+static const char *const now[] = {"waiting", "delayed", "queued", "running"};
+static const char *const ended[] = {"succeeded", "failed", "cancelled", "expired",
+                                    "lost_at_restart"};
+static const struct by_state {
+    const char *name;
+    const char *type;
+    const char *help;
+    const char *const *states;
+    size_t count;
+} by_state[] = {
+    {"drover_tasks", "gauge", "Tasks and elements that have not ended, by state.", now,
+     DRV_ARRAY_LEN(now)},
+    {"drover_tasks_ended_total", "counter",
+     "Tasks and elements that have ended, by how, forgotten ones included.", ended,
+     DRV_ARRAY_LEN(ended)},
+};
+
 static void put_states(struct writer *writer, const drover_value *status)
 {
-    static const char *const now[] = {"waiting", "delayed", "queued", "running"};
-    static const char *const ended[] = {"succeeded", "failed", "cancelled", "expired",
-                                        "lost_at_restart"};
-    static const struct {
-        const char *name;
-        const char *type;
-        const char *help;
-        const char *const *states;
-        size_t count;
-    } families[] = {
-        {"drover_tasks", "gauge", "Tasks and elements that have not ended, by state.", now,
-         DRV_ARRAY_LEN(now)},
-        {"drover_tasks_ended_total", "counter",
-         "Tasks and elements that have ended, by how, forgotten ones included.", ended,
-         DRV_ARRAY_LEN(ended)},
-    };
-    for (size_t i = 0; i < DRV_ARRAY_LEN(families); i++) {
-        put_head(writer, families[i].name, families[i].type, families[i].help);
-        for (size_t k = 0; k < families[i].count; k++) {
+    for (size_t i = 0; i < DRV_ARRAY_LEN(by_state); i++) {
+        put_head(writer, by_state[i].name, by_state[i].type, by_state[i].help);
+        for (size_t k = 0; k < by_state[i].count; k++) {
             const struct metric metric = {
-                .group = "tasks", .key = families[i].states[k], .scale = 1};
+                .group = "tasks", .key = by_state[i].states[k], .scale = 1};
             char label[40];
             double number = 0;
             (void)get_number(status, &metric, &number);
-            (void)snprintf(label, sizeof(label), "state=\"%s\"", families[i].states[k]);
-            put_series(writer, families[i].name, NULL, no_labels, label, number);
+            (void)snprintf(label, sizeof(label), "state=\"%s\"", by_state[i].states[k]);
+            put_series(writer, by_state[i].name, NULL, no_labels, label, number);
         }
     }
 }
+
+#define INFO_NAME "drover_info"
+#define INFO_HELP "What the broker is; always 1."
+#define ALERTS_NAME "drover_alerts"
+#define ALERTS_HELP "Alerts by rule, severity and state."
 
 /* At most so many series as there may be rules (128), twice. */
 static void put_alerts(struct writer *writer, const drover_value *status)
@@ -377,12 +424,11 @@ static void put_alerts(struct writer *writer, const drover_value *status)
             double number = 0;
             (void)get_number(row, &metric, &number);
             if (is_first) {
-                put_head(writer, "drover_alerts", "gauge",
-                         "Alerts by rule, severity and state.");
+                put_head(writer, ALERTS_NAME, "gauge", ALERTS_HELP);
             }
             is_first = false;
             (void)snprintf(label, sizeof(label), "state=\"%s\"", states[i]);
-            put_series(writer, "drover_alerts", row, labels, label, number);
+            put_series(writer, ALERTS_NAME, row, labels, label, number);
         }
         drover_value_destroy(&row);
     }
@@ -394,8 +440,8 @@ static void put_broker(struct writer *writer, const drover_value *status)
     static const struct label labels[] = {
         {"version", "version"}, {"store", "store"}, {"durability", "durability"}, {NULL, NULL}};
     drover_value *broker = get(status, "broker");
-    put_head(writer, "drover_info", "gauge", "What the broker is; always 1.");
-    put_series(writer, "drover_info", broker, labels, NULL, 1);
+    put_head(writer, INFO_NAME, "gauge", INFO_HELP);
+    put_series(writer, INFO_NAME, broker, labels, NULL, 1);
     drover_value_destroy(&broker);
     for (size_t i = 0; i < DRV_ARRAY_LEN(broker_metrics); i++) {
         const struct metric *metric = &broker_metrics[i];
@@ -409,27 +455,10 @@ static void put_broker(struct writer *writer, const drover_value *status)
 
 static void put_times(struct writer *writer, const drover_value *status)
 {
-    static const struct {
-        const char *list;
-        const char *name;
-        const char *help;
-        const char *group;
-        const struct label *labels;
-    } families[] = {
-        {"queues", "drover_queue_wait_seconds", "Wait for a lease, in the last minutes.",
-         "wait", queue_labels},
-        {"queues", "drover_queue_run_seconds", "Run time, in the last minutes.", "run",
-         queue_labels},
-        {"types", "drover_type_wait_seconds", "Wait for a lease, in the last minutes.", "wait",
-         type_labels},
-        {"types", "drover_type_recent_run_seconds", "Run time, in the last minutes.", "run",
-         type_labels},
-    };
-    for (size_t i = 0; i < DRV_ARRAY_LEN(families); i++) {
-        drover_value *rows = get(status, families[i].list);
+    for (size_t i = 0; i < DRV_ARRAY_LEN(summaries); i++) {
+        drover_value *rows = get(status, summaries[i].list);
         if (rows != NULL) {
-            put_quantiles(writer, rows, families[i].name, families[i].help, families[i].group,
-                          families[i].labels);
+            put_summary(writer, rows, &summaries[i]);
         }
         drover_value_destroy(&rows);
     }
@@ -459,4 +488,45 @@ drover_status metrics_write(struct drv_view status, struct drv_buffer *out)
     put_times(&writer, document);
     drover_value_destroy(&document);
     return writer.status;
+}
+
+/* ---- describing -------------------------------------------------------------------------- */
+
+struct telling {
+    metrics_tell_fn tell;
+    void *context;
+};
+
+static void tell(const struct telling *telling, const char *name, const char *type,
+                 const char *labels, const char *help)
+{
+    const struct metrics_family family = {name, type, labels, help};
+    telling->tell(telling->context, &family);
+}
+
+static void tell_all(const struct telling *telling, const struct metric *metrics, size_t count,
+                     const char *labels)
+{
+    for (size_t i = 0; i < count; i++) {
+        tell(telling, metrics[i].name, metrics[i].type, labels, metrics[i].help);
+    }
+}
+
+void metrics_describe(metrics_tell_fn function, void *context)
+{
+    const struct telling telling = {function, context};
+    tell(&telling, INFO_NAME, "gauge", "version, store, durability", INFO_HELP);
+    tell_all(&telling, broker_metrics, DRV_ARRAY_LEN(broker_metrics), "");
+    for (size_t i = 0; i < DRV_ARRAY_LEN(by_state); i++) {
+        tell(&telling, by_state[i].name, by_state[i].type, "state", by_state[i].help);
+    }
+    tell(&telling, ALERTS_NAME, "gauge", "rule, severity, state", ALERTS_HELP);
+    tell_all(&telling, queue_metrics, DRV_ARRAY_LEN(queue_metrics), "queue");
+    tell_all(&telling, worker_metrics, DRV_ARRAY_LEN(worker_metrics), "worker, host");
+    tell_all(&telling, type_metrics, DRV_ARRAY_LEN(type_metrics), "type");
+    for (size_t i = 0; i < DRV_ARRAY_LEN(summaries); i++) {
+        bool is_queue = summaries[i].labels == queue_labels;
+        tell(&telling, summaries[i].name, "summary",
+             is_queue ? "queue, quantile" : "type, quantile", summaries[i].help);
+    }
 }

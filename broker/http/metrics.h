@@ -14,4 +14,12 @@
 /* Appends to out. OK; MALFORMED: not a status document; NOMEM. */
 DROVER_MUST_USE drover_status metrics_write(struct drv_view status, struct drv_buffer *out);
 
+struct metrics_family { /* all static */
+    const char *name, *type, *labels, *help;
+};
+typedef void (*metrics_tell_fn)(void *context, const struct metrics_family *family);
+
+/* Every family that there may be, in the order in which they are written. */
+void metrics_describe(metrics_tell_fn tell, void *context);
+
 #endif

@@ -5,6 +5,8 @@
 
 #include <drover/value.h>
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static char *metrics_of(const char *json)
@@ -81,6 +83,73 @@ static void test_metrics_count_alerts_by_rule(void **state)
     free(text);
 }
 
+struct table {
+    char *readme;
+    size_t rows;
+    FILE *wanted; /* all rows, as they should be */
+};
+
+static void expect_row(void *context, const struct metrics_family *family)
+{
+    struct table *table = context;
+    char row[512];
+    (void)snprintf(row, sizeof row, "\n| `%s` | %s | %s | %s |\n", family->name, family->type,
+                   family->labels, family->help);
+    (void)fputs(row + 1, table->wanted);
+    if (strstr(table->readme, row) == NULL) {
+        print_message("missing: %s", row + 1);
+    }
+    table->rows++;
+}
+
+/* The table of all metrics in the README is what the code has: no more, no less. */
+static void test_metrics_table_of_the_readme_is_that_of_the_code(void **state)
+{
+    (void)state;
+    char path[4096];
+    char *wanted = NULL;
+    size_t wanted_len = 0, len;
+    const char *source = getenv("DROVER_SOURCE_DIR");
+    assert_non_null(source);
+    (void)snprintf(path, sizeof path, "%s/broker/http/README.md", source);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    struct table table = {.readme = calloc(1, 1 << 18),
+                          .wanted = open_memstream(&wanted, &wanted_len)};
+    assert_non_null(table.readme);
+    assert_non_null(table.wanted);
+    len = fread(table.readme, 1, (1 << 18) - 1, file);
+    assert_true(len > 0);
+    (void)fclose(file);
+    metrics_describe(expect_row, &table);
+    (void)fclose(table.wanted);
+    size_t told = 0;
+    for (const char *at = table.readme; (at = strstr(at, "\n| `drover_")) != NULL; at++) {
+        told++;
+    }
+    assert_int_equal(told, table.rows);
+    assert_non_null(strstr(table.readme, wanted));
+    free(wanted);
+    free(table.readme);
+}
+
+/* Counts and sums go on when no attempt was measured lately. */
+static void test_metrics_summaries_have_sum_and_count(void **state)
+{
+    (void)state;
+    char *text = metrics_of("{\"broker\":{},\"tasks\":{},\"queues\":[{\"name\":\"a\",\"run\":{"
+                            "\"p50_ms\":2},\"run_total\":3,\"run_sum_ms\":4500},"
+                            "{\"name\":\"b\",\"run_total\":1,\"run_sum_ms\":500}]}");
+    assert_non_null(strstr(text,
+                           "# TYPE drover_queue_run_seconds summary\n"
+                           "drover_queue_run_seconds{queue=\"a\",quantile=\"0.5\"} 0.002\n"
+                           "drover_queue_run_seconds_sum{queue=\"a\"} 4.5\n"
+                           "drover_queue_run_seconds_count{queue=\"a\"} 3.0\n"
+                           "drover_queue_run_seconds_sum{queue=\"b\"} 0.5\n"
+                           "drover_queue_run_seconds_count{queue=\"b\"} 1.0\n"));
+    free(text);
+}
+
 /* What is no document is refused. */
 static void test_metrics_of_no_map_are_refused(void **state)
 {
@@ -98,6 +167,8 @@ int main(void)
         cmocka_unit_test(test_metrics_are_families_with_heads),
         cmocka_unit_test(test_metrics_labels_are_escaped),
         cmocka_unit_test(test_metrics_count_alerts_by_rule),
+        cmocka_unit_test(test_metrics_summaries_have_sum_and_count),
+        cmocka_unit_test(test_metrics_table_of_the_readme_is_that_of_the_code),
         cmocka_unit_test(test_metrics_of_no_map_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
