@@ -4,6 +4,7 @@
 #include "bridge.h"
 #include "check.h"
 #include "clock.h"
+#include "conceal.h"
 #include "connection.h"
 #include "group.h"
 #include "notify.h"
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -40,6 +42,7 @@ struct worker_agent {
     bool has_ranges;                        /* one of them does */
     void *context;                          /* owned, ZeroMQ */
     struct drv_identity identity;           /* read by this process: executors have no copy */
+    char key_path[PATH_MAX];                /* of the identity, when commands must not read it */
     struct worker_connection *connection;   /* owned; NULL: none */
     struct drv_arena arena;                 /* the message being read */
     char host_name[DRV_NAME_MAX + 1];
@@ -111,6 +114,7 @@ static void log_groups(const struct worker_agent *agent)
 static drover_status open_pool(struct worker_agent *agent, struct drv_problem *problem)
 {
     const struct worker_settings *settings = agent->settings;
+    bool has_commands = settings->handlers.count + settings->allow_exec_count > 0;
     const struct pool_config config = {
         .own = settings->own,
         .modules = settings->modules,
@@ -120,6 +124,8 @@ static drover_status open_pool(struct worker_agent *agent, struct drv_problem *p
         .allow_exec = settings->allow_exec,
         .allow_exec_count = settings->allow_exec_count,
         .exec_dir = settings->exec_dir,
+        .concealed = conceal_prepare(has_commands ? settings->identity : NULL, agent->log,
+                                     agent->key_path),
         .slots = settings->slots,
         .drops_output = settings->drops_output,
         .model = settings->model,
@@ -192,6 +198,17 @@ static drover_status open_session(struct worker_agent *agent, struct drv_problem
                : drv_problem_set(problem, status, "session: %s", drover_status_text(status));
 }
 
+/* Then nobody looks into this process any more but root: no debugger, no core file. What it
+ * forked before can do without. */
+static drover_status load_identity(struct worker_agent *agent, struct drv_problem *problem)
+{
+    if (agent->settings->identity != NULL && prctl(PR_SET_DUMPABLE, 0) != 0) {
+        return drv_problem_set(problem, DROVER_INTERNAL, "PR_SET_DUMPABLE: %s", strerror(errno));
+    }
+    return drv_identity_load(&agent->identity, agent->settings->identity,
+                             agent->settings->broker_key, problem);
+}
+
 static drover_status open_all(struct worker_agent *agent, struct drv_problem *problem)
 {
     const struct worker_settings *settings = agent->settings;
@@ -218,8 +235,7 @@ static drover_status open_all(struct worker_agent *agent, struct drv_problem *pr
                                     clock_now_us(), problem);
     }
     if (status == DROVER_OK) {
-        status = drv_identity_load(&agent->identity, agent->settings->identity,
-                                   agent->settings->broker_key, problem);
+        status = load_identity(agent, problem);
     }
     if (status == DROVER_OK) {
         agent->context = zmq_ctx_new();

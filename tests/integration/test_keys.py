@@ -320,6 +320,56 @@ class TestKeys(unittest.TestCase):
             until(lambda: "queued" in keys.drover("alice", "show", task).stdout, "it waits again")
             keys.drover("alice", "cancel", task, check=False)
 
+    def test_commands_cannot_read_the_keys_of_their_worker(self):
+        """By option, by link, by another way to the same file, through the agent; all else they can."""
+        with Keys() as keys:
+            key = keys.path("fleet.key")
+            os.mkdir(keys.path("sub"))
+            worker = keys.worker("--config", keys.fleet.write("w.ini", "[worker]\nallow-exec = cat\n"
+                                 "[handler.sh]\ncommand = /bin/sh -c {}\nstdin = none\n"
+                                 "stdout = text\n"))
+            if "commands can read the key" in worker.stderr():
+                self.skipTest("this kernel cannot keep commands from reading a key")
+            plain = keys.fleet.write("plain", "can be read")
+            self.assertEqual(keys.drover("alice", "run", "--", "cat", plain).stdout, "can be read")
+            agent = f"/proc/{worker.pid}"
+            for path in (key, keys.path("other.key"), f"/proc/self/root{key}", f"{agent}/root{key}",
+                         f"{agent}/mem"):
+                with self.subTest(path):
+                    done = keys.drover("alice", "run", "--", "cat", path, check=False)
+                    self.assertNotEqual(done.returncode, 0)
+                    self.assertIn("ermission denied", done.stderr)
+                    self.assertEqual(done.stdout, "")
+            for script in (f"ln {key} {keys.path('sub')}/k && cat {keys.path('sub')}/k",
+                           f"mv {key} {keys.path('sub')}/k; cat {keys.path('sub')}/k",
+                           f"ln -s {key} k && cat k", f"cp {key} k; cat k"):
+                with self.subTest(script):
+                    done = keys.drover("alice", "submit", "sh", json.dumps(script), "--wait",
+                                       "--retries", "0", check=False)
+                    self.assertNotEqual(done.returncode, 0)
+                    self.assertNotIn("secret", done.stdout + done.stderr)
+            self.assertTrue(os.path.exists(key))
+            script = "echo a >f && mkdir d && mv f d/g && cat d/g"
+            self.assertEqual(keys.drover("alice", "submit", "sh", json.dumps(script),
+                                         "--wait").stdout.strip(), '"a"')
+
+    def test_agent_with_a_key_cannot_be_looked_into(self):
+        """By nobody but root: what /proc has of it is root's then, whoever it is."""
+        with Keys() as keys, Fleet(tcp=True) as plain:
+            plain.broker()
+            inside, uid = (), os.getuid()
+            if uid == 0:
+                inside, uid = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"), 65534
+                for folder in (keys.fleet.folder, plain.folder):
+                    os.chmod(folder, 0o755)
+                os.chown(keys.path("fleet.key"), uid, -1)
+            words = ("drover-worker", "--load", module("demo"))
+            owners = [os.stat(f"/proc/{worker.pid}/mem").st_uid for worker in (
+                keys.fleet.start(*words, "--identity", keys.path("fleet.key"),
+                                 inside=inside).wait_ready(),
+                plain.start(*words, inside=inside).wait_ready())]
+            self.assertEqual(owners, [0, uid])
+
     def test_result_of_anothers_lease_is_refused(self):
         """A worker that reports what another one holds, with the right id and attempt."""
         offer = [1, 1, "host", [["x", 1, 0]], [], [], [], 0, 1]

@@ -3,6 +3,7 @@
 #include "bound.h"
 #include "check.h"
 #include "clock.h"
+#include "conceal.h"
 #include "group.h"
 #include "model/exec.h"
 
@@ -216,6 +217,7 @@ static bool enter(const struct launch *launch)
         bound_self(command->limits, true);
     }
     return chdir(command->cwd) == 0 &&
+           (command->concealed == NULL || conceal_enter(command->concealed)) &&
            (command->confine == NULL ||
             confine_enter(command->confine, command->scratch, launch->executor));
 }

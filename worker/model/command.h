@@ -50,6 +50,7 @@ struct command {
     const char *cwd;
     const struct confine *confine;   /* NULL: nothing but what holds for the executor */
     const char *scratch;             /* can be changed in any case; NULL: none */
+    const char *concealed;           /* a key that it must not read (conceal.h); NULL: none */
     const struct drv_bounds *limits; /* NULL: none */
     const char *group_dir;           /* NULL: no control group; else it starts in this one */
     uint32_t group;
@@ -57,7 +58,8 @@ struct command {
 
 /*
  * Starts it with the given descriptors, which stay the caller's. stderr_fd -1: the executor's.
- * OK, or IO with *out_errno: the errno of fork, chdir, confine_enter or exec.
+ * OK, or IO with *out_errno: the errno of fork, chdir, conceal_enter,
+ * confine_enter or exec.
  */
 DROVER_MUST_USE drover_status command_start(const struct command *command, int stdin_fd,
                                             int stdout_fd, int stderr_fd, pid_t *out_pid,

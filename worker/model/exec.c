@@ -314,6 +314,7 @@ static void run_command(struct drover_job *job, const struct pool_command *comma
                                 .cwd = command->cwd != NULL ? command->cwd : made.directory,
                                 .confine = &command->confine,
                                 .scratch = command->cwd != NULL ? NULL : made.directory,
+                                .concealed = executor_pool_config(job->executor)->concealed,
                                 .limits = &job->limits};
         run.input = drv_buffer_view(&made.input);
         status = command_run(job->executor, &start, &run);
@@ -560,6 +561,7 @@ static void run_program(struct drover_job *job, const struct module_handler *han
                                 .cwd = cwd != NULL ? cwd : directory,
                                 .confine = handler->confine,
                                 .scratch = cwd != NULL ? NULL : directory,
+                                .concealed = executor_pool_config(job->executor)->concealed,
                                 .limits = &job->limits};
         run.input = drv_buffer_view(&input);
         status = command_run(job->executor, &start, &run);

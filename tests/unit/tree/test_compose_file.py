@@ -53,6 +53,12 @@ class ComposeFile(unittest.TestCase):
                     self.assertIsInstance(entry, str, f"{name}.{key}")
             self.assertIsInstance(service["image"], str)
 
+    def test_commands_of_the_default_show_no_files(self):
+        """Who may submit names their files: none of them prints what is in these, nor lists of
+        names that stand in a file, as wc --files0-from does."""
+        value = self.project["services"]["worker"]["environment"]["DROVER_WORKER_ALLOW_EXEC"]
+        self.assertEqual(value.partition(":-")[2].rstrip("}").split(","), ["sha256sum"])
+
     def test_what_is_named_is_there(self):
         names = set(self.project.get("volumes") or {})
         for name, service in self.project["services"].items():
