@@ -272,6 +272,10 @@ static drover_status open_sockets(struct server *server, struct drv_problem *pro
 static drover_status open_http(struct server *server, struct drv_problem *problem)
 {
     const struct http_config *config = &server->settings.http;
+    if (config->lacks_token) {
+        drv_log_info(server->log, "no page, no metrics",
+                     drv_log_str("why", "with --accounts they want --http-token-file"));
+    }
     if (config->is_off) {
         return DROVER_OK;
     }

@@ -31,7 +31,13 @@ static const struct drv_option serving_options[] = {
      .kind = DRV_OPTION_STRING,
      .argument = "FILE",
      .help = "a secret, one line: whoever sends it as bearer token may cancel, retry, pause "
-             "and drain over HTTP"},
+             "and drain over HTTP. With --accounts nothing is read without it either, and "
+             "there is no HTTP if there is no such file"},
+    {.name = "http-metrics-token-file",
+     .kind = DRV_OPTION_STRING,
+     .argument = "FILE",
+     .help = "another secret, for Prometheus: whoever sends it may read /metrics, and nothing "
+             "else"},
     {.name = "http-allow-host",
      .kind = DRV_OPTION_STRING,
      .argument = "NAME",
@@ -56,7 +62,8 @@ static const struct drv_option serving_options[] = {
      .help = "the table of keys, and what each may do; SIGHUP reads it again"},
     {.name = "insecure",
      .kind = DRV_OPTION_FLAG,
-     .help = "allow binding to addresses that others can reach, without keys or a token"},
+     .help = "allow binding to addresses that others can reach, without keys or a token; with "
+             "--accounts HTTP wants the token all the same"},
     {.name = "grace",
      .kind = DRV_OPTION_DURATION,
      .argument = "TIME",
@@ -276,13 +283,64 @@ static void read_limits(const struct drv_options *options, struct core_config *c
     }
 }
 
-static drover_status read_http(const struct drv_options *options, struct http_config *http,
-                               struct drv_problem *problem)
+static drover_status read_tokens(const struct drv_options *options, struct http_config *http,
+                                 struct drv_problem *problem)
+{
+    const char *path = drv_options_string(options, "http-token-file");
+    const char *metrics = drv_options_string(options, "http-metrics-token-file");
+    drover_status status = path == NULL ? DROVER_OK : http_config_token(http, path, problem);
+    if (status == DROVER_OK && metrics != NULL) {
+        status = http_config_metrics_token(http, metrics, problem);
+    }
+    if (status == DROVER_OK && metrics != NULL &&
+        (path == NULL || strcmp(http->token, http->metrics_token) == 0)) {
+        status = drv_problem_set(problem, DROVER_INVALID,
+                                 "--http-metrics-token-file wants a --http-token-file as well, "
+                                 "with another token");
+    }
+    return status;
+}
+
+/* Who may read what it shows: whoever reaches it, if that is this machine and it has no keys,
+ * or
+ * --insecure was said; else who has the token. With keys there is no HTTP by default without
+ * it.
+ */
+static drover_status read_reach(const struct drv_options *options, const char *address,
+                                bool has_keys, struct http_config *http,
+                                struct drv_problem *problem)
+{
+    if (http->is_off || (!has_keys && http_config_is_loopback(http))) {
+        return DROVER_OK;
+    }
+    http->is_open = http->token_len > 0;
+    if (http->is_open || (!has_keys && drv_options_flag(options, "insecure"))) {
+        return DROVER_OK;
+    }
+    if (!has_keys) {
+        return drv_problem_set(problem, DROVER_REFUSED,
+                               "--http %s is not loopback, and there is no --http-token-file: "
+                               "anyone who reaches it could read everything; say --insecure to "
+                               "listen there all the same",
+                               address);
+    }
+    if (http->is_asked) {
+        return drv_problem_set(problem, DROVER_REFUSED,
+                               "--http %s: with --accounts it wants a --http-token-file, since "
+                               "whoever has no key would read everything there",
+                               address);
+    }
+    http->is_off = true;
+    http->lacks_token = true;
+    return DROVER_OK;
+}
+
+static drover_status read_http(const struct drv_options *options, bool has_keys,
+                               struct http_config *http, struct drv_problem *problem)
 {
     const char *address = drv_options_flag(options, "no-http")
                               ? "off"
                               : drv_options_string(options, "http");
-    bool is_insecure = drv_options_flag(options, "insecure");
     http->is_asked = drv_options_is_set(options, "http");
     drover_status status = http_config_address(http, address, problem);
     for (size_t i = 0; status == DROVER_OK && i < drv_options_count(options, "http-allow-host");
@@ -290,22 +348,10 @@ static drover_status read_http(const struct drv_options *options, struct http_co
         status = http_config_allow(http, drv_options_at(options, "http-allow-host", i),
                                    problem);
     }
-    if (status == DROVER_OK && drv_options_is_set(options, "http-token-file")) {
-        status = http_config_token(http, drv_options_string(options, "http-token-file"),
-                                   problem);
+    if (status == DROVER_OK) {
+        status = read_tokens(options, http, problem);
     }
-    if (status != DROVER_OK || http->is_off || http_config_is_loopback(http)) {
-        return status;
-    }
-    if (http->token_len == 0 && !is_insecure) {
-        return drv_problem_set(problem, DROVER_REFUSED,
-                               "--http %s is not loopback, and there is no --http-token-file: "
-                               "anyone who reaches it could read everything; say --insecure to "
-                               "listen there all the same",
-                               address);
-    }
-    http->is_open = http->token_len > 0;
-    return DROVER_OK;
+    return status == DROVER_OK ? read_reach(options, address, has_keys, http, problem) : status;
 }
 
 /* The rules must make sense before the broker starts. */
@@ -394,7 +440,7 @@ drover_status settings_read(const struct drv_options *options, struct settings *
         return keys;
     }
     bool insecure = drv_options_flag(options, "insecure") || settings.accounts != NULL;
-    drover_status http = read_http(options, &settings.http, problem);
+    drover_status http = read_http(options, settings.accounts != NULL, &settings.http, problem);
     if (http != DROVER_OK) {
         return http;
     }

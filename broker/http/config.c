@@ -76,23 +76,22 @@ drover_status http_config_allow(struct http_config *config, const char *host,
 
 /* ---- the token --------------------------------------------------------------------------- */
 
-static drover_status read_token(struct http_config *config, int fd, const char *path,
+static drover_status read_token(const char *option, int fd, const char *path,
+                                char out_token[HTTP_TOKEN_MAX + 1], size_t *out_len,
                                 struct drv_problem *problem)
 {
     char text[HTTP_TOKEN_MAX + 2];
     struct stat stat;
     if (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode)) {
-        return drv_problem_set(problem, DROVER_INVALID, "--http-token-file %s: not a file",
-                               path);
+        return drv_problem_set(problem, DROVER_INVALID, "%s %s: not a file", option, path);
     }
     if ((stat.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
         return drv_problem_set(problem, DROVER_REFUSED,
-                               "--http-token-file %s: others can reach it, chmod 600 it", path);
+                               "%s %s: others can reach it, chmod 600 it", option, path);
     }
     ssize_t len = read(fd, text, sizeof(text) - 1);
     if (len < 0) {
-        return drv_problem_set(problem, DROVER_IO, "--http-token-file %s: %s", path,
-                               strerror(errno));
+        return drv_problem_set(problem, DROVER_IO, "%s %s: %s", option, path, strerror(errno));
     }
     text[len] = '\0';
     size_t token_len = strcspn(text, "\r\n");
@@ -100,27 +99,40 @@ static drover_status read_token(struct http_config *config, int fd, const char *
                                  "0123456789-._~+/=") == token_len;
     if (token_len < HTTP_TOKEN_MIN || token_len > HTTP_TOKEN_MAX || !is_plain) {
         return drv_problem_set(problem, DROVER_INVALID,
-                               "--http-token-file %s: want a line of %d to %d of the "
+                               "%s %s: want a line of %d to %d of the "
                                "characters A-Z a-z 0-9 - . _ ~ + / =",
-                               path, (int)HTTP_TOKEN_MIN, (int)HTTP_TOKEN_MAX);
+                               option, path, (int)HTTP_TOKEN_MIN, (int)HTTP_TOKEN_MAX);
     }
-    memcpy(config->token, text, token_len);
-    config->token[token_len] = '\0';
-    config->token_len = token_len;
+    memcpy(out_token, text, token_len);
+    out_token[token_len] = '\0';
+    *out_len = token_len;
     return DROVER_OK;
+}
+
+static drover_status load_token(const char *option, const char *path,
+                                char out_token[HTTP_TOKEN_MAX + 1], size_t *out_len,
+                                struct drv_problem *problem)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) {
+        return drv_problem_set(problem, DROVER_IO, "%s %s: %s", option, path, strerror(errno));
+    }
+    drover_status status = read_token(option, fd, path, out_token, out_len, problem);
+    (void)close(fd);
+    return status;
 }
 
 drover_status http_config_token(struct http_config *config, const char *path,
                                 struct drv_problem *problem)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0) {
-        return drv_problem_set(problem, DROVER_IO, "--http-token-file %s: %s", path,
-                               strerror(errno));
-    }
-    drover_status status = read_token(config, fd, path, problem);
-    (void)close(fd);
-    return status;
+    return load_token("--http-token-file", path, config->token, &config->token_len, problem);
+}
+
+drover_status http_config_metrics_token(struct http_config *config, const char *path,
+                                        struct drv_problem *problem)
+{
+    return load_token("--http-metrics-token-file", path, config->metrics_token,
+                      &config->metrics_token_len, problem);
 }
 
 /* ---- listening --------------------------------------------------------------------------- */

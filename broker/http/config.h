@@ -22,13 +22,17 @@ enum {
 struct http_config {
     bool is_off;
     bool is_asked;            /* by name, not by default: then it must be there */
-    bool is_open;             /* not on loopback, and not --insecure: reading needs the token */
+    bool is_open;             /* reading needs a token: there are keys, or others than this
+                                 machine reach it and nobody said --insecure */
+    bool lacks_token;         /* it is off because of that, and was not asked for */
     char host[HTTP_HOST_MAX]; /* without brackets */
     char port[6];             /* decimal; "0": a free one */
     char hosts[HTTP_HOSTS_MAX][HTTP_HOST_MAX]; /* allowed in Host */
     size_t host_count;
     char token[HTTP_TOKEN_MAX + 1]; /* "": none, and no actions */
     size_t token_len;
+    char metrics_token[HTTP_TOKEN_MAX + 1]; /* reads /metrics and nothing else; "": none */
+    size_t metrics_token_len;
 };
 
 /* Reads "HOST:PORT", "[V6]:PORT" or "off". OK or INVALID with a problem. */
@@ -46,6 +50,11 @@ DROVER_MUST_USE drover_status http_config_allow(struct http_config *config, cons
  * file) with a problem. Blocks on the file. */
 DROVER_MUST_USE drover_status http_config_token(struct http_config *config, const char *path,
                                                 struct drv_problem *problem);
+
+/* The same for the token that reads metrics alone. */
+DROVER_MUST_USE drover_status http_config_metrics_token(struct http_config *config,
+                                                        const char *path,
+                                                        struct drv_problem *problem);
 
 /* A listening socket; out_bound says where, as HOST:PORT. OK; BUSY: the address is taken; IO,
  * INVALID. */

@@ -331,6 +331,8 @@ static void check_right(struct http *http, struct exchange *exchange)
         refuse(exchange, MHD_HTTP_UNAUTHORIZED, "denied", "a bearer token is needed");
     } else if (right == RIGHT_WRONG) {
         refuse(exchange, MHD_HTTP_FORBIDDEN, "denied", "the bearer token is wrong");
+    } else if (right == RIGHT_METRICS && exchange->request.route != ROUTE_METRICS) {
+        refuse(exchange, MHD_HTTP_FORBIDDEN, "denied", "this token is for /metrics alone");
     } else {
         /* it may */
     }

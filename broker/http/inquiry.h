@@ -84,7 +84,7 @@ bool inquiry_host_is_ours(const struct http_config *config, const char *host);
 /* Whether an Origin header is that of a page that we have sent. NULL: not from a page. */
 bool inquiry_origin_is_ours(const char *origin, const char *host);
 
-enum inquiry_right { RIGHT_NONE, RIGHT_WRONG, RIGHT_GIVEN };
+enum inquiry_right { RIGHT_NONE, RIGHT_WRONG, RIGHT_METRICS, RIGHT_GIVEN };
 /* What an Authorization header gives. Takes the same time for every wrong token of a length.
  * NULL: no header. */
 enum inquiry_right inquiry_right(const struct http_config *config, const char *authorization);

@@ -2,6 +2,7 @@
 revoked. broker/SECURITY.md names these tests."""
 
 import contextlib
+import http.client
 import json
 import os
 import resource
@@ -470,6 +471,48 @@ class TestStart(unittest.TestCase):
                                   fleet.path("broker.key"), "--accounts", fleet.path("accounts"))
             self.assertEqual(program.wait(), 64)
             self.assertIn("--http-token-file", program.stderr())
+
+    def test_http_with_keys_is_read_with_the_token_alone(self):
+        """On loopback too; without a token file there is no HTTP, or no start if it was asked for."""
+        def code(path, token=None):
+            connection = http.client.HTTPConnection(broker.ready["http"], timeout=20)
+            with contextlib.closing(connection):
+                connection.request("GET", path, headers={} if token is None else
+                                   {"Authorization": f"Bearer {token}"})
+                return connection.getresponse().status
+
+        with Fleet(tcp=True) as fleet:
+            fleet.drover("keygen", "broker", "--role", "broker", "--out", fleet.folder)
+            fleet.write("accounts", "")
+            words = ["--identity", fleet.path("broker.key"), "--accounts", fleet.path("accounts")]
+            os.environ.pop("DROVER_BROKER_HTTP", None)  # of the tests: as it is by default
+            self.assertNotIn("http", fleet.broker(*words).ready)
+            fleet.endpoint = fleet.worker_endpoint = "ipc"
+            for further in ((), ("--insecure",)):
+                refused = fleet.start("drover-broker", "--memory", "--http", "127.0.0.1:0",
+                                      *further, *words)
+                self.assertEqual(refused.wait(), 64)
+                self.assertIn("it wants a --http-token-file", refused.stderr())
+            tokens = {"token": "0123456789abcdef", "metrics": "fedcba9876543210"}
+            for name, text in tokens.items():
+                os.chmod(fleet.write(name, text + "\n"), 0o600)
+            words += ["--http", "127.0.0.1:0", "--http-token-file", fleet.path("token"),
+                      "--http-metrics-token-file"]
+            refused = fleet.start("drover-broker", "--memory", *words, fleet.path("token"))
+            self.assertEqual(refused.wait(), 64)
+            self.assertIn("with another token", refused.stderr())
+            broker = fleet.broker(*words, fleet.path("metrics"))
+            for path, plain, metrics in (
+                    ("/healthz", 200, 200), ("/readyz", 200, 200), ("/", 200, 200),
+                    ("/metrics", 401, 200), ("/api/v1/status", 401, 403),
+                    ("/api/v1/tasks", 401, 403), ("/api/v1/workers", 401, 403),
+                    ("/api/v1/kv", 401, 403), ("/api/v1/events", 401, 403),
+                    ("/api/v1/values/01M8GA4QTGCA59J33W1GZHYES7", 401, 403)):
+                with self.subTest(path):
+                    self.assertEqual(code(path), plain)
+                    self.assertEqual(code(path, tokens["metrics"]), metrics)
+            self.assertEqual(code("/api/v1/status", tokens["token"]), 200)
+            self.assertEqual(code("/metrics", tokens["token"]), 200)
 
     def test_keys_off_loopback_need_no_further_word(self):
         with Fleet() as fleet:

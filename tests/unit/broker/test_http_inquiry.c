@@ -186,6 +186,14 @@ static void test_inquiry_right_needs_the_whole_token(void **state)
     (void)state;
     struct http_config config = {.token = "0123456789abcdef", .token_len = 16};
     struct http_config none = {.token_len = 0};
+    struct http_config two = {.token = "0123456789abcdef",
+                              .token_len = 16,
+                              .metrics_token = "fedcba9876543210",
+                              .metrics_token_len = 16};
+    assert_int_equal(inquiry_right(&two, "Bearer 0123456789abcdef"), RIGHT_GIVEN);
+    assert_int_equal(inquiry_right(&two, "Bearer fedcba9876543210"), RIGHT_METRICS);
+    assert_int_equal(inquiry_right(&two, "Bearer fedcba987654321"), RIGHT_WRONG);
+    assert_int_equal(inquiry_right(&config, "Bearer fedcba9876543210"), RIGHT_WRONG);
     assert_int_equal(inquiry_right(&config, NULL), RIGHT_NONE);
     assert_int_equal(inquiry_right(&config, "Bearer 0123456789abcdef"), RIGHT_GIVEN);
     assert_int_equal(inquiry_right(&config, "bearer 0123456789abcdef"), RIGHT_GIVEN);
