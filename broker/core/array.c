@@ -181,7 +181,7 @@ void array_note_end(struct core *core, struct array *array, uint32_t index)
     struct item item = array_item(array, index);
     struct element *element = array_element(array, index);
     element_mark_taken(core, array, element);
-    if (item.unit->state == DROVER_STATE_SUCCEEDED) {
+    if (item.unit->state == DROVER_STATE_SUCCEEDED && !array->keeps_payloads) {
         element_release_payload(core, array, element);
     }
     order_add(array, index);

@@ -41,6 +41,7 @@ struct array {
     bool is_sealed;
     bool is_cancelled;
     bool is_dismantled;      /* being taken apart */
+    bool keeps_payloads;     /* of a graph: also those of what has succeeded, for a retry */
     struct failure *failure; /* owned: a parent did not succeed; NULL: none so far */
     const char *cancel_text;
     uint32_t states[DROVER_STATE_LOST + 1]; /* elements by state */

@@ -308,6 +308,9 @@ static void check_run(struct check *check, const struct array *array, struct run
         next = is_waiting && waiting == 0 ? run->first + i : next;
         waiting += is_waiting;
         live += element == NULL || !(element->flags & ELEMENT_FREED);
+        expect(check,
+               element == NULL || !array->keeps_payloads || !(element->flags & ELEMENT_FREED),
+               "an array of a graph has given up a payload");
         shared += element == NULL;
         bytes += element == NULL ? run_element(run, run->first + i).len : 0;
     }

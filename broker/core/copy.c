@@ -19,7 +19,8 @@ struct batch {
 
 uint32_t copy_count(const struct array *from)
 {
-    return from->count - from->states[DROVER_STATE_SUCCEEDED];
+    return from->keeps_payloads ? from->count
+                                : from->count - from->states[DROVER_STATE_SUCCEEDED];
 }
 
 static struct array *find_array(const struct core *core, const drover_id *id)
@@ -81,8 +82,9 @@ static drover_status batch_take(struct core *core, struct batch *batch, struct a
 static bool is_to_copy(const struct array *from, uint32_t index)
 {
     const struct element *element = array_element(from, index);
-    return element != NULL ? element->unit.state != DROVER_STATE_SUCCEEDED
-                           : array_run(from, index) != NULL;
+    return element == NULL
+               ? array_run(from, index) != NULL
+               : from->keeps_payloads || element->unit.state != DROVER_STATE_SUCCEEDED;
 }
 
 /* A slice: up to `budget` elements of the old array. */

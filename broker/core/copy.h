@@ -1,9 +1,10 @@
 /*
  * copy.h: copies the elements of an array that did not succeed into a new array, in slices.
  *
- * Element n of the copy is the n-th that did not succeed. The copy is open until it is
- * complete: when the old array is forgotten meanwhile, or there is no room any more, it is
- * cancelled and the request is told.
+ * Element n of the copy is the n-th that did not succeed. An array that keeps the payloads of
+ * all (of a graph) is copied whole: what waits for it means all of its elements. The copy is
+ * open until it is complete: when the old array is forgotten meanwhile, or there is no room any
+ * more, it is cancelled and the request is told.
  */
 #ifndef CORE_COPY_H
 #define CORE_COPY_H

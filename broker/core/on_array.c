@@ -200,6 +200,7 @@ drover_status submit_array(struct core *core, struct session *session,
         return DROVER_NOMEM;
     }
     struct array *array = task_find(core, &open.id)->array;
+    array->keeps_payloads = true; /* a retry is one of the whole node */
     for (uint32_t i = 0; i < count; i++) {
         items[i] = group->entries[i + 1].val;
     }

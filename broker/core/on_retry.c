@@ -2,7 +2,8 @@
  * on_retry.c: a new task that does again what an ended one did not do.
  *
  * A task or an element becomes a new task with the same spec and payload; an array becomes an
- * array of its elements that did not succeed, numbered from 0 in the order of their indexes. An
+ * array of its elements that did not succeed, numbered from 0 in the order of their indexes,
+ * and one of a graph an array of all its elements, since others read them by their numbers. An
  * element that shares a value with others becomes an array of one, since only an array can.
  */
 #include "admit.h"
@@ -150,6 +151,7 @@ static drover_status retry_array(struct core *core, struct reply *reply, size_t 
     if (array == NULL) {
         return DROVER_NOMEM;
     }
+    array->keeps_payloads = origin->task->array->keeps_payloads;
     if (copy_start(core, origin->task->array, array, reply, position)) {
         task_free(core, array->task);
         return DROVER_NOMEM;

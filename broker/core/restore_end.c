@@ -221,12 +221,15 @@ static bool finish_element(struct restore *restore, struct run *run, uint32_t in
     if (!unit_is_fine(restore, &item)) {
         return false;
     }
+    if (array->keeps_payloads && element->flags & ELEMENT_FREED) {
+        return restore_wrong(restore, "an array that keeps its values lacks one");
+    }
     if (unit_is_terminal(unit)) {
         element->flags |= ELEMENT_TAKEN;
         unit->flags |= UNIT_SAVED;
         array->result_bytes += body_len(unit->result);
         count_state(core, &item, (enum drover_state)unit->state);
-        if (unit->state == DROVER_STATE_SUCCEEDED) {
+        if (unit->state == DROVER_STATE_SUCCEEDED && !array->keeps_payloads) {
             element_release_payload(core, array, element);
         }
         return true;

@@ -19,6 +19,7 @@ enum {                     /* of a UNIT, and of the unit in a TASK */
 enum { /* of PART_ARRAY */
        ARRAY_PART_SEALED = 1,
        ARRAY_PART_CANCELLED = 2,
+       ARRAY_PART_KEEPS = 4, /* the payloads of what has succeeded */
 };
 
 enum { /* of PART_MORE */

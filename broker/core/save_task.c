@@ -161,7 +161,8 @@ static void put_lease(struct core *core, struct record_writer *writer,
 static void put_array(struct record_writer *writer, const struct array *array)
 {
     record_put_u8(writer, (uint8_t)((array->is_sealed ? ARRAY_PART_SEALED : 0) |
-                                    (array->is_cancelled ? ARRAY_PART_CANCELLED : 0)));
+                                    (array->is_cancelled ? ARRAY_PART_CANCELLED : 0) |
+                                    (array->keeps_payloads ? ARRAY_PART_KEEPS : 0)));
     record_put_uint(writer, array->seal);
 }
 

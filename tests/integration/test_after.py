@@ -196,6 +196,20 @@ class Graphs(WithFleet):
         self.assertEqual(shown["many"]["state"], "failed")
         self.assertEqual(shown["many"]["count"], 2)
 
+    def test_a_retried_array_is_whole_for_what_reads_it(self):
+        self.worker()
+        self.fleet.drover("kv", "set", "a", "10")
+        self.fleet.json("graph", "submit", self.graph([
+            {"name": "map", "type": "kv_get", "elements": ["a", "b"]},
+            {"name": "red", "type": "sum_array", "after": ["map"]}], name="whole"))
+        self.fleet.drover("graph", "wait", "whole", check=False)
+        self.fleet.drover("kv", "set", "b", "5")
+        self.fleet.drover("graph", "retry", "whole")
+        self.fleet.drover("graph", "wait", "whole")
+        shown = {node["name"]: node for node in
+                 self.fleet.json("graph", "show", "whole")["nodes"]}
+        self.assertEqual((shown["map"]["count"], self.value(shown["red"]["id"])), (2, 15))
+
     def test_mistakes_are_found_before_anything_is_sent(self):
         for nodes, word in (
                 ([{"name": "a", "type": "noop", "after": ["b"]}], "node a"),

@@ -399,6 +399,48 @@ static void test_retry_of_an_array_with_parents(void **state)
     assert_int_equal(leases(bench, 2, refs, 4), 3);
 }
 
+static void retry_array(struct bench *bench, uint32_t number, uint32_t new_number)
+{
+    struct drv_target target = {
+        .id = id_of(number), .index = NONE, .new_id = id_of(new_number)};
+    struct drv_message message = request(bench, 1, DRV_RETRY);
+    message.targets = (struct drv_targets){.targets = &target, .target_count = 1};
+    speak(bench, 1, &message);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+}
+
+/* An array of a graph is done again whole, however often: others read it by index. */
+static void test_array_of_a_graph_is_retried_whole(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench, 4);
+    send_graph(bench, "c", 0);
+    expect_ok(bench, 1);
+    done(bench, 2, leased(bench, 2));
+    for (uint32_t number = 200; number < 203; number++) {
+        struct drv_ref refs[4];
+        assert_int_equal(leases(bench, 2, refs, 4), 3);
+        done(bench, 2, refs[0]);
+        report_failed(bench, 2, refs[1], 0);
+        bench_turn(bench);
+        done(bench, 2, refs[2]);
+        expect_state(bench, 1, number, DROVER_STATE_FAILED);
+        expect_kept(bench);
+        retry_array(bench, number, number + 1);
+    }
+    const struct drv_message *message = expect(bench, 2, DRV_LEASE);
+    uint32_t index = 0;
+    for (size_t i = 0; i < message->lease.group_count; i++) {
+        const struct drv_lease_group *group = &message->lease.groups[i];
+        for (size_t j = 0; j < group->entry_count; j++, index++) {
+            assert_int_equal(group->entries[j].ref.index, index);
+            assert_memory_equal(group->entries[j].val.bytes, &"abc"[index], 1);
+        }
+    }
+    assert_int_equal(index, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,6 +456,7 @@ int main(void)
         DURABLE_TEST(test_graph_has_an_array),
         BENCH_TEST(test_submit_takes_no_array),
         DURABLE_TEST(test_retry_of_an_array_with_parents),
+        DURABLE_TEST(test_array_of_a_graph_is_retried_whole),
         DURABLE_TEST(test_circle_through_a_waiting_array),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
