@@ -636,6 +636,7 @@ drover_status server_run(struct server *server)
     say_ready(server);
     if (server->channel != NULL) {
         atomic_store(&server->channel->pulse.is_serving, true);
+        channel_wake(&server->channel->down); /* it listens from now on */
     }
     while (!server->stop && status == DROVER_OK) {
         int64_t begin_us = now_us();

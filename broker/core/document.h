@@ -108,6 +108,10 @@ bool document_schedules(struct document *document, struct drv_str name,
 /* An instant of a schedule, as text in its zone. */
 void document_schedule_time(struct document *document, const char *key,
                             const struct schedule *schedule, int64_t wall_ms);
+/* Elements of an array from *index on, which is moved on; states 0: all. True when there are
+ * more. */
+bool document_elements(struct document *document, struct array *array, uint32_t states,
+                       uint32_t *index, uint32_t rows);
 bool document_arrays(struct document *document, struct drv_table_cursor *cursor, uint32_t rows);
 bool document_groups(struct document *document, struct drv_table_cursor *cursor, uint32_t rows);
 void document_group(struct document *document, const struct group *group);

@@ -310,6 +310,34 @@ static drover_status put_arrays(struct page *page, struct document *document)
     return DROVER_OK;
 }
 
+/* Here a cursor is the index at which it goes on. */
+static drover_status put_elements(struct page *page, struct document *document)
+{
+    const struct drv_query *query = page->query;
+    struct item item;
+    uint64_t index = 0;
+    drover_status status = find_item(page, &item);
+    if (status != DROVER_OK) {
+        return status;
+    }
+    for (size_t i = 0; i < query->cursor.len; i++) {
+        index = index << 8U | (uint8_t)query->cursor.ptr[i];
+    }
+    if (!task_is_array(item.task) || query->index != DROVER_INDEX_NONE || index > UINT32_MAX) {
+        return DROVER_INVALID;
+    }
+    uint32_t at = (uint32_t)index;
+    document_map(document, NULL);
+    document_id(document, "id", &item.task->id);
+    document_array(document, "elements");
+    page->is_numbered = document_elements(document, item.task->array, query->states, &at,
+                                          page->rows);
+    document_end(document);
+    document_end(document);
+    page->number = at;
+    return DROVER_OK;
+}
+
 static drover_status put_values(struct page *page, struct document *document)
 {
     struct item item;
@@ -439,6 +467,7 @@ static drover_status answer(struct page *page, struct document *document)
         [DRV_TOPIC_GROUPS] = put_groups,
         [DRV_TOPIC_GRAPHS] = put_graphs,
         [DRV_TOPIC_GRAPH] = put_graph,
+        [DRV_TOPIC_ELEMENTS] = put_elements,
     };
     uint32_t topic = page->query->topic;
     if (topic >= sizeof(topics) / sizeof(topics[0]) || topics[topic] == NULL) {

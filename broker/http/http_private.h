@@ -27,9 +27,11 @@ enum {
     HTTP_SNAPSHOT_US = 1000 * 1000,           /* a status is shared for so long */
     HTTP_STUCK_US = 5 * 1000 * 1000, /* a loop that has not turned for so long is not well */
     HTTP_FEED_MAX = 512,             /* events kept for streams */
-    HTTP_FEED_BATCH = 64,            /* events of one piece of a stream */
-    HTTP_FEED_TAKE_US = 250 * 1000,  /* how often more events are asked for */
-    HTTP_LOGS_BYTES = 256 << 10,     /* output of a task in one answer */
+    HTTP_FEED_RARE = 256,            /* of those, and older: what does not happen to tasks */
+    HTTP_FEED_SOURCES = 2,
+    HTTP_FEED_BATCH = 64,           /* events of one piece of a stream */
+    HTTP_FEED_TAKE_US = 250 * 1000, /* how often more events are asked for */
+    HTTP_LOGS_BYTES = 256 << 10,    /* output of a task in one answer */
 };
 
 /* A TCP connection. */
@@ -75,19 +77,31 @@ struct snapshot {
 };
 
 struct feed_entry {
+    uint64_t number;
     struct drv_data *frame; /* owned: the event as a stream tells it */
 };
 
-/* What happens in the broker, while somebody listens. */
-struct feed {
+enum { FEED_RARE, FEED_TASKS }; /* feed.sources */
+
+/* A subscription of the broker. */
+struct feed_source {
     struct ask ask;
+    uint64_t mask; /* kinds of events */
     bool is_asking;
     bool is_subscribed;
     uint64_t next;  /* number of the next entry of the subscription */
     uint64_t taken; /* told the broker */
     int64_t take_at_us;
-    uint64_t number; /* of the newest event here; from 1, for the life of the thread */
-    struct feed_entry entries[HTTP_FEED_MAX];
+};
+
+/* What happens in the broker: to tasks while somebody listens, everything else always. */
+struct feed {
+    struct feed_source sources[HTTP_FEED_SOURCES];
+    uint64_t base;                           /* number before the first event */
+    uint64_t number;                         /* of the newest event */
+    struct feed_entry recent[HTTP_FEED_MAX]; /* by number */
+    struct feed_entry rare[HTTP_FEED_RARE];
+    uint64_t rare_count; /* that were ever put there */
 };
 
 struct http {

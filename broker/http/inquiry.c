@@ -15,12 +15,14 @@ enum operand { OPERAND_NONE, OPERAND_TASK, OPERAND_NAME };
 enum { /* parameters */
        TAKES_LIMIT = 1,
        TAKES_CURSOR = 2,
-       TAKES_FILTER = 4, /* queue, type, state */
+       TAKES_FILTER = 4, /* queue, type; with TAKES_STATE */
        TAKES_PREFIX = 8,
        TAKES_SPAN = 16, /* span, worker */
        TAKES_SUBJECT = 32,
        TAKES_CREATE = 64,
        TAKES_TIME = 128, /* for */
+       TAKES_STATE = 512,
+       TAKES_SINCE = 1024,
        TAKES_PAGE = TAKES_LIMIT | TAKES_CURSOR,
 };
 
@@ -38,17 +40,19 @@ static const struct route routes[] = {
     {"task/", ROUTE_QUERY, DRV_TOPIC_TASK, OPERAND_TASK, 0},
     {"why/", ROUTE_QUERY, DRV_TOPIC_WHY, OPERAND_TASK, 0},
     {"logs/", ROUTE_LOGS, 0, OPERAND_TASK, 0},
-    {"tasks", ROUTE_QUERY, DRV_TOPIC_TASKS, OPERAND_NONE, TAKES_PAGE | TAKES_FILTER},
+    {"tasks", ROUTE_QUERY, DRV_TOPIC_TASKS, OPERAND_NONE,
+     TAKES_PAGE | TAKES_FILTER | TAKES_STATE},
     {"queues", ROUTE_QUERY, DRV_TOPIC_QUEUES, OPERAND_NONE, TAKES_PAGE},
     {"workers", ROUTE_QUERY, DRV_TOPIC_WORKERS, OPERAND_NONE, TAKES_PAGE},
     {"worker/", ROUTE_QUERY, DRV_TOPIC_WORKER, OPERAND_NAME, 0},
     {"statistics", ROUTE_QUERY, DRV_TOPIC_STATISTICS, OPERAND_NONE, TAKES_PAGE},
     {"kv", ROUTE_QUERY, DRV_TOPIC_KV, OPERAND_NONE, TAKES_PAGE | TAKES_PREFIX},
-    {"events", ROUTE_EVENTS, 0, OPERAND_NONE, 0},
+    {"events", ROUTE_EVENTS, 0, OPERAND_NONE, TAKES_SINCE},
     {"schedules", ROUTE_QUERY, DRV_TOPIC_SCHEDULES, OPERAND_NONE, TAKES_PAGE},
     {"alerts", ROUTE_QUERY, DRV_TOPIC_ALERTS, OPERAND_NONE, 0},
     {"alert-rules", ROUTE_QUERY, DRV_TOPIC_ALERT_RULES, OPERAND_NONE, 0},
     {"arrays", ROUTE_QUERY, DRV_TOPIC_ARRAYS, OPERAND_NONE, TAKES_PAGE},
+    {"elements/", ROUTE_QUERY, DRV_TOPIC_ELEMENTS, OPERAND_TASK, TAKES_PAGE | TAKES_STATE},
     {"graphs", ROUTE_QUERY, DRV_TOPIC_GRAPHS, OPERAND_NONE, TAKES_PAGE},
     {"graphs/", ROUTE_QUERY, DRV_TOPIC_GRAPH, OPERAND_NAME, 0},
     {"values/", ROUTE_QUERY, DRV_TOPIC_VALUES, OPERAND_TASK, 0},
@@ -79,7 +83,7 @@ static const struct {
 static bool read_number(const char *text, uint64_t max, uint64_t *out_number)
 {
     size_t digits = strspn(text, "0123456789");
-    if (digits == 0 || digits > 10 || text[digits] != '\0') {
+    if (digits == 0 || digits > 16 || text[digits] != '\0') {
         return false;
     }
     *out_number = strtoull(text, NULL, 10);
@@ -263,7 +267,7 @@ drover_status inquiry_parameter(struct inquiry *request, const char *key, const 
     } else if ((request->takes & TAKES_FILTER) != 0 && strcmp(key, "type") == 0) {
         is_fine = value[0] == '\0' ||
                   (drv_name_is_valid(drv_view_text(value)) && read_text(value, request));
-    } else if ((request->takes & TAKES_FILTER) != 0 && strcmp(key, "state") == 0) {
+    } else if ((request->takes & TAKES_STATE) != 0 && strcmp(key, "state") == 0) {
         is_fine = read_states(value, &request->states);
     } else if ((request->takes & TAKES_SPAN) != 0 && strcmp(key, "span") == 0) {
         is_fine = (strcmp(value, "hour") == 0 || strcmp(value, "day") == 0) &&
@@ -278,6 +282,9 @@ drover_status inquiry_parameter(struct inquiry *request, const char *key, const 
     } else if ((request->takes & TAKES_TIME) != 0 && strcmp(key, "for") == 0) {
         is_fine = drv_duration_parse(value, &request->time_ms) == DROVER_OK &&
                   request->time_ms > 0 && request->time_ms <= INQUIRY_SILENCE_MAX_MS;
+    } else if ((request->takes & TAKES_SINCE) != 0 && strcmp(key, "since") == 0) {
+        is_fine = read_number(value, INQUIRY_SINCE_MAX, &request->since);
+        request->has_since = true;
     } else if ((request->takes & TAKES_PREFIX) != 0 && strcmp(key, "prefix") == 0) {
         is_fine = read_text(value, request);
     }

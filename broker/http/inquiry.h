@@ -49,6 +49,9 @@ enum {
 #define INQUIRY_SILENCE_MS ((uint64_t)3600 * 1000) /* of a silence that says no time */
 #define INQUIRY_SILENCE_MAX_MS ((uint64_t)366 * 24 * 3600 * 1000)
 
+/* Numbers that every reader of JSON can tell apart. */
+#define INQUIRY_SINCE_MAX ((UINT64_C(1) << 53) - 1)
+
 struct inquiry {
     enum inquiry_route route;
     uint32_t topic; /* QUERY */
@@ -63,7 +66,9 @@ struct inquiry {
     bool may_create; /* PAUSE, RESUME: a queue that is not there */
     uint32_t states;
     uint64_t time_ms; /* SILENCE; 0: it ends */
-    uint32_t limit;   /* rows; 0: as many as fit */
+    bool has_since;
+    uint64_t since; /* number of an event */
+    uint32_t limit; /* rows; 0: as many as fit */
     uint8_t cursor[INQUIRY_CURSOR_MAX];
     size_t cursor_len;
 };

@@ -91,7 +91,9 @@ enum MHD_Result stream_open(struct http *http, struct exchange *exchange)
     stream->guest = exchange->guest;
     stream->connection = exchange->connection;
     stream->read_at_us = http->now_us;
-    stream->event = feed_begin(&http->feed);
+    stream->event = exchange->request.has_since
+                        ? feed_resume(&http->feed, exchange->request.since)
+                        : feed_begin(&http->feed);
     drv_list_push_back(&http->streams, &stream->link);
     http->stream_count++;
     drv_list_remove(&exchange->guest->link); /* no deadline: it has one of its own */

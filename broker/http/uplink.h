@@ -4,7 +4,7 @@
  * It speaks the protocol of common/PROTOCOL.md over the channel instead of a socket: the same
  * links, sequence numbers, credits, and the same gate before what it is told. So nothing about
  * tasks is decided here and nothing of the core is touched. The connection is made when the
- * first question is asked: a broker that nobody watches has no such client.
+ * first question is asked, which is when the broker serves: feed.c keeps what happens seldom.
  *
  * One thread; never blocks; time is passed in.
  */

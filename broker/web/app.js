@@ -1,11 +1,14 @@
 // The frame of the page: views by address, the stream of the broker, theme and token.
 
-import { get, hasToken, listen, setToken } from "./api.js";
+import { get, hasToken, setToken } from "./api.js";
 import { repaint } from "./charts.js";
 import { h, setText, empty } from "./dom.js";
 import { age, bytes } from "./format.js";
+import { Feed } from "./sse.js";
+import { listen } from "./stream.js";
 import { overview } from "./view_overview.js";
 import { workers, worker } from "./view_workers.js";
+import { hosts, host } from "./view_hosts.js";
 import { queues } from "./view_queues.js";
 import { tasks, arrays } from "./view_tasks.js";
 import { task } from "./view_task.js";
@@ -19,20 +22,21 @@ const VIEWS = [
   ["arrays", "Arrays", arrays],
   ["queues", "Queues", queues],
   ["workers", "Workers", workers],
+  ["hosts", "Hosts", hosts],
   ["schedules", "Schedules", schedules, (about) => about.has?.includes("schedules")],
   ["graphs", "Graphs", graphs, (about) => about.has?.includes("graphs")],
   ["alerts", "Alerts", alerts, (about) => about.has?.includes("alerts")],
   ["events", "Events", events],
 ];
-const DETAILS = { worker, task, graph };
-const PARENTS = { worker: "workers", task: "tasks", graph: "graphs" };
-const FEED_MAX = 500;
+const DETAILS = { worker, host, task, graph };
+const PARENTS = { worker: "workers", host: "hosts", task: "tasks", graph: "graphs" };
 
 // What all views share.
-const context = { status: null, feed: [], about: { actions: false }, canAct: () => context.about.actions && hasToken() };
+const context = { status: null, feed: new Feed(), about: { actions: false }, canAct: () => context.about.actions && hasToken() };
 let view = null;
 let heardAt = 0;
 let isOn = false;
+let known = ""; // what the views were last made for
 
 const $ = (id) => document.getElementById(id);
 
@@ -54,8 +58,15 @@ function show() {
     if (link.dataset.view === (PARENTS[words[0]] ?? words[0])) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  showCurrent();
   document.title = words[0] ? `${words.filter(Boolean).join(" ")} · drover` : "drover";
   if (context.status) view.update?.(context.status);
+}
+
+// On a narrow screen the tabs scroll: that of this view is seen.
+function showCurrent() {
+  const link = $("nav").querySelector("[aria-current]");
+  if (link) $("nav").scrollLeft = link.offsetLeft - ($("nav").clientWidth - link.offsetWidth) / 2 - $("nav").offsetLeft;
 }
 
 function buildNav() {
@@ -73,17 +84,21 @@ function onStream(kind, data) {
     setText($("foot"), `${broker.version} · ${broker.endpoint ?? ""} · up ${age(broker.uptime_ms)} · ${broker.store} store · ${bytes(broker.rss_bytes)}${broker.draining ? " · draining" : ""}`);
     view?.update?.(data);
   } else if (kind === "event") {
-    context.feed.push(data);
-    if (context.feed.length > FEED_MAX) context.feed.splice(0, context.feed.length - FEED_MAX);
+    context.feed.add(data);
     view?.event?.(data);
+  } else {
+    context.feed = new Feed();
+    for (const event of data) context.feed.add(event);
+    view?.backlog?.();
   }
   showLive();
 }
 
-function onState(state, error) {
+function onState(state, failure) {
+  const wasOn = isOn;
   isOn = state === "on";
-  if (error?.status === 401 || error?.status === 403) askToken();
-  if (isOn) loadAbout();
+  if (failure?.status === 401 || failure?.status === 403) askToken();
+  if (isOn && !wasOn) loadAbout();
   showLive();
 }
 
@@ -103,6 +118,9 @@ async function loadAbout() {
     return;
   }
   showUnlock();
+  const seen = JSON.stringify([context.about, hasToken()]);
+  if (seen === known) return; // what is shown stays
+  known = seen;
   buildNav();
   show();
 }
@@ -121,13 +139,17 @@ function askToken() {
 $("unlock").addEventListener("click", () => {
   if (hasToken()) {
     setToken("");
+    retoken();
     loadAbout();
   } else {
     askToken();
   }
 });
 $("dialog").addEventListener("close", () => {
-  if ($("dialog").returnValue === "ok") setToken($("token").value.trim());
+  if ($("dialog").returnValue === "ok") {
+    setToken($("token").value.trim());
+    retoken();
+  }
   $("token").value = "";
   loadAbout();
 });
@@ -162,5 +184,6 @@ applyTheme();
 buildNav();
 show();
 window.addEventListener("hashchange", show);
+window.addEventListener("resize", showCurrent);
 setInterval(showLive, 1000);
-listen(onStream, onState);
+const retoken = listen(onStream, onState);

@@ -39,7 +39,7 @@ export class LineChart {
   }
 
   begin() {
-    const tick = { font: { size: 11 }, maxRotation: 0, padding: 6 };
+    const tick = { font: { size: 0.8 * parseFloat(getComputedStyle(document.documentElement).fontSize) }, maxRotation: 0, padding: 6 };
     this.chart = new window.Chart(this.canvas, {
       type: "line",
       data: { datasets: this.lines.map((line, i) => ({ label: line.name, data: [], borderWidth: 1.75, borderDash: DASHES[i % 3], pointRadius: 0, pointHitRadius: 8, cubicInterpolationMode: "monotone", spanGaps: false, fill: i === 0 })) },

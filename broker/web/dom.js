@@ -1,5 +1,7 @@
 // Elements out of words. Text only ever becomes text nodes: nothing here reads markup.
 
+import { ago } from "./format.js";
+
 export function h(tag, props, ...children) {
   const element = document.createElement(tag);
   for (const [key, value] of Object.entries(props ?? {})) {
@@ -31,6 +33,20 @@ export function state(name) {
   return h("span", { class: `state ${known}` }, h("span", { "aria-hidden": "true" }, sign(name)), String(name).replaceAll("_", " "));
 }
 
+const SEVERITIES = { critical: ["‼", "critical"], warning: ["▲", "warning"], info: ["i", "info"] };
+
+export function severity(name) {
+  const [mark, look] = SEVERITIES[name] ?? ["·", ""];
+  return h("span", { class: `severity ${look}` }, h("span", { "aria-hidden": "true" }, mark), String(name ?? ""));
+}
+
+// How long ago, with the clock of it for whoever points at it. To the second: it is looked at again and again.
+export function since(ageMs, text) {
+  if (typeof ageMs !== "number") return "–";
+  const at = new Date(Math.round((Date.now() - ageMs) / 1000) * 1000);
+  return h("time", { datetime: at.toISOString(), title: at.toLocaleString("en-GB", { timeZoneName: "short" }) }, text ?? ago(ageMs));
+}
+
 export function meter(percent, text) {
   const known = typeof percent === "number";
   const fill = h("span", { class: "fill" });
@@ -60,8 +76,10 @@ export function facts(pairs) {
     .map(([name, value, isWide]) => h("div", { class: isWide && "wide" }, h("dt", {}, name), h("dd", {}, value))));
 }
 
+const looks = (column) => ["num", "wrap", "low"].filter((name) => column[name]).join(" ") || null;
+
 // A table whose rows keep their place and their focus while their cells change.
-// columns: [{title, num?, wrap?, cell(row) -> node or text}]; key(row) -> text
+// columns: [{title, num?, wrap?, low?: not where it is narrow, cell(row) -> node or text}]; key(row) -> text
 export class Table {
   constructor(columns, key, nothing) {
     this.columns = columns;
@@ -69,7 +87,7 @@ export class Table {
     this.rows = new Map();
     this.body = h("tbody");
     this.table = h("div", { class: "scroll" }, h("table", {},
-      h("thead", {}, h("tr", {}, columns.map((column) => h("th", { class: column.num && "num", scope: "col" }, column.title)))), this.body));
+      h("thead", {}, h("tr", {}, columns.map((column) => h("th", { class: looks(column), scope: "col" }, column.title)))), this.body));
     this.nothing = nothing;
     this.element = h("div", {}, this.table, nothing);
     this.table.hidden = true; // until it is known
@@ -85,7 +103,7 @@ export class Table {
       seen.add(key);
       let line = this.rows.get(key);
       if (!line) {
-        line = h("tr", {}, this.columns.map((column) => h("td", { class: column.num ? "num" : column.wrap && "wrap" })));
+        line = h("tr", {}, this.columns.map((column) => h("td", { class: looks(column), "data-title": column.title })));
         this.rows.set(key, line);
       }
       this.columns.forEach((column, i) => this.fill(line.cells[i], column.cell(row)));

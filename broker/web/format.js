@@ -39,9 +39,10 @@ export function age(number) {
   if (typeof number !== "number" || !Number.isFinite(number)) return "–";
   const seconds = number / 1000;
   if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
-  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
-  return `${Math.floor(seconds / 86400)} d ${Math.floor((seconds % 86400) / 3600)} h`;
+  const two = (whole, unit, part, small) => (Math.floor(part) ? `${Math.floor(whole)} ${unit} ${Math.floor(part)} ${small}` : `${Math.floor(whole)} ${unit}`);
+  if (seconds < 3600) return two(seconds / 60, "min", seconds % 60, "s");
+  if (seconds < 86400) return two(seconds / 3600, "h", (seconds % 3600) / 60, "min");
+  return two(seconds / 86400, "d", (seconds % 86400) / 3600, "h");
 }
 
 export function plural(number, word) {
@@ -54,4 +55,20 @@ export function clock(timeMs) {
 
 export function json(value) {
   return JSON.stringify(value, null, 2);
+}
+
+// A clock of today, with the date when it was another day.
+export function moment(timeMs) {
+  const at = new Date(timeMs);
+  const isToday = at.toDateString() === new Date().toDateString();
+  return isToday ? clock(timeMs) : `${at.toLocaleDateString("en-CA")} ${clock(timeMs)}`;
+}
+
+export function ago(ageMs) {
+  return typeof ageMs === "number" ? `${age(ageMs)} ago` : "–";
+}
+
+// Texts of the broker have seconds as numbers: people read minutes and hours.
+export function human(text) {
+  return String(text ?? "").replace(/\b(\d+(?:\.\d+)?) s\b/g, (all, seconds) => (seconds >= 60 ? age(seconds * 1000) : all));
 }

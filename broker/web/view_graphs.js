@@ -1,8 +1,8 @@
 // Graphs: how far they are, and one of them as a picture.
 
 import { get } from "./api.js";
-import { Table, empty, facts, h, setText, spread, state } from "./dom.js";
-import { age, count, ms, plural } from "./format.js";
+import { Table, empty, facts, h, setText, since, spread, state } from "./dom.js";
+import { count, human, ms, plural } from "./format.js";
 import { GraphPicture } from "./graph_picture.js";
 
 const REFRESH_MS = 1500;
@@ -19,7 +19,7 @@ export function graphs() {
     { title: "Progress", cell: (row) => spread(parts(row), row.count) },
     { title: "Ended", num: true, cell: (row) => `${count(ended(row))} of ${count(row.count)}` },
     { title: "Failed", num: true, cell: (row) => count((row.states.failed ?? 0) + (row.states.expired ?? 0)) },
-    { title: "Submitted", num: true, cell: (row) => (row.age_ms !== undefined ? `${age(row.age_ms)} ago` : "–") },
+    { title: "Submitted", num: true, cell: (row) => since(row.age_ms) },
   ], (row) => row.id, empty("There is no graph.", "A graph is tasks that wait for each other: ", h("code", {}, "drover graph submit FILE.json")));
 
   async function load() {
@@ -58,7 +58,7 @@ export function graph(context, [name]) {
     { title: "Ran", num: true, cell: (row) => (row.run_ms === undefined ? "–" : ms(row.run_ms)) },
     { title: "Path", cell: (row) => (row.critical ? "◆ critical" : "") },
     { title: "Waits for", wrap: true, cell: (row) => row.after.map(([parent, always]) => `${names[parent]}${always ? " (ended in any way)" : ""}`).join(", ") },
-    { title: "Why", wrap: true, cell: (row) => row.why ?? "" },
+    { title: "Why", wrap: true, cell: (row) => human(row.why) },
   ], (row) => row.name, null);
 
   async function load() {
@@ -78,7 +78,7 @@ export function graph(context, [name]) {
     head.replaceChildren(state(told.state));
     const some = parts(told).filter((part) => part[1] > 0);
     about.replaceChildren(spread(parts(told), told.count, true), h("p", { class: "small muted" }, some.map((part) => part[2]).join(" · ")), facts([
-      ["Nodes", count(told.count)], ["Ended", count(ended(told))], ["Submitted", told.age_ms !== undefined ? `${age(told.age_ms)} ago` : "–"],
+      ["Nodes", count(told.count)], ["Ended", count(ended(told))], ["Submitted", since(told.age_ms)],
       ["Critical path", told.critical_path_ms > 0 ? ms(told.critical_path_ms) : "nothing has run yet"], ["Id", h("span", { class: "mono" }, told.id), true]]));
     const critical = told.nodes.filter((node) => node.critical);
     setText(path, critical.length ? `◆ Critical path, ${plural(critical.length, "node")}: ${critical.map((node) => node.name).join(" → ")}` : "");

@@ -13,11 +13,11 @@ export function queues(context) {
     { title: "Running", num: true, cell: (row) => count(row.running) },
     { title: "Oldest", num: true, cell: (row) => (row.depth ? age(row.oldest_age_ms) : "–") },
     { title: "Wait p50", num: true, cell: (row) => ms(row.wait?.p50_ms) },
-    { title: "p99", num: true, cell: (row) => ms(row.wait?.p99_ms) },
+    { title: "Wait p99", num: true, cell: (row) => ms(row.wait?.p99_ms) },
     { title: "Run p50", num: true, cell: (row) => ms(row.run?.p50_ms) },
-    { title: "p99", num: true, cell: (row) => ms(row.run?.p99_ms) },
-    { title: "Bytes", num: true, cell: (row) => bytes(row.bytes) },
-    { title: "Weight", num: true, cell: (row) => row.weight },
+    { title: "Run p99", num: true, cell: (row) => ms(row.run?.p99_ms) },
+    { title: "Bytes", num: true, low: true, cell: (row) => bytes(row.bytes) },
+    { title: "Weight", num: true, low: true, cell: (row) => row.weight },
     { title: "", cell: (row) => buttons.get(row.name, row.paused) ?? "" },
   ], (row) => row.name, empty("No queue is in use.", "A queue is there while it has tasks or settings of its own: ", h("code", {}, "drover queue set NAME --weight 3")));
   // One button a queue and state, so that a press is not lost to a refresh.
@@ -36,9 +36,9 @@ export function queues(context) {
     { title: "Workers", num: true, cell: (row) => count(row.workers) },
     { title: "Waiting", num: true, cell: (row) => count(row.depth) },
     { title: "Running", num: true, cell: (row) => count(row.running) },
-    { title: "Run mean", num: true, cell: (row) => ms(row.run_ms) },
-    { title: "p50", num: true, cell: (row) => ms(row.run?.p50_ms) },
-    { title: "p99", num: true, cell: (row) => ms(row.run?.p99_ms) },
+    { title: "Run mean", num: true, low: true, cell: (row) => ms(row.run_ms) },
+    { title: "Run p50", num: true, cell: (row) => ms(row.run?.p50_ms) },
+    { title: "Run p99", num: true, cell: (row) => ms(row.run?.p99_ms) },
     { title: "Wait p99", num: true, cell: (row) => ms(row.wait?.p99_ms) },
     { title: "", cell: (row) => (row.depth && !row.workers ? h("span", { class: "state failed" }, "✕ no worker offers it") : "") },
   ], (row) => row.name, empty("No type is known.", "Types come with workers that offer them, and with tasks."));

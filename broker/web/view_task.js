@@ -2,8 +2,9 @@
 
 import { action } from "./actions.js";
 import { get } from "./api.js";
-import { Table, empty, facts, h, setText, spread, state } from "./dom.js";
-import { age, bytes, count, json, ms } from "./format.js";
+import { Table, empty, facts, h, setText, since, spread, state } from "./dom.js";
+import { bytes, count, human, json, ms } from "./format.js";
+import { Elements } from "./elements.js";
 import { arrayParts } from "./view_tasks.js";
 
 const REFRESH_MS = 1500;
@@ -13,7 +14,7 @@ const STEPS = [["queued_us", "waited"], ["transfer_us", "on the way"], ["run_us"
 function timeline(times) {
   const parts = STEPS.map(([key, word]) => [key, times[key] ?? 0, `${word} ${ms((times[key] ?? 0) / 1000)}`]);
   const total = parts.reduce((sum, part) => sum + part[1], 0);
-  return h("div", { class: "stack" }, spread(parts, total, true), h("p", { class: "small muted" }, parts.map((part) => part[2]).join(" · ")));
+  return h("div", { class: "stack" }, spread(parts, total, true), h("p", { class: "small muted key" }, parts.map(([kind, , words]) => h("span", {}, h("i", { class: kind }), words))));
 }
 
 function value(part) {
@@ -23,11 +24,17 @@ function value(part) {
   return h("div", { class: "stack" }, h("pre", {}, text), h("p", { class: "small muted" }, `${note}${"value" in part ? "" : " · base64"}`));
 }
 
+// Bytes that are not UTF-8, as far as they can be read.
+function readable(base64) {
+  return new TextDecoder().decode(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)));
+}
+
 function certificate(error) {
+  const words_ = error.stderr ?? (error.stderr_bytes ? `${readable(error.stderr_bytes)}\n(not all of it is text)` : "");
   const words = [
     ["Kind", error.kind], ["Code", error.code], ["Exit code", error.exit_code], ["Signal", error.signal],
   ];
-  return h("div", { class: "stack" }, h("p", { class: "notice" }, error.text || error.kind), facts(words), error.stderr ? h("pre", {}, h("span", { class: "stderr" }, error.stderr)) : null);
+  return h("div", { class: "stack" }, h("p", { class: "notice" }, error.text || error.kind), facts(words), words_ ? h("pre", { class: "last" }, h("span", { class: "stderr" }, words_)) : null);
 }
 
 export function task(context, [id]) {
@@ -52,10 +59,19 @@ export function task(context, [id]) {
     { title: "Ran", num: true, cell: (row) => ms((row.run_us ?? 0) / 1000) },
     { title: "Exit", num: true, cell: (row) => (row.signal ? `signal ${row.signal}` : row.exit_code ?? "") },
     { title: "Peak memory", num: true, cell: (row) => bytes(row.peak_rss_bytes) },
-    { title: "Ended", num: true, cell: (row) => `${age(row.age_ms)} ago` },
+    { title: "Ended", num: true, cell: (row) => since(row.age_ms) },
   ], (row) => String(row.attempt), empty("No attempt has ended.", "Each one is kept here, with where its time went and how it ended."));
+  const attemptsCard = h("section", { class: "card wide" }, h("h2", {}, "Attempts"), attempts.element);
+  const elements = new Elements(id);
+  let hasStderr = false;
   let tone = "";
   let isOver = false;
+
+  // The end of what it printed is in its certificate: where all of it is shown, that is once enough.
+  function hideTwice() {
+    const last = error.querySelector(".last");
+    if (last) last.hidden = hasStderr;
+  }
 
   function card(target, title, content, nothing) {
     target.replaceChildren(h("h2", {}, title), content ?? h("p", { class: "muted" }, nothing));
@@ -70,6 +86,8 @@ export function task(context, [id]) {
   async function loadLogs() {
     const told = await get(`logs/${id}`);
     logsCard.hidden = told.pieces.length === 0;
+    hasStderr = told.pieces.some((piece) => piece.stream === "stderr");
+    hideTwice();
     logs.replaceChildren(...told.pieces.map((piece) => h("span", { class: piece.stream }, piece.text ?? (piece.text_base64 ? `${piece.text_base64} (base64)\n` : `${json(piece.value)}\n`))));
   }
 
@@ -88,14 +106,14 @@ export function task(context, [id]) {
     body.dataset.filled = "yes";
     const isArray = document_.count !== undefined;
     head.replaceChildren(state(document_.state));
-    setText(why, document_.why ?? "");
+    setText(why, human(document_.why));
     about.replaceChildren(...[
       isArray ? h("div", { class: "stack" }, spread(arrayParts(document_), document_.count, true), h("p", { class: "small muted" }, arrayParts(document_).filter((part) => part[1] > 0).map((part) => part[2]).join(" · "))) : null,
       facts([
-        ["Type", document_.type], ["Queue", document_.queue], ["Priority", document_.priority], ["Submitted", `${age(document_.submitted_age_ms)} ago`],
+        ["Type", document_.type], ["Queue", document_.queue], ["Priority", document_.priority], ["Submitted", since(document_.submitted_age_ms)], document_.started_age_ms !== undefined && ["Started", since(document_.started_age_ms)], document_.ended_age_ms !== undefined && ["Ended", since(document_.ended_age_ms)],
         document_.worker && ["Worker", h("a", { href: `#/worker/${encodeURIComponent(document_.worker)}` }, document_.worker)],
-        ["Attempt", document_.attempt || "none yet"], ["Retries left", `${document_.retries_left} of ${document_.retries}`], ["Losses left", document_.losses_left],
-        ["Time limit", document_.timeout_ms ? ms(document_.timeout_ms) : "none"], ["Durability", document_.level], ["Payload", bytes(document_.payload_bytes)],
+        !isArray && ["Attempt", document_.attempt || "none yet"], ["Retries left", `${document_.retries_left} of ${document_.retries}`], ["Losses left", document_.losses_left],
+        ["Time limit", document_.timeout_ms ? ms(document_.timeout_ms) : "none"], ["Durability", document_.level], !isArray && ["Payload", bytes(document_.payload_bytes)],
         isArray && ["Elements", `${count(document_.ended ?? 0)} of ${count(document_.count)} ended${document_.sealed ? "" : ", still open"}`],
         document_.progress && ["Progress", `${(document_.progress.permille / 10).toFixed(1)} %  ${document_.progress.text}`],
         document_.retry_of && ["Retries", h("a", { class: "mono", href: `#/task/${document_.retry_of}` }, document_.retry_of)],
@@ -107,7 +125,10 @@ export function task(context, [id]) {
     if (document_.timeline) time.replaceChildren(h("h2", {}, "Where the time went"), timeline(document_.timeline));
     error.hidden = !document_.error;
     if (document_.error) error.replaceChildren(h("h2", {}, "How it ended"), certificate(document_.error));
+    hideTwice();
     attempts.update(document_.attempts ?? []);
+    attemptsCard.hidden = isArray && !document_.attempts?.length;
+    elements.update(isArray ? document_ : null);
     payload.hidden = result.hidden = isArray;
     if (!isOver) {
       await Promise.allSettled([isArray ? null : loadValues(document_), isArray ? null : loadLogs()]);
@@ -126,15 +147,18 @@ export function task(context, [id]) {
   const timer = setInterval(load, REFRESH_MS);
   load();
   body.append(
-    h("section", { class: "card wide" }, about), error, time, payload, result, logsCard,
-    h("section", { class: "card wide" }, h("h2", {}, "Attempts"), attempts.element));
+    h("section", { class: "card wide" }, about), error, elements.element, time, payload, result, logsCard,
+    attemptsCard);
   return {
     element: h("div", { class: "grid" },
-      h("div", { class: "head wide" }, h("a", { href: "#/tasks" }, "Tasks"), h("span", { class: "muted" }, "/"), h("h1", { class: "mono" }, id), head, buttons),
+      h("div", { class: "head wide" }, h("a", { href: "#/tasks" }, "Tasks"), h("span", { class: "muted" }, "/"), id.includes(".") ? [h("a", { class: "mono", href: `#/task/${id.split(".")[0]}` }, id.split(".")[0]), h("span", { class: "muted" }, "/"), h("h1", { class: "mono" }, `element ${id.split(".")[1]}`)] : h("h1", { class: "mono" }, id), head, buttons),
       trouble, why, body),
     event(event) {
       if (event.id && id.startsWith(event.id)) load();
     },
-    destroy: () => clearInterval(timer),
+    destroy() {
+      clearInterval(timer);
+      elements.destroy();
+    },
   };
 }

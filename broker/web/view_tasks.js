@@ -1,20 +1,22 @@
 // Lists of tasks and of arrays.
 
 import { get } from "./api.js";
-import { Table, empty, h, setText, spread, state } from "./dom.js";
-import { age, count } from "./format.js";
+import { Table, empty, h, setText, since, spread, state } from "./dom.js";
+import { count } from "./format.js";
 
 const STATES = ["waiting", "delayed", "queued", "running", "succeeded", "failed", "cancelled", "expired"];
 const PAGE = 100;
+const ROWS_MAX = 1000; // of one question
 const REFRESH_MS = 3000;
+const SOON_MS = 500; // after a task was submitted
 const SCANS_MAX = 20; // pages asked for in a row while a filter finds nothing
 
 export function tasks(context, words, query) {
   const filter = { queue: query.get("queue") ?? "", type: query.get("type") ?? "", state: query.get("state") ?? "" };
-  let rows = [];
   let cursor = null;
   let pages = 1;
   let serial = 0;
+  let soon = 0;
   const table = new Table([
     { title: "Task", cell: (row) => h("a", { class: "mono", href: `#/task/${row.id}` }, row.id) },
     { title: "State", cell: (row) => state(row.state) },
@@ -23,7 +25,7 @@ export function tasks(context, words, query) {
     { title: "Priority", num: true, cell: (row) => row.priority },
     { title: "Attempt", num: true, cell: (row) => row.attempt || "–" },
     { title: "Worker", cell: (row) => row.worker ?? (row.count !== undefined ? `array of ${count(row.count)}` : "") },
-    { title: "Submitted", num: true, cell: (row) => `${age(row.age_ms)} ago` },
+    { title: "Submitted", num: true, cell: (row) => since(row.age_ms) },
   ], (row) => row.id, empty("No task matches.", "Tasks are kept for a while after they have ended. ", h("code", {}, "drover submit square 7 --wait")));
   const more = h("button", { type: "button", hidden: true, onclick: () => { pages++; load(); } }, "Show more");
   const trouble = h("p", { class: "notice", hidden: true });
@@ -52,7 +54,7 @@ export function tasks(context, words, query) {
     try {
       for (let asked = 0; asked < SCANS_MAX && found.length < pages * PAGE; asked++) {
         const parts = new URLSearchParams(Object.entries(filter).filter(([, value]) => value));
-        parts.set("limit", String(pages * PAGE - found.length));
+        parts.set("limit", String(Math.min(ROWS_MAX, pages * PAGE - found.length)));
         if (next) parts.set("cursor", next);
         const page = await get(`tasks?${parts}`);
         found.push(...page.tasks);
@@ -68,10 +70,10 @@ export function tasks(context, words, query) {
       return;
     }
     if (mine !== serial) return;
-    rows = found.sort((a, b) => a.age_ms - b.age_ms);
+    found.sort((a, b) => a.age_ms - b.age_ms);
     cursor = next;
     more.hidden = !cursor;
-    table.update(rows);
+    table.update(found);
   }
 
   const chips = h("span", { class: "group", role: "group", "aria-label": "State" },
@@ -90,11 +92,12 @@ export function tasks(context, words, query) {
       options(type, status.types.map((row) => row.name), filter.type);
     },
     event(event) {
-      if (event.event === "task.submitted" && rows.length < PAGE) load();
+      if (event.event === "task.submitted" && !soon) soon = setTimeout(() => { soon = 0; load(); }, SOON_MS);
     },
     destroy() {
       serial++;
       clearInterval(timer);
+      clearTimeout(soon);
     },
   };
 }
@@ -113,7 +116,7 @@ export function arrays() {
     { title: "Ended", num: true, cell: (row) => `${count(row.ended)} of ${count(row.count)}${row.sealed ? "" : " so far"}` },
     { title: "Failed", num: true, cell: (row) => count((row.states.failed ?? 0) + (row.states.expired ?? 0)) },
     { title: "Queue", cell: (row) => row.queue },
-    { title: "Submitted", num: true, cell: (row) => `${age(row.age_ms)} ago` },
+    { title: "Submitted", num: true, cell: (row) => since(row.age_ms) },
   ], (row) => row.id, empty("There is no array.", "An array is many tasks of one type as one: ", h("code", {}, "seq 1000 | drover map square")));
 
   async function load() {

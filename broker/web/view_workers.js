@@ -6,46 +6,79 @@ import { LineChart } from "./charts.js";
 import { Table, empty, facts, h, meter, setText, state } from "./dom.js";
 import { age, bytes, count, ms } from "./format.js";
 import { History } from "./history.js";
+import { Roster } from "./roster.js";
+import { Spark } from "./spark.js";
 
 const REFRESH_MS = 5000;
 const DETAILS_MS = 2000;
+const PAGE = 100; // rows that are shown, and that "Show more" adds
+const LINES_MAX = 30; // rows with a line
+const LINE_ROWS = 120; // of a line: ten minutes
+
+// The last minutes of one worker, in its row.
+class Line {
+  constructor(name) {
+    this.history = new History("hour", name);
+    this.spark = new Spark("Slots busy", (value) => `${Math.round(value)} %`, 100);
+    this.cell = this.spark.svg;
+    this.refresh();
+  }
+
+  async refresh() {
+    try {
+      await this.history.refresh();
+    } catch {
+      return; // it went away, or the broker did
+    }
+    this.spark.update(this.history.get("busy_percent").slice(-LINE_ROWS));
+  }
+
+  network() {
+    const [received, sent] = ["bytes_recv_per_s", "bytes_sent_per_s"].map((name) => this.history.get(name).at(-1));
+    return typeof received === "number" && typeof sent === "number" ? `${bytes(received)}/s in, ${bytes(sent)}/s out` : "–";
+  }
+}
 
 export function workers() {
-  const before = new Map(); // counters of the last look, for rates
-  function net(row) {
-    const stats = row.stats;
-    if (!stats) return "–";
-    const now = { at: performance.now(), sent: stats.bytes_sent, received: stats.bytes_recv };
-    let last = before.get(row.id);
-    if (!last || now.sent !== last.sent || now.received !== last.received) {
-      const seconds = last ? (now.at - last.at) / 1000 : 0;
-      now.text = last && now.sent >= last.sent && seconds > 0 ? `${bytes((now.sent - last.sent) / seconds)}/s out, ${bytes((now.received - last.received) / seconds)}/s in` : "–";
-      before.set(row.id, now);
-      last = now;
-    }
-    return last.text;
-  }
+  const lines = new Map(); // by name, of the rows that are shown
+  let shown = PAGE;
+  const roster = new Roster(() => show());
   const table = new Table([
     { title: "Worker", cell: (row) => h("a", { href: `#/worker/${encodeURIComponent(row.name)}` }, row.name) },
     { title: "State", cell: (row) => state(row.state) },
-    { title: "Host", cell: (row) => row.host },
+    { title: "Host", cell: (row) => h("a", { href: `#/host/${encodeURIComponent(row.host)}` }, row.host) },
     { title: "Slots", cell: (row) => meter(row.slots ? (100 * row.running) / row.slots : 0, `${row.running} of ${row.slots}`) },
+    { title: "Ten minutes", cell: (row) => lines.get(row.name)?.cell ?? "" },
     { title: "Done", num: true, cell: (row) => count(row.tasks_done) },
     { title: "Processor", cell: (row) => meter(row.stats?.cpu_percent) },
     { title: "Memory", cell: (row) => meter(row.stats?.memory_percent) },
     { title: "Disk", cell: (row) => meter(row.stats?.disk_percent) },
-    { title: "Network", cell: net },
-    { title: "Load", num: true, cell: (row) => (row.stats ? row.stats.load1.toFixed(2) : "–") },
-    { title: "Heard of", num: true, cell: (row) => `${(row.heartbeat_age_ms / 1000).toFixed(1)} s ago` },
+    { title: "Network", low: true, cell: (row) => lines.get(row.name)?.network() ?? "–" },
+    { title: "Load", num: true, low: true, cell: (row) => (row.stats ? row.stats.load1.toFixed(2) : "–") },
+    { title: "Heard of", num: true, cell: (row) => `${age(row.heartbeat_age_ms)} ago` },
   ], (row) => row.id, empty("No worker is connected.", "Tasks are kept until one comes: ", h("code", {}, "drover-worker --broker tcp://HOST:7711 --load FILE.so")));
-  const more = h("p", { class: "muted small", hidden: true });
+  const note = h("span", { class: "muted small" });
+  const more = h("p", { hidden: true }, h("button", { type: "button", onclick: () => { shown += PAGE; show(); } }, "Show more"));
+
+  function show() {
+    const all = [...roster.rows].sort((a, b) => a.name.localeCompare(b.name));
+    const rows = all.slice(0, shown);
+    const names = new Set(rows.slice(0, LINES_MAX).map((row) => row.name));
+    for (const name of lines.keys()) if (!names.has(name)) lines.delete(name);
+    for (const name of names) if (!lines.has(name)) lines.set(name, new Line(name));
+    table.update(rows);
+    more.hidden = all.length <= shown;
+    setText(note, all.length > rows.length || roster.count > all.length ? `${count(rows.length)} of ${count(roster.count)}` : count(all.length));
+  }
+
+  const timer = setInterval(() => lines.forEach((line) => line.refresh()), REFRESH_MS);
   return {
-    element: h("div", { class: "grid" }, h("div", { class: "head wide" }, h("h1", {}, "Workers")), h("section", { class: "card wide" }, table.element, more)),
+    element: h("div", { class: "grid" }, h("div", { class: "head wide" }, h("h1", {}, "Workers"), note), h("section", { class: "card wide" }, table.element, more)),
     update(status) {
-      table.update([...status.workers].sort((a, b) => a.name.localeCompare(b.name)));
-      more.hidden = status.worker_count <= status.workers.length;
-      setText(more, `${count(status.workers.length)} of ${count(status.worker_count)} are shown; drover worker ls lists all.`);
+      roster.update(status);
+      show();
     },
+    destroy: () => clearInterval(timer),
   };
 }
 
@@ -100,7 +133,7 @@ export function worker(context, [name]) {
     const { details = {}, stats } = document_;
     head.replaceChildren(state(document_.state));
     about.replaceChildren(facts([
-      ["Host", document_.host], ["Process", document_.pid], ["Slots", `${document_.running} running, ${document_.assigned} assigned, of ${document_.slots}`],
+      ["Host", h("a", { href: `#/host/${encodeURIComponent(document_.host)}` }, document_.host)], ["Process", document_.pid], ["Slots", `${document_.running} running, ${document_.assigned} assigned, of ${document_.slots}`],
       ["Model", document_.model], ["Tasks done", count(document_.tasks_done)], ["Heard of", `${age(document_.heartbeat_age_ms)} ago`],
       ["Queues", document_.queues.join(", ") || "all"], ["Labels", Object.entries(document_.labels).map(([key, value]) => `${key}=${value}`).join(", ") || "none"],
       stats && ["Processors", count(stats.cpu_count)], stats && ["Memory", `${bytes(stats.memory_used)} of ${bytes(stats.memory_total)}`], stats && ["Processes", count(stats.process_count)],

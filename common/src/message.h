@@ -23,6 +23,8 @@
 #include "message_operate.h"
 #include "message_stream.h"
 
+#include <string.h>
+
 struct drv_arena; /* bump allocator, arena.h */
 struct drv_buffer;
 
@@ -290,6 +292,7 @@ enum drv_topic {
     DRV_TOPIC_VALUES,
     DRV_TOPIC_GRAPHS,
     DRV_TOPIC_GRAPH,
+    DRV_TOPIC_ELEMENTS = 32,
 };
 struct drv_query {
     uint32_t topic;
@@ -565,13 +568,7 @@ struct drv_str drv_str_fit(struct drv_str text, size_t max);
 
 static inline struct drv_str drv_str_of(const char *text)
 {
-    struct drv_str view = {text, 0};
-    if (text != NULL) {
-        while (text[view.len] != '\0') {
-            view.len++;
-        }
-    }
-    return view;
+    return (struct drv_str){text, text == NULL ? 0 : strlen(text)};
 }
 
 #endif

@@ -184,6 +184,87 @@ class HttpApi(unittest.TestCase):
         self.assertEqual(self.get("/api/v1/alert-rules")["silences"], [])
         self.assertEqual(self.post(path.replace("silence", "unsilence"))[0], 404)
 
+    def test_elements_of_an_array_are_listed_by_state(self):
+        self.fleet.drover("map", "square", "--keep", "1h", stdin='1\n2\n"no number"\n4\n[5]\n', check=False)
+        array = self.get("/api/v1/arrays")["arrays"][0]["id"]
+        until(lambda: self.get(f"/api/v1/task/{array}")["state"] == "failed", "it has ended")
+        failed = self.get(f"/api/v1/elements/{array}?state=failed,expired")
+        self.assertEqual([row["index"] for row in failed["elements"]], [2, 4])
+        self.assertNotIn("cursor", failed)
+        self.assertEqual(failed["elements"][0]["error"]["kind"], "handler")
+        self.assertEqual(failed["elements"][0]["error"]["text"],
+                         self.get(f"/api/v1/task/{array}.2")["error"]["text"])
+        seen, cursor = [], ""
+        while cursor is not None:
+            page = self.get(f"/api/v1/elements/{array}?limit=2&cursor={cursor}")
+            self.assertLessEqual(len(page["elements"]), 2)
+            seen += [(row["index"], row["state"]) for row in page["elements"]]
+            cursor = page.get("cursor")
+        self.assertEqual(seen, [(n, "failed" if n in (2, 4) else "succeeded") for n in range(5)])
+        self.assertEqual(self.get(f"/api/v1/elements/{array}?state=running")["elements"], [])
+        task = self.fleet.submit("noop")
+        for path, code in ((f"elements/{array}.2", 400), (f"elements/{task}", 400),
+                           ("elements/00000000000000000000000000", 404)):
+            self.assertEqual(self.ask("GET", f"/api/v1/{path}")[0], code, path)
+
+    def events(self, since, enough):
+        """Numbers and events of a stream from there on, until enough(events)."""
+        connection = http.client.HTTPConnection(self.address, timeout=20)
+        connection.request("GET", f"/api/v1/events?since={since}")
+        answer = connection.getresponse()
+        self.assertEqual(answer.status, 200)
+        told, number = [], None
+        while not enough([event for _, event in told]):
+            line = answer.readline()
+            if line.startswith(b"id: "):
+                number = int(line[4:])
+            elif line == b"event: event\n":
+                told.append((number, json.loads(answer.readline()[len("data: "):])))
+        connection.close()
+        return told
+
+    def test_what_happened_before_one_looked_is_told(self):
+        """Without a stream anywhere; and where a stream has ended the next goes on."""
+        self.post("/api/v1/queue/backlog/pause?create=1")
+        self.post("/api/v1/queue/backlog/resume")
+
+        def has(name):
+            return lambda events: any((event["event"], event.get("queue")) == (name, "backlog")
+                                      for event in events)
+        told = self.events(0, has("queue.resumed"))
+        self.assertIn("worker.connected", [event["event"] for _, event in told])
+        self.assertTrue(has("queue.paused")([event for _, event in told]))
+        self.assertNotIn("gap", [event["event"] for _, event in told])
+        numbers = [number for number, _ in told]
+        self.assertEqual(numbers, sorted(set(numbers)))
+        self.post("/api/v1/queue/later/pause?create=1")
+        after = self.events(numbers[-1], lambda events: any(
+            event.get("queue") == "later" for event in events))
+        self.assertGreater(after[0][0], numbers[-1])
+        self.assertFalse(has("queue.paused")([event for _, event in after]))
+        self.post("/api/v1/queue/later/resume")
+        self.assertEqual(self.ask("GET", "/api/v1/events?since=x")[0], 400)
+
+    def test_work_does_not_push_out_what_is_rare(self):
+        """More events of tasks than there is room for, since somebody looks; then another looks."""
+        connection = http.client.HTTPConnection(self.address, timeout=20)
+        connection.request("GET", "/api/v1/events")
+        connection.getresponse().readline()
+        self.post("/api/v1/queue/rare/pause?create=1")
+        for turn in range(20):
+            self.fleet.drover("map", "square", stdin="1\n" * 400)
+            self.post(f"/api/v1/queue/mark.{turn}/pause?create=1")
+            told = self.events(0, lambda events, mark=f"mark.{turn}": any(
+                event.get("queue") == mark for event in events))
+            first = next(number for number, event in told if event.get("queue") == "rare")
+            if told[-1][0] - first > 600:
+                break
+        else:
+            self.fail("so much work was not told of")
+        self.assertFalse(told[0][1]["event"].startswith("task."))
+        self.assertNotIn("gap", [told[0][1]["event"], told[1][1]["event"]])
+        connection.close()
+
     def test_events_stream_tells_status_and_what_happens(self):
         connection = http.client.HTTPConnection(self.address, timeout=20)
         connection.request("GET", "/api/v1/events")

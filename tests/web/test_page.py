@@ -1,7 +1,8 @@
 """The page in a browser: real data, live, and text that stays text.
 
 One fleet and one headless Chromium for all stories, in the order of their names. Screenshots at
-three widths in both themes go to $DROVER_SHOT_DIR, when that is set.
+several widths go to $DROVER_SHOT_DIR, when that is set; with $DROVER_SHOT_ALL at all of them in
+both themes.
 """
 
 import json
@@ -79,6 +80,8 @@ class Page(unittest.TestCase):
             "publish": ("square", "1", ["package"])})
         cls.graph("live", {"first": ("square", "7", []), HOSTILE_NODE: ("square", "8", ["first"]),
                            "last": ("square", "9", [HOSTILE_NODE])}, queue="gated")
+        cls.fleet.drover("map", "square", "--keep", "1h", check=False,
+                         stdin='1\n2\n"no number"\n4\n5\n')
         cls.fleet.until_state(cls.failed, "failed")
         cls.fleet.until_state(cls.printed, "succeeded")
 
@@ -101,6 +104,11 @@ class Page(unittest.TestCase):
     def run_js(self, script, *arguments):
         return self.browser.execute_script(script, *arguments)
 
+    def fetch(self, path):
+        return self.browser.execute_async_script(
+            "const done = arguments[1]; fetch(`/api/v1/${arguments[0]}`).then((a) => a.json()).then(done);",
+            path)
+
     def text(self):
         return self.run_js("return document.querySelector('#view').textContent")
 
@@ -118,6 +126,10 @@ class Page(unittest.TestCase):
                 " ? b.checkVisibility() && b.textContent === arguments[0]"
                 " : b.textContent === arguments[0]); if (b) b.click(); return !!b;", title)
         until(found, f"there is a button {title!r}")
+
+    def follow(self, link):
+        """Clicks what the expression finds, as soon as it does."""
+        until(lambda: self.run_js(f"const a = {link}; if (a) a.click(); return !!a;"), link)
 
     def is_harmless(self):
         return (self.run_js("return window.hacked === undefined") and
@@ -213,6 +225,82 @@ class Page(unittest.TestCase):
             until(lambda name=name: "✓ succeeded" in self.node(name)[0], f"{name} is done")
         self.assertEqual(self.run_js("return document.querySelector('svg.graph').dataset.mark"), "same")
 
+    def test_e_what_failed_in_an_array_is_found(self):
+        self.go("arrays")
+        self.until_text("5 of 5")
+        self.follow("[...document.querySelectorAll('tr')].find((r) => r.textContent.includes("
+                    "'5 of 5'))?.querySelector('a')")
+        self.until_text("Elements", "Failed 1", "Succeeded 4", "handler:")
+        links = self.run_js("return [...document.querySelectorAll('#view td a')].map((a) =>"
+                            " [a.textContent, a.getAttribute('href')])")
+        self.assertEqual([text for text, _ in links if text.isdigit()], ["2"])
+        self.follow("document.querySelector('#view td a')")
+        self.until_text("element 2", "How it ended", "no number")
+        self.browser.back()
+        self.until_text("Failed 1")
+        self.press("All 5")
+        until(lambda: self.run_js("return document.querySelectorAll('#view tbody tr').length") >= 5,
+              "all elements are listed")
+
+    def test_e_hosts_have_charts(self):
+        self.go("hosts")
+        self.until_text("2 workers", "Processor", "Network in")
+        until(lambda: self.run_js("return [...document.querySelectorAll('.spark .line')].filter("
+                                  "(p) => p.getAttribute('d').includes('L')).length") >= 3,
+              "the lines have points", 30)
+        self.follow("document.querySelector('.host a')")
+        self.until_text("Workers on it", "alpha", "beta", "Up for")
+        until(lambda: self.run_js("const c = Chart.getChart(document.querySelector('canvas'));"
+                                  " return c ? c.data.datasets[0].data.length : 0") > 1,
+              "the charts have points", 30)
+        self.go("workers")
+        self.until_text("Ten minutes", "alpha")
+        until(lambda: self.run_js("return document.querySelectorAll('td svg.spark').length") == 2,
+              "each has a line")
+
+    def test_e_more_workers_than_a_status_has_are_counted(self):
+        """What the status leaves out is read from the list of workers."""
+        told = self.browser.execute_async_script("""
+            const done = arguments[0];
+            (async () => {
+              const { Roster, hostsOf } = await import("/roster.js");
+              const row = (n) => ({ id: n, name: `w${n}`, host: `h${n % 7}`, slots: 2, running: 1 });
+              const rows = Array.from({ length: 450 }, (_, n) => row(n));
+              const asked = [];
+              const real = window.fetch;
+              window.fetch = async (url) => {
+                asked.push(url);
+                const from = Number(new URLSearchParams(url.split("?")[1]).get("cursor") ?? 0);
+                const page = { workers: rows.slice(from, from + 200) };
+                if (from + 200 < rows.length) page.cursor = String(from + 200);
+                return new Response(JSON.stringify(page));
+              };
+              const roster = new Roster(() => {
+                window.fetch = real;
+                roster.update(status);
+                done([asked.length, roster.rows.length, hostsOf(roster.rows).length, roster.rows[3].running]);
+              });
+              const status = { worker_count: 450, workers: rows.slice(0, 200).map((r) => ({ ...r, running: 2 })) };
+              roster.update(status);
+            })();""")
+        self.assertEqual(told, [3, 450, 7, 2])
+
+    def test_e_more_than_a_page_of_tasks(self):
+        self.graph("many", {f"n{n}": ("noop", "1", []) for n in range(130)}, queue="many")
+        self.go("tasks?queue=many")
+        rows = "return document.querySelectorAll('#view tbody tr').length"
+        until(lambda: self.run_js(rows) == 100, "a page is shown")
+        self.press("Show more")
+        until(lambda: self.run_js(rows) == 130, "all are shown")
+
+    def test_e_what_happened_before_one_looked_is_there(self):
+        self.go("events")
+        self.until_text("worker.connected", "alpha", "schedule.added", "nightly", "alert.firing", "deep")
+        self.press("Alerts")
+        self.until_text("critical", "deep", "mail")
+        self.assertNotIn("worker.connected", self.text())
+        self.press("All")
+
     def test_f_a_life_is_seen_live(self):
         self.go("events")
         self.until_text("Events")
@@ -244,6 +332,63 @@ class Page(unittest.TestCase):
         until(lambda: any(row["paused"] for row in self.fleet.json("queue", "ls")["queues"]),
               "a queue is paused")
         self.press("Resume")
+        self.go("alerts")
+        self.until_text("deep", "critical", "firing")
+        self.press("Acknowledge")
+        self.until_text("acknowledged")
+        self.assertTrue(all(row["acknowledged"] for row in self.fleet.json("alert", "ls")["alerts"]
+                            if row["rule"] == "deep"))
+
+    def live(self):
+        return self.run_js("return document.querySelector('#live')?.textContent")
+
+    def test_g_more_pages_than_a_browser_has_connections(self):
+        """All are live, and the last one loads: they share a stream."""
+        first = self.browser.current_window_handle
+        tabs = [first]
+        for view in ("", "tasks", "workers", "queues", "alerts", "events", "hosts", "arrays"):
+            self.browser.switch_to.new_window("tab")
+            tabs.append(self.browser.current_window_handle)
+            self.go(view)
+            until(lambda: self.live() == "live", f"page {len(tabs)} is live")
+        targets = self.browser.execute_cdp_cmd("Target.getTargets", {})["targetInfos"]
+        self.assertEqual([target["type"] for target in targets].count("shared_worker"), 1)
+        task = self.fleet.submit("noop")
+        self.browser.switch_to.window(tabs[6])
+        self.browser.execute_cdp_cmd("Page.bringToFront", {})
+        self.until_text(task, "task.ended")
+        for tab in tabs[1:]:
+            self.browser.switch_to.window(tab)
+            self.browser.close()
+        self.browser.switch_to.window(first)
+        self.browser.execute_cdp_cmd("Page.bringToFront", {})
+        until(lambda: self.live() == "live", "the one that is left is live")
+
+    def see(self, how):
+        """As if the page were in the background, or back."""
+        self.run_js("Object.defineProperty(document, 'visibilityState', {configurable: true,"
+                    " get: () => arguments[0]});".replace("arguments[0]", json.dumps(how)) +
+                    "document.dispatchEvent(new Event('visibilitychange'));")
+
+    def test_g_a_page_that_nobody_sees_has_no_stream(self):
+        """Without a worker to share, too; what it missed it is told when it is seen again."""
+        self.browser.switch_to.new_window("tab")
+        script = self.browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {
+            "source": "delete window.SharedWorker;"})
+        try:
+            self.go("events")
+            until(lambda: self.live() == "live", "it has a stream of its own")
+            self.see("hidden")
+            until(lambda: "no news" in self.live(), "the stream has ended", 10)
+            self.fleet.drover("queue", "pause", "unseen")
+            self.see("visible")
+            until(lambda: self.live() == "live", "it is back")
+            self.until_text("queue.paused", "unseen")
+            self.fleet.drover("queue", "resume", "unseen")
+        finally:
+            self.browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+            self.browser.close()
+            self.browser.switch_to.window(self.browser.window_handles[0])
 
     def test_h_the_page_outlives_the_broker(self):
         self.go("")
@@ -263,27 +408,40 @@ class Page(unittest.TestCase):
                     "ERR_NETWORK")
         self.assertEqual([line for line in lines if not any(w in line for w in expected)], [])
 
+    @staticmethod
+    def widths(theme):
+        if os.environ.get("DROVER_SHOT_ALL"):
+            return (400, 1000, 1600, 2560) if theme == "light" else (400, 1000, 1600)
+        return (400,) if theme == "light" else (1600,)
+
     def test_b_shots(self):
         folder = os.environ.get("DROVER_SHOT_DIR")
         if not folder:
             self.skipTest("DROVER_SHOT_DIR is not set")
         os.makedirs(folder, exist_ok=True)
+        status = self.fleet.json("status")
+        self.go("")
+        arrays = self.fetch("arrays")["arrays"]
         views = {"overview": "", "task": f"task/{self.failed}", "tasks": "tasks",
                  "worker": "worker/alpha", "queues": "queues", "events": "events",
                  "graph": "graph/nightly-build", "graphs": "graphs", "arrays": "arrays",
+                 "array": "task/" + next(row["id"] for row in arrays
+                                                  if row["count"] == 5), "hosts": "hosts",
+                 "host": f"host/{status['workers'][0]['host']}",
                  "workers": "workers", "schedules": "schedules", "alerts": "alerts"}
         for name, view in views.items():
             self.go(view)
             self.until_text({"overview": "Processor", "task": "handler", "tasks": "succeeded",
                              "worker": "Tasks done", "queues": "Run p50",
                              "events": "Events", "graph": "Critical path", "graphs": "live",
-                             "arrays": "200 of 200", "workers": "connected",
+                             "arrays": "200 of 200", "workers": "connected", "array": "Failed 1",
+                             "hosts": "2 workers", "host": "Workers on it",
                              "schedules": "nightly", "alerts": "deep"}[name])
             for theme in ("light", "dark"):
                 self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {
                     "features": [{"name": "prefers-color-scheme", "value": theme}]})
-                for width in (400, 1000, 1600)[0 if theme == "light" or os.environ.get("DROVER_SHOT_ALL") else 2:]:
-                    self.browser.set_window_size(width, 1600 if width < 800 else 1250)
+                for width in self.widths(theme):
+                    self.browser.set_window_size(width, 1600 if width < 800 else 1440 if width > 2000 else 1250)
                     self.browser.execute_async_script(
                         "const done = arguments[0];"
                         " requestAnimationFrame(() => requestAnimationFrame(done));")

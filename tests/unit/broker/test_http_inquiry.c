@@ -36,7 +36,19 @@ static void test_inquiry_path_names_topic_and_operand(void **state)
     assert_string_equal(request.name, "w-1:x");
     assert_int_equal(parsed("/metrics").route, ROUTE_METRICS);
     assert_int_equal(parsed("/").route, ROUTE_FILE);
-    assert_int_equal(parsed("/api/v1/events").route, ROUTE_EVENTS);
+    request = parsed("/api/v1/events");
+    assert_int_equal(request.route, ROUTE_EVENTS);
+    assert_int_equal(inquiry_parameter(&request, "since", "9007199254740991"), DROVER_OK);
+    assert_true(request.has_since && request.since == INQUIRY_SINCE_MAX);
+    assert_int_equal(inquiry_parameter(&request, "since", "9007199254740992"), DROVER_INVALID);
+    assert_int_equal(inquiry_parameter(&request, "since", "-1"), DROVER_INVALID);
+    assert_int_equal(inquiry_parameter(&request, "limit", "1"), DROVER_INVALID);
+    request = parsed("/api/v1/elements/" ID);
+    assert_int_equal(request.topic, DRV_TOPIC_ELEMENTS);
+    assert_int_equal(inquiry_parameter(&request, "state", "failed,expired"), DROVER_OK);
+    assert_int_equal(inquiry_parameter(&request, "queue", "q"), DROVER_INVALID);
+    request = parsed("/api/v1/status");
+    assert_int_equal(inquiry_parameter(&request, "since", "1"), DROVER_INVALID);
 }
 
 /* What changes something is named by what it is about and a verb. */
