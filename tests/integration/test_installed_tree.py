@@ -130,6 +130,10 @@ class Installed(unittest.TestCase):
                        f"--threshold={exposure}", copy)
             self.assertEqual(done.returncode, 0, done.stdout)
 
+    def test_reload_of_the_broker_sends_it_its_signal(self):
+        with open(self.path("lib/systemd/system/drover-broker.service"), encoding="utf-8") as file:
+            self.assertIn("\nExecReload=/bin/kill -HUP $MAINPID\n", file.read())
+
     @needs("systemd-sysusers")
     def test_users_and_directories_are_made(self):
         users = self.installed("lib/sysusers.d/*.conf", 2)
@@ -155,12 +159,32 @@ class Installed(unittest.TestCase):
             done = run(os.path.join(BIN, "drover-" + program), "--config", path, "--check-config")
             self.assertEqual((done.returncode, done.stderr), (0, ""), path)
 
+    def make_keys(self):
+        """What the files name, in a folder."""
+        folder = self.path("keys")
+        os.mkdir(folder)
+        for name, role in (("broker", "broker"), ("worker", "work")):
+            known = ["--broker-key", os.path.join(folder, "broker.pub")] if name == "worker" else []
+            done = run(os.path.join(BIN, "drover"), "keygen", name, "--role", role, "--out",
+                       folder, *known)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        for name, text in (("accounts", done.stdout), ("http-token", "0123456789abcdef"),
+                           ("metrics-token", "fedcba9876543210")):
+            path = os.path.join(folder, name)
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w",
+                      encoding="ascii") as file:
+                file.write(text)
+        return folder
+
     def test_configuration_names_options_with_their_defaults(self):
-        """What is commented out is accepted, too, and all at once."""
+        """What is commented out is accepted, too, and all at once, keys and tokens included."""
+        keys = self.make_keys()
         for program in ("broker", "worker"):
             with open(self.path("etc/drover", program + ".ini"), encoding="utf-8") as file:
                 lines = [re.sub(r"^; ([a-z-]+ = .*|\[.*\])$", r"\1", line) for line in file]
             lines = [line for line in lines if not line.startswith(("load =", "data =", "read ="))]
+            lines = [line.replace("= /etc/drover", f"= {keys}") for line in lines]
+            self.assertTrue([line for line in lines if line.startswith(f"identity = {keys}")])
             path = self.path(program + "-all.ini")
             with open(path, "w", encoding="utf-8") as file:
                 file.writelines(lines)

@@ -59,6 +59,22 @@ class ComposeFile(unittest.TestCase):
         value = self.project["services"]["worker"]["environment"]["DROVER_WORKER_ALLOW_EXEC"]
         self.assertEqual(value.partition(":-")[2].rstrip("}").split(","), ["sha256sum"])
 
+    def test_images_have_health_checks(self):
+        """For who runs single containers, with other engines than compose."""
+        with open(os.path.join(TREE, "docker", "Dockerfile"), encoding="utf-8") as file:
+            targets = dict(part.split("\n", 1) for part in file.read().split("\nFROM ")[1:])
+        for name in ("broker", "worker"):
+            self.assertRegex(targets[f"runtime AS {name}"], r"(?m)^HEALTHCHECK .*--interval=", name)
+
+    def test_prometheus_has_the_token_for_metrics_alone(self):
+        with open(os.path.join(TREE, "docker", "prometheus", "prometheus.yml"),
+                  encoding="utf-8") as file:
+            scrape = yaml.safe_load(file)["scrape_configs"][0]
+        self.assertEqual(scrape["authorization"]["credentials_file"], "/keys/metrics-token")
+        volumes = self.project["services"]["prometheus"]["volumes"]
+        self.assertEqual([volume for volume in volumes if volume.startswith("keys-")],
+                         ["keys-metrics:/keys:ro"])
+
     def test_what_is_named_is_there(self):
         names = set(self.project.get("volumes") or {})
         for name, service in self.project["services"].items():
