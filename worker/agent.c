@@ -42,9 +42,9 @@ struct worker_agent {
     bool has_ranges;                        /* one of them does */
     void *context;                          /* owned, ZeroMQ */
     struct drv_identity identity;           /* read by this process: executors have no copy */
-    char key_path[PATH_MAX];                /* of the identity, when commands must not read it */
-    struct worker_connection *connection;   /* owned; NULL: none */
-    struct drv_arena arena;                 /* the message being read */
+    char key_path[PATH_MAX];              /* of the identity, when commands must not read it */
+    struct worker_connection *connection; /* owned; NULL: none */
+    struct drv_arena arena;               /* the message being read */
     char host_name[DRV_NAME_MAX + 1];
     char name[DRV_NAME_MAX + 1]; /* in force; empty before the first WELCOME */
     drover_id id;                /* of the session */
@@ -203,7 +203,8 @@ static drover_status open_session(struct worker_agent *agent, struct drv_problem
 static drover_status load_identity(struct worker_agent *agent, struct drv_problem *problem)
 {
     if (agent->settings->identity != NULL && prctl(PR_SET_DUMPABLE, 0) != 0) {
-        return drv_problem_set(problem, DROVER_INTERNAL, "PR_SET_DUMPABLE: %s", strerror(errno));
+        return drv_problem_set(problem, DROVER_INTERNAL, "PR_SET_DUMPABLE: %s",
+                               strerror(errno));
     }
     return drv_identity_load(&agent->identity, agent->settings->identity,
                              agent->settings->broker_key, problem);
