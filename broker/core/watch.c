@@ -297,6 +297,23 @@ void watch_end_session(struct core *core, struct session *session)
 
 /* --- settlement -------------------------------------------------------------------------- */
 
+/* Whether what was settled goes with that. Of an array that has failed its retention says when,
+ * unless none was asked for: it can be looked at, and what failed in it done again. */
+static bool is_released(const struct task *task, uint8_t flags)
+{
+    bool is_asked = (flags & WATCH_RELEASE) || (task->flags & TASK_RELEASE);
+    bool has_failed = task_is_array(task) && task->unit.state == DROVER_STATE_FAILED;
+    return is_asked && (!has_failed || task->spec->numbers.keep_us == 0);
+}
+
+/* What did not succeed stays as long as its array. */
+static void element_settled(struct core *core, struct array *array, uint32_t index)
+{
+    if (array_item(array, index).unit->state == DROVER_STATE_SUCCEEDED) {
+        element_drop_result(core, array, index);
+    }
+}
+
 static void settle_tasks(struct core *core, struct session *session, struct flight *flight)
 {
     struct drv_list *link;
@@ -317,12 +334,12 @@ static void settle_watches(struct core *core, struct flight *flight)
         struct watch *watch = DRV_LIST_ITEM(link, struct watch, in_session);
         struct task *task = watch->task;
         uint32_t index = watch->index;
-        bool release = (watch->flags & WATCH_RELEASE) || (task->flags & TASK_RELEASE);
+        uint8_t flags = watch->flags;
         watch_free(core, watch);
         if (index == DROVER_INDEX_NONE) {
-            task_release_if_done(core, task, release);
-        } else if (release) {
-            element_drop_result(core, task->array, index);
+            task_release_if_done(core, task, is_released(task, flags));
+        } else if (is_released(task, flags)) {
+            element_settled(core, task->array, index);
         }
     }
 }
@@ -349,11 +366,11 @@ static void settle_piece(struct core *core, struct session *session, const struc
     }
     struct task *task = watch->task;
     bool is_only = task->array->watches.next->next == &task->array->watches;
-    bool release = (watch->flags & WATCH_RELEASE) || (task->flags & TASK_RELEASE);
+    bool release = is_released(task, watch->flags);
     for (; watch->settled < piece->upto; watch->settled++) {
         session->unread--;
         if (release && is_only) {
-            element_drop_result(core, task->array, array_ended_at(task->array, watch->settled));
+            element_settled(core, task->array, array_ended_at(task->array, watch->settled));
         }
     }
     if (piece->has_last) {

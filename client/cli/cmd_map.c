@@ -34,6 +34,7 @@ static const struct drv_option options[] = {
 struct map {
     struct input_records input;
     struct elements elements;
+    drover_id id; /* of the array, once something of it has ended */
     bool stops;
     int code; /* what the source has complained about */
 };
@@ -72,6 +73,7 @@ static drover_status next_item(void *context, drover_value **out_item)
 static int emit(void *context, const drover_outcome *outcome)
 {
     struct map *map = context;
+    map->id = drover_outcome_id(outcome);
     int code = elements_print(&map->elements, outcome);
     if (code == CLI_OK && map->stops && map->elements.failed > 0) {
         return cli_say(CLI_FAILED,
@@ -117,8 +119,10 @@ static int run_map(struct cli *cli, const char *type, const drover_map_options *
     }
     input_records_close(&map.input);
     if (code == CLI_OK && map.elements.failed > 0) {
-        return cli_say(CLI_FAILED, "map: %" PRIu64 " elements did not succeed",
-                       map.elements.failed);
+        char array[DROVER_ID_TEXT_LEN + 1];
+        drover_id_format(&map.id, array);
+        return cli_say(CLI_FAILED, "map: %" PRIu64 " elements did not succeed (of array %s)",
+                       map.elements.failed, array);
     }
     return code;
 }
@@ -156,7 +160,10 @@ const struct cli_command cmd_map = {
         "ends the map with FILE:LINE on stderr and exit code 64; like Ctrl-C it cancels\n"
         "what has not ended. Memory does not grow with the input. --stop-on-error looks at "
         "the\n"
-        "results in the order of the input, too.",
+        "results in the order of the input, too.\n"
+        "An array of which all has succeeded is forgotten with its last line. One with\n"
+        "failures stays as long as the broker keeps failed tasks, for show and for retry,\n"
+        "which runs again what failed in it. --keep keeps the results, too.",
     .options = options,
     .option_count = DRV_ARRAY_LEN(options),
     .submits = true,

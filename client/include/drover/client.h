@@ -549,7 +549,9 @@ typedef struct drover_map_options {
     uint32_t batch;  /* 0: none; at most so many elements outstanding, group after group: the
                         next group starts when the last of this one has ended */
     uint32_t window; /* 0: 16,384; elements sent and not handed out yet: the bound of memory */
-    bool keep;       /* false: the broker forgets each result that came, once all was read */
+    bool keep;       /* false: the broker forgets each result that came, and the array once all
+                        was read; one that has failed stays as long as failed tasks do, for
+                        drover_retry, without the results that came */
 } drover_map_options;
 
 #define DROVER_MAP_OPTIONS_INIT                              \

@@ -48,6 +48,34 @@ static void test_release_forgets_what_was_settled(void **state)
     assert_int_equal(counters(bench).succeeded, 2);
 }
 
+/* An array that has failed stays, as failed tasks do: what failed in it can be done again. */
+static void test_release_keeps_an_array_that_has_failed(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = watched("work");
+    struct drv_ref refs[4];
+    spec.flags |= DRV_SPEC_RELEASE;
+    setup_peers(bench, 2);
+    bench_turn(bench);
+    array_of(bench, 1, &spec, 100, 2);
+    assert_int_equal(leases(bench, 2, refs, 4), 2);
+    report_done(bench, 2, refs[0], "done");
+    report_failed(bench, 2, refs[1], 0);
+    bench_turn(bench);
+    struct drv_target target = {
+        .id = id_of(100), .index = DROVER_INDEX_NONE, .new_id = id_of(200)};
+    struct drv_message message = request(bench, 1, DRV_RETRY);
+    message.targets = (struct drv_targets){.targets = &target, .target_count = 1};
+    speak(bench, 1, &message);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+    struct drv_ref again = leased(bench, 2);
+    assert_int_equal(number_of(again.id), 200);
+    targets_request(bench, 1, DRV_FORGET, 100, DROVER_INDEX_NONE);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+}
+
 /* A large array is forgotten in slices; its memory comes back. */
 static void test_forgetting_large_array_gives_memory_back(void **state)
 {
@@ -169,6 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(test_watch_on_one_element),
         BENCH_TEST(test_release_forgets_what_was_settled),
+        BENCH_TEST(test_release_keeps_an_array_that_has_failed),
         BENCH_TEST(test_forgetting_large_array_gives_memory_back),
         BENCH_TEST(test_unsettled_elements_come_again_after_reconnect),
         BENCH_TEST(test_new_watch_on_array_begins_at_its_beginning),
