@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* What one of the commands does with each task. */
 typedef int (*each_fn)(struct cli *cli, const drover_task_ref *task, struct deadline deadline);
@@ -254,7 +255,29 @@ static const struct drv_option retry_options[] = {
      .kind = DRV_OPTION_STRING,
      .argument = "K=V",
      .help = "with --failed: with this tag only"},
+    {.name = "alone",
+     .kind = DRV_OPTION_FLAG,
+     .help = "also what failed for want of a task that it waited for; it waits for none then"},
 };
+
+/* Whether it failed for want of another task: which ones it waited for is not known any more,
+ * so that a new one would run without them. */
+static bool lacked_parent(const struct cli *cli, const drover_task_ref *task)
+{
+    char kind[DOC_TEXT_MAX] = "";
+    drover_value *document = NULL;
+    if (drover_task_show(cli->client, &task->id, task->index, CLI_ASK_MS, &document) !=
+        DROVER_OK) {
+        return false; /* the retry says what is wrong */
+    }
+    drover_value *error = doc_get(document, "error");
+    if (error != NULL) {
+        (void)doc_text(error, "kind", kind, sizeof(kind));
+    }
+    drover_value_destroy(&error);
+    drover_value_destroy(&document);
+    return strcmp(kind, drover_error_kind_name(DROVER_ERROR_DEPENDENCY)) == 0;
+}
 
 static int retry_one(struct cli *cli, const drover_task_ref *task, struct deadline deadline)
 {
@@ -262,6 +285,15 @@ static int retry_one(struct cli *cli, const drover_task_ref *task, struct deadli
     char new_text[TARGET_TEXT_MAX];
     drover_id id;
     (void)deadline;
+    if (!drv_options_flag(cli->options, "alone") && lacked_parent(cli, task)) {
+        target_format(&task->id, task->index, text);
+        return cli_say(
+            CLI_FAILED,
+            "%s failed for want of a task that it waited for, and a retry waits for "
+            "none: submit it again with --after, or graph retry if it is of a graph, "
+            "or say --alone",
+            text);
+    }
     drover_status status = drover_retry(cli->client, &task->id, task->index, CLI_ASK_MS, &id);
     if (status != DROVER_OK) {
         return refused(cli, task, status);
@@ -271,11 +303,20 @@ static int retry_one(struct cli *cli, const drover_task_ref *task, struct deadli
     return print_pair(cli, text, "retried_as", new_text);
 }
 
+struct retry_walk {
+    struct cli *cli;
+    int worst;
+};
+
 static int retry_row(void *context, const drover_value *row)
 {
-    struct cli *cli = context;
+    struct retry_walk *retry = context;
+    struct cli *cli = retry->cli;
     drover_task_ref task;
-    return doc_task(row, &task) ? retry_one(cli, &task, deadline_in(DROVER_FOREVER)) : CLI_OK;
+    int code = doc_task(row, &task) ? retry_one(cli, &task, deadline_in(DROVER_FOREVER))
+                                    : CLI_OK;
+    retry->worst = cli_worse(retry->worst, code);
+    return code > CLI_FAILED ? code : CLI_OK; /* one that is refused does not stop the others */
 }
 
 static int retry_failed(struct cli *cli)
@@ -288,7 +329,11 @@ static int retry_failed(struct cli *cli)
     if (code == CLI_OK) {
         code = cli_connect(cli);
     }
-    return code == CLI_OK ? tasks_walk(cli, &filter, UINT64_MAX, retry_row, cli) : code;
+    struct retry_walk walk = {cli, CLI_OK};
+    if (code == CLI_OK) {
+        code = tasks_walk(cli, &filter, UINT64_MAX, retry_row, &walk);
+    }
+    return cli_worse(code, walk.worst);
 }
 
 static int retry(struct cli *cli)
@@ -303,10 +348,14 @@ static int retry(struct cli *cli)
 const struct cli_command cmd_retry = {
     .name = "retry",
     .summary = "submit tasks that did not succeed again",
-    .usage = "ID|ID.N|key:NAME...|--failed [--queue QUEUE] [--group GROUP] [--tag K=V]",
+    .usage = "ID|ID.N|key:NAME...|--failed [--queue QUEUE] [--group GROUP] [--tag K=V] "
+             "[--alone]",
     .about =
         "Prints each task and the id of the new one. Of an array the elements that did not\n"
-        "succeed are retried, as a new array.",
+        "succeed are retried, as a new array; of an array of a graph all of them are.\n"
+        "The new task waits for nothing and reads no results of parents: what failed for want\n"
+        "of one is refused without --alone. The nodes of a graph keep what they wait for, and\n"
+        "their places in it, with 'graph retry' alone.",
     .options = retry_options,
     .option_count = DRV_ARRAY_LEN(retry_options),
     .operand_max = SIZE_MAX,
