@@ -6,6 +6,7 @@
 #include "doc.h"
 #include "input.h"
 #include "target.h"
+#include "task_options.h"
 #include "units.h"
 
 #include <stdlib.h>
@@ -24,8 +25,9 @@ struct node {
     size_t edge_count;
     drover_dependency outside[LIST_MAX];
     drover_pair tags[LIST_MAX], require[LIST_MAX];
+    drover_need needs[LIST_MAX];
     drover_value *tag_map[2];  /* owned */
-    char *words[4 * LIST_MAX]; /* owned: names and values of tags, names of edges */
+    char *words[6 * LIST_MAX]; /* owned: names and values of tags, names of edges and needs */
     size_t word_count;
 };
 
@@ -182,10 +184,77 @@ static int read_pairs(struct node *node, const char *key, drover_pair *out_pairs
 
 /* ---- a node ------------------------------------------------------------------------------ */
 
+/* {"gpu": 1, "memory": 4000000000} */
+static int read_needs(struct node *node)
+{
+    drover_value *map = doc_get(node->map, "needs");
+    drover_value *name = NULL, *item = NULL;
+    drover_value_iter iter;
+    int code = CLI_OK;
+    size_t *count = &node->options.need_count;
+    if (map == NULL) {
+        return CLI_OK;
+    }
+    if (drover_value_get_type(map) != DROVER_VALUE_MAP) {
+        drover_value_destroy(&map);
+        return cli_say(CLI_USAGE, "node %s: needs is no map", name_of(node));
+    }
+    drover_value_iter_init(&iter, map);
+    while (code == CLI_OK && drover_value_iter_next(&iter, &name, &item) == DROVER_OK) {
+        const char *text = NULL;
+        if (*count == LIST_MAX || drover_value_get_string(name, &text, NULL) != DROVER_OK ||
+            drover_value_get_uint(item, &node->needs[*count].count) != DROVER_OK) {
+            code = cli_say(CLI_USAGE, "node %s: needs is no map of up to %d numbers",
+                           name_of(node), LIST_MAX);
+        } else {
+            node->needs[*count].name = keep_word(node, text);
+            code = node->needs[(*count)++].name != NULL ? CLI_OK : cli_no_memory();
+        }
+        drover_value_destroy(&name);
+        drover_value_destroy(&item);
+    }
+    drover_value_destroy(&map);
+    node->options.needs = node->needs;
+    return code;
+}
+
+/* {"memory": "1G", "cpu": "30s", "files": 100} */
+static int read_limits(struct node *node)
+{
+    drover_value *map = doc_get(node->map, "limits");
+    drover_value *name = NULL, *item = NULL;
+    drover_value_iter iter;
+    int code = CLI_OK;
+    if (map == NULL) {
+        return CLI_OK;
+    }
+    if (drover_value_get_type(map) != DROVER_VALUE_MAP) {
+        drover_value_destroy(&map);
+        return cli_say(CLI_USAGE, "node %s: limits is no map", name_of(node));
+    }
+    drover_value_iter_init(&iter, map);
+    while (code == CLI_OK && drover_value_iter_next(&iter, &name, &item) == DROVER_OK) {
+        const char *text = "";
+        char limit[128], number[64];
+        (void)!drover_value_get_string(name, &text, NULL);
+        (void)snprintf(limit, sizeof limit, "%.40s=%s", text,
+                       doc_text(map, text, number, sizeof number));
+        if (!task_limit_parse(&node->options, limit)) {
+            code = cli_say(CLI_USAGE, "node %s: limits: %s is no limit, such as memory=1G",
+                           name_of(node), limit);
+        }
+        drover_value_destroy(&name);
+        drover_value_destroy(&item);
+    }
+    drover_value_destroy(&map);
+    return code;
+}
+
 static const char *const node_keys[] = {
-    "name",   "type",    "payload", "after",      "queue", "priority", "delay",
-    "expire", "timeout", "retries", "durability", "keep",  "tags",     "require",
-    "strict", "meta",    "backoff", "elements",   "with",
+    "name",   "type",         "payload",    "after",       "queue", "priority", "delay",
+    "expire", "timeout",      "retries",    "durability",  "keep",  "tags",     "require",
+    "strict", "meta",         "backoff",    "elements",    "with",  "group",    "needs",
+    "limits", "fairness-key", "not-before", "backoff-max",
 };
 
 /* A key that means nothing is a mistake. */
@@ -202,13 +271,33 @@ static int check_keys(const struct node *node)
         for (size_t i = 0; i < DRV_ARRAY_LEN(node_keys); i++) {
             is_known = is_known || strcmp(node_keys[i], text) == 0;
         }
-        if (!is_known) {
+        if (strcmp(text, "key") == 0) {
+            code = cli_say(CLI_USAGE, "node %s: a task of a graph has no key", name_of(node));
+        } else if (!is_known) {
             code = cli_say(CLI_USAGE, "node %s: '%s' means nothing", name_of(node), text);
         }
         drover_value_destroy(&key);
         drover_value_destroy(&item);
     }
     return code;
+}
+
+/* What the options of submit call --not-before. */
+static int read_not_before(struct node *node)
+{
+    const char *text = NULL;
+    int code = read_text(node, "not-before", &text);
+    if (code != CLI_OK || text == NULL) {
+        return code;
+    }
+    if (doc_has(node->map, "delay")) {
+        return cli_say(CLI_USAGE, "node %s: say either delay or not-before", name_of(node));
+    }
+    return task_delay_until(text, &node->options.delay_ms)
+               ? CLI_OK
+               : cli_say(CLI_USAGE,
+                         "node %s: not-before is no instant, such as 2026-11-27T22:00:00Z",
+                         name_of(node));
 }
 
 static int read_options(struct node *node)
@@ -218,6 +307,8 @@ static int read_options(struct node *node)
     int64_t priority = 0, retries = 0;
     uint64_t keep_ms = 0;
     int code = read_text(node, "queue", &options->queue);
+    code = code == CLI_OK ? read_text(node, "group", &options->group) : code;
+    code = code == CLI_OK ? read_text(node, "fairness-key", &options->fairness) : code;
     code = code == CLI_OK ? read_text(node, "durability", &durability) : code;
     code = code == CLI_OK ? read_text(node, "meta", &meta) : code;
     code = code == CLI_OK ? read_int(node, "priority", -128, 127, &priority) : code;
@@ -226,7 +317,11 @@ static int read_options(struct node *node)
     code = code == CLI_OK ? read_time(node, "expire", &options->expire_ms) : code;
     code = code == CLI_OK ? read_time(node, "timeout", &options->timeout_ms) : code;
     code = code == CLI_OK ? read_time(node, "backoff", &options->backoff_ms) : code;
+    code = code == CLI_OK ? read_time(node, "backoff-max", &options->backoff_max_ms) : code;
     code = code == CLI_OK ? read_time(node, "keep", &keep_ms) : code;
+    code = code == CLI_OK ? read_not_before(node) : code;
+    code = code == CLI_OK ? read_needs(node) : code;
+    code = code == CLI_OK ? read_limits(node) : code;
     if (code != CLI_OK) {
         return code;
     }
@@ -236,7 +331,7 @@ static int read_options(struct node *node)
     options->retries = (uint32_t)retries;
     options->strict = doc_bool(node->map, "strict");
     options->keep_ms = doc_has(node->map, "keep") ? (int64_t)keep_ms : -1;
-    if (options->backoff_max_ms < options->backoff_ms) {
+    if (options->backoff_max_ms < options->backoff_ms && !doc_has(node->map, "backoff-max")) {
         options->backoff_max_ms = options->backoff_ms;
     }
     if (durability != NULL &&

@@ -186,7 +186,7 @@ static int read_needs(struct task_options *options, const struct cli *cli)
     return code;
 }
 
-static int read_limit(drover_submit_options *submit, const char *text)
+bool task_limit_parse(drover_submit_options *submit, const char *text)
 {
     const struct {
         const char *name;
@@ -203,20 +203,23 @@ static int read_limit(drover_submit_options *submit, const char *text)
         size_t len = strlen(limits[i].name);
         if (strncmp(text, limits[i].name, len) == 0 &&
             limits[i].parse(text + len, limits[i].number) == DROVER_OK) {
-            return CLI_OK;
+            return true;
         }
     }
-    return cli_say(CLI_USAGE,
-                   "--limit: '%s' is no limit, such as memory=1G, cpu=30s, output=1M, "
-                   "processes=10 or files=100",
-                   text);
+    return false;
 }
 
 static int read_limits(struct task_options *options, const struct cli *cli)
 {
     int code = CLI_OK;
     for (size_t i = 0; code == CLI_OK && i < drv_options_count(cli->options, "limit"); i++) {
-        code = read_limit(&options->submit, drv_options_at(cli->options, "limit", i));
+        const char *text = drv_options_at(cli->options, "limit", i);
+        code = task_limit_parse(&options->submit, text)
+                   ? CLI_OK
+                   : cli_say(CLI_USAGE,
+                             "--limit: '%s' is no limit, such as memory=1G, cpu=30s, "
+                             "output=1M, processes=10 or files=100",
+                             text);
     }
     return code;
 }
@@ -311,26 +314,34 @@ static void read_plain(drover_submit_options *submit, const struct drv_options *
 }
 
 /* The wall clock is asked once, here: the broker gets a delay. */
+bool task_delay_until(const char *text, uint64_t *out_delay_ms)
+{
+    int64_t at_ms;
+    struct timespec now;
+    if (!instant_parse(text, &at_ms)) {
+        return false;
+    }
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    *out_delay_ms = at_ms > now_ms ? (uint64_t)(at_ms - now_ms) : 0;
+    return true;
+}
+
 static int read_not_before(const struct cli *cli, drover_submit_options *submit)
 {
     const char *text = drv_options_string(cli->options, "not-before");
-    int64_t at_ms;
-    struct timespec now;
     if (text == NULL) {
         return CLI_OK;
     }
     if (drv_options_is_set(cli->options, "delay")) {
         return cli_say(CLI_USAGE, "say either --delay or --not-before");
     }
-    if (!instant_parse(text, &at_ms)) {
+    if (!task_delay_until(text, &submit->delay_ms)) {
         return cli_say(CLI_USAGE,
                        "--not-before: '%s' is no instant, such as 2026-11-27T22:00:00Z or "
                        "2026-11-27T23:00:00+01:00",
                        text);
     }
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    submit->delay_ms = at_ms > now_ms ? (uint64_t)(at_ms - now_ms) : 0;
     return CLI_OK;
 }
 

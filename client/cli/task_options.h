@@ -31,6 +31,13 @@ struct task_options {
 int task_options_init(struct task_options *options, const struct cli *cli, int64_t busy_ms);
 void task_options_fini(struct task_options *options);
 
+/* Reads a limit, such as memory=1G or cpu=30s. False: it is none. */
+bool task_limit_parse(drover_submit_options *submit, const char *text);
+
+/* How long it is from now until an instant (instant.h); 0 when that is over. False: it is none.
+ */
+bool task_delay_until(const char *text, uint64_t *out_delay_ms);
+
 /* Checks a task's type: CLI_OK, or says what is wrong and returns CLI_USAGE. */
 int task_type_check(const char *type);
 
