@@ -1,11 +1,14 @@
-/* cmd_graph.c: graph submit, show, wait, cancel, retry. */
+/* cmd_graph.c: graph submit, ls, show, wait, cancel, retry, forget. */
 #include "command.h"
 
 #include "check.h"
 #include "deadline.h"
+#include "doc.h"
 #include "graph_file.h"
 #include "graph_view.h"
+#include "grid.h"
 #include "json_out.h"
+#include "print.h"
 #include "watch.h"
 
 #include <stdlib.h>
@@ -118,6 +121,25 @@ static int print_submitted(const struct cli *cli, const drover_graph *graph)
     return json_print(&json);
 }
 
+/* A graph of the same name goes first, if all of it has ended. */
+static int make_room(struct cli *cli, const drover_graph *graph)
+{
+    drover_graph *old = NULL;
+    drover_status status = drover_graph_find(cli->client, drover_graph_name(graph), CLI_ASK_MS,
+                                             &old);
+    int code = CLI_OK;
+    if (status == DROVER_OK) {
+        status = drover_graph_forget(cli->client, old, CLI_ASK_MS);
+        code = status == DROVER_OK ? CLI_OK : failed(cli, old, status, "--replace");
+    } else if (status != DROVER_UNKNOWN) {
+        code = cli_failed(cli, status, "--replace");
+    } else {
+        /* there is none */
+    }
+    drover_graph_destroy(&old);
+    return code;
+}
+
 static int submit_graph(struct cli *cli)
 {
     drover_graph *graph = NULL;
@@ -128,6 +150,9 @@ static int submit_graph(struct cli *cli)
     int code = graph_file_read(cli_operand(cli, 0), name, &graph);
     if (code == CLI_OK) {
         code = cli_connect(cli);
+    }
+    if (code == CLI_OK && drv_options_flag(cli->options, "replace")) {
+        code = make_room(cli, graph);
     }
     if (code == CLI_OK) {
         drover_status status = drover_graph_submit(cli->client, graph, CLI_ASK_MS);
@@ -146,6 +171,9 @@ static const struct drv_option submit_options[] = {
      .kind = DRV_OPTION_STRING,
      .argument = "NAME",
      .help = "by which it is found, instead of the one in the file"},
+    {.name = "replace",
+     .kind = DRV_OPTION_FLAG,
+     .help = "forget the graph of this name first, if all of it has ended"},
     {.name = "wait",
      .kind = DRV_OPTION_FLAG,
      .help = "wait until all have ended; exit 1 unless all succeeded"},
@@ -155,14 +183,21 @@ const struct cli_command cmd_graph_submit = {
     .group = "graph",
     .name = "submit",
     .summary = "submit tasks that wait for each other, all or none",
-    .usage = "FILE.json|- [--name NAME] [--wait]",
+    .usage = "FILE.json|- [--name NAME] [--replace] [--wait]",
     .about =
         "The file: {\"name\": NAME, \"nodes\": [{\"name\": N, \"type\": TYPE, "
         "\"payload\": JSON,\n\"after\": [N, {\"name\": N, \"always\": true}, {\"task\": "
         "ID}], ...}]}. A node with\n\"elements\": [JSON, ...], and maybe \"with\": JSON, is an "
-        "array. A node may have queue,\npriority, delay, expire, timeout, retries, "
-        "backoff, keep, durability, tags, require, meta and\nstrict, as the options of "
-        "submit. Prints the graph's id.",
+        "array. A node may have queue,\n"
+        "priority, delay, not-before, expire, timeout, retries, backoff, backoff-max, keep,\n"
+        "durability, group, fairness-key, tags, require, needs, limits, meta and strict, as\n"
+        "the options of submit; tags, require, needs and limits are maps, such as\n"
+        "{\"gpu\": 1}. It has no key. A graph goes in one message: at most 1,024 nodes and "
+        "elements, 64\n"
+        "parents a node, 256 KiB of payloads, names and options up to 64 KiB each, and 16\n"
+        "larger payloads; larger arrays are a map with --after, larger graphs several that\n"
+        "wait for each other by {\"task\": ID}. The name is taken until graph forget, or 7\n"
+        "days. Prints the graph's id.",
     .options = submit_options,
     .option_count = DRV_ARRAY_LEN(submit_options),
     .operand_min = 1,
@@ -266,7 +301,135 @@ const struct cli_command cmd_graph_retry = {
     .name = "retry",
     .summary = "run again what did not succeed in a graph, or in a part",
     .usage = "NAME|ID [NODE]",
+    .about =
+        "Of NODE and what waits for it, or of all; that has to have ended, the rest may go\n"
+        "on. The new tasks wait for each other and for the others as the old ones did. An\n"
+        "array of which some elements failed runs again whole, for what reads it.",
     .operand_min = 1,
     .operand_max = 2,
     .run = retry_graph,
+};
+
+/* ---- forget ------------------------------------------------------------------------------ */
+
+static int forget_graph(struct cli *cli)
+{
+    drover_graph *graph = NULL;
+    int code = find(cli, &graph);
+    if (code == CLI_OK) {
+        drover_status status = drover_graph_forget(cli->client, graph, CLI_ASK_MS);
+        code = status == DROVER_OK ? CLI_OK : failed(cli, graph, status, "graph forget");
+    }
+    drover_graph_destroy(&graph);
+    return code;
+}
+
+const struct cli_command cmd_graph_forget = {
+    .group = "graph",
+    .name = "forget",
+    .summary = "drop a graph that has ended, its results and its name",
+    .usage = "NAME|ID",
+    .operand_min = 1,
+    .operand_max = 1,
+    .run = forget_graph,
+};
+
+/* ---- ls ---------------------------------------------------------------------------------- */
+
+/* The rows of a page, into the grid or into the list. */
+static int add_page(struct grid *grid, drover_value *list, const drover_value *page)
+{
+    drover_value *graphs = doc_get(page, "graphs");
+    drover_value *row = NULL;
+    drover_value_iter iter;
+    char text[DOC_TEXT_MAX];
+    int code = CLI_OK;
+    if (graphs == NULL) {
+        return CLI_OK;
+    }
+    drover_value_iter_init(&iter, graphs);
+    while (code == CLI_OK && drover_value_iter_next(&iter, NULL, &row) == DROVER_OK) {
+        if (list != NULL) {
+            code = drover_value_array_append(list, &row) == DROVER_OK ? CLI_OK
+                                                                      : cli_no_memory();
+        } else {
+            drover_value *states = doc_get(row, "states");
+            grid_row(grid);
+            grid_text(grid, doc_text(row, "name", text, sizeof text));
+            grid_text(grid, doc_text(row, "state", text, sizeof text));
+            grid_int(grid, doc_int(row, "count"));
+            grid_int(grid, states == NULL ? 0 : doc_int(states, "succeeded"));
+            grid_text(grid, doc_text(row, "id", text, sizeof text));
+            drover_value_destroy(&states);
+        }
+        drover_value_destroy(&row);
+    }
+    drover_value_destroy(&graphs);
+    return code;
+}
+
+static int walk(const struct cli *cli, struct grid *grid, drover_value *list)
+{
+    drover_cursor cursor = DROVER_CURSOR_INIT;
+    int code = CLI_OK;
+    do {
+        drover_value *page = NULL;
+        drover_status status = drover_graph_list(cli->client, 0, &cursor, watch_ask_ms(cli),
+                                                 &page);
+        if (status != DROVER_OK) {
+            return cli_failed(cli, status, "graph ls");
+        }
+        code = add_page(grid, list, page);
+        drover_value_destroy(&page);
+    } while (code == CLI_OK && cursor.len > 0);
+    return code;
+}
+
+static int list_json(const struct cli *cli)
+{
+    drover_value *list = NULL, *document = NULL;
+    int code = drover_value_array_new(&list) == DROVER_OK ? walk(cli, NULL, list)
+                                                          : cli_no_memory();
+    if (code == CLI_OK) {
+        code = drover_value_map_new(&document) == DROVER_OK &&
+                       drover_value_map_set(document, "graphs", &list) == DROVER_OK
+                   ? print_document(document)
+                   : cli_no_memory();
+    }
+    drover_value_destroy(&list);
+    drover_value_destroy(&document);
+    return code;
+}
+
+static int list_once(struct cli *cli)
+{
+    static const struct grid_column columns[] = {{.name = "NAME"},
+                                                 {.name = "STATE"},
+                                                 {.name = "NODES", .right = true},
+                                                 {.name = "SUCCEEDED", .right = true},
+                                                 {.name = "ID"}};
+    struct grid grid;
+    if (cli->json) {
+        return list_json(cli);
+    }
+    grid_open(&grid, columns, DRV_ARRAY_LEN(columns));
+    int code = walk(cli, &grid, NULL);
+    grid_sort(&grid);
+    return cli_worse(code, grid_print(&grid));
+}
+
+static int list_graphs(struct cli *cli)
+{
+    return watch_run(cli, 0, 0, list_once);
+}
+
+const struct cli_command cmd_graph_list = {
+    .group = "graph",
+    .name = "ls",
+    .summary = "list graphs and how far they are",
+    .usage = WATCH_USAGE,
+    .options = show_options,
+    .option_count = DRV_ARRAY_LEN(show_options),
+    .operand_max = 1,
+    .run = list_graphs,
 };

@@ -1,5 +1,5 @@
 /*
- * graph_calls.c: what is done with a whole graph: submit, wait, cancel, retry.
+ * graph_calls.c: what is done with a whole graph: submit, wait, cancel, retry, forget, list.
  */
 #include "ask.h"
 #include "graph.h"
@@ -210,6 +210,17 @@ static drover_status find_from(const drover_graph *graph, const char *node, size
     return *out_from == SIZE_MAX ? DROVER_UNKNOWN : DROVER_OK;
 }
 
+/* The node whose task is meant; NULL: none. */
+static const struct graph_node *node_with(const drover_graph *graph, const drover_id *id)
+{
+    for (size_t i = 0; i < graph->count; i++) {
+        if (drover_id_equal(&graph->nodes[i].id, id)) {
+            return &graph->nodes[i];
+        }
+    }
+    return NULL;
+}
+
 static drover_status ask_targets(drover_client *client, drover_graph *graph, enum drv_kind kind,
                                  const struct drv_target *targets, size_t count,
                                  const char *reason, int64_t timeout_ms)
@@ -220,8 +231,12 @@ static drover_status ask_targets(drover_client *client, drover_graph *graph, enu
         .targets = targets, .target_count = count, .text = drv_str_of(reason)};
     drover_status status = drv_ask_call(&ask, timeout_ms);
     if (status && graph != NULL) {
-        (void)graph_say(graph, status, "%s",
-                        ask.text[0] != '\0' ? ask.text : drover_status_text(status));
+        const char *text = ask.text[0] != '\0' ? ask.text : drover_status_text(status);
+        const struct graph_node *node = ask.has_note && ask.position < count
+                                            ? node_with(graph, &targets[ask.position].id)
+                                            : NULL;
+        (void)(node == NULL ? graph_say(graph, status, "%s", text)
+                            : graph_say(graph, status, "node %s: %s", node->name, text));
     }
     drv_ask_fini(&ask);
     return status;
@@ -268,6 +283,44 @@ drover_status drover_graph_wait(drover_client *client, const drover_graph *graph
     drover_status status = drover_wait_all(client, tasks, graph->count, timeout_ms, out_states);
     free(tasks);
     return status;
+}
+
+/* ---- how a node is ----------------------------------------------------------------------- */
+
+static drover_state state_of(const drover_value *document)
+{
+    drover_value *item = NULL;
+    const char *text = NULL;
+    drover_state state = DROVER_STATE_WAITING;
+    if (drover_value_map_get(document, "state", &item) == DROVER_OK &&
+        drover_value_get_string(item, &text, NULL) == DROVER_OK) {
+        while (state < DROVER_STATE_LOST && strcmp(drover_state_name(state), text) != 0) {
+            state++;
+        }
+    }
+    drover_value_destroy(&item);
+    return state;
+}
+
+/* The state in which a node has ended. OK; NOT_READY and UNKNOWN, with words; others. */
+static drover_status look_at(drover_client *client, drover_graph *graph,
+                             const struct graph_node *node, int64_t timeout_ms,
+                             drover_state *out_state)
+{
+    drover_value *document = NULL;
+    drover_status status = drover_task_show(client, &node->id, DROVER_INDEX_NONE, timeout_ms,
+                                            &document);
+    if (status == DROVER_UNKNOWN) {
+        return graph_say(graph, status, "node %s: its task is not there any more", node->name);
+    }
+    if (status) {
+        return graph_say(graph, status, "node %s: %s", node->name, drover_status_text(status));
+    }
+    *out_state = state_of(document);
+    drover_value_destroy(&document);
+    return drover_state_is_terminal(*out_state)
+               ? DROVER_OK
+               : graph_say(graph, DROVER_NOT_READY, "node %s has not ended", node->name);
 }
 
 /* ---- retry ------------------------------------------------------------------------------- */
@@ -352,13 +405,15 @@ static void take_back(drover_client *client, const struct retry *retry, int64_t 
 static drover_status run_retry(drover_client *client, drover_graph *graph, struct retry *retry,
                                int64_t timeout_ms)
 {
-    drover_status status = drover_graph_wait(client, graph, CLIENT_ANSWER_MS, retry->states);
-    if (status) {
-        return status == DROVER_TIMEOUT
-                   ? graph_say(graph, DROVER_NOT_READY, "something has not ended")
-                   : status;
+    drover_status status = DROVER_OK;
+    for (size_t i = 0; !status && i < graph->count; i++) {
+        if (retry->is_chosen[i]) {
+            status = look_at(client, graph, &graph->nodes[i], timeout_ms, &retry->states[i]);
+        }
     }
-    status = plan_retry(retry, graph);
+    if (!status) {
+        status = plan_retry(retry, graph);
+    }
     if (status || retry->count == 0) {
         return status;
     }
@@ -389,5 +444,53 @@ drover_status drover_graph_retry(drover_client *client, drover_graph *graph, con
         *out_count = retry.count;
     }
     retry_fini(&retry);
+    return status;
+}
+
+/* ---- all graphs -------------------------------------------------------------------------- */
+
+drover_status drover_graph_list(drover_client *client, uint32_t limit, drover_cursor *cursor,
+                                int64_t timeout_ms, drover_value **out_document)
+{
+    return drv_ask_rows(client, DRV_TOPIC_GRAPHS, NULL, limit, cursor, timeout_ms,
+                        out_document);
+}
+
+/* The last ones first, since what is waited for is kept. Those that are gone are no mistake. */
+static drover_status forget_tasks(drover_client *client, drover_graph *graph,
+                                  int64_t timeout_ms)
+{
+    drover_status status = DROVER_OK;
+    for (size_t i = graph->count; !status && i > 0; i--) {
+        const struct graph_node *node = &graph->nodes[i - 1];
+        status = drover_forget(client, &node->id, DROVER_INDEX_NONE, timeout_ms);
+        if (status == DROVER_UNKNOWN) {
+            status = DROVER_OK;
+        } else if (status) {
+            (void)graph_say(graph, status, "node %s: %s", node->name,
+                            drover_status_text(status));
+        } else {
+            /* forgotten */
+        }
+    }
+    return status;
+}
+
+drover_status drover_graph_forget(drover_client *client, drover_graph *graph,
+                                  int64_t timeout_ms)
+{
+    drover_status status = DROVER_OK;
+    for (size_t i = 0; !status && i < graph->count; i++) {
+        drover_state state;
+        status = look_at(client, graph, &graph->nodes[i], timeout_ms, &state);
+        status = status == DROVER_UNKNOWN ? DROVER_OK : status;
+    }
+    if (!status) {
+        status = forget_tasks(client, graph, timeout_ms);
+    }
+    if (!status) {
+        graph->problem[0] = '\0';
+        graph_unsave(client, graph, timeout_ms);
+    }
     return status;
 }

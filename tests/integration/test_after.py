@@ -131,6 +131,32 @@ class Arrays(WithFleet):
         self.assertEqual(self.value(child), sum(range(300)) + 300 * 100)
         self.assertEqual(mapping.wait(), 0)
 
+    def test_what_failed_in_a_map_is_kept_and_retried(self):
+        self.worker()
+        mapping = self.map([1, '"x"', 3], "square")
+        self.assertEqual(mapping.wait(), 1)
+        array = self.array()
+        self.assertIn(array, mapping.stderr())
+        self.assertEqual(self.fleet.show(array)["state"], "failed")
+        self.assertEqual(self.fleet.show(array + ".1")["error"]["kind"], "handler")
+        again = self.fleet.json("retry", array)["retried_as"]
+        self.assertEqual(self.fleet.until_state(again, "failed")["count"], 1)
+        self.assertEqual(self.map([1, 3], "square").wait(), 0)
+        self.assertEqual(len([row for row in self.fleet.json("task", "ls")["tasks"]
+                              if "count" in row]), 2)
+
+    def test_what_lacked_a_parent_is_not_retried_without_it(self):
+        self.worker()
+        bad = self.fleet.submit("square", '"no number"', "--group", "g")
+        child = self.fleet.submit("total", "--after", bad, "--group", "g")
+        self.fleet.until_state(child, "failed")
+        done = self.fleet.drover("retry", "--failed", "--group", "g", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(child + " failed for want", done.stderr)
+        self.assertIn(bad, done.stdout)
+        self.assertNotIn(child, done.stdout)
+        self.fleet.drover("retry", child, "--alone")
+
     def test_elements_fail_with_the_parent(self):
         self.worker("--slots", "1")
         bad = self.fleet.submit("square", '"no number"')
@@ -209,6 +235,61 @@ class Graphs(WithFleet):
         shown = {node["name"]: node for node in
                  self.fleet.json("graph", "show", "whole")["nodes"]}
         self.assertEqual((shown["map"]["count"], self.value(shown["red"]["id"])), (2, 15))
+
+    def test_a_part_is_retried_while_the_rest_goes_on(self):
+        self.worker()
+        ids = self.fleet.json("graph", "submit", self.graph([
+            {"name": "f", "type": "square", "payload": "no number"},
+            {"name": "c", "type": "noop", "after": ["f"]},
+            {"name": "other", "type": "noop", "queue": "nobody", "require": {"no": "worker"}}],
+            name="part"))["nodes"]
+        self.fleet.until_state(ids["c"], "failed")
+        done = self.fleet.drover("graph", "retry", "part", check=False)
+        self.assertIn("node other has not ended", done.stderr)
+        self.assertEqual(self.fleet.json("graph", "retry", "part", "f"), {"retried": 2})
+        done = self.fleet.drover("graph", "submit", "--replace", self.graph(
+            [{"name": "a", "type": "noop"}], name="part"), check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("has not ended", done.stderr)
+
+    def test_names_are_listed_and_taken_again(self):
+        self.worker()
+        path = self.graph([{"name": "a", "type": "noop", "keep": "1ms"},
+                           {"name": "b", "type": "square", "payload": "no number",
+                            "after": ["a"]}], name="build")
+        first = self.fleet.json("graph", "submit", path)
+        self.fleet.until_state(first["nodes"]["b"], "failed")
+        until(lambda: self.fleet.drover("show", first["nodes"]["a"], check=False).returncode,
+              "a is forgotten")
+        for node, name in (((), "node a"), (("b",), "node b")):
+            done = self.fleet.drover("graph", "retry", "build", *node, check=False)
+            self.assertIn(name, done.stderr)
+        self.assertEqual([(row["name"], row["count"]) for row in
+                          self.fleet.json("graph", "ls")["graphs"]], [("build", 2)])
+        self.assertIn("build", self.fleet.drover("graph", "ls").stdout)
+        again = self.fleet.json("graph", "submit", "--replace", path)
+        self.assertNotEqual(again["id"], first["id"])
+        self.fleet.until_state(again["nodes"]["b"], "failed")
+        self.fleet.drover("graph", "forget", "build")
+        self.assertEqual(self.fleet.json("graph", "ls")["graphs"], [])
+        self.assertEqual(self.fleet.drover("show", again["nodes"]["b"], check=False).returncode,
+                         1)
+
+    def test_nodes_have_the_options_of_tasks(self):
+        ids = self.fleet.json("graph", "submit", self.graph([
+            {"name": "a", "type": "noop", "group": "g", "needs": {"gpu": 1},
+             "limits": {"memory": "1G", "files": 100}, "fairness-key": "me",
+             "backoff": "1s", "backoff-max": "2s", "not-before": "2999-01-01T00:00:00Z"}],
+            name="full"))["nodes"]
+        shown = self.fleet.show(ids["a"])
+        self.assertEqual((shown["group"], shown["state"]), ("g", "delayed"))
+        for more, word in (({"needs": 1}, "needs"), ({"needs": {"gpu": "x"}}, "needs"),
+                           ({"limits": {"weight": 1}}, "weight=1"), ({"key": "k"}, "no key"),
+                           ({"not-before": "soon"}, "instant")):
+            done = self.fleet.drover("graph", "submit", self.graph(
+                [{"name": "a", "type": "noop", **more}]), check=False)
+            self.assertEqual(done.returncode, 64)
+            self.assertIn(word, done.stderr)
 
     def test_mistakes_are_found_before_anything_is_sent(self):
         for nodes, word in (

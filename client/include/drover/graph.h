@@ -145,16 +145,37 @@ DROVER_API DROVER_MUST_USE drover_status drover_graph_cancel(drover_client *clie
 /*
  * Runs again what did not succeed: of `node` and everything that waits for it, or of all nodes
  * (NULL). New tasks with the payloads and options of the old ones take their places and wait
- * for each other, and for the successful ones, as before; tasks outside the graph are not
- * waited for again. out_count (may be NULL): how many. Returns DROVER_OK;
- * DROVER_NOT_READY: something has not ended; DROVER_UNKNOWN: a task is not there any more, or
- * no such node; DROVER_BUSY and the like: nothing was done, see drover_graph_problem.
+ * for each other, and for the others, as before; an array of which some elements did not
+ * succeed runs again whole; tasks outside the graph are not waited for again. The rest of the
+ * graph may go on meanwhile. out_count (may be NULL): how many. Returns DROVER_OK;
+ * DROVER_NOT_READY: something of it has not ended; DROVER_UNKNOWN: a task of it is not there
+ * any more, or no such node; DROVER_DEPENDENCY: what a node waits for is not there any more;
+ * DROVER_BUSY and the like. Then nothing was done; drover_graph_problem names the node.
  */
 DROVER_API DROVER_MUST_USE drover_status drover_graph_retry(drover_client *client,
                                                             drover_graph *graph,
                                                             const char *node,
                                                             int64_t timeout_ms,
                                                             size_t *out_count);
+
+/*
+ * Lets the broker drop a graph all of which has ended: its tasks, their results, its name,
+ * which another one may then have. Returns DROVER_OK; DROVER_NOT_READY: something has not
+ * ended, see drover_graph_problem.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_graph_forget(drover_client *client,
+                                                             drover_graph *graph,
+                                                             int64_t timeout_ms);
+
+/*
+ * One page of `graphs`, in no order: `id`, `name`, `state`, `count` (of nodes), `age_ms?`,
+ * `states{}` (nodes by state); limit and cursor as for drover_task_list.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_graph_list(drover_client *client,
+                                                           uint32_t limit,
+                                                           drover_cursor *cursor,
+                                                           int64_t timeout_ms,
+                                                           drover_value **out_document);
 
 /* The tasks go on. NULL and a pointer to NULL are fine. */
 DROVER_API void drover_graph_destroy(drover_graph **graph);
