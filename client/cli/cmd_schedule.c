@@ -195,7 +195,8 @@ const struct cli_command cmd_schedule_add = {
         "month, month and day of the week, as in '30 2 * * mon-fri' (with seconds before them\n"
         "if there are six), or @hourly, @daily, @weekly, @monthly, @yearly. Each of its times\n"
         "is run once, whatever becomes of the broker and its clock. A time that the clock\n"
-        "leaves out when it is set forwards runs at the end of the gap.",
+        "leaves out when it is set forwards runs at the end of the gap. Its tasks have no\n"
+        "--key and wait for no others: --key, --after and --after-any are refused.",
     .options = add_options,
     .option_count = DRV_ARRAY_LEN(add_options),
     .submits = true,
