@@ -139,9 +139,9 @@ struct pool_config {                 /* borrowed for pool_new, but for `log` */
     const char *const *allow_exec; /* commands that tasks may name: argv[0] exactly. Each adds
                                       the type "exec:" CMD with '/' replaced by ':' */
     size_t allow_exec_count;
-    const char *exec_dir; /* where they run; NULL: in a fresh temporary directory each */
-    const char *concealed; /* file of a key that commands must not read (conceal.h), but for those
-                              that persist; NULL: none */
+    const char *exec_dir;  /* where they run; NULL: in a fresh temporary directory each */
+    const char *concealed; /* file of a key that commands must not read (conceal.h), but for
+                              those that persist; NULL: none */
     const char *const *environment; /* names that commands get from the worker's environment;
                                        NULL: PATH HOME USER LOGNAME SHELL LANG LC_ALL LC_CTYPE
                                        TZ TMPDIR. Tasks of type exec: may set the configured

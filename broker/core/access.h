@@ -68,7 +68,8 @@ struct access_grant {
 
 struct access;
 
-/* The first account that has limits but no key, by name perhaps a slip of the pen; NULL: none. */
+/* The first account that has limits but no key, by name perhaps a slip of the pen; NULL: none.
+ */
 const struct access_account *access_keyless(const struct access *access);
 
 /* An empty table: nobody may do anything. seed: random, keys come from peers. OK or NOMEM. */

@@ -260,7 +260,8 @@ const struct cli_command cmd_alert_add = {
         "(seconds), queue_depth, failed (tasks in 5 minutes), failure_rate (percent of them),\n"
         "journal (ms), loop (ms), broker_memory, broker_disk (percent), disk_full, workers,\n"
         "type_unserved (tasks of a type that no worker offers). An alert fires for each\n"
-        "worker, host, queue or type once the value has been beyond the number for the time, and is\n"
+        "worker, host, queue or type once the value has been beyond the number for the time, "
+        "and is\n"
         "over once it has been on the other side of clear for clear-for.",
     .operand_min = 2,
     .operand_max = SIZE_MAX,

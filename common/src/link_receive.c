@@ -12,8 +12,8 @@ static drover_status refuse(drover_status status, const char *reason, const char
 }
 
 /* HELLO and ATTACH come before the peer knows the epoch, WELCOME tells it, and an ERROR may be
- * the answer to a message of another epoch. While a peer lists its leases the broker acknowledges
- * and asks whether it is there: that is of whatever epoch WELCOME will tell. */
+ * the answer to a message of another epoch. While a peer lists its leases the broker
+ * acknowledges and asks whether it is there: that is of whatever epoch WELCOME will tell. */
 static bool is_of_epoch(const struct drv_link *link, const struct drv_message *message)
 {
     unsigned kind = message->kind;

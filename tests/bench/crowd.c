@@ -4,11 +4,11 @@
  *
  *      crowd --endpoint ENDPOINT [--role worker|client] [--count N] [--type NAME]
  *
- * Every peer has a connection and a session of its own, as a worker or client has: HELLO, 
- * heartbeats when the broker wants them (a worker's with statistics of its host), acknowledgements, a new
- * connection with back-off when one is lost, the session resumed. A worker offers one type with
- * one slot and gives back at once what it is given. Sockets cost descriptors, so
- * the peers live in processes of PEERS_MAX each.
+ * Every peer has a connection and a session of its own, as a worker or client has: HELLO,
+ * heartbeats when the broker wants them (a worker's with statistics of its host),
+ * acknowledgements, a new connection with back-off when one is lost, the session resumed. A
+ * worker offers one type with one slot and gives back at once what it is given. Sockets cost
+ * descriptors, so the peers live in processes of PEERS_MAX each.
  *
  * Prints a JSON document per line when the last peer was welcomed ("all") and when the first is
  * lost ("away"), with milliseconds since the start. Ends when its standard input does.

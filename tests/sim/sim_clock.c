@@ -136,8 +136,8 @@ static bool is_in_plan(struct sim *sim, int64_t instant_ms)
     return (instant_ms - clock->phase_ms) % clockwork->period_ms == 0;
 }
 
-/* Nothing has kept the schedule from running it at its time. What the clock had passed before it
- * was set back may have been dealt with then, by being left out. */
+/* Nothing has kept the schedule from running it at its time. What the clock had passed before
+ * it was set back may have been dealt with then, by being left out. */
 static bool had_to_run(const struct sim *sim, int64_t instant_ms)
 {
     const struct sim_clock *clock = &sim->clock;
@@ -150,8 +150,8 @@ static bool had_to_run(const struct sim *sim, int64_t instant_ms)
                         instant_ms * 1000 > clock->high_us);
     bool is_well = sim->broker.core != NULL && !sim->broker.draining && !sim->profile.tight;
     return clock->state == SIM_CLOCK_RUNS && !clock->is_changing && is_well && may_overlap &&
-           instant_ms * 1000 > clock->high_us &&
-           clock->calm_us < due_us - SLACK_US && due_us < sim->now_us;
+           instant_ms * 1000 > clock->high_us && clock->calm_us < due_us - SLACK_US &&
+           due_us < sim->now_us;
 }
 
 static void check_left_out(struct sim *sim, int64_t instant_ms)

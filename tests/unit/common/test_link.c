@@ -155,8 +155,8 @@ static void test_link_accepts_welcome_and_error_of_any_epoch(void **state)
     link_drop(&drain);
 }
 
-/* What the broker says before WELCOME, since ATTACH may take its time, counts; whoever knows its
- * epoch takes nothing of another. */
+/* What the broker says before WELCOME, since ATTACH may take its time, counts; whoever knows
+ * its epoch takes nothing of another. */
 static void test_link_without_epoch_counts_acknowledgements(void **state)
 {
     struct link_pair *pair = *state;
