@@ -20,6 +20,6 @@ struct metrics_family { /* all static */
 typedef void (*metrics_tell_fn)(void *context, const struct metrics_family *family);
 
 /* Every family that there may be, in the order in which they are written. */
-void metrics_describe(metrics_tell_fn tell, void *context);
+void metrics_describe(metrics_tell_fn function, void *context);
 
 #endif

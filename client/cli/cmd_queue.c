@@ -106,6 +106,8 @@ static int print_list(const drover_value *document)
                                                  {.name = "RUNNING", .right = true},
                                                  {.name = "DELAYED", .right = true},
                                                  {.name = "OLDEST", .right = true},
+                                                 {.name = "WAIT P99", .right = true},
+                                                 {.name = "RUN P99", .right = true},
                                                  {.name = "STATE"},
                                                  {.name = "WEIGHT", .right = true},
                                                  {.name = "MAX", .right = true},

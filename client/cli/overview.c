@@ -9,6 +9,17 @@
 
 /* ---- queues ------------------------------------------------------------------------------ */
 
+/* What 99 of 100 attempts lately took at most; "-" when there were none. */
+static void grid_time(struct grid *grid, const drover_value *queue, const char *key)
+{
+    char text[HUMAN_TEXT_MAX];
+    drover_value *times = doc_get(queue, key);
+    bool is_told = times != NULL && doc_int(times, "count") > 0;
+    grid_text(grid,
+              is_told ? human_us((int64_t)(doc_double(times, "p99_ms") * 1000), text) : "-");
+    drover_value_destroy(&times);
+}
+
 void overview_queue_row(struct grid *grid, const drover_value *queue)
 {
     char text[DOC_TEXT_MAX];
@@ -18,6 +29,8 @@ void overview_queue_row(struct grid *grid, const drover_value *queue)
     grid_int(grid, doc_int(queue, "running"));
     grid_int(grid, doc_int(queue, "delayed"));
     grid_age(grid, doc_int(queue, "depth") > 0 ? doc_int(queue, "oldest_age_ms") : -1);
+    grid_time(grid, queue, "wait");
+    grid_time(grid, queue, "run");
     grid_state(grid, doc_bool(queue, "paused") ? "paused" : "open");
 }
 
@@ -28,6 +41,8 @@ int overview_queues(const drover_value *queues)
                                                  {.name = "RUNNING", .right = true},
                                                  {.name = "DELAYED", .right = true},
                                                  {.name = "OLDEST", .right = true},
+                                                 {.name = "WAIT P99", .right = true},
+                                                 {.name = "RUN P99", .right = true},
                                                  {.name = "STATE"}};
     drover_value *item = NULL;
     drover_value_iter iter;

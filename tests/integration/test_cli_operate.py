@@ -54,6 +54,11 @@ class Operate(unittest.TestCase):
                      "one", "zone=a"):
             self.assertIn(part, text)
         self.assertNotIn("\033", text)
+        for command in (("status",), ("queue", "ls")): # how long 99 of 100 waited and ran
+            lines = self.drover(*command).stdout.splitlines()
+            head = next(n for n, line in enumerate(lines) if "WAIT P99" in line)
+            row = next(line for line in lines[head:] if line.startswith("default"))
+            self.assertRegex(row, r"default +0 +0 +\d+ +-? +[\d.]+ \w+ +[\d.]+ \w+ ", lines[head])
 
     def test_status_is_watched(self):
         process = self.fleet.start("drover", "--json", "status", "--watch", "100ms")
