@@ -45,9 +45,6 @@ static int ask_each(struct cli *cli, ask_fn question,
     drover_task_ref *tasks = NULL;
     size_t count = 0;
     int code = target_operands(cli, 0, &tasks, &count);
-    if (code == CLI_OK) {
-        code = cli_connect(cli);
-    }
     int worst = code;
     for (size_t i = 0; code == CLI_OK && i < count; i++) {
         drover_value *document = NULL;
@@ -60,6 +57,19 @@ static int ask_each(struct cli *cli, ask_fn question,
     }
     free(tasks);
     return worst;
+}
+
+/* Once, or as --watch says. What is no task is told before a broker is asked, unless the last
+ * operand may be an interval. */
+static int watch_each(struct cli *cli, watch_show_fn once)
+{
+    drover_task_ref *tasks = NULL;
+    size_t count = 0;
+    int code = drv_options_flag(cli->options, "watch")
+                   ? CLI_OK
+                   : target_operands(cli, 0, &tasks, &count);
+    free(tasks);
+    return code == CLI_OK ? watch_run(cli, 1, SIZE_MAX, once) : code;
 }
 
 /* ---- show -------------------------------------------------------------------------------- */
@@ -274,13 +284,21 @@ static int print_show(const struct cli *cli, const drover_value *document)
     return print_attempts(document);
 }
 
+static int show_once(struct cli *cli)
+{
+    return ask_each(cli, drover_task_show, print_show);
+}
+
 static int show(struct cli *cli)
 {
     const char *group = drv_options_string(cli->options, "group");
     if ((group != NULL) == (cli_operand_count(cli) > 0)) {
         return cli_say(CLI_USAGE, "show: say either tasks or --group");
     }
-    return group != NULL ? group_show(cli, group) : ask_each(cli, drover_task_show, print_show);
+    if (group != NULL && drv_options_flag(cli->options, "watch")) {
+        return cli_say(CLI_USAGE, "show: a group is watched by group show GROUP --watch");
+    }
+    return group != NULL ? group_show(cli, group) : watch_each(cli, show_once);
 }
 
 static const struct drv_option show_options[] = {
@@ -290,13 +308,14 @@ static const struct drv_option show_options[] = {
      .argument = "GROUP",
      .help = "how far a group is"},
     TARGET_QUEUE_OPTION,
+    WATCH_OPTION,
 };
-static const struct drv_option why_options[] = {TARGET_QUEUE_OPTION};
+static const struct drv_option why_options[] = {TARGET_QUEUE_OPTION, WATCH_OPTION};
 
 const struct cli_command cmd_show = {
     .name = "show",
     .summary = "everything about tasks and arrays",
-    .usage = "ID|ID.N|key:NAME...|--group GROUP",
+    .usage = "ID|ID.N|key:NAME...|--group GROUP " WATCH_USAGE,
     .about =
         "Prints where a task stands, its options, its attempts with their workers and ends,\n"
         "and what it printed last if it failed. ID.N is one element of an array, key:NAME\n"
@@ -321,15 +340,20 @@ static int print_why(const struct cli *cli, const drover_value *document)
     return CLI_OK;
 }
 
-static int why(struct cli *cli)
+static int why_once(struct cli *cli)
 {
     return ask_each(cli, drover_task_why, print_why);
+}
+
+static int why(struct cli *cli)
+{
+    return watch_each(cli, why_once);
 }
 
 const struct cli_command cmd_why = {
     .name = "why",
     .summary = "why a task is where it is and what will move it",
-    .usage = "ID|ID.N|key:NAME...",
+    .usage = "ID|ID.N|key:NAME... " WATCH_USAGE,
     .options = why_options,
     .option_count = DRV_ARRAY_LEN(why_options),
     .about =

@@ -1,6 +1,7 @@
 """Queues, workers, status, shared data and completion against a broker and a worker."""
 
 import json
+import signal
 import unittest
 
 from fleet import Fleet, until
@@ -59,6 +60,18 @@ class Operate(unittest.TestCase):
             head = next(n for n, line in enumerate(lines) if "WAIT P99" in line)
             row = next(line for line in lines[head:] if line.startswith("default"))
             self.assertRegex(row, r"default +0 +0 +\d+ +-? +[\d.]+ \w+ +[\d.]+ \w+ ", lines[head])
+
+    def test_a_task_is_watched_until_it_has_ended(self):
+        task = self.fleet.submit("square", "3", "--delay", "300ms")
+        for command in ("show", "why"):
+            process = self.fleet.start("drover", "--json", command, task, "--watch", "100ms")
+            states = []
+            while "succeeded" not in states:
+                states.append(json.loads(process.read_line())["state"])
+            process.signal(signal.SIGINT)
+            process.wait()
+        self.drover("show", "--group", "g", "--watch", code=64)
+        self.drover("why", "nonsense", code=64)
 
     def test_status_is_watched(self):
         process = self.fleet.start("drover", "--json", "status", "--watch", "100ms")
