@@ -87,7 +87,8 @@ static void take_each(struct worker_session *session, const struct drv_lease_gro
 {
     struct drv_lengths walk = drv_lengths_of(entry->range.lengths, entry->val.bytes,
                                              entry->val.len);
-    struct drv_lease_entry one = {.ref = entry->ref};
+    struct drv_lease_entry one = {
+        .ref = entry->ref, .parents = entry->parents, .parent_count = entry->parent_count};
     while (drv_lengths_next(&walk, &one.val)) {
         one.val.data = one.val.is_nil ? NULL : entry->val.data;
         (void)!take(session, group, &one, type, shared, now_us);
@@ -95,22 +96,22 @@ static void take_each(struct worker_session *session, const struct drv_lease_gro
     }
 }
 
-/* Whether the pool runs the range as one. By the protocol no range has a time limit, limits, or
- * is to be confirmed. */
+/* Whether the pool runs the range as one: one with parents it does not. By the protocol no
+ * range has a time limit, limits, or is to be confirmed. */
 static bool may_stay(const struct worker_session *session, const struct drv_lease_group *group,
-                     uint32_t type)
+                     const struct drv_lease_entry *entry, uint32_t type)
 {
     const bool *takes_ranges = session->config.takes_ranges;
     return takes_ranges != NULL && takes_ranges[type] && !is_odd(session, type) &&
-           group->timeout_ms == 0 && drv_bounds_are_none(&group->limits) &&
-           (group->flags & DRV_LEASE_CONFIRM) == 0;
+           entry->parent_count == 0 && group->timeout_ms == 0 &&
+           drv_bounds_are_none(&group->limits) && (group->flags & DRV_LEASE_CONFIRM) == 0;
 }
 
 void worker_session_take(struct worker_session *session, const struct drv_lease_group *group,
                          const struct drv_lease_entry *entry, uint32_t type,
                          struct worker_shared *shared, int64_t now_us)
 {
-    bool is_kept = entry->range.count == 0 || may_stay(session, group, type);
+    bool is_kept = entry->range.count == 0 || may_stay(session, group, entry, type);
     if (!is_kept && is_odd(session, type)) {
         note_even(session, type, entry->range.count);
     }

@@ -20,7 +20,7 @@ struct seen_task {
     uint64_t key;
     struct drv_ref ref;
     uint32_t count; /* elements of a range; 0: none */
-    size_t needs_len;
+    size_t needs_len, parent_count;
     uint64_t timeout_ms;
     char type[32], payload[64], meta[32], shared[32];
 };
@@ -256,6 +256,7 @@ static inline void fixture_see_run(struct seen *seen, const struct worker_task *
                               .ref = task->ref,
                               .count = task->range.count,
                               .needs_len = task->needs.len,
+                              .parent_count = task->parent_count,
                               .timeout_ms = task->timeout_ms};
     fixture_text(run->type, sizeof run->type, task->type.ptr, task->type.len);
     fixture_text(run->payload, sizeof run->payload, task->val.bytes, task->val.len);

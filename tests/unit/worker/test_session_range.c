@@ -26,20 +26,27 @@ static struct drv_ref ref_of(uint32_t index)
 }
 
 /* "0123456789", a digit for each element, but for number 4, which is nil. */
-static void lease(struct fixture *f, const char *type)
+static void lease_after(struct fixture *f, const char *type, const struct drv_parent *parent)
 {
     static const char payloads[] = "012356789";
     static const char lengths[COUNT] = {2, 2, 2, 2, 0, 2, 2, 2, 2, 2};
     struct drv_lease_entry entry = {
         .ref = ref_of(0),
         .val = {.bytes = (const uint8_t *)payloads, .len = sizeof payloads - 1},
-        .range = {COUNT, {lengths, sizeof lengths}}};
+        .range = {COUNT, {lengths, sizeof lengths}},
+        .parents = parent,
+        .parent_count = parent != NULL ? 1 : 0};
     struct drv_lease_group group = fixture_group(type, 0);
     static const struct drv_count need = {{"gpu", 3}, 1};
     group.timeout_ms = 0;
     group.needs = &need;
     group.need_count = 1;
     fixture_lease_group(f, group, &entry, 1);
+}
+
+static void lease(struct fixture *f, const char *type)
+{
+    lease_after(f, type, NULL);
 }
 
 /* One that the pool has; its key. */
@@ -155,6 +162,27 @@ static void test_range_of_another_model_becomes_leases(void **state)
         assert_int_equal(f->seen.runs[i].ref.index, i);
         assert_int_equal(f->seen.runs[i].count, 0);
         assert_string_equal(f->seen.runs[i].payload, digit);
+    }
+    fixture_destroy(f);
+}
+
+/* What has waited for others runs one by one, each element with all of the parents. */
+static void test_range_with_parents_becomes_leases(void **state)
+{
+    const struct drv_parent parent = {
+        .id = {{9}}, .index = DROVER_INDEX_NONE, .state = DROVER_STATE_SUCCEEDED};
+    struct fixture *f = fixture_new();
+    f->config.takes_ranges = TAKES_RANGES;
+    f->config.run_max = COUNT;
+    fixture_start(f);
+    fixture_welcome_as(f, false);
+    lease_after(f, "echo", &parent);
+    fixture_turn(f);
+    assert_int_equal(f->seen.run_count, COUNT);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        assert_int_equal(f->seen.runs[i].ref.index, i);
+        assert_int_equal(f->seen.runs[i].count, 0);
+        assert_int_equal(f->seen.runs[i].parent_count, 1);
     }
     fixture_destroy(f);
 }
@@ -499,6 +527,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_range_capability_is_said),
     cmocka_unit_test(test_range_is_one_task_and_one_result),
     cmocka_unit_test(test_range_of_another_model_becomes_leases),
+    cmocka_unit_test(test_range_with_parents_becomes_leases),
     cmocka_unit_test(test_range_that_cannot_be_taken_goes_back),
     cmocka_unit_test(test_range_failure_in_the_middle),
     cmocka_unit_test(test_range_long_element_is_said_to_have_started),
