@@ -6,7 +6,7 @@
 
 enum {
     HEARTBEATS_PER_S = 400, /* of all workers together, where their lease allows it */
-    MOMENT_US = 100 * 1000, /* heartbeats come together, so far apart */
+    MOMENT_US = 250 * 1000, /* heartbeats come together, so far apart */
 };
 
 /* So that all workers together send so many a second, where that is often enough. */
