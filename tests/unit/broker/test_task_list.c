@@ -1,6 +1,7 @@
 /*
  * The list of tasks: the newest first, every task once, whatever comes in between.
  */
+#include "answer.h"
 #include "schedule_story.h"
 
 #include "recent.h"
@@ -20,58 +21,6 @@ static int setup(void **state)
 }
 
 #define STORY(name) cmocka_unit_test_setup_teardown(name, setup, bench_teardown)
-
-struct answer {
-    msgpack_unpacked unpacked;
-    struct drv_document document;
-};
-
-/* Asks and decodes; the answer must be freed. */
-static struct answer ask(struct bench *bench, const struct drv_query *query)
-{
-    struct answer answer;
-    struct drv_message message = request(bench, 1, DRV_QUERY);
-    message.query = *query;
-    speak(bench, 1, &message);
-    bench_turn(bench);
-    answer.document = expect(bench, 1, DRV_DOCUMENT)->document;
-    assert_int_equal(answer.document.req, bench->boxes[1].req);
-    msgpack_unpacked_init(&answer.unpacked);
-    if (answer.document.code == DROVER_OK) {
-        size_t offset = 0;
-        assert_int_equal(msgpack_unpack_next(&answer.unpacked, answer.document.body.ptr,
-                                             answer.document.body.len, &offset),
-                         MSGPACK_UNPACK_SUCCESS);
-        assert_int_equal(offset, answer.document.body.len);
-        assert_int_equal(answer.unpacked.data.type, MSGPACK_OBJECT_MAP);
-    }
-    return answer;
-}
-
-static void answer_free(struct answer *answer)
-{
-    msgpack_unpacked_destroy(&answer->unpacked);
-}
-
-/* The value under a key, which must be there once. */
-static const msgpack_object *at(const msgpack_object *map, const char *key)
-{
-    const msgpack_object *found = NULL;
-    assert_int_equal(map->type, MSGPACK_OBJECT_MAP);
-    for (uint32_t i = 0; i < map->via.map.size; i++) {
-        const msgpack_object *name = &map->via.map.ptr[i].key;
-        assert_int_equal(name->type, MSGPACK_OBJECT_STR);
-        if (name->via.str.size == strlen(key) &&
-            memcmp(name->via.str.ptr, key, name->via.str.size) == 0) {
-            assert_null(found);
-            found = &map->via.map.ptr[i].val;
-        }
-    }
-    if (found == NULL) {
-        fail_msg("no key %s", key);
-    }
-    return found;
-}
 
 /* Walks all tasks and marks what it sees: mine are numbered in the order in which they came.
  * Returns how many pages there were. */
