@@ -153,6 +153,10 @@ static bool finish_edges(struct restore *restore, const struct restored_edges *e
     if (!item_find(core, &edges->id, edges->index, &item) || unit_is_terminal(item.unit)) {
         return true; /* it has ended, or was forgotten */
     }
+    if (unit_is_shared(item.unit)) { /* what awaits has been given, and stands alone since */
+        return edges->count == 0 ||
+               restore_wrong(restore, "an element that was never given waits for others");
+    }
     parents.count = 0;
     for (uint32_t i = 0; i < edges->count; i++) {
         const struct drv_after *after = &edges->after[i];
