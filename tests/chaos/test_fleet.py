@@ -135,7 +135,6 @@ class World:
             if code != 0:
                 raise AssertionError(f"client {slot.name} ended with {code}")
 
-
     def tell_open(self):
         """What the clients still wait for, as they and as the broker see it; for people."""
         events = history.read(path for path in self.logs if os.path.exists(path))
@@ -146,7 +145,8 @@ class World:
             own = history.read([self.log(f"client-{name}")])
             for unit in sorted({event["unit"] for event in own} - ended)[:STORIES]:
                 print(f"{name} waits for", history.story(events, unit))
-                print(self.fleet.drover("--json", "show", unit, check=False).stdout, flush=True)
+                shown = self.fleet.drover("--json", "show", unit, check=False)
+                print(shown.returncode, shown.stdout, shown.stderr, flush=True)
 
 
 def verify(world, units):

@@ -55,10 +55,15 @@ def until(condition, what, seconds=DEADLINE):
 
 
 def is_alive(pid):
-    """Whether a process exists and is no zombie."""
+    """Whether a process exists and is no zombie that could be waited for.
+
+    The first thread of a process that was killed is a zombie while others still end; until they
+    have, waitpid() finds nothing.
+    """
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+            fields = file.read().rpartition(")")[2].split()
+            return fields[0] not in "ZX" or int(fields[17]) > 1  # its threads: proc(5)
     except (FileNotFoundError, ProcessLookupError):
         return False
 
