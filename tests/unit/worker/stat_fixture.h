@@ -17,10 +17,16 @@
 /* ---- a tree of fixtures ---------------------------------------------------------------------
  */
 
+static inline void join(char *name, size_t size, const char *root, const char *path)
+{
+    int length = snprintf(name, size, "%s%s", root, path);
+    assert_in_range(length, 1, size - 1);
+}
+
 static inline void put_bytes(const char *root, const char *path, const void *bytes, size_t len)
 {
     char name[512];
-    (void)snprintf(name, sizeof name, "%s%s", root, path);
+    join(name, sizeof name, root, path);
     for (char *slash = strchr(name + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         (void)mkdir(name, 0700);
@@ -47,7 +53,7 @@ static inline int remove_one(const char *path, const struct stat *status, int ki
 static inline void take_away(const char *root, const char *path)
 {
     char name[512];
-    (void)snprintf(name, sizeof name, "%s%s", root, path);
+    join(name, sizeof name, root, path);
     assert_int_equal(nftw(name, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
