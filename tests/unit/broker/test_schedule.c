@@ -76,7 +76,7 @@ static void test_queues_share_by_weight(void **state)
     message.queue = (struct drv_queue_request){.op = DRV_QUEUE_SET,
                                                .queue = text("heavy"),
                                                .has_settings = true,
-                                               .settings = {3, -1, -1, -1, -1, -1, -1}};
+                                               .settings = {3, -1, -1, -1, -1, -1, -1, -1, -1}};
     speak(bench, 1, &message);
     for (uint32_t i = 0; i < 40; i++) {
         submit_with(bench, 100 + i, 0, "heavy");

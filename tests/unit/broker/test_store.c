@@ -326,7 +326,7 @@ static void test_queue_prescribes_a_level(void **state)
         .op = DRV_QUEUE_SET,
         .queue = text("default"),
         .has_settings = true,
-        .settings = {-1, -1, -1, -1, -1, -1, DROVER_DURABILITY_WRITTEN}};
+        .settings = {-1, -1, -1, -1, -1, -1, DROVER_DURABILITY_WRITTEN, -1, -1}};
     speak(bench, 1, &message);
     bench_turn(bench);
     drop_all(bench, 1);
