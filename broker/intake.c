@@ -13,6 +13,7 @@
 #include "data.h"
 #include "identity.h"
 
+#include <errno.h>
 #include <string.h>
 #include <zmq.h>
 
@@ -203,8 +204,13 @@ bool intake_drain(struct server *server, enum core_port port, int64_t now_us)
     size_t head_bytes = 0;
     for (int i = 0; i < SERVER_BURST && head_bytes < SERVER_BURST_BYTES; i++) {
         struct packet packet;
-        if (!packet_receive(server->sockets[port], &packet)) {
+        if (!server->may_read[port]) {
             return false;
+        }
+        if (!packet_receive(server->sockets[port], &packet)) {
+            server->may_read[port] = errno == EINTR;
+            server->must_ask[port] = false; /* whoever finds nothing has asked */
+            return server->may_read[port];
         }
         head_bytes += zmq_msg_size(&packet.parts[PART_HEAD]);
         struct connection *peer = ensure_peer(

@@ -184,6 +184,7 @@ static int send_frames(struct server *server, struct connection *peer,
         return ENOMEM;
     }
     int error = send_parts(server->sockets[peer->port], peer, &head, &blob);
+    server->must_ask[peer->port] = true;
     (void)zmq_msg_close(&head); /* empty when it was sent */
     (void)zmq_msg_close(&blob);
     return error;

@@ -82,6 +82,7 @@ static drover_status bind_port(struct server *server, enum core_port port, const
         return drv_problem_set(problem, DROVER_INTERNAL, "socket: %s", zmq_strerror(errno));
     }
     server->sockets[port] = socket;
+    server->may_read[port] = true; /* a queue that was never read wakes nobody */
     drover_status status = set_options(socket, problem);
     if (status == DROVER_OK) {
         status = security_guard(server, socket, problem);
@@ -529,19 +530,27 @@ static int64_t turn(struct server *server)
     return more ? now : next;
 }
 
-/* Whether the socket has something to be read; asking takes in what its thread has sent. */
-static bool has_input(void *socket)
+/*
+ * Whether the socket may have something to be read. Its descriptor says that its thread has
+ * sent something since it was asked last; who sends may have taken that in, so it is asked
+ * then, which costs three system calls.
+ */
+static bool has_input(struct server *server, enum core_port port)
 {
-    int events = 0;
-    size_t len = sizeof(events);
-    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &len) == 0 && (events & ZMQ_POLLIN) != 0;
+    if (!server->may_read[port] && server->must_ask[port]) {
+        int events = 0;
+        size_t len = sizeof(events);
+        server->may_read[port] = zmq_getsockopt(server->sockets[port], ZMQ_EVENTS, &events,
+                                                &len) != 0 ||
+                                 (events & ZMQ_POLLIN) != 0;
+        server->must_ask[port] = false;
+    }
+    return server->may_read[port];
 }
 
 /*
- * Waits with poll itself: zmq_poll asks every socket twice as often as is needed here. The
- * descriptor of a socket says that its thread has sent something since it was asked last, so it
- * is asked before every wait that may take long. While the store has no room, nothing is read:
- * peers wait.
+ * Waits with poll itself: zmq_poll asks every socket twice, whatever happened to it. While the
+ * store has no room, nothing is read: peers wait.
  */
 static drover_status wait_for_input(struct server *server, int64_t next)
 {
@@ -550,22 +559,29 @@ static drover_status wait_for_input(struct server *server, int64_t next)
     wait_ms = wait_ms > SERVER_WAIT_MAX_MS ? SERVER_WAIT_MAX_MS : wait_ms;
     server->turn_due_us = now + wait_ms * 1000;
     bool may_read = store_has_room(server->store);
-    if (wait_ms > 0 && may_read &&
-        (has_input(server->sockets[CORE_PORT_WORKER]) ||
-         has_input(server->sockets[CORE_PORT_CLIENT]))) {
-        wait_ms = 0;
+    for (enum core_port port = CORE_PORT_CLIENT; may_read && port <= CORE_PORT_WORKER; port++) {
+        wait_ms = has_input(server, port) ? 0 : wait_ms;
     }
+    /* Negative ones are passed over. */
     struct pollfd items[] = {
         {.fd = server->signal_fd, .events = POLLIN},
-        {.fd = store_fd(server->store), .events = POLLIN}, /* negative: passed over */
-        {.fd = may_read ? server->socket_fds[CORE_PORT_WORKER] : -1, .events = POLLIN},
-        {.fd = may_read ? server->socket_fds[CORE_PORT_CLIENT] : -1, .events = POLLIN},
+        [CORE_PORT_CLIENT] = {.fd = may_read ? server->socket_fds[CORE_PORT_CLIENT] : -1,
+                              .events = POLLIN},
+        [CORE_PORT_WORKER] = {.fd = may_read ? server->socket_fds[CORE_PORT_WORKER] : -1,
+                              .events = POLLIN},
+        {.fd = store_fd(server->store), .events = POLLIN},
         {.fd = may_read && server->channel != NULL ? server->channel->up.event_fd : -1,
          .events = POLLIN},
     };
-    if (poll(items, DRV_ARRAY_LEN(items), (int)wait_ms) < 0 && errno != EINTR) {
-        drv_log_error(server->log, "poll failed", drv_log_str("why", strerror(errno)));
-        return DROVER_IO;
+    if (poll(items, DRV_ARRAY_LEN(items), (int)wait_ms) < 0) {
+        if (errno != EINTR) {
+            drv_log_error(server->log, "poll failed", drv_log_str("why", strerror(errno)));
+            return DROVER_IO;
+        }
+        return DROVER_OK; /* the next poll says it again */
+    }
+    for (enum core_port port = CORE_PORT_CLIENT; port <= CORE_PORT_WORKER; port++) {
+        server->may_read[port] = server->may_read[port] || items[port].revents != 0;
     }
     if ((items[0].revents & POLLIN) != 0) {
         on_signals(server, now_us());

@@ -80,6 +80,8 @@ struct server {
     void *context;                                      /* owned, ZeroMQ */
     void *sockets[CORE_PORT_WORKER + 1];                /* owned, by port */
     int socket_fds[CORE_PORT_WORKER + 1];               /* they become readable */
+    bool may_read[CORE_PORT_WORKER + 1];                /* something may have come */
+    bool must_ask[CORE_PORT_WORKER + 1];                /* its descriptor may not say so */
     char endpoints[CORE_PORT_WORKER + 1][ENDPOINT_MAX]; /* as bound */
     const char *endpoint_list[CORE_PORT_WORKER + 1];
     struct http *http;          /* owned; NULL: not served */

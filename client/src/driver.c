@@ -441,13 +441,16 @@ static void thread_step(drover_client *client)
         drv_future_run_callback(client, DRV_LIST_ITEM(link, struct drover_future, callback));
         return;
     }
-    if (client->driving || !drv_list_is_empty(&client->waiters) || !needs_driving(client)) {
+    if (!needs_driving(client)) {
         rest(client, INT64_MAX);
         return;
     }
     int64_t quiet_at_us = client->driven_at_us + QUIET_US;
     int64_t now_us = drv_now_us();
-    if (now_us < quiet_at_us) {
+    if (client->driving || !drv_list_is_empty(&client->waiters)) {
+        /* Callers that come and go would wake it each time they leave. */
+        rest(client, now_us < quiet_at_us ? now_us + GATHER_US : INT64_MAX);
+    } else if (now_us < quiet_at_us) {
         keep_in_reserve(client, now_us, quiet_at_us);
     } else {
         drive_for_nobody(client);

@@ -271,7 +271,7 @@ static drover_status expand(struct parse *parse)
     }
     return drv_problem_set(parse->problem, DROVER_INVALID,
                            "position 1: the words with @ are @yearly, @monthly, @weekly, "
-                           "@daily and @hourly");
+                           "@daily and @hourly; an interval is --every TIME");
 }
 
 drover_status drv_cron_parse(const char *text, size_t len, struct drv_cron *out_cron,

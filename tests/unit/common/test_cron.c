@@ -218,7 +218,7 @@ static void test_cron_errors_name_field_and_position(void **state)
         {"* * * *", "4 fields, not 5 (minute, hour, day of month, month, day of week), or 6 "
                     "with seconds before them"},
         {"@reboot", "position 1: the words with @ are @yearly, @monthly, @weekly, @daily and "
-                    "@hourly"},
+                    "@hourly; an interval is --every TIME"},
     };
     for (size_t i = 0; i < DRV_ARRAY_LEN(cases); i++) {
         struct drv_problem problem = {""};
