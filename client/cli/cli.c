@@ -1,9 +1,11 @@
 /* cli.c: see cli.h. */
 #include "cli.h"
 
+#include "buffer.h"
 #include "check.h"
 #include "endpoint.h"
 #include "escape.h"
+#include "json.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -56,16 +58,80 @@ const char *cli_operand(const struct cli *cli, size_t index)
                : NULL;
 }
 
-int cli_say(int code, const char *format, ...)
+/* How stderr is written, for the whole program, as stderr is: errors are told also where no
+ * struct cli is at hand. */
+static bool errors_are_json;
+
+void cli_errors_as_json(bool as_json)
+{
+    errors_are_json = as_json;
+}
+
+/* What an exit code that says no more stands for. */
+static drover_status status_of(int code)
+{
+    switch (code) {
+    case CLI_USAGE:
+        return DROVER_INVALID;
+    case CLI_UNAVAILABLE:
+        return DROVER_UNAVAILABLE;
+    case CLI_SOFTWARE:
+        return DROVER_INTERNAL;
+    case CLI_IO:
+        return DROVER_IO;
+    case CLI_BUSY:
+        return DROVER_BUSY;
+    case CLI_DENIED:
+        return DROVER_DENIED;
+    case CLI_TIMEOUT:
+        return DROVER_TIMEOUT;
+    default:
+        return DROVER_FAILED;
+    }
+}
+
+/* False: out of memory. */
+static bool say_json(int code, drover_status status, const char *line)
+{
+    struct drv_buffer json;
+    drv_buffer_init(&json);
+    bool is_fine = drv_buffer_printf(&json, "{\"error\":{\"code\":\"%s\",\"exit\":%d,\"text\":",
+                                     drover_status_name(status), code) == DROVER_OK &&
+                   drv_json_write_string(drv_view_text(line), &json) == DROVER_OK &&
+                   drv_buffer_append_text(&json, "}}\n") == DROVER_OK;
+    if (is_fine) {
+        (void)fwrite(json.bytes, 1, json.len, stderr);
+    }
+    drv_buffer_fini(&json);
+    return is_fine;
+}
+
+static void say(int code, drover_status status, const char *format, va_list arguments)
 {
     char line[LINE_MAX_BYTES];
     char safe[LINE_MAX_BYTES];
+    (void)vsnprintf(line, sizeof(line), format, arguments);
+    (void)drv_escape(drv_view_text(line), safe, sizeof(safe));
+    if (!errors_are_json || code == CLI_OK || !say_json(code, status, safe)) {
+        (void)fprintf(stderr, "drover: %s\n", safe);
+    }
+}
+
+int cli_say(int code, const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(line, sizeof(line), format, arguments);
+    say(code, status_of(code), format, arguments);
     va_end(arguments);
-    (void)drv_escape(drv_view_text(line), safe, sizeof(safe));
-    (void)fprintf(stderr, "drover: %s\n", safe);
+    return code;
+}
+
+int cli_say_status(int code, drover_status status, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    say(code, status, format, arguments);
+    va_end(arguments);
     return code;
 }
 
@@ -121,12 +187,12 @@ int cli_failed(const struct cli *cli, drover_status status, const char *what)
     if (text[0] == '\0') {
         (void)snprintf(text, sizeof(text), "%s", drover_status_text(status));
     }
-    return cli_say(cli_exit_code(status), "%s: %s", what, text);
+    return cli_say_status(cli_exit_code(status), status, "%s: %s", what, text);
 }
 
 int cli_no_memory(void)
 {
-    return cli_say(CLI_SOFTWARE, "out of memory");
+    return cli_say_status(CLI_SOFTWARE, DROVER_NOMEM, "out of memory");
 }
 
 int cli_write_failed(void)
@@ -164,9 +230,9 @@ static int explain_refusal(const struct cli *cli, const char *endpoint, drover_s
                        "where it is)",
                        endpoint, drv_options_string(cli->options, "connect-timeout"));
     }
-    return cli_say(cli_exit_code(status), "%s: %s",
-                   endpoint_is_local(endpoint) ? "private pool" : endpoint,
-                   text[0] != '\0' ? text : drover_status_text(status));
+    return cli_say_status(cli_exit_code(status), status, "%s: %s",
+                          endpoint_is_local(endpoint) ? "private pool" : endpoint,
+                          text[0] != '\0' ? text : drover_status_text(status));
 }
 
 void cli_keys(const struct cli *cli, drover_client_options *options)

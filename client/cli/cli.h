@@ -100,8 +100,17 @@ int cli_connect(struct cli *cli);
 /* The keys that the options name, into those of a client. */
 void cli_keys(const struct cli *cli, drover_client_options *options);
 
-/* Says "drover: ..." on stderr, escaped, in one line, and returns code. */
+/*
+ * Says "drover: ..." on stderr, escaped, in one line, and returns code. With --json, and unless
+ * code is CLI_OK, the line is {"error":{"code":CODE,"exit":N,"text":TEXT}}, CODE being the name
+ * of the status (drover_status_name), or what the exit code stands for.
+ */
 int cli_say(int code, const char *format, ...) DROVER_PRINTF(2, 3);
+int cli_say_status(int code, drover_status status, const char *format, ...) DROVER_PRINTF(3, 4);
+
+/* Whether that is so from now on; for main.c, the only one who knows before options are read.
+ */
+void cli_errors_as_json(bool as_json);
 
 /* The exit code for a status. */
 int cli_exit_code(drover_status status);

@@ -21,8 +21,9 @@ static int failed(const struct cli *cli, const drover_graph *graph, drover_statu
                   const char *what)
 {
     const char *problem = graph == NULL ? "" : drover_graph_problem(graph);
-    return problem[0] != '\0' ? cli_say(cli_exit_code(status), "%s: %s", what, problem)
-                              : cli_failed(cli, status, what);
+    return problem[0] != '\0'
+               ? cli_say_status(cli_exit_code(status), status, "%s: %s", what, problem)
+               : cli_failed(cli, status, what);
 }
 
 /* Connects and looks the first operand up. */
@@ -38,7 +39,7 @@ static int find(struct cli *cli, drover_graph **out_graph)
     }
     drover_status status = drover_graph_find(cli->client, name, watch_ask_ms(cli), out_graph);
     if (status == DROVER_UNKNOWN) {
-        return cli_say(CLI_FAILED, no_graph, name);
+        return cli_say_status(CLI_FAILED, DROVER_UNKNOWN, no_graph, name);
     }
     return status == DROVER_OK ? CLI_OK : cli_failed(cli, status, name);
 }
@@ -147,7 +148,7 @@ static int submit_graph(struct cli *cli)
     if (name != NULL && !drover_name_is_valid(name)) {
         return cli_say(CLI_USAGE, "--name: '%s' is no name", name);
     }
-    int code = graph_file_read(cli_operand(cli, 0), name, &graph);
+    int code = graph_file_read(cli, cli_operand(cli, 0), name, &graph);
     if (code == CLI_OK) {
         code = cli_connect(cli);
     }
@@ -255,7 +256,8 @@ static int cancel_graph(struct cli *cli)
                                                    "its graph was cancelled", CLI_ASK_MS);
         code = status == DROVER_UNKNOWN && node != NULL &&
                        drover_graph_position(graph, node) == SIZE_MAX
-                   ? cli_say(CLI_FAILED, "graph %s has no node %s", cli_operand(cli, 0), node)
+                   ? cli_say_status(CLI_FAILED, DROVER_UNKNOWN, "graph %s has no node %s",
+                                    cli_operand(cli, 0), node)
                : status == DROVER_OK ? CLI_OK
                                      : failed(cli, graph, status, "graph cancel");
     }

@@ -66,7 +66,9 @@ int group_verdict(const struct cli *cli, const char *group, bool was_there)
     int64_t counts[DRV_ARRAY_LEN(bad)] = {0};
     drover_status status = drover_group_show(cli->client, group, watch_ask_ms(cli), &document);
     if (status == DROVER_UNKNOWN) { /* forgotten as soon as it had ended */
-        return was_there ? CLI_OK : cli_say(CLI_FAILED, "there is no group '%s'", group);
+        return was_there ? CLI_OK
+                         : cli_say_status(CLI_FAILED, DROVER_UNKNOWN, "there is no group '%s'",
+                                          group);
     }
     if (status != DROVER_OK) {
         return cli_failed(cli, status, group);
@@ -101,7 +103,7 @@ static int show_once(const struct cli *cli, const char *group)
         return cli_say(CLI_USAGE, "'%s' is no group (letters, digits and . _ : -)", group);
     }
     if (status == DROVER_UNKNOWN) {
-        return cli_say(CLI_FAILED, "there is no group '%s'", group);
+        return cli_say_status(CLI_FAILED, DROVER_UNKNOWN, "there is no group '%s'", group);
     }
     if (status != DROVER_OK) {
         return cli_failed(cli, status, group);

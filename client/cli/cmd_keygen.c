@@ -195,7 +195,7 @@ static int run(struct cli *cli)
         drover_status status = drv_identity_read_broker(&pair.broker, "--broker-key", broker,
                                                         &problem);
         if (status != DROVER_OK) {
-            return cli_say(cli_exit_code(status), "keygen: %s", problem.text);
+            return cli_say_status(cli_exit_code(status), status, "keygen: %s", problem.text);
         }
     }
     int secret_len = snprintf(pair.secret_path, sizeof(pair.secret_path), "%s/%s.key",

@@ -41,8 +41,9 @@ static int check_key(const char *key)
 
 static int failed(const struct cli *cli, drover_status status, const char *key)
 {
-    return status == DROVER_UNKNOWN ? cli_say(CLI_FAILED, "there is no key '%s'", key)
-                                    : cli_failed(cli, status, key);
+    return status == DROVER_UNKNOWN
+               ? cli_say_status(CLI_FAILED, DROVER_UNKNOWN, "there is no key '%s'", key)
+               : cli_failed(cli, status, key);
 }
 
 /* Checks the key, then connects. */
@@ -203,8 +204,9 @@ static int compare(struct cli *cli, uint64_t expected, const drover_value *value
         cli->client, key, expected, value, (uint64_t)drv_options_int(cli->options, "ttl"),
         CLI_ASK_MS, &version);
     if (status == DROVER_CONFLICT) {
-        return cli_say(CLI_FAILED, "%s has version %" PRIu64 ", not %" PRIu64, key, version,
-                       expected);
+        return cli_say_status(CLI_FAILED, DROVER_CONFLICT,
+                              "%s has version %" PRIu64 ", not %" PRIu64, key, version,
+                              expected);
     }
     return status == DROVER_OK ? print_version(cli, key, version) : failed(cli, status, key);
 }
@@ -256,7 +258,8 @@ static int increment(struct cli *cli)
                                                (uint64_t)drv_options_int(cli->options, "ttl"),
                                                CLI_ASK_MS, &number);
     if (status == DROVER_CONFLICT || status == DROVER_INVALID) {
-        return cli_say(CLI_FAILED, "%s is no integer, or the sum is too large", key);
+        return cli_say_status(CLI_FAILED, DROVER_CONFLICT,
+                              "%s is no integer, or the sum is too large", key);
     }
     if (status != DROVER_OK) {
         return failed(cli, status, key);

@@ -174,7 +174,8 @@ static int read_all(struct reader *reader, drover_stream *stream, const char *op
     while (item.kind != DROVER_ITEM_END) {
         drover_status status = drover_stream_next(stream, DROVER_FOREVER, &item);
         if (status == DROVER_UNKNOWN) {
-            return cli_say(CLI_FAILED, "%s: no such task, or it is forgotten", operand);
+            return cli_say_status(CLI_FAILED, DROVER_UNKNOWN,
+                                  "%s: no such task, or it is forgotten", operand);
         }
         if (status != DROVER_OK) {
             return cli_failed(reader->cli, status, operand);

@@ -72,8 +72,9 @@ static int ask_one(const struct cli *cli, const char *name, struct census *censu
     drover_value *worker = NULL;
     drover_status status = drover_worker_show(cli->client, name, watch_ask_ms(cli), &worker);
     if (status != DROVER_OK) {
-        return status == DROVER_UNKNOWN ? cli_say(CLI_FAILED, "there is no worker '%s'", name)
-                                        : cli_failed(cli, status, name);
+        return status == DROVER_UNKNOWN
+                   ? cli_say_status(CLI_FAILED, DROVER_UNKNOWN, "there is no worker '%s'", name)
+                   : cli_failed(cli, status, name);
     }
     bool ok = census_add(census, worker);
     drover_value_destroy(&worker);

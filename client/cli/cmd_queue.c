@@ -23,8 +23,9 @@ static int check_name(const char *name)
 
 static int failed(const struct cli *cli, drover_status status, const char *queue)
 {
-    return status == DROVER_UNKNOWN ? cli_say(CLI_FAILED, "there is no queue '%s'", queue)
-                                    : cli_failed(cli, status, queue);
+    return status == DROVER_UNKNOWN
+               ? cli_say_status(CLI_FAILED, DROVER_UNKNOWN, "there is no queue '%s'", queue)
+               : cli_failed(cli, status, queue);
 }
 
 static int print_done(const struct cli *cli, const char *queue, const char *key,

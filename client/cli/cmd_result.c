@@ -31,7 +31,8 @@ static int unknown(const drover_task_ref *task, drover_status status, const stru
     char text[TARGET_TEXT_MAX];
     target_format(&task->id, task->index, text);
     if (status == DROVER_UNKNOWN) {
-        return cli_say(CLI_FAILED, "%s: no such task, or it is forgotten", text);
+        return cli_say_status(CLI_FAILED, DROVER_UNKNOWN,
+                              "%s: no such task, or it is forgotten", text);
     }
     if (status == DROVER_TIMEOUT) {
         return cli_say(CLI_TIMEOUT, "%s has not ended yet", text);

@@ -40,9 +40,9 @@ static int build_payload(const struct cli *cli, drover_value *input, drover_valu
     }
     drover_value_destroy(&argv);
     drover_value_destroy(&input);
-    return status == DROVER_OK
-               ? CLI_OK
-               : cli_say(cli_exit_code(status), "run: %s", drover_status_text(status));
+    return status == DROVER_OK ? CLI_OK
+                               : cli_say_status(cli_exit_code(status), status, "run: %s",
+                                                drover_status_text(status));
 }
 
 static int read_stdin(const struct cli *cli, drover_value **out_input)
@@ -56,7 +56,8 @@ static int read_stdin(const struct cli *cli, drover_value **out_input)
     if (code == CLI_OK) {
         drover_status status = drover_value_new_binary(buffer.bytes, buffer.len, out_input);
         if (status != DROVER_OK) {
-            code = cli_say(cli_exit_code(status), "stdin: %s", drover_status_text(status));
+            code = cli_say_status(cli_exit_code(status), status, "stdin: %s",
+                                  drover_status_text(status));
         }
     }
     drv_buffer_fini(&buffer);

@@ -25,8 +25,9 @@ static int check_name(const char *name)
 
 static int failed(const struct cli *cli, drover_status status, const char *name)
 {
-    return status == DROVER_UNKNOWN ? cli_say(CLI_FAILED, "there is no schedule '%s'", name)
-                                    : cli_failed(cli, status, name);
+    return status == DROVER_UNKNOWN
+               ? cli_say_status(CLI_FAILED, DROVER_UNKNOWN, "there is no schedule '%s'", name)
+               : cli_failed(cli, status, name);
 }
 
 /* ---- add --------------------------------------------------------------------------------- */

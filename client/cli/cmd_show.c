@@ -35,7 +35,8 @@ static int ask(const struct cli *cli, ask_fn question, const drover_task_ref *ta
     }
     target_format(&task->id, task->index, text);
     return status == DROVER_UNKNOWN
-               ? cli_say(CLI_FAILED, "%s: no such task, or it is forgotten", text)
+               ? cli_say_status(CLI_FAILED, DROVER_UNKNOWN,
+                                "%s: no such task, or it is forgotten", text)
                : cli_failed(cli, status, text);
 }
 

@@ -58,7 +58,8 @@ static int print_end(const struct cli *cli, const drover_outcome *outcome)
     drover_status status = drover_outcome_status(outcome);
     target_format(&id, drover_outcome_index(outcome), task);
     if (status == DROVER_UNKNOWN) {
-        return cli_say(CLI_FAILED, "%s: no such task, or it is forgotten", task);
+        return cli_say_status(CLI_FAILED, DROVER_UNKNOWN,
+                              "%s: no such task, or it is forgotten", task);
     }
     if (status == DROVER_DENIED) {
         return cli_say(CLI_DENIED, "%s: permission denied: the task belongs to another account",

@@ -15,8 +15,9 @@
 
 static int failed(const struct cli *cli, drover_status status, const char *worker)
 {
-    return status == DROVER_UNKNOWN ? cli_say(CLI_FAILED, "there is no worker '%s'", worker)
-                                    : cli_failed(cli, status, worker);
+    return status == DROVER_UNKNOWN
+               ? cli_say_status(CLI_FAILED, DROVER_UNKNOWN, "there is no worker '%s'", worker)
+               : cli_failed(cli, status, worker);
 }
 
 /* ---- ls ---------------------------------------------------------------------------------- */

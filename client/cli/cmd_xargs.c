@@ -102,8 +102,9 @@ static drover_status next_command(void *context, drover_value **out_item)
         status = exec_payload(&argv, &input, out_item);
     }
     if (status != DROVER_OK) {
-        xargs->code = cli_say(cli_exit_code(status), "%s:%" PRIu64 ": %s", xargs->input.name,
-                              xargs->input.number, drover_status_text(status));
+        xargs->code = cli_say_status(cli_exit_code(status), status, "%s:%" PRIu64 ": %s",
+                                     xargs->input.name, xargs->input.number,
+                                     drover_status_text(status));
         return DROVER_INVALID;
     }
     return DROVER_OK;

@@ -55,7 +55,7 @@ static int allow_program(const char *program, struct drv_buffer *text)
     char here[PATH_MAX];
     drover_status status = local_spec_parse((const char *)text->bytes, &spec, &problem);
     if (status != DROVER_OK) {
-        return cli_say(cli_exit_code(status), "%s", problem.text);
+        return cli_say_status(cli_exit_code(status), status, "%s", problem.text);
     }
     if (getcwd(here, sizeof(here)) == NULL) {
         local_spec_fini(&spec);

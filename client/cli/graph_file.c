@@ -16,6 +16,7 @@ enum { FILE_MAX = 16 * 1024 * 1024, LIST_MAX = 64 };
 
 /* One node, while it is read; texts borrow from values. */
 struct node {
+    struct cli *cli; /* borrowed: who asks for keys */
     const drover_value *map;
     const char *name;
     drover_submit_options options;
@@ -98,7 +99,32 @@ static char *keep_word(struct node *node, const char *word)
 
 /* ---- lists ------------------------------------------------------------------------------- */
 
-/* "NAME", {"name": NAME, "always": true}, or a task outside: {"task": ID}. */
+/* A task outside of the graph, by id or key; the key is one of the node's queue, unless it
+ * names another. */
+static int read_outside(struct node *node, const drover_value *item, bool always)
+{
+    char queue[DROVER_NAME_MAX + 1] = "";
+    const char *text = "";
+    drover_task_ref task;
+    if (node->options.after_count == LIST_MAX) {
+        return cli_say(CLI_USAGE, "node %s: it waits for more than %d tasks", name_of(node),
+                       LIST_MAX);
+    }
+    if (doc_has(node->map, "queue")) {
+        (void)doc_text(node->map, "queue", queue, sizeof queue);
+    }
+    drover_value *value = doc_get(item, "task");
+    (void)!drover_value_get_string(value, &text, NULL);
+    int code = target_find_in(node->cli, text, queue[0] != '\0' ? queue : NULL, &task);
+    drover_value_destroy(&value);
+    if (code == CLI_OK) {
+        node->outside[node->options.after_count++] = (drover_dependency){
+            .id = task.id, .index = task.index, .always = always};
+    }
+    return code;
+}
+
+/* "NAME", {"name": NAME, "always": true}, or a task outside: {"task": ID or key:NAME}. */
 static int read_parent(struct node *node, const drover_value *item)
 {
     const char *name = NULL;
@@ -107,13 +133,7 @@ static int read_parent(struct node *node, const drover_value *item)
     if (drover_value_get_string(item, &name, NULL) != DROVER_OK) {
         always = doc_bool(item, "always");
         if (doc_has(item, "task")) {
-            drover_task_ref task;
-            int code = target_parse(doc_text(item, "task", text, sizeof text), &task);
-            if (code == CLI_OK && node->options.after_count < LIST_MAX) {
-                node->outside[node->options.after_count++] = (drover_dependency){
-                    .id = task.id, .index = task.index, .always = always};
-            }
-            return code;
+            return read_outside(node, item, always);
         }
         name = doc_text(item, "name", text, sizeof text);
     }
@@ -300,12 +320,26 @@ static int read_not_before(struct node *node)
                          name_of(node));
 }
 
+/* "7d", "auto", or a number of milliseconds. */
+static int read_keep(struct node *node)
+{
+    char text[16] = "";
+    uint64_t keep_ms = 0;
+    if (strcmp(doc_text(node->map, "keep", text, sizeof text), "auto") == 0) {
+        return CLI_OK;
+    }
+    int code = read_time(node, "keep", &keep_ms);
+    if (code == CLI_OK && doc_has(node->map, "keep")) {
+        node->options.keep_ms = (int64_t)keep_ms;
+    }
+    return code;
+}
+
 static int read_options(struct node *node)
 {
     drover_submit_options *options = &node->options;
     const char *durability = NULL, *meta = NULL;
     int64_t priority = 0, retries = 0;
-    uint64_t keep_ms = 0;
     int code = read_text(node, "queue", &options->queue);
     code = code == CLI_OK ? read_text(node, "group", &options->group) : code;
     code = code == CLI_OK ? read_text(node, "fairness-key", &options->fairness) : code;
@@ -318,7 +352,7 @@ static int read_options(struct node *node)
     code = code == CLI_OK ? read_time(node, "timeout", &options->timeout_ms) : code;
     code = code == CLI_OK ? read_time(node, "backoff", &options->backoff_ms) : code;
     code = code == CLI_OK ? read_time(node, "backoff-max", &options->backoff_max_ms) : code;
-    code = code == CLI_OK ? read_time(node, "keep", &keep_ms) : code;
+    code = code == CLI_OK ? read_keep(node) : code;
     code = code == CLI_OK ? read_not_before(node) : code;
     code = code == CLI_OK ? read_needs(node) : code;
     code = code == CLI_OK ? read_limits(node) : code;
@@ -330,7 +364,6 @@ static int read_options(struct node *node)
     options->priority = (int)priority;
     options->retries = (uint32_t)retries;
     options->strict = doc_bool(node->map, "strict");
-    options->keep_ms = doc_has(node->map, "keep") ? (int64_t)keep_ms : -1;
     if (options->backoff_max_ms < options->backoff_ms && !doc_has(node->map, "backoff-max")) {
         options->backoff_max_ms = options->backoff_ms;
     }
@@ -396,9 +429,10 @@ static int add_work(drover_graph *graph, const struct node *node, const char *ty
         status = list != NULL ? add_elements(graph, node, type, list)
                               : drover_graph_add(graph, node->name, type, payload,
                                                  &node->options, node->edges, node->edge_count);
-        code = status == DROVER_OK      ? CLI_OK
-               : status == DROVER_NOMEM ? cli_no_memory()
-                                        : cli_say(CLI_USAGE, "%s", drover_graph_problem(graph));
+        code = status == DROVER_OK ? CLI_OK
+               : status == DROVER_NOMEM
+                   ? cli_no_memory()
+                   : cli_say_status(CLI_USAGE, status, "%s", drover_graph_problem(graph));
     }
     drover_value_destroy(&list);
     drover_value_destroy(&payload);
@@ -429,7 +463,7 @@ static int add_node(drover_graph *graph, struct node *node)
     return add_work(graph, node, type);
 }
 
-static int add_nodes(drover_graph *graph, const drover_value *list)
+static int add_nodes(struct cli *cli, drover_graph *graph, const drover_value *list)
 {
     drover_value *item = NULL;
     drover_value_iter iter;
@@ -441,6 +475,7 @@ static int add_nodes(drover_graph *graph, const drover_value *list)
     drover_value_iter_init(&iter, list);
     while (code == CLI_OK && drover_value_iter_next(&iter, NULL, &item) == DROVER_OK) {
         memset(node, 0, sizeof *node);
+        node->cli = cli;
         node->map = item;
         node->options = (drover_submit_options)DROVER_SUBMIT_OPTIONS_INIT;
         code = add_node(graph, node);
@@ -451,8 +486,8 @@ static int add_nodes(drover_graph *graph, const drover_value *list)
     return code;
 }
 
-static int read_graph(const drover_value *document, const char *path, const char *name,
-                      drover_graph **out_graph)
+static int read_graph(struct cli *cli, const drover_value *document, const char *path,
+                      const char *name, drover_graph **out_graph)
 {
     char own[DROVER_NAME_MAX + 1] = "";
     drover_value *nodes = doc_get(document, "nodes");
@@ -464,17 +499,21 @@ static int read_graph(const drover_value *document, const char *path, const char
         name = doc_text(document, "name", own, sizeof own);
     }
     drover_status status = drover_graph_new(name, out_graph);
-    int code = status == DROVER_OK        ? add_nodes(*out_graph, nodes)
+    int code = status == DROVER_OK        ? add_nodes(cli, *out_graph, nodes)
                : status == DROVER_INVALID ? cli_say(CLI_USAGE, "'%s' is no name", name)
                                           : cli_no_memory();
     drover_value_destroy(&nodes);
-    if (code == CLI_OK && drover_graph_check(*out_graph) != DROVER_OK) {
-        code = cli_say(CLI_USAGE, "%s", drover_graph_problem(*out_graph));
+    if (code == CLI_OK) {
+        status = drover_graph_check(*out_graph);
+        code = status == DROVER_OK
+                   ? CLI_OK
+                   : cli_say_status(CLI_USAGE, status, "%s", drover_graph_problem(*out_graph));
     }
     return code;
 }
 
-int graph_file_read(const char *path, const char *name, drover_graph **out_graph)
+int graph_file_read(struct cli *cli, const char *path, const char *name,
+                    drover_graph **out_graph)
 {
     struct drv_buffer bytes;
     drover_value *document = NULL;
@@ -485,7 +524,7 @@ int graph_file_read(const char *path, const char *name, drover_graph **out_graph
         code = input_json((const char *)bytes.bytes, bytes.len, path, &document);
     }
     if (code == CLI_OK) {
-        code = read_graph(document, path, name, &graph);
+        code = read_graph(cli, document, path, name, &graph);
     }
     drover_value_destroy(&document);
     drv_buffer_fini(&bytes);

@@ -9,7 +9,9 @@
 #include <drover/graph.h>
 
 /* The graph in a file ("-": stdin), checked; name (NULL: as the file says) is its name. CLI_OK,
- * or says what is wrong, naming the node, and returns the exit code. */
-int graph_file_read(const char *path, const char *name, drover_graph **out_graph);
+ * or says what is wrong, naming the node, and returns the exit code. Asks the broker for keys
+ * (key:NAME) that nodes wait for. */
+int graph_file_read(struct cli *cli, const char *path, const char *name,
+                    drover_graph **out_graph);
 
 #endif

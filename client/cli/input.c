@@ -87,7 +87,8 @@ static int payload_from_file(const char *path, bool raw, drover_value **out_valu
         drover_status status = drover_value_new_raw(bytes, buffer.len,
                                                     "application/octet-stream", out_value);
         if (status != DROVER_OK) {
-            code = cli_say(cli_exit_code(status), "%s: %s", path, drover_status_text(status));
+            code = cli_say_status(cli_exit_code(status), status, "%s: %s", path,
+                                  drover_status_text(status));
         }
     } else if (code == CLI_OK) {
         code = input_json(bytes, buffer.len, strcmp(path, "-") == 0 ? "stdin" : path,

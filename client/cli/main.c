@@ -121,7 +121,8 @@ static int find_command(int argc, const char *const *argv,
     int code = CLI_OK;
     drover_status status = drv_options_load(options, argc, argv, NULL, &problem);
     if (status != DROVER_OK) {
-        code = cli_say(cli_exit_code(status), "%s, see drover --help", problem.text);
+        code = cli_say_status(cli_exit_code(status), status, "%s, see drover --help",
+                              problem.text);
     } else if (drv_options_flag(options, "help")) {
         code = print_help(NULL);
     } else if (drv_options_flag(options, "version")) {
@@ -165,6 +166,7 @@ static int run_loaded(struct cli *cli, const char *name)
         return print_version();
     }
     cli->json = drv_options_flag(cli->options, "json");
+    cli_errors_as_json(cli->json);
     int code = check_operands(cli, name);
     return code == CLI_OK ? cli->command->run(cli) : code;
 }
@@ -185,9 +187,9 @@ static int run_command(const struct cli_command *command, int argc, const char *
         return cli_no_memory();
     }
     drover_status status = drv_options_load(cli.options, argc, argv, NULL, &problem);
-    int code = status == DROVER_OK
-                   ? run_loaded(&cli, name)
-                   : cli_say(cli_exit_code(status), "%s (see %s --help)", problem.text, name);
+    int code = status == DROVER_OK ? run_loaded(&cli, name)
+                                   : cli_say_status(cli_exit_code(status), status,
+                                                    "%s (see %s --help)", problem.text, name);
     drover_client_close(&cli.client);
     drv_options_destroy(&cli.options);
     return cli_flush(code);
@@ -217,11 +219,23 @@ static void open_streams(void)
     }
 }
 
+/* A mistake in the options is to be told as they ask for. */
+static bool wants_json(int argc, const char *const *argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--json") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     const char *const *words = (const char *const *)argv;
     const struct cli_command *command = NULL;
     open_streams();
+    cli_errors_as_json(wants_json(argc, words));
     drv_allocator_tune();
     (void)signal(SIGPIPE, SIG_IGN); /* a reader that leaves ends the work, see stream.c */
     (void)setlocale(LC_CTYPE, "");

@@ -134,7 +134,8 @@ int print_outcome_error(const drover_outcome *outcome)
     const char *state = drover_outcome_state(outcome) == DROVER_STATE_LOST
                             ? "lost"
                             : drover_state_name(drover_outcome_state(outcome));
-    return cli_say(CLI_FAILED, "task %s %s: %s", task, state, without(text, state));
+    return cli_say_status(CLI_FAILED, drover_outcome_status(outcome), "task %s %s: %s", task,
+                          state, without(text, state));
 }
 
 int print_outcome(const struct cli *cli, const drover_outcome *outcome, bool raw)

@@ -68,18 +68,10 @@ static const char *cut_queue(const char *key, char out_queue[DROVER_NAME_MAX + 1
     return slash + 1;
 }
 
-int target_find(struct cli *cli, const char *text, drover_task_ref *out_task)
+/* The latest task of a key; text is what the user has written. */
+static int find_key(struct cli *cli, const char *text, const char *queue, const char *key,
+                    drover_task_ref *out_task)
 {
-    char cut[DROVER_NAME_MAX + 1] = "";
-    if (!is_key(text)) {
-        return target_parse(text, out_task);
-    }
-    const char *key = text + sizeof(KEY) - 1;
-    const char *queue = queue_of(cli);
-    if (queue == NULL) {
-        key = cut_queue(key, cut);
-        queue = cut[0] != '\0' ? cut : NULL;
-    }
     int code = cli_connect(cli);
     if (code != CLI_OK) {
         return code;
@@ -90,14 +82,34 @@ int target_find(struct cli *cli, const char *text, drover_task_ref *out_task)
         return cli_say(CLI_USAGE, "'%s' is no key: wanted is key:NAME or key:QUEUE/NAME", text);
     }
     if (status == DROVER_UNKNOWN) {
-        return cli_say(CLI_FAILED, "%s: no task of queue '%s' has this key", text,
-                       queue != NULL ? queue : "default");
+        return cli_say_status(CLI_FAILED, DROVER_UNKNOWN,
+                              "%s: no task of queue '%s' has this key", text,
+                              queue != NULL ? queue : "default");
     }
     if (status != DROVER_OK) {
         return cli_failed(cli, status, text);
     }
     *out_task = task;
     return CLI_OK;
+}
+
+int target_find_in(struct cli *cli, const char *text, const char *queue,
+                   drover_task_ref *out_task)
+{
+    char cut[DROVER_NAME_MAX + 1] = "";
+    if (!is_key(text)) {
+        return target_parse(text, out_task);
+    }
+    const char *key = cut_queue(text + sizeof(KEY) - 1, cut);
+    return find_key(cli, text, cut[0] != '\0' ? cut : queue, key, out_task);
+}
+
+int target_find(struct cli *cli, const char *text, drover_task_ref *out_task)
+{
+    const char *queue = queue_of(cli);
+    return queue != NULL && is_key(text)
+               ? find_key(cli, text, queue, text + sizeof(KEY) - 1, out_task)
+               : target_find_in(cli, text, NULL, out_task);
 }
 
 /* Everything but keys first: a mistake is told without a broker, too. */

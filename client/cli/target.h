@@ -26,6 +26,11 @@ int target_parse(const char *text, drover_task_ref *out_task);
  */
 int target_find(struct cli *cli, const char *text, drover_task_ref *out_task);
 
+/* The same, but a key that names no queue is looked for in this one (NULL: "default"), and
+ * key:QUEUE/NAME is always of QUEUE. */
+int target_find_in(struct cli *cli, const char *text, const char *queue,
+                   drover_task_ref *out_task);
+
 /*
  * The operands of the command from number `first` on, keys included. CLI_OK with at least one
  * task in a new array for free(), or says what is wrong and returns the exit code.

@@ -70,7 +70,7 @@ const struct drv_option task_option_list[] = {
     {.name = "after",
      .kind = DRV_OPTION_STRING,
      .argument = "ID",
-     .help = "start when this task has succeeded; if it does not, end as failed",
+     .help = "start when this task (or key:NAME) has succeeded; if it does not, end as failed",
      .repeatable = true},
     {.name = "after-any",
      .kind = DRV_OPTION_STRING,
@@ -112,9 +112,9 @@ const struct drv_option task_option_list[] = {
      .help = "what the task survives",
      .choices = durability_names},
     {.name = "keep",
-     .kind = DRV_OPTION_DURATION,
-     .argument = "TIME",
-     .help = "how long the broker keeps the result"},
+     .kind = DRV_OPTION_STRING,
+     .argument = "TIME|auto",
+     .help = "how long the broker keeps the result (auto: an hour, or until it was taken)"},
     {.name = "strict", .kind = DRV_OPTION_FLAG, .help = "refuse a type that no worker offers"},
     {.name = "meta",
      .kind = DRV_OPTION_STRING,
@@ -224,7 +224,8 @@ static int read_limits(struct task_options *options, const struct cli *cli)
     return code;
 }
 
-static int read_parents(struct task_options *options, const struct cli *cli, const char *option,
+/* A key is one of the task's own queue, unless it names another. */
+static int read_parents(struct task_options *options, struct cli *cli, const char *option,
                         bool always)
 {
     size_t *count = &options->submit.after_count;
@@ -235,7 +236,8 @@ static int read_parents(struct task_options *options, const struct cli *cli, con
                              TASK_OPTION_LIST_MAX);
     for (size_t i = 0; code == CLI_OK && i < given; i++) {
         drover_task_ref task;
-        code = target_parse(drv_options_at(cli->options, option, i), &task);
+        code = target_find_in(cli, drv_options_at(cli->options, option, i),
+                              options->submit.queue, &task);
         if (code == CLI_OK) {
             options->after[(*count)++] = (drover_dependency){
                 .id = task.id, .index = task.index, .always = always};
@@ -244,13 +246,13 @@ static int read_parents(struct task_options *options, const struct cli *cli, con
     return code;
 }
 
-static int read_after(struct task_options *options, const struct cli *cli)
+static int read_after(struct task_options *options, struct cli *cli)
 {
     int code = read_parents(options, cli, "after", false);
     return code == CLI_OK ? read_parents(options, cli, "after-any", true) : code;
 }
 
-static int read_lists(struct task_options *options, const struct cli *cli)
+static int read_lists(struct task_options *options, struct cli *cli)
 {
     drover_submit_options *submit = &options->submit;
     int code = read_pairs(options, cli, "tag", options->tags, &submit->tag_count);
@@ -301,9 +303,6 @@ static void read_plain(drover_submit_options *submit, const struct drv_options *
     } else {
         /* the usual bound */
     }
-    if (drv_options_is_set(options, "keep")) {
-        submit->keep_ms = drv_options_int(options, "keep");
-    }
     submit->key = drv_options_string(options, "key");
     submit->key_window_ms = (uint64_t)drv_options_int(options, "key-window");
     submit->fairness = drv_options_string(options, "fairness-key");
@@ -345,6 +344,28 @@ static int read_not_before(const struct cli *cli, drover_submit_options *submit)
     return CLI_OK;
 }
 
+bool task_keep_parse(const char *text, int64_t *out_keep_ms)
+{
+    uint64_t keep_ms;
+    if (strcmp(text, "auto") == 0) {
+        *out_keep_ms = -1;
+        return true;
+    }
+    if (drv_duration_parse(text, &keep_ms) != DROVER_OK || keep_ms > INT64_MAX) {
+        return false;
+    }
+    *out_keep_ms = (int64_t)keep_ms;
+    return true;
+}
+
+static int read_keep(const struct cli *cli, drover_submit_options *submit)
+{
+    const char *text = drv_options_string(cli->options, "keep");
+    return text == NULL || task_keep_parse(text, &submit->keep_ms)
+               ? CLI_OK
+               : cli_say(CLI_USAGE, "--keep: '%s' is no time, such as 7d, nor auto", text);
+}
+
 static int check_key(const drover_submit_options *submit)
 {
     if (submit->key != NULL && submit->key[0] == '\0') {
@@ -356,7 +377,7 @@ static int check_key(const drover_submit_options *submit)
     return CLI_OK;
 }
 
-int task_options_init(struct task_options *options, const struct cli *cli, int64_t busy_ms)
+int task_options_init(struct task_options *options, struct cli *cli, int64_t busy_ms)
 {
     memset(options, 0, sizeof(*options));
     options->submit = (drover_submit_options)DROVER_SUBMIT_OPTIONS_INIT;
@@ -375,6 +396,9 @@ int task_options_init(struct task_options *options, const struct cli *cli, int64
         submit->ack_timeout_ms += submit->wait_ms;
     }
     int code = check_key(submit);
+    if (code == CLI_OK) {
+        code = read_keep(cli, submit);
+    }
     if (code == CLI_OK) {
         code = read_not_before(cli, submit);
     }

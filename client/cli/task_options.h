@@ -28,11 +28,14 @@ struct task_options {
  * otherwise. CLI_OK, or says what is wrong and returns the exit code; to be finished in either
  * case.
  */
-int task_options_init(struct task_options *options, const struct cli *cli, int64_t busy_ms);
+int task_options_init(struct task_options *options, struct cli *cli, int64_t busy_ms);
 void task_options_fini(struct task_options *options);
 
 /* Reads a limit, such as memory=1G or cpu=30s. False: it is none. */
 bool task_limit_parse(drover_submit_options *submit, const char *text);
+
+/* "auto" (-1), or a time. False: neither, and nothing has changed. */
+bool task_keep_parse(const char *text, int64_t *out_keep_ms);
 
 /* How long it is from now until an instant (instant.h); 0 when that is over. False: it is none.
  */

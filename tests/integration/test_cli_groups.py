@@ -88,9 +88,19 @@ class Keys(Durable):
         self.assertEqual(self.drover("logs", "key:side/a/b").returncode, 0)
         self.drover("forget", "key:side/a/b")
         for mistake in (["cancel", "key:"], ["submit", "square", "1", "--key", ""],
-                        ["submit", "square", "1", "--key-window", "1m"],
-                        ["submit", "square", "1", "--after", "key:x"]):
+                        ["submit", "square", "1", "--key-window", "1m"]):
             self.drover(*mistake, code=64)
+
+    def test_parents_are_named_by_key(self):
+        first = self.fleet.submit("square", "2", "--key", "k", "--queue", "side")
+        other = self.fleet.submit("square", "3", "--key", "a/b")
+        text = self.drover("submit", "square", "1", "--after", "key:k", code=1).stderr
+        self.assertIn("no task of queue 'default' has this key", text)
+        child = self.fleet.submit("square", "4", "--queue", "side", "--after", "key:k",
+                                  "--after-any", "key:default/a/b")
+        self.assertEqual([(parent["id"], parent["when"])
+                          for parent in self.fleet.show(child)["parents"]],
+                         [(first, "succeeded"), (other, "ended")])
 
     def test_map_with_a_key_reads_the_first_array(self):
         numbers = "".join(f"{n}\n" for n in range(1, 301))

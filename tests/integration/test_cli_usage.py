@@ -1,5 +1,6 @@
 """What `drover` says without a broker: mistakes, help, completion."""
 
+import json
 import os
 import re
 import shutil
@@ -78,9 +79,33 @@ class Usage(unittest.TestCase):
     def test_tasks_malformed_are_refused(self):
         for task in ("x", "01ARZ3NDEKTSV4RRFFQ69G5FAV.", "01ARZ3NDEKTSV4RRFFQ69G5FAV.x"):
             self.assert_mistake("result", task, about=task)
-        self.assert_mistake("submit", "square", "--after", "key:name", about="cannot stand")
+        self.assert_mistake("submit", "square", "--after", "key:", code=69, about="no broker")
         self.assert_mistake("submit", "no such type", about="no type")
         self.assert_mistake("run", "a b", about="'a b'")
+
+    def test_errors_are_json_where_the_output_is(self):
+        """One shape for all of them, on stderr, with a code that does not change."""
+        missing = ["--file", "/nonexistent"]
+        for code, exit_code, words in (
+                ("invalid", 64, ["frobnicate"]), ("invalid", 64, ["submit"]),
+                ("invalid", 64, ["submit", "square", "1", "--delay", "5"]),
+                ("invalid", 64, ["result", "x"]), ("io", 74, ["submit", "square", *missing]),
+                ("unavailable", 69, ["status", "--connect-timeout", "100ms"]),
+                ("invalid", 64, ["schedule", "add", "n", "61 * * * *", "square"]),
+                ("conflict", 64, ["graph", "submit", "-"])):
+            nodes = {"nodes": [{"name": "a", "type": "t"}, {"name": "a", "type": "t"}]}
+            done = drover("--json", *words, stdin=json.dumps(nodes))
+            with self.subTest(words=words):
+                self.assertEqual(done.returncode, exit_code)
+                self.assertEqual(done.stdout, "")
+                (line,) = done.stderr.splitlines()
+                error = json.loads(line)["error"]
+                self.assertEqual((error["code"], error["exit"]), (code, exit_code))
+                self.assertTrue(error["text"])
+        error = json.loads(drover("schedule", "add", "n", "61 * * * *", "square",
+                                  "--json").stderr)["error"]
+        self.assertIn("minute, position 1", error["text"])
+        self.assert_mistake("xargs", "-n", "2", "cp", "x{}", "--json", about="{}")
 
     def test_endpoint_malformed_is_refused(self):
         self.assert_mistake("--broker", "nonsense", "status")

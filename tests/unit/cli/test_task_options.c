@@ -94,13 +94,31 @@ static void test_task_options_all_arrive(void **state)
     drv_options_destroy(&loaded.cli.options);
 }
 
+/* `auto` is what holds when nothing is said. */
+static void test_task_options_keep_is_a_time_or_auto(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t keep_ms;
+    } times[] = {{"auto", -1}, {"0s", 0}, {"7d", INT64_C(604800000)}};
+    for (size_t i = 0; i < DRV_ARRAY_LEN(times); i++) {
+        struct loaded loaded;
+        struct task_options options;
+        LOAD(&loaded, "drover", "submit", "square", "--keep", times[i].text);
+        assert_int_equal(task_options_init(&options, &loaded.cli, 0), CLI_OK);
+        assert_int_equal(options.submit.keep_ms, times[i].keep_ms);
+        task_options_fini(&options);
+        drv_options_destroy(&loaded.cli.options);
+    }
+}
+
 /* What makes no sense is refused with a usage error. */
 static void test_task_options_nonsense_is_refused(void **state)
 {
     static const char *const bad[][2] = {
-        {"--tag", "novalue"},  {"--tag", "=v"},    {"--tag", "bad name=v"},
-        {"--need", "gpu=x"},   {"--need", "gpu="}, {"--require", "os"},
-        {"--after", "nobody"}, {"--queue", "a b"}, {"--group", ""},
+        {"--tag", "novalue"}, {"--tag", "=v"},     {"--tag", "bad name=v"}, {"--need", "gpu=x"},
+        {"--need", "gpu="},   {"--require", "os"}, {"--after", "nobody"},   {"--queue", "a b"},
+        {"--group", ""},      {"--keep", "long"},
     };
     for (size_t i = 0; i < DRV_ARRAY_LEN(bad); i++) {
         struct loaded loaded;
@@ -117,6 +135,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_task_options_default_is_the_librarys),
         cmocka_unit_test(test_task_options_all_arrive),
+        cmocka_unit_test(test_task_options_keep_is_a_time_or_auto),
         cmocka_unit_test(test_task_options_nonsense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
