@@ -18,6 +18,19 @@ static void check_child(struct check *check, const struct edge *edge, const stru
     check->edges_named++;
 }
 
+/* Of what has ended: it holds nobody any more. */
+static void check_past(struct check *check, const struct deps *deps, const struct unit *unit)
+{
+    expect(check,
+           unit_is_terminal(unit) && unit->state != DROVER_STATE_SUCCEEDED &&
+               deps->edges != NULL && deps->edge_count > 0 && deps->left == 0,
+           "what a task was submitted with is known of one that nobody can retry");
+    for (uint32_t i = 0; deps->edges != NULL && i < deps->edge_count; i++) {
+        expect(check, deps->edges[i].parent == NULL,
+               "a task that has ended holds what it waited for");
+    }
+}
+
 static void check_parents(struct check *check, const struct deps *deps, const struct unit *unit)
 {
     uint32_t left = 0;
@@ -58,7 +71,7 @@ void check_deps(struct check *check, const struct task *task, const struct unit 
     check->deps_due += drv_list_is_linked(&deps->due);
     expect(check,
            !unit_is_terminal(unit) || drv_list_is_linked(&deps->due) ||
-               (deps->edges == NULL && drv_list_is_empty(&deps->waiting)),
+               ((deps->edges == NULL || deps->is_past) && drv_list_is_empty(&deps->waiting)),
            "what follows from an end is not done, and nobody is about to");
     DRV_LIST_EACH(link, &deps->waiting)
     {
@@ -68,7 +81,11 @@ void check_deps(struct check *check, const struct task *task, const struct unit 
     {
         check_child(check, DRV_LIST_ITEM(link, struct edge, link), task, index, true);
     }
-    check_parents(check, deps, unit);
+    if (deps->is_past) {
+        check_past(check, deps, unit);
+    } else {
+        check_parents(check, deps, unit);
+    }
 }
 
 void check_edges(struct check *check)

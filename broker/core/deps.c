@@ -44,11 +44,35 @@ struct item edge_parent(const struct edge *edge)
 size_t deps_edges(const struct unit *unit, const struct edge **out_edges)
 {
     const struct deps *deps = unit_deps(unit);
-    if (deps == NULL || deps->edges == NULL) {
+    if (deps == NULL || deps->edges == NULL || deps->is_past) {
         return 0;
     }
     *out_edges = deps->edges;
     return deps->edge_count;
+}
+
+/* The edges it was submitted with come first. */
+static uint32_t submitted_count(const struct deps *deps)
+{
+    uint32_t count = 0;
+    while (deps->edges != NULL && count < deps->edge_count &&
+           deps->edges[count].when != DEPS_AWAITED) {
+        count++;
+    }
+    return count;
+}
+
+bool deps_origin(const struct unit *unit, size_t i, struct drv_after *out_after)
+{
+    const struct deps *deps = unit_deps(unit);
+    if (deps == NULL || i >= submitted_count(deps)) {
+        return false;
+    }
+    const struct edge *edge = &deps->edges[i];
+    *out_after = (struct drv_after){.id = edge->parent == NULL ? edge->id : edge->parent->id,
+                                    .index = edge->index,
+                                    .when = edge->when};
+    return true;
 }
 
 static size_t list_count(const struct drv_list *list)
@@ -286,17 +310,6 @@ static void edge_tie(struct edge *edge, struct deps *child, const struct item *p
     child->has_failed |= has_ended && parent_has_failed(edge);
 }
 
-/* The edges it was submitted with come first. */
-static uint32_t submitted_count(const struct deps *deps)
-{
-    uint32_t count = 0;
-    while (deps->edges != NULL && count < deps->edge_count &&
-           deps->edges[count].when != DEPS_AWAITED) {
-        count++;
-    }
-    return count;
-}
-
 bool deps_set(struct core *core, const struct item *item, const struct parents *parents)
 {
     struct deps *deps = deps_ensure(core, item);
@@ -331,7 +344,7 @@ bool deps_set(struct core *core, const struct item *item, const struct parents *
 bool deps_are(const struct unit *unit, const struct drv_after *after, size_t count)
 {
     const struct deps *deps = unit_deps(unit);
-    uint32_t named = deps == NULL ? 0 : submitted_count(deps);
+    uint32_t named = deps == NULL || deps->is_past ? 0 : submitted_count(deps);
     bool is_same = named == count;
     for (uint32_t i = 0; is_same && i < named; i++) {
         const struct edge *edge = &deps->edges[i];
@@ -434,7 +447,7 @@ static bool deps_tell(struct core *core, struct deps *deps, uint32_t *budget)
 /* What a cancelled one awaits is cancelled with it. */
 static void deps_pass_cancel(struct core *core, const struct deps *deps)
 {
-    for (uint32_t i = 0; i < deps->edge_count; i++) {
+    for (uint32_t i = 0; i < deps->edge_count && !deps->is_past; i++) {
         if (deps->edges[i].when != DEPS_AWAITED) {
             continue;
         }
@@ -454,13 +467,48 @@ static void deps_let_go(struct core *core, struct deps *deps)
     deps->left = 0;
 }
 
+/* Only the first ones are needed. Out of memory: the others stay, and mean nothing. */
+static void edges_shrink(struct core *core, struct deps *deps, uint32_t count)
+{
+    size_t size = count * sizeof *deps->edges;
+    struct edge *edges = count == deps->edge_count ? NULL : core_alloc(core, size);
+    if (edges != NULL) {
+        memcpy(edges, deps->edges, size);
+        core_free(core, deps->edges, deps->edge_count * sizeof *edges);
+        deps->edges = edges;
+        deps->edge_count = count;
+    }
+}
+
+/* The same, but it stays known what it was submitted with. */
+static void deps_become_past(struct core *core, struct deps *deps)
+{
+    uint32_t count = deps->is_past ? 0 : deps->edge_count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct edge *edge = &deps->edges[i];
+        struct item parent = edge_parent(edge);
+        drover_id id = parent.task->id;
+        edge_cut(edge);
+        edge->id = id;
+        deps_retire(core, parent.task, parent.unit);
+    }
+    deps->is_past = true;
+    deps->is_cascade = false;
+    deps->left = 0;
+    edges_shrink(core, deps, submitted_count(deps));
+}
+
 static void deps_finish(struct core *core, struct deps *deps, const struct item *item)
 {
     drv_list_remove(&deps->due);
     if (deps->is_cascade && item->unit->state == DROVER_STATE_CANCELLED) {
         deps_pass_cancel(core, deps);
     }
-    deps_let_go(core, deps);
+    if (item->unit->state == DROVER_STATE_SUCCEEDED || submitted_count(deps) == 0) {
+        deps_let_go(core, deps);
+    } else {
+        deps_become_past(core, deps);
+    }
     deps_retire(core, item->task, item->unit);
 }
 
@@ -533,5 +581,27 @@ bool deps_restore(struct core *core, const struct item *item, const struct paren
     if (item->unit->state == DROVER_STATE_WAITING && (deps->left == 0 || deps->has_failed)) {
         deps_make_due(core, deps);
     }
+    return true;
+}
+
+bool deps_restore_past(struct core *core, const struct item *item,
+                       const struct drv_after *after, size_t count, uint16_t mark)
+{
+    struct deps *deps = deps_ensure(core, item);
+    struct edge *edges = deps == NULL ? NULL : core_alloc(core, count * sizeof *edges);
+    if (edges == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        edges[i] = (struct edge){.child = deps,
+                                 .index = after[i].index,
+                                 .when = (uint8_t)after[i].when,
+                                 .is_over = true};
+        edges[i].id = after[i].id;
+    }
+    deps->edges = edges;
+    deps->edge_count = (uint32_t)count;
+    deps->is_past = true;
+    deps->mark = mark;
     return true;
 }

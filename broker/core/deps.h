@@ -22,6 +22,9 @@
  * Whatever follows from an end is done by one sweep, in slices, never by recursion. A parent is
  * at least as durable as what waits for it, so a restart never takes a parent alone. Edges are
  * recorded with the child; how many are left follows from the states of the parents.
+ *
+ * A child that has ended lets its parents go. Of one that did not succeed it stays known, while
+ * it is kept, which tasks it was submitted with (the edges are past): a retry waits for these.
  */
 #ifndef CORE_DEPS_H
 #define CORE_DEPS_H
@@ -37,9 +40,12 @@ enum deps_when {
 enum { DEPS_EDGES_MAX = DRV_AFTER_MAX + DRV_BATCH_MAX }; /* of one child */
 
 struct edge {
-    struct drv_list link; /* in waiting or told of the parent */
+    union {
+        struct drv_list link; /* in waiting or told of the parent */
+        drover_id id;         /* past: of the parent */
+    };
     struct deps *child;
-    struct task *parent; /* pinned */
+    struct task *parent; /* pinned; past: NULL */
     uint32_t index;      /* of the parent */
     uint8_t when;        /* enum deps_when */
     bool is_over;        /* the parent has ended, and this has been counted */
@@ -58,6 +64,7 @@ struct deps {
     bool has_failed;    /* a parent did not succeed that had to */
     bool is_cascade;    /* when it is cancelled, so is what it awaits */
     bool is_copy;       /* its next record says nothing new */
+    bool is_past;       /* the edges only say what it was submitted with */
     struct edge *edges; /* owned: what it named; NULL: nothing, or it has ended */
     uint64_t seen;      /* number of the last search that came here (circle.c) */
     struct deps *next;  /* in that search; valid while it goes on */
@@ -119,10 +126,17 @@ size_t deps_edges(const struct unit *unit, const struct edge **out_edges);
 struct item edge_parent(const struct edge *edge);
 /* How many tasks that have not ended name the unit. */
 size_t deps_child_count(const struct unit *unit);
+/* Which tasks a unit was submitted with (`after`), also when it has ended, unless it has
+ * succeeded: number i of them. False: there are no more. */
+bool deps_origin(const struct unit *unit, size_t i, struct drv_after *out_after);
 
 /* As records say, before anything is at work: the same as deps_set. */
 bool deps_restore(struct core *core, const struct item *item, const struct parents *parents,
                   bool is_cascade, uint16_t mark);
+
+/* The same for one that has ended and did not succeed. */
+bool deps_restore_past(struct core *core, const struct item *item,
+                       const struct drv_after *after, size_t count, uint16_t mark);
 
 /* Gone with its unit. */
 void deps_drop(struct core *core, struct more *more);

@@ -226,6 +226,20 @@ static void put_tags(struct document *document, const struct spec *spec)
     document_end(document);
 }
 
+/* What one that has ended, and did not succeed, was submitted with: a retry waits for these. */
+static void put_past(struct document *document, const struct item *item)
+{
+    struct drv_after after;
+    for (size_t i = 0; i < DOCUMENT_PARENTS_MAX && deps_origin(item->unit, i, &after); i++) {
+        document_map(document, NULL);
+        document_id(document, "id", &after.id);
+        document_int(document, "index",
+                     after.index == DROVER_INDEX_NONE ? -1 : (int64_t)after.index);
+        document_text(document, "when", after.when == DEPS_SUCCEEDED ? "succeeded" : "ended");
+        document_end(document);
+    }
+}
+
 /* What it waits or has waited for, while that is known, and how much waits for it. */
 static void put_deps(struct document *document, const struct item *item)
 {
@@ -233,9 +247,16 @@ static void put_deps(struct document *document, const struct item *item)
     const struct edge *edges = NULL;
     size_t count = deps_edges(item->unit, &edges);
     size_t children = deps_child_count(item->unit);
+    struct drv_after past;
+    bool is_past = count == 0 && deps_origin(item->unit, 0, &past);
     if (count > 0) {
         document_uint(document, "parent_count", count);
         document_array(document, "parents");
+    }
+    if (is_past) {
+        document_array(document, "parents");
+        put_past(document, item);
+        document_end(document);
     }
     for (size_t i = 0; i < count && i < DOCUMENT_PARENTS_MAX; i++) {
         struct item parent = edge_parent(&edges[i]);

@@ -5,6 +5,7 @@
  * array of its elements that did not succeed, numbered from 0 in the order of their indexes,
  * and one of a graph an array of all its elements, since others read them by their numbers. An
  * element that shares a value with others becomes an array of one, since only an array can.
+ * It waits for what it is told to, else for what the old one was submitted with.
  */
 #include "admit.h"
 #include "broker.h"
@@ -12,6 +13,10 @@
 #include "guard.h"
 #include "handlers.h"
 #include "submit.h"
+
+#include <stdio.h>
+
+enum { RETRY_HOPS_MAX = 64 }; /* retries of retries that are followed */
 
 static bool remember_origin(struct core *core, struct task *task, const struct item *origin)
 {
@@ -205,6 +210,72 @@ static drover_status retry_admit(struct core *core, struct session *session,
     return status;
 }
 
+/* Whether the array's elements have other numbers in its retry. */
+static bool is_retried_in_part(const struct item *item)
+{
+    const struct array *array = task_is_array(item->task) ? item->task->array : NULL;
+    return array != NULL && !array->keeps_payloads && array->states[DROVER_STATE_SUCCEEDED] > 0;
+}
+
+/*
+ * Where to read what *after named, now: one that did not succeed and was retried is its last
+ * retry. DEPENDENCY with a text: it was retried in part, so that nobody knows by which number.
+ */
+static drover_status latest_of(struct core *core, struct drv_after *after,
+                               char out_text[DEPS_TEXT_MAX])
+{
+    struct item item;
+    char name[DROVER_ID_TEXT_LEN + 1];
+    for (unsigned hops = 0; hops < RETRY_HOPS_MAX; hops++) {
+        if (!item_find(core, &after->id, after->index, &item) || !unit_is_terminal(item.unit) ||
+            item.unit->state == DROVER_STATE_SUCCEEDED) {
+            break;
+        }
+        const struct more *own = item.unit->more, *whole = item.task->unit.more;
+        bool is_element = item.index != DROVER_INDEX_NONE;
+        if (own != NULL && own->has_retried_as && is_element) {
+            const struct task *next = task_find(core, &own->retried_as);
+            after->id = own->retried_as; /* of its own, or as the only one of an array */
+            after->index = next != NULL && task_is_array(next) ? 0 : DROVER_INDEX_NONE;
+        } else if (whole == NULL || !whole->has_retried_as) {
+            break;
+        } else if (is_retried_in_part(&item)) {
+            drover_id_format(&item.task->id, name);
+            (void)snprintf(out_text, DEPS_TEXT_MAX,
+                           "array %s was retried in part, and has other numbers there", name);
+            return DROVER_DEPENDENCY;
+        } else {
+            after->id = whole->retried_as;
+        }
+    }
+    return DROVER_OK;
+}
+
+/* What the old one was submitted with. One that has failed would only fail it again. */
+static drover_status old_parents(struct core *core, const struct item *item,
+                                 struct parents *parents, char out_text[DEPS_TEXT_MAX])
+{
+    struct drv_after after;
+    drover_status status = DROVER_OK;
+    char name[DROVER_ID_TEXT_LEN + 1];
+    for (size_t i = 0; status == DROVER_OK && deps_origin(&item->task->unit, i, &after); i++) {
+        status = latest_of(core, &after, out_text);
+        if (status == DROVER_OK) {
+            status = deps_look_up(core, &after.id, after.index, (uint8_t)after.when,
+                                  item->task->spec->numbers.level, parents, out_text);
+        }
+        const struct unit *unit = status ? NULL : parents->items[parents->count - 1].unit;
+        if (unit != NULL && after.when == DEPS_SUCCEEDED && unit_is_terminal(unit) &&
+            unit->state != DROVER_STATE_SUCCEEDED) {
+            drover_id_format(&after.id, name);
+            (void)snprintf(out_text, DEPS_TEXT_MAX, "task %s, which it waits for, is %s", name,
+                           drover_state_name((enum drover_state)unit->state));
+            status = DROVER_DEPENDENCY;
+        }
+    }
+    return status;
+}
+
 /* What the new task or array waits for. */
 static drover_status retry_parents(struct core *core, const struct item *item,
                                    const struct drv_target *target, struct parents *parents,
@@ -212,6 +283,10 @@ static drover_status retry_parents(struct core *core, const struct item *item,
 {
     drover_status status = DROVER_OK;
     parents->count = 0;
+    if (target->after_count == 0 && !(target->flags & DRV_RETRY_ALONE)) {
+        status = old_parents(core, item, parents, text_room);
+        *out_text = text_room;
+    }
     for (size_t i = 0; status == DROVER_OK && i < target->after_count; i++) {
         const struct drv_after *after = &target->after[i];
         status = deps_look_up(core, &after->id, after->index, (uint8_t)after->when,

@@ -144,14 +144,32 @@ bool restore_waits(const struct restore *restore, const struct item *item)
     return edges != NULL && edges->count > 0;
 }
 
+/* It has ended, and may be retried: what it was submitted with stands first. */
+static bool finish_past(struct restore *restore, const struct item *item,
+                        const struct restored_edges *edges)
+{
+    size_t count = 0;
+    while (count < edges->count && edges->after[count].when != DEPS_AWAITED) {
+        count++;
+    }
+    if (count == 0 || item->index != DROVER_INDEX_NONE ||
+        item->unit->state == DROVER_STATE_SUCCEEDED) {
+        return true;
+    }
+    return deps_restore_past(restore->core, item, edges->after, count, edges->mark);
+}
+
 static bool finish_edges(struct restore *restore, const struct restored_edges *edges)
 {
     struct core *core = restore->core;
     struct item item;
     struct parents parents;
     char text[DEPS_TEXT_MAX];
-    if (!item_find(core, &edges->id, edges->index, &item) || unit_is_terminal(item.unit)) {
-        return true; /* it has ended, or was forgotten */
+    if (!item_find(core, &edges->id, edges->index, &item)) {
+        return true; /* it was forgotten */
+    }
+    if (unit_is_terminal(item.unit)) {
+        return finish_past(restore, &item, edges);
     }
     if (unit_is_shared(item.unit)) { /* what awaits has been given, and stands alone since */
         return edges->count == 0 ||

@@ -16,6 +16,7 @@ void save_deps(struct core *core, struct deps *deps)
     }
 }
 
+/* Of what has ended only what it was submitted with counts, and that stands first. */
 static void put_deps(struct core *core, struct deps *deps)
 {
     core->save.is_copying = deps->is_copy;
@@ -25,7 +26,7 @@ static void put_deps(struct core *core, struct deps *deps)
     record_put_uint(&writer, deps->edges == NULL ? 0 : deps->edge_count);
     for (uint32_t i = 0; deps->edges != NULL && i < deps->edge_count; i++) {
         const struct edge *edge = &deps->edges[i];
-        record_put_id(&writer, &edge->parent->id);
+        record_put_id(&writer, deps->is_past ? &edge->id : &edge->parent->id);
         record_put_uint(&writer, (uint32_t)(edge->index + 1));
         record_put_u8(&writer, edge->when);
     }
@@ -42,8 +43,9 @@ void save_flush_deps(struct core *core)
         const struct unit *unit = deps->index == DROVER_INDEX_NONE
                                       ? &deps->task->unit
                                       : array_item(deps->task->array, deps->index).unit;
-        if (!unit_is_terminal(unit)) {
-            put_deps(core, deps); /* of what has ended nobody asks */
+        if (!unit_is_terminal(unit) ||
+            (deps->edges != NULL && unit->state != DROVER_STATE_SUCCEEDED)) {
+            put_deps(core, deps); /* of what has succeeded nobody asks */
         }
     }
 }

@@ -8,6 +8,8 @@
 #include "target.h"
 #include "tasks.h"
 
+#include <drover/graph.h>
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,14 +55,15 @@ static int refused(const struct cli *cli, const drover_task_ref *task, drover_st
     char text[TARGET_TEXT_MAX];
     target_format(&task->id, task->index, text);
     if (status == DROVER_UNKNOWN) {
-        return cli_say(CLI_FAILED, "%s: no such task, or it is forgotten", text);
+        return cli_say_status(CLI_FAILED, DROVER_UNKNOWN,
+                              "%s: no such task, or it is forgotten", text);
     }
     if (status == DROVER_NOT_READY) {
-        return cli_say(CLI_FAILED, "%s has not ended yet", text);
+        return cli_say_status(CLI_FAILED, DROVER_NOT_READY, "%s has not ended yet", text);
     }
     if (status == DROVER_CONFLICT) {
-        return cli_say(
-            CLI_FAILED,
+        return cli_say_status(
+            CLI_FAILED, DROVER_CONFLICT,
             "%s has succeeded, there is nothing to retry (or another task has its key)", text);
     }
     return cli_failed(cli, status, text);
@@ -172,7 +175,8 @@ static int cancel_group(struct cli *cli, drover_task_filter *filter, struct dead
                                                drv_options_string(cli->options, "reason"),
                                                CLI_ASK_MS, &count);
     if (status == DROVER_UNKNOWN) {
-        return cli_say(CLI_FAILED, "there is no group '%s'", filter->group);
+        return cli_say_status(CLI_FAILED, DROVER_UNKNOWN, "there is no group '%s'",
+                              filter->group);
     }
     if (status != DROVER_OK) {
         return cli_failed(cli, status, filter->group);
@@ -257,66 +261,105 @@ static const struct drv_option retry_options[] = {
      .help = "with --failed: with this tag only"},
     {.name = "alone",
      .kind = DRV_OPTION_FLAG,
-     .help = "also what failed for want of a task that it waited for; it waits for none then"},
+     .help = "the new task waits for nothing, whatever the old one waited for"},
 };
 
-/* Whether it failed for want of another task: which ones it waited for is not known any more,
- * so that a new one would run without them. */
-static bool lacked_parent(const struct cli *cli, const drover_task_ref *task)
+/* Says what came of it. */
+static int tell_retry(struct cli *cli, const drover_task_ref *task, drover_status status,
+                      const drover_id *id)
 {
-    char kind[DOC_TEXT_MAX] = "";
-    drover_value *document = NULL;
-    if (drover_task_show(cli->client, &task->id, task->index, CLI_ASK_MS, &document) !=
-        DROVER_OK) {
-        return false; /* the retry says what is wrong */
+    char text[TARGET_TEXT_MAX];
+    char new_text[TARGET_TEXT_MAX];
+    char reason[512];
+    target_format(&task->id, task->index, text);
+    if (status == DROVER_DEPENDENCY) {
+        drover_client_error_text(cli->client, reason, sizeof(reason));
+        return cli_say_status(CLI_FAILED, status,
+                              "%s: %s (retry that first, or say --alone, which waits for none)",
+                              text, reason);
     }
-    drover_value *error = doc_get(document, "error");
-    if (error != NULL) {
-        (void)doc_text(error, "kind", kind, sizeof(kind));
+    if (status != DROVER_OK) {
+        return refused(cli, task, status);
     }
-    drover_value_destroy(&error);
-    drover_value_destroy(&document);
-    return strcmp(kind, drover_error_kind_name(DROVER_ERROR_DEPENDENCY)) == 0;
+    target_format(id, DROVER_INDEX_NONE, new_text);
+    return print_pair(cli, text, "retried_as", new_text);
+}
+
+static drover_status ask_retry(struct cli *cli, const drover_task_ref *task, drover_id *out_id)
+{
+    return drv_options_flag(cli->options, "alone")
+               ? drover_retry_after(cli->client, &task->id, task->index, NULL, 0, CLI_ASK_MS,
+                                    out_id)
+               : drover_retry(cli->client, &task->id, task->index, CLI_ASK_MS, out_id);
 }
 
 static int retry_one(struct cli *cli, const drover_task_ref *task, struct deadline deadline)
 {
-    char text[TARGET_TEXT_MAX];
-    char new_text[TARGET_TEXT_MAX];
     drover_id id;
     (void)deadline;
-    if (!drv_options_flag(cli->options, "alone") && lacked_parent(cli, task)) {
-        target_format(&task->id, task->index, text);
-        return cli_say(
-            CLI_FAILED,
-            "%s failed for want of a task that it waited for, and a retry waits for "
-            "none: submit it again with --after, or graph retry if it is of a graph, "
-            "or say --alone",
-            text);
-    }
-    drover_status status = drover_retry(cli->client, &task->id, task->index, CLI_ASK_MS, &id);
-    if (status != DROVER_OK) {
-        return refused(cli, task, status);
-    }
-    target_format(&task->id, task->index, text);
-    target_format(&id, DROVER_INDEX_NONE, new_text);
-    return print_pair(cli, text, "retried_as", new_text);
+    drover_status status = ask_retry(cli, task, &id);
+    return tell_retry(cli, task, status, &id);
 }
 
+/* Every failed task. What waits for another one of them comes after it, in whatever order they
+ * are listed: those that were refused for want of one are tried again, as long as that helps.
+ */
 struct retry_walk {
     struct cli *cli;
     int worst;
+    drover_task_ref *refused; /* owned */
+    size_t count, room;
 };
+
+static bool retry_later(struct retry_walk *retry, const drover_task_ref *task)
+{
+    if (retry->count == retry->room) {
+        size_t room = retry->room == 0 ? 64 : retry->room * 2;
+        drover_task_ref *refused = realloc(retry->refused, room * sizeof(*refused));
+        if (refused == NULL) {
+            return false;
+        }
+        retry->refused = refused;
+        retry->room = room;
+    }
+    retry->refused[retry->count++] = *task;
+    return true;
+}
 
 static int retry_row(void *context, const drover_value *row)
 {
     struct retry_walk *retry = context;
-    struct cli *cli = retry->cli;
     drover_task_ref task;
-    int code = doc_task(row, &task) ? retry_one(cli, &task, deadline_in(DROVER_FOREVER))
-                                    : CLI_OK;
+    drover_id id;
+    if (!doc_task(row, &task)) {
+        return CLI_OK;
+    }
+    drover_status status = ask_retry(retry->cli, &task, &id);
+    if (status == DROVER_DEPENDENCY) {
+        return retry_later(retry, &task) ? CLI_OK : cli_no_memory();
+    }
+    int code = tell_retry(retry->cli, &task, status, &id);
     retry->worst = cli_worse(retry->worst, code);
     return code > CLI_FAILED ? code : CLI_OK; /* one that is refused does not stop the others */
+}
+
+/* One round over those that were refused. True: some were not, this time. */
+static bool retry_refused(struct retry_walk *retry, bool is_last)
+{
+    size_t before = retry->count;
+    retry->count = 0;
+    for (size_t i = 0; i < before; i++) {
+        drover_id id;
+        drover_task_ref task = retry->refused[i];
+        drover_status status = ask_retry(retry->cli, &task, &id);
+        if (status == DROVER_DEPENDENCY && !is_last) {
+            retry->refused[retry->count++] = task;
+            continue;
+        }
+        int code = tell_retry(retry->cli, &task, status, &id);
+        retry->worst = cli_worse(retry->worst, code);
+    }
+    return retry->count < before;
 }
 
 static int retry_failed(struct cli *cli)
@@ -329,10 +372,16 @@ static int retry_failed(struct cli *cli)
     if (code == CLI_OK) {
         code = cli_connect(cli);
     }
-    struct retry_walk walk = {cli, CLI_OK};
+    struct retry_walk walk = {.cli = cli, .worst = CLI_OK};
     if (code == CLI_OK) {
         code = tasks_walk(cli, &filter, UINT64_MAX, retry_row, &walk);
     }
+    while (code == CLI_OK && walk.count > 0 && retry_refused(&walk, false)) {
+    }
+    if (code == CLI_OK && walk.count > 0) {
+        (void)retry_refused(&walk, true);
+    }
+    free(walk.refused);
     return cli_worse(code, walk.worst);
 }
 
@@ -353,9 +402,9 @@ const struct cli_command cmd_retry = {
     .about =
         "Prints each task and the id of the new one. Of an array the elements that did not\n"
         "succeed are retried, as a new array; of an array of a graph all of them are.\n"
-        "The new task waits for nothing and reads no results of parents: what failed for want\n"
-        "of one is refused without --alone. The nodes of a graph keep what they wait for, and\n"
-        "their places in it, with 'graph retry' alone.",
+        "The new task waits for what the old one waited for, or the retry of that, and reads\n"
+        "its results. When one of those is gone or has failed, the retry is refused without\n"
+        "--alone. Only with 'graph retry' does a node of a graph keep its place in it.",
     .options = retry_options,
     .option_count = DRV_ARRAY_LEN(retry_options),
     .operand_max = SIZE_MAX,

@@ -329,7 +329,6 @@ struct retry {
     drover_state *states;
     bool *is_chosen;
     struct drv_target *targets;
-    struct drv_after *after;
     drover_id *ids; /* of all nodes, as they will be */
     size_t count;
 };
@@ -339,28 +338,23 @@ static void retry_fini(struct retry *retry)
     free(retry->states);
     free(retry->is_chosen);
     free(retry->targets);
-    free(retry->after);
     free(retry->ids);
 }
 
 static bool retry_init(struct retry *retry, const drover_graph *graph, size_t from)
 {
-    size_t edges = 0;
-    for (size_t i = 0; i < graph->count; i++) {
-        edges += graph->nodes[i].edge_count;
-    }
     *retry = (struct retry){.states = calloc(graph->count + 1, sizeof *retry->states),
                             .is_chosen = choose(graph, from),
                             .targets = calloc(graph->count + 1, sizeof *retry->targets),
-                            .after = calloc(edges + 1, sizeof *retry->after),
                             .ids = calloc(graph->count + 1, sizeof *retry->ids)};
     return retry->states != NULL && retry->is_chosen != NULL && retry->targets != NULL &&
-           retry->after != NULL && retry->ids != NULL;
+           retry->ids != NULL;
 }
 
+/* Parents first. The broker knows what each of them waited for, and which of these have been
+ * retried meanwhile. */
 static drover_status plan_retry(struct retry *retry, const drover_graph *graph)
 {
-    struct drv_after *after = retry->after;
     for (size_t i = 0; i < graph->count; i++) {
         const struct graph_node *node = &graph->nodes[i];
         retry->ids[i] = node->id;
@@ -368,16 +362,7 @@ static drover_status plan_retry(struct retry *retry, const drover_graph *graph)
             continue;
         }
         struct drv_target *target = &retry->targets[retry->count++];
-        *target = (struct drv_target){.id = node->id,
-                                      .index = DROVER_INDEX_NONE,
-                                      .after = after,
-                                      .after_count = node->edge_count};
-        for (size_t j = 0; j < node->edge_count; j++) {
-            const struct graph_edge *edge = &node->edges[j];
-            *after++ = (struct drv_after){.id = retry->ids[edge->position],
-                                          .index = DROVER_INDEX_NONE,
-                                          .when = edge->always ? 2 : 1};
-        }
+        *target = (struct drv_target){.id = node->id, .index = DROVER_INDEX_NONE};
         drover_status status = drover_id_new(&target->new_id);
         if (status) {
             return status;

@@ -4,6 +4,8 @@
 #include "ask.h"
 #include "future.h"
 
+#include <drover/graph.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -465,12 +467,12 @@ drover_status drover_group_cancel(drover_client *client, const char *group, cons
     return status;
 }
 
-drover_status drover_retry(drover_client *client, const drover_id *id, uint32_t index,
-                           int64_t timeout_ms, drover_id *out_new_id)
+/* The target gets its new id. */
+static drover_status retry(drover_client *client, struct drv_target *target, int64_t timeout_ms,
+                           drover_id *out_new_id)
 {
     struct drv_ask ask;
-    struct drv_target target = {.id = *id, .index = index};
-    drover_status status = drover_id_new(&target.new_id);
+    drover_status status = drover_id_new(&target->new_id);
     if (status != DROVER_OK) {
         return status;
     }
@@ -479,12 +481,39 @@ drover_status drover_retry(drover_client *client, const drover_id *id, uint32_t 
         return status;
     }
     drv_ask_init(&ask, client, DRV_RETRY);
-    status = run_on_target(&ask, &target, NULL, drv_answer_deadline_us(timeout_ms));
+    status = run_on_target(&ask, target, NULL, drv_answer_deadline_us(timeout_ms));
     drv_ask_fini(&ask);
     if (status == DROVER_OK && out_new_id != NULL) {
-        *out_new_id = target.new_id;
+        *out_new_id = target->new_id;
     }
     return drv_client_leave(client, status);
+}
+
+drover_status drover_retry(drover_client *client, const drover_id *id, uint32_t index,
+                           int64_t timeout_ms, drover_id *out_new_id)
+{
+    struct drv_target target = {.id = *id, .index = index};
+    return retry(client, &target, timeout_ms, out_new_id);
+}
+
+drover_status drover_retry_after(drover_client *client, const drover_id *id, uint32_t index,
+                                 const drover_dependency *after, size_t after_count,
+                                 int64_t timeout_ms, drover_id *out_new_id)
+{
+    struct drv_after parents[DRV_AFTER_MAX];
+    struct drv_target target = {.id = *id,
+                                .index = index,
+                                .after = parents,
+                                .after_count = after_count,
+                                .flags = DRV_RETRY_ALONE};
+    if (after_count > DRV_AFTER_MAX) {
+        return DROVER_INVALID;
+    }
+    for (size_t i = 0; i < after_count; i++) {
+        parents[i] = (struct drv_after){
+            .id = after[i].id, .index = after[i].index, .when = after[i].always ? 2 : 1};
+    }
+    return retry(client, &target, timeout_ms, out_new_id);
 }
 
 drover_status drover_forget(drover_client *client, const drover_id *id, uint32_t index,

@@ -42,9 +42,13 @@ struct drv_target { /* [id, index, ...] */
     uint64_t epoch; /* WATCH only */
     uint32_t level; /* WATCH only: enum drover_durability */
     drover_id new_id;              /* RETRY only */
-    const struct drv_after *after; /* RETRY only: what the new task waits for */
+    const struct drv_after *after; /* RETRY only: what the new task waits for; none: for what
+                                      the old one was submitted with */
     size_t after_count;
+    uint32_t flags; /* RETRY only: DRV_RETRY_* */
 };
+
+enum { DRV_RETRY_ALONE = 1 }; /* without `after` it waits for nothing */
 
 struct drv_ref {     /* one lease */
     uint64_t handle; /* broker's shorthand, 0 unknown */

@@ -141,6 +141,7 @@ static void get_targets(struct drv_decode *decode, bool with_new_id,
         if (with_new_id) {
             drv_get_id(decode, &targets[i].new_id);
             targets[i].after = drv_get_after(decode, &targets[i].after_count);
+            targets[i].flags = drv_get_u32(decode);
         }
         drv_get_close(decode, outer);
     }
@@ -154,8 +155,9 @@ static void put_targets(struct drv_encode *encode, const struct drv_targets *tar
     drv_put_batch(encode, targets->target_count);
     for (size_t i = 0; encode->status == DROVER_OK && i < targets->target_count; i++) {
         const struct drv_target *target = &targets->targets[i];
-        bool with_after = with_new_id && target->after_count > 0;
-        drv_put_array(encode, with_after ? 4 : with_new_id ? 3 : 2);
+        bool with_flags = with_new_id && target->flags != 0;
+        bool with_after = with_flags || (with_new_id && target->after_count > 0);
+        drv_put_array(encode, with_flags ? 5 : with_after ? 4 : with_new_id ? 3 : 2);
         drv_put_id(encode, &target->id);
         drv_put_index(encode, target->index);
         if (with_new_id) {
@@ -163,6 +165,9 @@ static void put_targets(struct drv_encode *encode, const struct drv_targets *tar
         }
         if (with_after) {
             drv_put_after(encode, target->after, target->after_count);
+        }
+        if (with_flags) {
+            drv_put_uint(encode, target->flags);
         }
     }
 }

@@ -145,17 +145,36 @@ class Arrays(WithFleet):
         self.assertEqual(len([row for row in self.fleet.json("task", "ls")["tasks"]
                               if "count" in row]), 2)
 
-    def test_what_lacked_a_parent_is_not_retried_without_it(self):
+    def test_what_lacked_a_parent_is_retried_behind_it(self):
         self.worker()
         bad = self.fleet.submit("square", '"no number"', "--group", "g")
         child = self.fleet.submit("total", "--after", bad, "--group", "g")
         self.fleet.until_state(child, "failed")
-        done = self.fleet.drover("retry", "--failed", "--group", "g", check=False)
+        done = self.fleet.drover("retry", child, check=False)
         self.assertEqual(done.returncode, 1)
-        self.assertIn(child + " failed for want", done.stderr)
-        self.assertIn(bad, done.stdout)
-        self.assertNotIn(child, done.stdout)
+        self.assertIn(f"task {bad}, which it waits for, is failed", done.stderr)
         self.fleet.drover("retry", child, "--alone")
+        done = self.fleet.drover("retry", "--failed", "--group", "g")
+        again = dict(line.split() for line in done.stdout.splitlines())
+        self.assertEqual(set(again), {bad, child})
+        self.fleet.until_state(again[child], "failed")
+        self.assertIn(again[bad], self.fleet.show(again[child])["error"]["text"])
+
+    def test_a_retry_reads_what_the_first_would_have_read(self):
+        flag = self.fleet.path("flag")
+        config = self.fleet.write(
+            "worker.ini", "[handler.flaky]\ncommand = sh -c\n"
+            f"argument = test -e {flag} && echo $DROVER_PARENTS\nstdin = none\n")
+        self.worker("--config", config)
+        self.fleet.drover("submit", "square", "3", "--key", "side")
+        parents = [self.fleet.submit("square", "2"),
+                   self.fleet.json("show", "key:side")["id"]]
+        child = self.fleet.submit("flaky", "--after", parents[0], "--after-any", "key:side")
+        self.fleet.until_state(child, "failed")
+        self.assertEqual([parent["id"] for parent in self.fleet.show(child)["parents"]], parents)
+        self.fleet.write("flag", "")
+        again = self.fleet.json("retry", child)["retried_as"]
+        self.assertEqual(self.value(again).split(), parents)
 
     def test_elements_fail_with_the_parent(self):
         self.worker("--slots", "1")
@@ -251,6 +270,30 @@ class Graphs(WithFleet):
             [{"name": "a", "type": "noop"}], name="part"), check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("has not ended", done.stderr)
+
+    def test_tasks_outside_are_named_by_key_and_waited_for_again(self):
+        flag = self.fleet.path("flag")
+        config = self.fleet.write(
+            "worker.ini", "[handler.flaky]\ncommand = sh -c\n"
+            f"argument = test -e {flag} && echo $DROVER_PARENTS\nstdin = none\n")
+        self.worker("--config", config)
+        outside = self.fleet.submit("noop", "--key", "a/b", "--queue", "side")
+        nodes = [{"name": "first", "type": "flaky", "keep": "auto",
+                  "after": [{"task": "key:side/a/b"}]},
+                 {"name": "second", "type": "flaky", "queue": "side",
+                  "after": ["first", {"task": "key:a/b", "always": True}]}]
+        done = self.fleet.drover("graph", "submit", self.graph(nodes), check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no task of queue 'a'", done.stderr)
+        nodes[1]["after"][1]["task"] = "key:side/a/b"
+        done = self.fleet.json("graph", "submit", self.graph(nodes, name="g"))
+        self.fleet.until_state(done["nodes"]["second"], "failed")
+        self.fleet.write("flag", "")
+        self.fleet.drover("graph", "retry", "g")
+        self.fleet.drover("graph", "wait", "g")
+        ids = {node["name"]: node["id"] for node in self.fleet.json("graph", "show", "g")["nodes"]}
+        self.assertEqual(self.value(ids["first"]), outside + "\n")
+        self.assertEqual(set(self.value(ids["second"]).split()), {ids["first"], outside})
 
     def test_names_are_listed_and_taken_again(self):
         self.worker()

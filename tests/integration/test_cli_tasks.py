@@ -166,6 +166,8 @@ class Tasks(unittest.TestCase):
     def test_task_that_never_was_is_told(self):
         for command in ("result", "wait", "show", "why", "cancel", "retry", "forget"):
             self.assertIn("no such task", self.one_line(command, NOBODY, code=1))
+            error = json.loads(self.one_line("--json", command, NOBODY, code=1))["error"]
+            self.assertEqual((error["code"], error["exit"]), ("unknown", 1))
 
     # ---- show, why, task ls ----
 

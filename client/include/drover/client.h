@@ -381,8 +381,10 @@ DROVER_API DROVER_MUST_USE drover_status drover_group_cancel(drover_client *clie
 
 /*
  * Submits a task that has not succeeded again, as a new task; of an array its failed elements,
- * as a new array. A key goes along. Returns DROVER_OK; DROVER_UNKNOWN; DROVER_NOT_READY (it has
- * not ended); DROVER_CONFLICT (it succeeded, or another task has its key by now).
+ * as a new array. A key goes along; it waits for, and reads, what the old one did, or retries
+ * of that. Returns DROVER_OK; DROVER_UNKNOWN; DROVER_NOT_READY (it has not ended);
+ * DROVER_CONFLICT (it succeeded, or another task has its key by now); DROVER_DEPENDENCY (what
+ * it waited for is gone or has failed: drover_retry_after, graph.h).
  */
 DROVER_API DROVER_MUST_USE drover_status drover_retry(drover_client *client,
                                                       const drover_id *id, uint32_t index,

@@ -145,11 +145,12 @@ DROVER_API DROVER_MUST_USE drover_status drover_graph_cancel(drover_client *clie
 /*
  * Runs again what did not succeed: of `node` and everything that waits for it, or of all nodes
  * (NULL). New tasks with the payloads and options of the old ones take their places and wait
- * for each other, and for the others, as before; an array of which some elements did not
- * succeed runs again whole; tasks outside the graph are not waited for again. The rest of the
- * graph may go on meanwhile. out_count (may be NULL): how many. Returns DROVER_OK;
+ * for each other, and for the others, as before, tasks outside the graph included; an array of
+ * which some elements did not succeed runs again whole. The rest of the graph may go on
+ * meanwhile. out_count (may be NULL): how many. Returns DROVER_OK;
  * DROVER_NOT_READY: something of it has not ended; DROVER_UNKNOWN: a task of it is not there
- * any more, or no such node; DROVER_DEPENDENCY: what a node waits for is not there any more;
+ * any more, or no such node; DROVER_DEPENDENCY: what a node waits for is not there any more, or
+ * has failed and is not retried with it;
  * DROVER_BUSY and the like. Then nothing was done; drover_graph_problem names the node.
  */
 DROVER_API DROVER_MUST_USE drover_status drover_graph_retry(drover_client *client,
@@ -157,6 +158,14 @@ DROVER_API DROVER_MUST_USE drover_status drover_graph_retry(drover_client *clien
                                                             const char *node,
                                                             int64_t timeout_ms,
                                                             size_t *out_count);
+
+/*
+ * As drover_retry (client.h), but the new task waits for `after` in place of what the old one
+ * waited for; after_count 0: for nothing. Of a node of a graph the new task is not.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_retry_after(
+    drover_client *client, const drover_id *id, uint32_t index, const drover_dependency *after,
+    size_t after_count, int64_t timeout_ms, drover_id *out_new_id);
 
 /*
  * Lets the broker drop a graph all of which has ended: its tasks, their results, its name,

@@ -323,6 +323,11 @@ static void test_fields_of_other_requests(void **state)
     vector_must_decode(vector_find(*state, "retry"), &coded);
     assert_id(&coded.message.targets.targets[0].id, 16);
     assert_id(&coded.message.targets.targets[0].new_id, 48);
+    assert_int_equal(coded.message.targets.targets[0].flags, 0);
+    coded_fini(&coded);
+    vector_must_decode(vector_find(*state, "retry-alone"), &coded);
+    assert_int_equal(coded.message.targets.targets[0].after_count, 0);
+    assert_int_equal(coded.message.targets.targets[0].flags, DRV_RETRY_ALONE);
     coded_fini(&coded);
     vector_must_decode(vector_find(*state, "kv-set"), &coded);
     assert_int_equal(coded.message.kv.op, DRV_KV_SET);
