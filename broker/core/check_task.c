@@ -455,7 +455,7 @@ void check_tasks(struct check *check)
         if (unit_is_terminal(&task->unit) && task->unit.more != NULL &&
             drv_list_is_linked(&task->unit.more->kept)) {
             check->kept_count++;
-            check->kept_bytes += task_result_bytes(task);
+            check->kept_bytes += task_kept_bytes(task);
         }
     }
     expect(check, check->broken != NULL || count == drv_table_count(&check->core->tasks),

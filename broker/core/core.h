@@ -93,7 +93,7 @@ struct core_config {
     int64_t session_us;         /* 1 h */
     int64_t keep_us;            /* 1 h: results with retention auto that nobody settled */
     int64_t keep_failed_us;     /* 7 d */
-    uint64_t keep_bytes_max;    /* retained results in all; oldest go first */
+    uint64_t keep_bytes_max;    /* results and payloads of what has ended; oldest go first */
     uint64_t keep_count_max;
     int64_t cancel_term_us, cancel_kill_us; /* 2 s, 5 s */
     uint64_t memory_max; /* accounted bytes of tasks, payloads, results, shared data */

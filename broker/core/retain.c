@@ -7,6 +7,7 @@
  * Whose time follows from how they ended stand on a shelf, in the order in which they ended, so
  * that only the first one of each needs a timer. Others have one of their own.
  */
+#include "array.h"
 #include "broker.h"
 #include "check.h"
 
@@ -16,12 +17,27 @@ enum { RETAIN_FORGET_MAX = 4096, RETAIN_PASS_MAX = 64 };
 /* Tasks of a shelf that are looked at when its timer fires. */
 enum { SHELF_SLICE = 256 };
 
-uint64_t task_result_bytes(const struct task *task)
+static uint64_t array_payload_bytes(const struct array *array)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < array->run_count; i++) {
+        const struct run *run = array->runs[i];
+        bytes += body_len(run->data);
+        for (uint32_t j = 0; j < run->large_count; j++) {
+            bytes += body_len(run->large[j]);
+        }
+    }
+    return bytes;
+}
+
+uint64_t task_kept_bytes(const struct task *task)
 {
     if (!unit_is_terminal(&task->unit)) {
         return 0;
     }
-    return task_is_array(task) ? task->array->result_bytes : body_len(task->unit.result);
+    return task_is_array(task)
+               ? task->array->result_bytes + array_payload_bytes(task->array)
+               : (uint64_t)body_len(task->unit.result) + body_len(task->payload);
 }
 
 bool shelves_init(struct core *core)
@@ -129,7 +145,7 @@ void task_retain_since(struct core *core, struct task *task, int64_t ended_us)
         more->task = task;
         more->ended_us = ended_us;
         core->kept_count++;
-        core->kept_bytes += task_result_bytes(task);
+        core->kept_bytes += task_kept_bytes(task);
         if (wanted_us < 0 && shelf_take(core, task, more)) {
             return;
         }
@@ -146,7 +162,7 @@ void task_unretain(struct core *core, struct task *task)
     if (more != NULL && drv_list_is_linked(&more->kept)) {
         drv_list_remove(&more->kept);
         core->kept_count--;
-        core->kept_bytes -= task_result_bytes(task);
+        core->kept_bytes -= task_kept_bytes(task);
     }
     timer_disarm(core, &task->timer);
 }

@@ -305,8 +305,9 @@ void task_unretain(struct core *core, struct task *task);
 void task_discard_later(struct core *core, struct task *task);
 /* Its time is over: it is forgotten, unless somebody still waits for it. */
 void task_outlived(struct core *core, struct task *task);
-/* Bytes of its results. */
-uint64_t task_result_bytes(const struct task *task);
+/* Bytes of what is kept of one that has ended: its results, and payloads for a retry. They do
+ * not change while it is kept, but by element_drop_result. */
+uint64_t task_kept_bytes(const struct task *task);
 /* The oldest results go while there are too many. */
 void retention_enforce(struct core *core);
 

@@ -441,9 +441,33 @@ static void test_array_of_a_graph_is_retried_whole(void **state)
     assert_int_equal(index, 3);
 }
 
+/* Elements of a graph keep their payloads, and these are what makes room for others. */
+static void test_payloads_of_an_array_of_a_graph_count_as_kept(void **state)
+{
+    struct bench *bench = *state;
+    core_destroy(&bench->core);
+    bench->config.keep_bytes_max = 20; /* "done" five times, and no more */
+    bench_start(bench);
+    setup_peers(bench, 4);
+    send_graph(bench, "c", 0);
+    expect_ok(bench, 1);
+    done(bench, 2, leased(bench, 2));
+    struct drv_ref refs[4];
+    assert_int_equal(leases(bench, 2, refs, 4), 3);
+    for (size_t i = 0; i < 3; i++) {
+        done(bench, 2, refs[i]);
+    }
+    done(bench, 2, leased(bench, 2));
+    bench_turn(bench);
+    expect_state(bench, 1, 100, 0); /* the oldest had to go for "abc" */
+    expect_state(bench, 1, 200, DROVER_STATE_SUCCEEDED);
+    expect_state(bench, 1, 300, DROVER_STATE_SUCCEEDED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        DURABLE_TEST(test_payloads_of_an_array_of_a_graph_count_as_kept),
         DURABLE_TEST(test_array_begins_when_its_parent_has_ended),
         DURABLE_TEST(test_array_fails_with_its_parent),
         DURABLE_TEST(test_array_of_parents_that_have_ended),

@@ -380,9 +380,43 @@ static void test_turn_cut_short_did_not_happen(void **state)
     assert_int_equal(counters(bench).queued, 0);
 }
 
+/* An element that shares its state with its run cannot wait for anything: only what was given
+ * to a worker can, by AWAIT. Records that say so are damaged. */
+static void test_edges_of_an_element_never_given_are_refused(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = spec_of("work");
+    client(bench, 1);
+    array_of(bench, 1, &spec, 300, 3);
+    submit(bench, 1, &spec, 100);
+    struct drv_after after = {.id = id_of(100), .index = DROVER_INDEX_NONE, .when = 1};
+    spec.after = &after;
+    spec.after_count = 1;
+    submit(bench, 1, &spec, 200);
+    bench_turn(bench);
+    targets_request(bench, 1, DRV_CANCEL, 200, DROVER_INDEX_NONE);
+    bench_turn(bench);
+    size_t edges = 0; /* that the cancelled one does not miss */
+    for (size_t i = 0; i < bench->log.count; i++) {
+        struct core_saved *saved = &bench->log.records[i];
+        if (saved->kind == CORE_SAVE_AFTER) {
+            saved->id = id_of(300);
+            saved->index = 1;
+            edges++;
+        }
+    }
+    assert_true(edges > 0);
+    struct core *core = NULL;
+    const char *why = NULL;
+    assert_int_equal(restored(bench, bench->log.count, &core, &why), DROVER_MALFORMED);
+    assert_string_equal(why, "an element that was never given waits for others");
+    core_destroy(&core);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        DURABLE_TEST(test_edges_of_an_element_never_given_are_refused),
         DURABLE_TEST(test_task_waiting_runs_after_restart),
         DURABLE_TEST(test_result_unread_is_delivered_after_restart),
         DURABLE_TEST(test_lease_listed_is_adopted_unlisted_is_free),

@@ -326,9 +326,31 @@ static void test_results_beyond_the_number_go_oldest_first(void **state)
     expect_ok(bench, 1);
 }
 
+/* What is kept for a retry counts as what is kept of a result does. */
+static void test_payloads_for_a_retry_count_as_kept(void **state)
+{
+    struct bench *bench = *state;
+    core_destroy(&bench->core);
+    bench->config.keep_bytes_max = 20;
+    bench_start(bench);
+    setup_peers(bench);
+    struct drv_spec spec = spec_of("work");
+    for (uint32_t i = 0; i < 3; i++) { /* 7 bytes each: "payload" */
+        report_failed(bench, 2, begin(bench, &spec, 100 + i), 0);
+        bench_turn(bench);
+    }
+    targets_request(bench, 1, DRV_FORGET, 100, DROVER_INDEX_NONE);
+    bench_turn(bench);
+    assert_int_equal(reply(bench, 1)->notes[0].code, DROVER_UNKNOWN);
+    targets_request(bench, 1, DRV_FORGET, 101, DROVER_INDEX_NONE);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        BENCH_TEST(test_payloads_for_a_retry_count_as_kept),
         BENCH_TEST(test_result_repeated_is_ok),
         BENCH_TEST(test_progress_of_earlier_attempt_is_stale),
         BENCH_TEST(test_heartbeat_of_earlier_attempt_is_stale),
