@@ -18,6 +18,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define SAMPLE_US (INT64_C(50) * 1000)
@@ -188,6 +189,30 @@ bool pool_limit_explains(const struct run *run, uint32_t signal, uint64_t peak_r
         return true;
     }
     return false;
+}
+
+bool pool_limit_refused(const struct run *run, struct drv_view code, char *text, size_t size)
+{
+    if (run->limits.memory_bytes == 0 || run->seat->proc->crew->model->ends_itself ||
+        !drv_view_is_text(code, drover_status_name(DROVER_NOMEM))) {
+        return false;
+    }
+    (void)snprintf(text, size,
+                   "was refused memory beyond its limit of %" PRIu64 " bytes (RLIMIT_DATA)",
+                   run->limits.memory_bytes);
+    return true;
+}
+
+void pool_limit_hint(const struct run *run, uint32_t signal, char *text, size_t size)
+{
+    size_t len = strlen(text);
+    if (run->limits.memory_bytes != 0 &&
+        (signal == SIGSEGV || signal == SIGABRT || signal == SIGBUS)) {
+        (void)snprintf(text + len, size - len,
+                       "; memory far beyond its limit of %" PRIu64
+                       " bytes was refused, which may be why",
+                       run->limits.memory_bytes);
+    }
 }
 
 uint32_t pool_limit_keeper(const struct run *run, bool is_grouped)

@@ -338,6 +338,15 @@ void pool_limit_describe(const struct run *run, char *text, size_t size);
  */
 bool pool_limit_explains(const struct run *run, uint32_t signal, uint64_t peak_rss_bytes,
                          uint64_t oom_kills, const char **out_code, char *text, size_t size);
+/*
+ * The same for a function that says that it ran out of memory (the code is the name of
+ * DROVER_NOMEM): under a limit on memory that is the limit's doing, since the kernel refuses
+ * what goes far beyond it (bound.h). What a command or another code means by failing, nobody
+ * but its author knows.
+ */
+bool pool_limit_refused(const struct run *run, struct drv_view code, char *text, size_t size);
+/* Adds to the words about a crash that a refusal of memory may be its reason, if it may. */
+void pool_limit_hint(const struct run *run, uint32_t signal, char *text, size_t size);
 /* Who kept them: enum drv_kept. */
 uint32_t pool_limit_keeper(const struct run *run, bool is_grouped);
 

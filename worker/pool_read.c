@@ -101,6 +101,7 @@ void pool_report_crash(struct pool *pool, struct run *run, const struct zygote_r
                                             gone->oom_kills, &code, text, sizeof(text));
         if (!is_limit) {
             describe_end(gone, text, sizeof(text));
+            pool_limit_hint(run, event.finished.signal, text, sizeof(text));
         }
         event.finished.outcome = POOL_FAILED;
         event.finished.error_kind = is_limit ? DROVER_ERROR_LIMIT : DROVER_ERROR_CRASH;
@@ -251,6 +252,12 @@ static void fill_finished(struct seat *seat, const struct run *run,
             event->finished.error_kind = DROVER_ERROR_LIMIT;
             event->finished.code = drv_view_text(code);
             event->finished.text = drv_view_text(text);
+        } else if (pool_limit_refused(run, finished->code, text, text_size)) {
+            event->finished.error_kind = DROVER_ERROR_LIMIT;
+            event->finished.code = drv_view_text("memory");
+            event->finished.text = drv_view_text(text);
+        } else {
+            /* as the handler says */
         }
     }
     event->finished.stderr_tail = finished->tail.len > 0

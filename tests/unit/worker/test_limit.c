@@ -98,7 +98,39 @@ static void test_far_too_much_memory_is_refused_at_once(void **state)
     submit(fixture, 1, "alloc", "2000000000", (struct drv_bounds){.memory_bytes = 60000000});
     const struct seen *seen = fixture_finish(fixture, 1);
     assert_int_equal(seen->outcome, POOL_FAILED);
+    assert_int_equal(seen->kind, DROVER_ERROR_LIMIT);
+    assert_string_equal(seen->code, "memory");
+    assert_non_null(strstr(seen->text, "refused memory beyond its limit of 60000000 bytes"));
+    fixture_free(fixture);
+}
+
+/* Without a limit it is what the handler says it is. */
+static void test_want_of_memory_without_a_limit_is_the_handlers(void **state)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* their allocators end the process then */
+#endif
+    (void)state;
+    struct fixture *fixture = open_pool(POOL_MODEL_FORK);
+    submit(fixture, 1, "alloc", "1000000000000", (struct drv_bounds){.cpu_ms = 60000});
+    const struct seen *seen = fixture_finish(fixture, 1);
+    assert_int_equal(seen->kind, DROVER_ERROR_HANDLER);
     assert_string_equal(seen->code, "nomem");
+    fixture_free(fixture);
+}
+
+/* Who does not look whether it got what it asked for crashes: nobody knows why, and it says so.
+ */
+static void test_crash_under_a_memory_limit_names_it(void **state)
+{
+    (void)state;
+    struct fixture *fixture = open_pool(POOL_MODEL_PREFORK);
+    submit(fixture, 1, "crash", NULL, (struct drv_bounds){.memory_bytes = 60000000});
+    submit(fixture, 2, "crash", NULL, (struct drv_bounds){.cpu_ms = 60000});
+    const struct seen *seen = fixture_finish(fixture, 1);
+    assert_int_equal(seen->kind, DROVER_ERROR_CRASH);
+    assert_non_null(strstr(seen->text, "its limit of 60000000 bytes"));
+    assert_null(strstr(fixture_finish(fixture, 2)->text, "limit"));
     fixture_free(fixture);
 }
 
@@ -178,6 +210,8 @@ int main(void)
         cmocka_unit_test(test_only_the_offender_ends_prefork),
         cmocka_unit_test(test_only_the_offender_ends_thread),
         cmocka_unit_test(test_far_too_much_memory_is_refused_at_once),
+        cmocka_unit_test(test_want_of_memory_without_a_limit_is_the_handlers),
+        cmocka_unit_test(test_crash_under_a_memory_limit_names_it),
         cmocka_unit_test(test_result_that_is_too_long),
         cmocka_unit_test(test_commands),
         cmocka_unit_test(test_limits_in_control_groups),
