@@ -24,7 +24,8 @@ static void check_fit(struct check *check, const struct line *line, const struct
            "a fit is in the lane of another key or priority");
     expect(check, fit->offer->type == line->type && fit->offer->class == share->class,
            "a fit is of another type or class");
-    expect(check, class_fits(share->class, line), "a line does not fit a class it is in");
+    expect(check, class_fits(check->core, share->class, line),
+           "a line does not fit a class it is in");
     expect(check, !(is_in && is_parked), "a fit is in two places");
     expect(check, head == NULL || is_in || is_parked,
            "a class does not see that there is work");
@@ -42,7 +43,7 @@ void check_fits(struct check *check, const struct line *line)
     }
     DRV_LIST_EACH(link, &check->core->classes)
     {
-        classes += class_fits(DRV_LIST_ITEM(link, struct class, link), line);
+        classes += class_fits(check->core, DRV_LIST_ITEM(link, struct class, link), line);
     }
     expect(check, fits == classes, "a class does not know a line that fits it");
 }

@@ -162,11 +162,13 @@ static const char *read_number(const char *at, uint32_t *out_number)
 }
 
 /* But for its type. */
-static bool class_takes(const struct class *class, const struct line *line)
+static bool class_takes(const struct core *core, const struct class *class,
+                        const struct line *line)
 {
     struct need needs[DRV_LABELS_MAX];
     size_t count;
-    return class_has_queue(class, queue_name(line->queue)) && class_has_labels(class, line) &&
+    return class_has_queue(class, queue_name(line->queue)) &&
+           (class_has_labels(class, line) || core->config.defects.ignore_labels) &&
            class_needs(class, line, needs, &count);
 }
 
@@ -175,7 +177,7 @@ bool line_fit(struct core *core, struct line *line)
     DRV_LIST_EACH(link, &line->type->offers)
     {
         struct offer *offer = DRV_LIST_ITEM(link, struct offer, in_type);
-        if (class_takes(offer->class, line) && !fit_new(core, offer, line)) {
+        if (class_takes(core, offer->class, line) && !fit_new(core, offer, line)) {
             line_unfit(core, line);
             return false;
         }
@@ -197,7 +199,7 @@ static bool offer_fit(struct core *core, struct offer *offer)
     DRV_LIST_EACH(link, &offer->type->lines)
     {
         struct line *line = DRV_LIST_ITEM(link, struct line, in_type);
-        if (class_takes(offer->class, line) && !fit_new(core, offer, line)) {
+        if (class_takes(core, offer->class, line) && !fit_new(core, offer, line)) {
             return false;
         }
     }
@@ -424,9 +426,9 @@ bool class_needs(const struct class *class, const struct line *line,
     return true;
 }
 
-bool class_fits(const struct class *class, const struct line *line)
+bool class_fits(const struct core *core, const struct class *class, const struct line *line)
 {
-    return class_offer(class, line->type) != NULL && class_takes(class, line);
+    return class_offer(class, line->type) != NULL && class_takes(core, class, line);
 }
 
 /* --- what is ready ----------------------------------------------------------------------- */

@@ -79,7 +79,7 @@ bool class_has_labels(const struct class *class, const struct line *line);
 /* What the line needs, by resource of the class; false: the class has none of something. */
 bool class_needs(const struct class *class, const struct line *line,
                  struct need out_needs[DRV_LABELS_MAX], size_t *out_count);
-bool class_fits(const struct class *class, const struct line *line);
+bool class_fits(const struct core *core, const struct class *class, const struct line *line);
 
 /* A new line: make the fits. False when out of memory; the line then has none. */
 bool line_fit(struct core *core, struct line *line);

@@ -52,6 +52,8 @@ struct core_defects {
     bool ignore_limits;       /* of concurrency, per key and by rate */
     bool ignore_aging;        /* what has waited gains no priority */
     bool ignore_needs;        /* leases beyond what a worker has */
+    bool ignore_labels;       /* leases to workers without the labels that were asked for */
+    bool ignore_memory;       /* leases to hosts over the memory mark */
     bool lose_event;          /* a subscriber is not told, and the gap is not counted */
     bool early_ack;           /* promise 1: replies do not wait for what they speak of */
     bool forget_reply;        /* promise 4: replies are not kept over a restart */

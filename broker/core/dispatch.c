@@ -406,7 +406,7 @@ static void recall(struct core *core, struct lease *lease)
 static bool class_could_run(const struct core *core, const struct class *class,
                             const struct line *line)
 {
-    if (!class_fits(class, line)) {
+    if (!class_fits(core, class, line)) {
         return false;
     }
     const struct offer *offer = class_offer(class, line->type);
@@ -424,12 +424,15 @@ static uint64_t worker_recall(struct core *core, struct worker *worker,
     while (link != &worker->leases && asked < wanted && excess > 0) {
         struct lease *lease = DRV_LIST_ITEM(link, struct lease, in_worker);
         link = link->prev;
+        if (lease->flags & LEASE_STARTED) {
+            continue; /* whichever it began with: what does not run is what it has beyond */
+        }
         excess--;
         if (lease->flags & LEASE_RECALLED) {
             asked++;
             continue;
         }
-        if (lease->flags & LEASE_STARTED || lease->unit->flags & UNIT_CANCELLING ||
+        if (lease->unit->flags & UNIT_CANCELLING ||
             !class_could_run(core, class, lease->task->spec->line)) {
             continue;
         }

@@ -120,7 +120,8 @@ static bool is_over_mark(const struct core *core, const struct worker *worker)
 {
     double mark = core->config.memory_mark_percent;
     double least = worker->is_heavy ? mark - MARK_HYSTERESIS : mark;
-    return mark > 0.0 && worker->host.memory_percent >= least;
+    return mark > 0.0 && worker->host.memory_percent >= least &&
+           !core->config.defects.ignore_memory;
 }
 
 void worker_weigh(struct core *core, struct worker *worker)

@@ -50,6 +50,8 @@ struct sim_seat {     /* a peer as the broker sees it */
     uint32_t live;   /* leases that its session holds by the records */
     uint32_t live_session;
     bool said_goodbye;
+    bool is_heavy;  /* its host is over the memory mark: said on this connection */
+    bool was_heavy; /* the same, on whichever it was said last */
     uint8_t effects[SIM_REQUEST_BITS / 8]; /* requests that took effect */
     uint32_t effects_session;
 };

@@ -78,8 +78,12 @@ struct sim_task_spec sim_deed_spec(struct sim *sim)
         .keep_ms = -1,
         .tenant = chance(sim, 50) ? 0 : (unsigned)drv_rng_below(&sim->rng, SIM_TENANTS),
         .needs_gpu = chance(sim, 10),
+        .zone = chance(sim, 10) ? (unsigned)sim_between(sim, 1, SIM_ZONES - 1) : 0,
         .payload_len = payload_random(sim),
     };
+    if (sim->config.seed % 4 == 0) {
+        spec.tenant = 0; /* without keys it is always known whose turn it is */
+    }
     if (sim->profile.fancy_specs) {
         spec_fancy(sim, &spec);
     }
@@ -394,17 +398,22 @@ static void do_retry(struct sim *sim, struct sim_peer *peer)
         return;
     }
     request->first_new = sim->model.count;
+    request->op = sim_once_in(sim, 4) ? DRV_RETRY_ALONE : 0;
     for (uint32_t i = 0; i < request->count; i++) {
         struct sim_task *old = sim_model_task(&sim->model, request->targets[i]);
         struct sim_task_spec spec = old->spec;
         uint32_t payload = old->payload;
         old->retry_asked = true;
         spec.flags = 0;
-        spec.after_count = 0;
+        spec.after_count = 0; /* which ones is known when the broker has taken it */
         uint32_t serial = sim_deed_task(sim, peer, &spec);
-        sim_model_task(&sim->model, serial)->payload = payload;
-        sim_model_task(&sim->model, serial)->submit = SIM_SUBMIT_SENT;
-        sim_model_task(&sim->model, serial)->is_retry = true;
+        struct sim_task *task = sim_model_task(&sim->model, serial);
+        task->payload = payload;
+        task->submit = SIM_SUBMIT_SENT;
+        task->is_retry = true;
+        task->is_alone = request->op == DRV_RETRY_ALONE;
+        task->origin = request->targets[i];
+        sim_model_task(&sim->model, request->targets[i])->retried_as = serial;
     }
     sim_request_send(sim, peer, request);
 }

@@ -50,6 +50,48 @@ bool sim_deps_may_be_refused(struct sim *sim, const struct sim_task *task, int64
     return false;
 }
 
+/* Itself, or the last of its retries, of those that the broker has taken. */
+static uint32_t latest_of(struct sim *sim, uint32_t serial)
+{
+    for (;;) {
+        const struct sim_task *task = sim_model_task(&sim->model, serial);
+        const struct sim_task *next = sim_model_task(&sim->model, task->retried_as);
+        bool is_taken = task->retried_as != 0 && next->known &&
+                        next->epoch == sim->broker.epoch;
+        if (!is_taken || !has_ended(sim, task) || task->state == DROVER_STATE_SUCCEEDED) {
+            return serial;
+        }
+        serial = task->retried_as;
+    }
+}
+
+bool sim_deps_retry_may_be_refused(struct sim *sim, const struct sim_task *task)
+{
+    const struct sim_task *origin = sim_model_task(&sim->model, task->origin);
+    for (uint32_t i = 0; i < origin->spec.after_count && !task->is_alone; i++) {
+        const struct sim_task *parent = parent_of(sim, origin, i);
+        bool has_failed = has_ended(sim, parent) && parent->state != DROVER_STATE_SUCCEEDED;
+        if (!is_there(sim, parent) || has_failed) {
+            return true; /* it had failed, or so had its retry, or that is gone */
+        }
+    }
+    return false;
+}
+
+/* It waits for what its origin waited for, or for the retries of that. */
+static void inherit_parents(struct sim *sim, struct sim_task *task)
+{
+    const struct sim_task *origin = sim_model_task(&sim->model, task->origin);
+    task->spec.after_count = 0;
+    for (uint32_t i = 0; i < origin->spec.after_count && !task->is_alone; i++) {
+        struct sim_after after = origin->spec.after[i];
+        after.parent = latest_of(sim, after.parent);
+        sim_count_if(sim, after.parent != origin->spec.after[i].parent, SIM_RETRY_FOLLOWS_SEEN);
+        task->spec.after[task->spec.after_count++] = after;
+    }
+    sim_count_if(sim, task->spec.after_count > 0, SIM_RETRY_WAITS_SEEN);
+}
+
 /* The first parent that is not over as it should be; NULL: all are. */
 static const struct sim_task *first_open(struct sim *sim, const struct sim_task *task)
 {
@@ -96,7 +138,13 @@ bool sim_deps_are_over(struct sim *sim, const struct sim_task *task)
 
 void sim_deps_on_submit(struct sim *sim, uint32_t serial)
 {
-    const struct sim_task *task = sim_model_task(&sim->model, serial);
+    struct sim_task *task = sim_model_task(&sim->model, serial);
+    if (task->is_retry) {
+        inherit_parents(sim, task);
+        if (first_failed(sim, task) != NULL) {
+            sim_fail(sim, "retry %u was taken although what it waits for has failed", serial);
+        }
+    }
     for (uint32_t i = 0; i < task->spec.after_count; i++) {
         if (!is_there(sim, parent_of(sim, task, i))) {
             sim_fail(sim, "task %u was taken although its parent %u is not there", serial,

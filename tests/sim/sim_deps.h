@@ -21,6 +21,8 @@ struct sim_peer;
 
 /* Whether a submit made then may be refused for the sake of a parent. */
 bool sim_deps_may_be_refused(struct sim *sim, const struct sim_task *task, int64_t made_us);
+/* The same of a retry, whenever it was asked for. */
+bool sim_deps_retry_may_be_refused(struct sim *sim, const struct sim_task *task);
 /* Whether nothing that it waits for keeps it from being leased. */
 bool sim_deps_are_over(struct sim *sim, const struct sim_task *task);
 

@@ -75,10 +75,34 @@ static void accuse_limit(struct sim *sim, uint32_t serial, const char *what)
     sim_fail(sim, "leased beyond %s: %s", what, text);
 }
 
+bool sim_worker_fits(const struct sim_worker *worker, const struct sim_task_spec *spec)
+{
+    return (!spec->needs_gpu || worker->has_gpu) && (worker->types & 1u << spec->type) != 0 &&
+           (worker->queues == 0 || (worker->queues & 1u << spec->queue) != 0) &&
+           (spec->zone == 0 || (worker->zones & 1u << spec->zone) != 0);
+}
+
+/* Never where it does not fit, nor where memory is scarce. */
+static void check_place(struct sim *sim, uint32_t serial, uint32_t worker)
+{
+    const struct sim_task *task = sim_model_task(&sim->model, serial);
+    char text[SIM_REASON_MAX / 2];
+    sim_task_describe(sim, serial, text, sizeof text);
+    sim_count_if(sim, task->spec.zone != 0, SIM_ZONED_SEEN);
+    if (!sim_worker_fits(sim->peers[worker].worker, &task->spec)) {
+        sim_fail(sim, "leased to worker %u, where it does not fit: %s", worker, text);
+    } else if (sim->checker.seats[worker].is_heavy) {
+        sim_fail(sim, "leased to worker %u, whose host has no memory: %s", worker, text);
+    } else {
+        /* well placed */
+    }
+}
+
 void sim_checker_on_dispatch(struct sim *sim, uint32_t serial, uint32_t worker,
                              uint32_t session)
 {
     const struct sim_task *task = sim_model_task(&sim->model, serial);
+    check_place(sim, serial, worker);
     struct held held = count_held(sim, task->spec.tenant, worker, session);
     if (task->spec.needs_gpu) {
         sim_count(sim, SIM_NEEDY_SEEN);

@@ -11,10 +11,15 @@ static unsigned priority_slot(int32_t priority)
     return priority < 0 ? 0 : priority == 0 ? 1 : priority < 100 ? 2 : 3;
 }
 
-/* Keys take turns, and what needs something may have to wait for it. */
+/* Keys take turns, and what wants something of its worker may have to wait for it. */
 static unsigned kind_of(const struct sim_task_spec *spec)
 {
-    return spec->tenant * 2 + spec->needs_gpu;
+    return (spec->tenant * SIM_ZONES + spec->zone) * 2 + spec->needs_gpu;
+}
+
+static bool is_picky(unsigned kind)
+{
+    return kind % 2 == 1 || kind / 2 % SIM_ZONES != 0;
 }
 
 static struct sim_line *line_of(struct sim *sim, const struct sim_task *task)
@@ -78,16 +83,25 @@ static int64_t rank_of(const struct sim_task *task)
     return since_us - task->spec.priority * (int64_t)SIM_LIMIT_AGING_MS * 1000;
 }
 
-/* Another key of that priority has work: whose turn it is is not known here. */
-static bool has_other_keys(struct sim *sim, unsigned slot, unsigned kind)
+static int64_t slack_of(const struct sim *sim)
 {
-    for (unsigned type = 0; type < SIM_TYPE_COUNT; type++) {
-        for (unsigned other = kind % 2; other < SIM_KINDS; other += 2) {
-            if (other != kind &&
-                line_head(sim, &sim->checker.lines[SIM_LIMITED][type][slot][other]) !=
-                    SIM_NO_TASK) {
-                return true;
-            }
+    return 2 * sim->profile.turn_us + 3000;
+}
+
+/* Another key of that priority has work, also such as came back: whose turn it is is not known
+ * here. Or it had some that was younger: a priority counts as what its next one was when it was
+ * last looked at, and that may have been cancelled since. */
+static bool has_other_keys(struct sim *sim, const struct sim_task *task, unsigned slot)
+{
+    for (uint32_t i = 0; i < sim->model.count; i++) {
+        const struct sim_task *other = sim_model_task(&sim->model, i);
+        bool counts = !sim_state_is_terminal(other->state) ||
+                      rank_of(other) + slack_of(sim) >= rank_of(task);
+        if (other->known && other->epoch == sim->broker.epoch && counts &&
+            other->spec.queue == SIM_LIMITED && priority_slot(other->spec.priority) == slot &&
+            other->spec.tenant != task->spec.tenant &&
+            other->spec.needs_gpu == task->spec.needs_gpu) {
+            return true;
         }
     }
     return false;
@@ -100,9 +114,9 @@ static void check_aging(struct sim *sim, uint32_t serial)
     const struct sim_task *task = sim_model_task(&sim->model, serial);
     unsigned kind = kind_of(&task->spec);
     unsigned own = priority_slot(task->spec.priority);
-    int64_t slack_us = 2 * sim->profile.turn_us + 3000;
+    int64_t slack_us = slack_of(sim);
     if (!sim->checker.limits_in_force || sim->clock.high_us != 0 || !task->in_line ||
-        task->array != SIM_NO_TASK || has_other_keys(sim, own, kind)) {
+        task->array != SIM_NO_TASK || has_other_keys(sim, task, own)) {
         return;
     }
     for (unsigned i = 0; i < SIM_PRIORITIES; i++) {
@@ -111,7 +125,7 @@ static void check_aging(struct sim *sim, uint32_t serial)
         const struct sim_task *other = head == SIM_NO_TASK ? NULL
                                                            : sim_model_task(&sim->model, head);
         if (i == own || other == NULL || other->array != SIM_NO_TASK ||
-            has_other_keys(sim, i, kind)) {
+            has_other_keys(sim, task, i)) {
             continue;
         }
         if (rank_of(other) + slack_us < rank_of(task)) {
@@ -137,7 +151,7 @@ void sim_line_check_order(struct sim *sim, uint32_t serial)
     for (unsigned i = slot + 1; i < SIM_PRIORITIES; i++) {
         struct sim_line *lines = sim->checker.lines[task->spec.queue][task->spec.type][i];
         for (unsigned kind = 0; kind < SIM_KINDS; kind++) {
-            bool may_wait = kind % 2 == 1 || task->spec.queue == SIM_LIMITED;
+            bool may_wait = is_picky(kind) || task->spec.queue == SIM_LIMITED;
             if (may_wait && kind != kind_of(&task->spec)) {
                 continue;
             }

@@ -107,6 +107,12 @@ uint32_t sim_model_find(const struct sim_model *model, const drover_id *id, uint
 static const char *const key_names[SIM_KEY_COUNT] = {NULL, "red", "green", "blue"};
 static const char *const group_names[SIM_GROUP_COUNT] = {NULL, "even", "odd"};
 
+struct drv_pair sim_zone_label(unsigned zone)
+{
+    static const char *const names[SIM_ZONES] = {"", "zone-a", "zone-b"};
+    return (struct drv_pair){drv_str_of(names[zone]), drv_str_of("yes")};
+}
+
 void sim_spec_build(const struct sim_task_spec *from, struct drv_spec *out_spec)
 {
     drv_spec_init(out_spec, drv_str_of(sim_type_name(from->type)));
@@ -135,4 +141,10 @@ void sim_spec_build(const struct sim_task_spec *from, struct drv_spec *out_spec)
     out_spec->fairness = drv_str_of(tenants[from->tenant]);
     out_spec->needs = &gpu;
     out_spec->need_count = from->needs_gpu;
+    if (from->zone != 0) {
+        static struct drv_pair labels[SIM_ZONES];
+        labels[from->zone] = sim_zone_label(from->zone);
+        out_spec->require = &labels[from->zone];
+        out_spec->require_count = 1;
+    }
 }

@@ -40,7 +40,7 @@ enum sim_hold {                /* broker side: the latest lease */
                 SIM_HOLD_ENDED,    /* the task ended with it */
 };
 
-enum { SIM_TENANTS = 3, SIM_KINDS = 2 * SIM_TENANTS };
+enum { SIM_TENANTS = 3, SIM_ZONES = 3, SIM_KINDS = 2 * SIM_ZONES * SIM_TENANTS };
 enum { SIM_AFTER_MAX = 3, SIM_CHILDREN_MAX = 3 };
 
 struct sim_after {
@@ -62,6 +62,7 @@ struct sim_task_spec {
     size_t payload_len; /* 0: no value (elements and arrays only) */
     unsigned tenant;    /* fairness key, below SIM_TENANTS; 0: none */
     bool needs_gpu;     /* of which some workers have one */
+    unsigned zone;      /* label that the worker must have, below SIM_ZONES; 0: none */
     uint32_t after_count;
     struct sim_after after[SIM_AFTER_MAX];
 };
@@ -86,7 +87,9 @@ struct sim_task {
     enum sim_submit submit;
     uint64_t acked_epoch;
     uint32_t level;
-    bool is_retry;
+    bool is_retry, is_alone; /* alone: it waits for nothing that its origin waited for */
+    uint32_t origin;         /* of a retry: serial */
+    uint32_t retried_as;     /* serial of its retry; 0: none */
     bool seal_asked, sealed_acked, cancel_asked, forget_asked, retry_asked;
     bool abandoned;        /* array: will not be sealed */
     bool cascade_asked;    /* something that awaits it is cancelled with all it awaits */
@@ -167,6 +170,9 @@ static inline struct sim_task *sim_model_task(struct sim_model *model, uint32_t 
 
 /* A hash of the name, for results. */
 uint32_t sim_name_hash(const drover_id *id, uint32_t index);
+
+/* The label of a zone, which is not 0. */
+struct drv_pair sim_zone_label(unsigned zone);
 
 /* The spec as it goes over the wire. */
 void sim_spec_build(const struct sim_task_spec *from, struct drv_spec *out_spec);

@@ -116,6 +116,7 @@ void sim_checker_on_heard(struct sim *sim, const struct sim_conn *conn,
         seat->gone_us = INT64_MAX;
         seat->credit = message->hello.credit_items;
         seat->said_goodbye = false;
+        seat->is_heavy = false;
         on_session_heard(sim, seat, &message->hello.session);
     }
     if (conn->id != seat->conn) {
@@ -126,6 +127,11 @@ void sim_checker_on_heard(struct sim *sim, const struct sim_conn *conn,
         seat->credit = message->credit.items;
     } else if (message->kind == DRV_GOODBYE) {
         seat->said_goodbye = true;
+    } else if (message->kind == DRV_HEARTBEAT && message->heartbeat.has_host) {
+        seat->is_heavy = message->heartbeat.host.memory_percent >
+                         sim->profile.core.memory_mark_percent;
+        seat->was_heavy = seat->is_heavy;
+        sim_count_if(sim, seat->is_heavy, SIM_HEAVY_SEEN);
     }
 }
 

@@ -299,9 +299,11 @@ static void retry_answered(struct sim *sim, struct sim_peer *peer,
         return;
     }
     task->submit = SIM_SUBMIT_REFUSED;
+    sim_count_if(sim, code == DROVER_DEPENDENCY, SIM_RETRY_REFUSED_SEEN);
     bool has_key = task->spec.key != 0; /* another task may have it by then */
     bool fair = code == DROVER_BUSY || code == DROVER_DRAINING ||
                 (code == DROVER_CONFLICT && has_key) ||
+                (code == DROVER_DEPENDENCY && sim_deps_retry_may_be_refused(sim, task)) ||
                 (code == DROVER_UNKNOWN && task_may_be_unknown(sim, peer, request, position));
     if (!fair) {
         reply_surprise(sim, request, position, code);

@@ -97,7 +97,8 @@ static bool spec_same(const struct sim_task_spec *a, const struct sim_task_spec 
            a->retries == b->retries && a->loss_budget == b->loss_budget &&
            a->durability == b->durability && a->flags == b->flags && a->keep_ms == b->keep_ms &&
            a->key == 0 && b->key == 0 && a->group == b->group && a->tenant == b->tenant &&
-           a->needs_gpu == b->needs_gpu && a->after_count == 0 && b->after_count == 0;
+           a->needs_gpu == b->needs_gpu && a->zone == b->zone && a->after_count == 0 &&
+           b->after_count == 0;
 }
 
 static void draft_after(struct sim *sim, const struct sim_task_spec *spec,
@@ -172,6 +173,7 @@ static void build_targets(struct sim *sim, const struct sim_peer *peer,
         *target = (struct drv_target){.id = task->id, .index = task->index};
         if (request->kind == DRV_RETRY) {
             target->new_id = sim_model_task(&sim->model, request->first_new + i)->id;
+            target->flags = request->op;
         } else if (request->kind == DRV_WATCH && task->submit == SIM_SUBMIT_ACKED) {
             target->epoch = task->acked_epoch;
             target->level = task->level;

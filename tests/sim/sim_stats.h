@@ -128,6 +128,9 @@
     X(RANGE_ABORTED, "elements aborted in a range")               \
     X(RANGE_TOLD, "results told in a range")                      \
     X(RETRY, "tasks retried by request")                          \
+    X(RETRY_WAITS, "retries that wait for what was waited for")   \
+    X(RETRY_FOLLOWS, "retries that wait for other retries")       \
+    X(RETRY_REFUSED, "retries refused for want of a parent")      \
     X(KEY_ATTACHED, "submits attached by their key")              \
     X(KEY_TAKEN, "keys given to a task")                          \
     X(GRAPH_TAKEN, "graphs taken")                                \
@@ -148,6 +151,8 @@
     X(CONCURRENCY, "leases that reached the concurrency")         \
     X(PER_KEY, "leases that reached that of a key")               \
     X(NEEDY, "leases with needs")                                 \
+    X(ZONED, "leases with labels")                                \
+    X(HEAVY, "hosts over the memory mark")                        \
     X(PURGED, "queues purged")                                    \
     X(KV_INCREMENT, "increments acknowledged")                    \
     X(KV_CONFLICT, "compare-and-set conflicts")                   \

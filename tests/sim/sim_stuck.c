@@ -26,11 +26,9 @@ static bool peer_is_well(struct sim *sim, const struct sim_peer *peer)
 static bool peer_takes(struct sim *sim, const struct sim_peer *peer,
                        const struct sim_task_spec *spec)
 {
-    unsigned queue = spec->queue, type = spec->type;
     const struct sim_worker *worker = peer->worker;
     const struct sim_seat *seat = &sim->checker.seats[peer->number];
-    return (!spec->needs_gpu || worker->has_gpu) && (worker->types & 1u << type) != 0 &&
-           (worker->queues == 0 || (worker->queues & 1u << queue) != 0) &&
+    return sim_worker_fits(worker, spec) && !seat->is_heavy && !seat->was_heavy &&
            seat->live < worker->slots && seat->live < seat->credit &&
            worker->running < worker->slots;
 }

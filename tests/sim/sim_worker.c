@@ -17,6 +17,7 @@ enum {
     REVIVE_MIN_US = 200000,
     REVIVE_MAX_US = 1500000,
     SMALL_WINDOW = 4096,
+    HEAVY_US = 500000,
 };
 
 struct sim_worker *sim_worker_new(struct sim *sim, bool offers_all)
@@ -27,6 +28,9 @@ struct sim_worker *sim_worker_new(struct sim *sim, bool offers_all)
     worker->types = offers_all ? 7 : (uint32_t)sim_between(sim, 1, 7);
     worker->queues = !offers_all && sim_once_in(sim, 3) ? (uint32_t)sim_between(sim, 1, 15) : 0;
     worker->has_gpu = offers_all || sim_once_in(sim, 2);
+    worker->zones = offers_all ? (1u << SIM_ZONES) - 1
+                               : (uint32_t)sim_between(sim, 0, (1 << SIM_ZONES) - 1);
+    worker->is_light = offers_all;
     /* Ranges need something to be made of. */
     worker->credit_items = worker->slots +
                            (uint64_t)sim_between(sim, 0, sim->profile.ranges ? 40 : 8);
@@ -125,6 +129,13 @@ void sim_worker_greet(struct sim *sim, struct sim_peer *peer)
     }
     size_t queue_count = names_of(worker->queues, SIM_QUEUE_COUNT, sim_queue_name, queues);
     const struct drv_count gpu = {drv_str_of("gpu"), 1};
+    struct drv_pair labels[SIM_ZONES];
+    size_t label_count = 0;
+    for (unsigned zone = 1; zone < SIM_ZONES; zone++) {
+        if ((worker->zones & 1u << zone) != 0) {
+            labels[label_count++] = sim_zone_label(zone);
+        }
+    }
     struct drv_message message = {
         .kind = DRV_HELLO,
         .hello = {.version_min = 1,
@@ -148,6 +159,8 @@ void sim_worker_greet(struct sim *sim, struct sim_peer *peer)
                              .queue_count = queue_count,
                              .resources = &gpu,
                              .resource_count = worker->has_gpu,
+                             .labels = labels,
+                             .label_count = label_count,
                              .lease_count = (uint32_t)listed,
                              .model = DRV_MODEL_PREFORK}},
     };
@@ -417,6 +430,15 @@ void sim_worker_on_event(struct sim *sim, struct sim_peer *peer, const struct si
     worker_leave_if_done(sim, peer);
 }
 
+/* While the world is bad, hosts have too little memory now and then, for half a second; not the
+ * first one, so that something can always go on. */
+static bool is_heavy(const struct sim *sim, const struct sim_peer *peer)
+{
+    uint64_t moment = (uint64_t)(sim->now_us / HEAVY_US);
+    return sim->phase == SIM_ACTIVE && !peer->worker->is_light &&
+           sim_mix(sim_mix(sim->config.seed, peer->number), moment) % 4 == 0;
+}
+
 void sim_worker_heartbeat(struct sim *sim, struct sim_peer *peer)
 {
     struct sim_worker *worker = peer->worker;
@@ -435,7 +457,9 @@ void sim_worker_heartbeat(struct sim *sim, struct sim_peer *peer)
         .heartbeat = {.running = running,
                       .running_count = count,
                       .has_host = true,
-                      .host = {.cpu_percent = 12.5, .memory_percent = 40, .cpu_count = 4}}};
+                      .host = {.cpu_percent = 12.5,
+                               .memory_percent = is_heavy(sim, peer) ? 97 : 40,
+                               .cpu_count = 4}}};
     (void)sim_peer_send(sim, peer, &message, 0);
     sim_book_start(sim, peer);
 }

@@ -67,6 +67,8 @@ struct sim_worker {
     uint32_t types;  /* bit per type offered */
     uint32_t queues; /* bit per queue; 0: all */
     bool has_gpu;
+    uint32_t zones; /* bit per label that it has */
+    bool is_light;  /* its host always has memory */
     uint64_t credit_items, credit_high, credit_bytes;
     struct sim_lease book[SIM_BOOK_MAX];
     uint32_t book_count;
@@ -98,6 +100,8 @@ void sim_worker_crash(struct sim *sim, struct sim_peer *peer, bool told);
 void sim_worker_leave(struct sim *sim, struct sim_peer *peer);
 /* Sends a result for an attempt that it does not hold. */
 void sim_worker_forge(struct sim *sim, struct sim_peer *peer);
+/* Whether it offers what such a task wants of a worker: type, queue, labels, resources. */
+bool sim_worker_fits(const struct sim_worker *worker, const struct sim_task_spec *spec);
 void sim_worker_set_credit(struct sim *sim, struct sim_peer *peer, uint64_t items);
 /* Leases that it holds and has not reported. */
 uint32_t sim_worker_held(const struct sim_worker *worker);

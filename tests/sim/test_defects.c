@@ -9,7 +9,7 @@
 
 #include <limits.h>
 
-enum { SEEDS_MAX = 240 };
+enum { SEEDS_MAX = 480 };
 
 struct defect {
     const char *name;
@@ -50,6 +50,8 @@ static const struct defect defects[] = {
     DEFECT(ignore_limits, "beyond the concurrency", "beyond the rate"),
     DEFECT(ignore_aging, "aged more"),
     DEFECT(ignore_needs, "beyond what its worker has"),
+    DEFECT(ignore_labels, "where it does not fit"),
+    DEFECT(ignore_memory, "whose host has no memory"),
     DEFECT(lose_event, "the end at that place is another"),
     DEFECT(early_ack, "is not in the records", "increments make", "was swapped twice",
            "after its cancel was acknowledged"),

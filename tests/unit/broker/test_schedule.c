@@ -277,6 +277,27 @@ static void test_recall_moves_work_to_a_free_slot(void **state)
     assert_int_equal(moved.attempt, 2);
 }
 
+/* Also when the worker began with a younger one: what does not run is asked back. */
+static void test_recall_moves_what_does_not_run(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    struct worker_options options = {.types = {"work"}, .slots = 1, .credit = 1000};
+    worker_with(bench, 2, &options);
+    teach(bench, 2, 1000);
+    struct drv_spec spec = spec_of("work");
+    submit_many(bench, 1, &spec, 100, 2, "x");
+    bench_turn(bench);
+    struct drv_ref refs[10];
+    assert_int_equal(leases(bench, 2, refs, 10), 2);
+    report_started(bench, 2, refs[1]);
+    worker(bench, 3, "work", 1);
+    bench_pass(bench, 3 * MS);
+    const struct drv_message *message = expect(bench, 2, DRV_RECALL);
+    assert_int_equal(message->leases.lease_count, 1);
+    assert_int_equal(number_of(message->leases.leases[0].id), 100);
+}
+
 /* A recalled task that has started stays where it is. */
 static void test_recall_answered_started_leaves_it(void **state)
 {
@@ -475,6 +496,7 @@ int main(void)
         BENCH_TEST(test_short_tasks_are_prefetched),
         BENCH_TEST(test_long_tasks_are_not_prefetched),
         BENCH_TEST(test_recall_moves_work_to_a_free_slot),
+        BENCH_TEST(test_recall_moves_what_does_not_run),
         BENCH_TEST(test_recall_answered_started_leaves_it),
         BENCH_TEST(test_freest_worker_is_chosen),
         BENCH_TEST(test_classes_share_common_work),
