@@ -8,20 +8,11 @@
 #include "json.h"
 
 #include <curl/curl.h>
-#include <errno.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/pidfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-extern char **environ;
 
 /* ---- one alert ----------------------------------------------------------------------------
  */
@@ -118,113 +109,6 @@ static struct action *action_new(const struct alert_actions *actions,
     return action;
 }
 
-/* ---- waiting ----------------------------------------------------------------------------- */
-
-/* Until fd (negative: none) is readable, the time is over, or all is: true in the last case. */
-static bool wait_for(const struct alert_actions *actions, int fd, int64_t ms)
-{
-    int64_t until_ms = (int64_t)drv_clock_now_ms() + ms;
-    for (;;) {
-        struct pollfd items[] = {{.fd = actions->stop_fd, .events = POLLIN},
-                                 {.fd = fd, .events = POLLIN}};
-        int64_t left_ms = until_ms - (int64_t)drv_clock_now_ms();
-        int ready = poll(items, 2, ms < 0 ? -1 : left_ms > 0 ? (int)left_ms : 0);
-        if (ready >= 0 || errno != EINTR) {
-            return atomic_load(&actions->is_stopped);
-        }
-    }
-}
-
-/* ---- command ----------------------------------------------------------------------------- */
-
-/* The environment of the broker, and the variables. Owned by the caller, the texts are not. */
-static char **environment(const struct action *action)
-{
-    size_t count = 0;
-    while (environ[count] != NULL) {
-        count++;
-    }
-    char **all = calloc(count + ALERT_VARIABLES + 1, sizeof *all);
-    if (all != NULL) {
-        memcpy(all, environ, count * sizeof *all);
-        memcpy(all + count, action->variables, sizeof action->variables);
-    }
-    return all;
-}
-
-/* A file in memory with the JSON, to be read from its beginning. */
-static int open_input(const struct action *action)
-{
-    int fd = memfd_create("alert", MFD_CLOEXEC);
-    if (fd < 0) {
-        return -1;
-    }
-    if (write(fd, action->json.bytes, action->json.len) != (ssize_t)action->json.len ||
-        lseek(fd, 0, SEEK_SET) != 0) {
-        (void)close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-static bool spawn(const struct alert_actions *actions, const struct action *action,
-                  pid_t *out_pid)
-{
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attributes;
-    sigset_t none;
-    char **variables = environment(action);
-    int input = open_input(action);
-    bool is_fine = variables != NULL && input >= 0 &&
-                   posix_spawn_file_actions_init(&files) == 0;
-    if (is_fine) {
-        (void)sigemptyset(&none);
-        (void)posix_spawnattr_init(&attributes);
-        (void)posix_spawnattr_setsigmask(&attributes, &none);
-        (void)posix_spawnattr_setpgroup(&attributes, 0);
-        (void)posix_spawnattr_setflags(&attributes,
-                                       POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-        is_fine = posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO) == 0 &&
-                  posix_spawn_file_actions_adddup2(&files, STDERR_FILENO, STDOUT_FILENO) == 0 &&
-                  posix_spawnp(out_pid, actions->words[0], &files, &attributes, actions->words,
-                               variables) == 0;
-        (void)posix_spawnattr_destroy(&attributes);
-        (void)posix_spawn_file_actions_destroy(&files);
-    }
-    if (input >= 0) {
-        (void)close(input);
-    }
-    free(variables);
-    return is_fine;
-}
-
-static bool run_command(const struct alert_actions *actions, const struct action *action)
-{
-    pid_t pid;
-    int status = 0;
-    if (!spawn(actions, action, &pid)) {
-        drv_log_warn(actions->log, "the command for alerts cannot be started",
-                     drv_log_str("command", actions->words[0]));
-        return false;
-    }
-    int fd = pidfd_open(pid, 0);
-    (void)wait_for(actions, fd, fd < 0 ? 0 : ALERT_COMMAND_MS);
-    pid_t ended = waitpid(pid, &status, fd < 0 ? 0 : WNOHANG);
-    if (ended != pid) {
-        (void)kill(-pid, SIGKILL);
-        (void)waitpid(pid, &status, 0);
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    bool is_fine = ended == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    if (!is_fine) {
-        drv_log_warn(actions->log, "the command for alerts has failed",
-                     drv_log_str("command", actions->words[0]), drv_log_int("status", status));
-    }
-    return is_fine;
-}
-
 /* ---- the thread ---------------------------------------------------------------------------
  */
 
@@ -239,26 +123,16 @@ struct action *alert_action_take(struct alert_actions *actions)
     return action;
 }
 
-static void run_commands(struct alert_actions *actions)
+bool alert_action_is_about_the_same(const struct action *a, const struct action *b)
 {
-    uint64_t number;
-    while (!wait_for(actions, actions->wake_fd, -1)) {
-        struct action *action;
-        (void)!read(actions->wake_fd, &number, sizeof number);
-        while (!atomic_load(&actions->is_stopped) &&
-               (action = alert_action_take(actions)) != NULL) {
-            bool is_fine = run_command(actions, action);
-            atomic_fetch_add(is_fine ? &actions->done : &actions->failed, 1);
-            alert_action_free(action);
-        }
-    }
+    return a->subject != NULL && b->subject != NULL && strcmp(a->subject, b->subject) == 0;
 }
 
 static void *act(void *context)
 {
     struct alert_actions *actions = context;
     if (actions->command != NULL) {
-        run_commands(actions);
+        alert_command_run(actions);
     } else {
         alert_webhook_run(actions);
     }

@@ -4,11 +4,12 @@
  *   loop ──copy──> ring of ALERT_ACTIONS_MAX ──eventfd──> thread ─┬─ command, one by one
  *                                                                 └─ webhook, up to 8 at a time
  *
- * The loop never waits: when the ring is full, what comes is dropped, counted and logged. A
- * command has a bounded time, and is not tried again. A webhook that fails is tried again after
- * a pause that doubles up to a minute, for ten minutes; what is newer about the same rule and
- * subject takes the place of what waits, and never overtakes what is under way. When the broker
- * ends, what waits for a webhook is tried once more for ALERT_STOP_MS; what is not told then is
+ * The loop never waits: when the ring is full, what comes is dropped, counted and logged. What
+ * fails is tried again after a pause that doubles up to a minute, for ten minutes: a webhook
+ * that does not answer or may answer otherwise later, a command that exits otherwise than with
+ * 0 or takes too long, not one that is not there. What is newer about the same rule and subject
+ * takes the place of what waits for another try, and never overtakes what is under way. When
+ * the broker ends, what waits is tried once more for ALERT_STOP_MS; what is not told then is
  * logged.
  *
  * Commands and addresses come from the operator of the broker (command line, environment,
@@ -26,9 +27,8 @@
 #include <stdint.h>
 
 enum {
-    ALERT_ACTIONS_MAX = 64, /* in the ring */
-    ALERT_PENDING_MAX =
-        256, /* taken out of it, for a webhook: under way or to be tried again */
+    ALERT_ACTIONS_MAX = 64,  /* in the ring */
+    ALERT_PENDING_MAX = 256, /* taken out of it: under way, or to be tried (again) */
     ALERT_COMMAND_WORDS = 32,
     ALERT_COMMAND_MS = 30 * 1000, /* then it is killed, with its process group */
     ALERT_WEBHOOK_MS = 10 * 1000, /* a try */

@@ -1,5 +1,5 @@
 /*
- * alert_private.h: what alert_action.c and alert_webhook.c share.
+ * alert_private.h: what alert_action.c, alert_command.c and alert_webhook.c share.
  */
 #ifndef BROKER_ALERT_PRIVATE_H
 #define BROKER_ALERT_PRIVATE_H
@@ -19,10 +19,11 @@ struct action { /* an alert, copied; owned by who has it */
     char *variables[ALERT_VARIABLES]; /* owned: NAME=VALUE */
     char *subject;                    /* owned: rule and subject; NULL: a test */
     int64_t told_ms;                  /* monotonic */
-    /* of the webhook */
-    struct drv_list link;
-    void *transfer; /* CURL; NULL: it is not under way */
+    struct drv_list link;             /* where it waits for a try */
     int64_t due_ms, pause_ms;
+    bool was_tried; /* a command */
+    /* of the webhook */
+    void *transfer;     /* CURL; NULL: it is not under way */
     bool is_superseded; /* another one waits for its end */
     bool is_last;       /* this try is: the broker ends */
 };
@@ -48,8 +49,11 @@ struct alert_actions {
 /* The next one of the ring, or NULL. */
 struct action *alert_action_take(struct alert_actions *actions);
 void alert_action_free(struct action *action);
+/* They have the same rule and subject; a test is about nothing. */
+bool alert_action_is_about_the_same(const struct action *a, const struct action *b);
 
-/* alert_webhook.c: until it is stopped. */
+/* alert_command.c and alert_webhook.c: until it is stopped. */
+void alert_command_run(struct alert_actions *actions);
 void alert_webhook_run(struct alert_actions *actions);
 
 #endif

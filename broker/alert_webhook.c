@@ -40,18 +40,13 @@ static void end(struct hook *hook, struct action *action, bool is_fine)
 
 /* ---- in ---------------------------------------------------------------------------------- */
 
-static bool is_about_the_same(const struct action *a, const struct action *b)
-{
-    return a->subject != NULL && b->subject != NULL && strcmp(a->subject, b->subject) == 0;
-}
-
 /* What waits to tell something older of it tells nothing any more. */
 static void supersede(struct hook *hook, const struct action *newer)
 {
     DRV_LIST_EACH_SAFE(link, &hook->pending)
     {
         struct action *action = DRV_LIST_ITEM(link, struct action, link);
-        if (!is_about_the_same(action, newer)) {
+        if (!alert_action_is_about_the_same(action, newer)) {
             continue;
         }
         if (action->transfer != NULL) {
@@ -129,7 +124,7 @@ static bool must_wait(const struct hook *hook, const struct action *action)
     DRV_LIST_EACH(link, &hook->pending)
     {
         const struct action *other = DRV_LIST_ITEM(link, struct action, link);
-        if (other->transfer != NULL && is_about_the_same(other, action)) {
+        if (other->transfer != NULL && alert_action_is_about_the_same(other, action)) {
             return true;
         }
     }

@@ -201,7 +201,8 @@ static const struct drv_option alert_options[] = {
      .kind = DRV_OPTION_STRING,
      .argument = "COMMAND",
      .help =
-         "run when an alert fires or is over, with the alert as JSON on its stdin; no shell"},
+         "run when an alert fires or is over, with the alert as JSON on its stdin, again for "
+         "10 minutes if it fails; no shell"},
     {.name = "alert-webhook",
      .kind = DRV_OPTION_STRING,
      .argument = "URL",

@@ -120,6 +120,111 @@ static struct alert_action_counts settled(const struct alert_actions *actions)
     return counts;
 }
 
+/* A command that may also be tried again: a script, whose runs leave a line each. */
+struct script {
+    char folder[32], path[64], told[64];
+    struct alert_actions *actions;
+};
+
+static void script_open(struct script *script, const char *text, int64_t backoff_ms)
+{
+    *script = (struct script){.folder = "/tmp/drover-test-XXXXXX"};
+    assert_non_null(mkdtemp(script->folder));
+    (void)snprintf(script->path, sizeof script->path, "%s/run", script->folder);
+    (void)snprintf(script->told, sizeof script->told, "%s/told", script->folder);
+    FILE *file = fopen(script->path, "we");
+    assert_non_null(file);
+    assert_true(fprintf(file, "#!/bin/sh\ncd %s\n%s\n", script->folder, text) > 0);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(script->path, 0700), 0);
+    const struct alert_actions_config config = {
+        .command = script->path, .backoff_ms = backoff_ms, .log = &quiet};
+    assert_ok(alert_actions_new(&config, &script->actions));
+}
+
+/* What the runs have left. */
+static const char *script_told(const struct script *script, char out_text[256])
+{
+    FILE *file = fopen(script->told, "re");
+    size_t len = file == NULL ? 0 : fread(out_text, 1, 255, file);
+    out_text[len] = '\0';
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return out_text;
+}
+
+/* Until just that is there, and so many of the runs have ended well. */
+static void script_until(const struct script *script, const char *text, uint64_t done)
+{
+    char told[256];
+    uint64_t until_ms = drv_clock_now_ms() + (uint64_t)test_deadline_ms(10000);
+    while ((strcmp(script_told(script, told), text) != 0 ||
+            alert_actions_counts(script->actions).done < done) &&
+           drv_clock_now_ms() < until_ms) {
+        (void)poll(NULL, 0, 1);
+    }
+    assert_string_equal(script_told(script, told), text);
+}
+
+static void script_close(struct script *script)
+{
+    alert_actions_destroy(&script->actions);
+    (void)unlink(script->path);
+    (void)unlink(script->told);
+    assert_int_equal(rmdir(script->folder), 0);
+}
+
+/* A command that fails is run again until it does not; one that is not there is not. */
+static void test_command_is_tried_again(void **state)
+{
+    struct script script;
+    script_open(&script,
+                "echo $DROVER_ALERT_STATE >>told\n"
+                "test $(wc -l <told) -ge 3",
+                1);
+    alert_actions_tell(script.actions, &alert);
+    script_until(&script, "firing\nfiring\nfiring\n", 1);
+    assert_int_equal(settled(script.actions).failed, 0);
+    script_close(&script);
+    struct alert_actions *actions = NULL;
+    const struct alert_actions_config config = {.command = "/nowhere/at/all", .log = &quiet};
+    assert_ok(alert_actions_new(&config, &actions));
+    alert_actions_tell(actions, &alert);
+    assert_int_equal(settled(actions).failed, 1);
+    alert_actions_destroy(&actions);
+}
+
+/* What waits for another try keeps nothing else from the first one, and makes way for what is
+ * newer of the same; what still waits when the broker ends is run once more. */
+static void test_command_that_waits_makes_way(void **state)
+{
+    char told[256];
+    struct script script;
+    struct core_alert over = alert, other = alert;
+    over.state = "resolved";
+    over.subject = other.subject = (struct drv_str){"db", 2};
+    script_open(&script,
+                "echo $DROVER_ALERT_RULE $DROVER_ALERT_STATE >>told\n"
+                "test $DROVER_ALERT_STATE = resolved",
+                600000);
+    alert_actions_tell(script.actions, &other);
+    script_until(&script, "disk firing\n", 0);
+    other.rule = (struct drv_str){"cpu", 3};
+    alert_actions_tell(script.actions, &other);
+    script_until(&script, "disk firing\ncpu firing\n", 0);
+    alert_actions_tell(script.actions, &over);
+    script_until(&script, "disk firing\ncpu firing\ndisk resolved\n", 1);
+    struct alert_action_counts counts = alert_actions_counts(script.actions);
+    assert_int_equal(counts.done, 1);
+    assert_int_equal(counts.failed, 1); /* the older one of the same */
+    assert_int_equal(counts.waiting, 1);
+    alert_actions_destroy(&script.actions);
+    assert_string_equal(script_told(&script, told),
+                        "disk firing\ncpu firing\ndisk resolved\ncpu firing\n");
+    script_close(&script);
+}
+
 /* A webhook that never answers is asked for several at a time; what comes is kept as far as
  * there is room, then counted, and the end does not wait for it. */
 static void test_mute_webhook_stalls_nothing(void **state)
@@ -283,6 +388,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_command_gets_the_alert),
+        cmocka_unit_test(test_command_is_tried_again),
+        cmocka_unit_test(test_command_that_waits_makes_way),
         cmocka_unit_test(test_mute_webhook_stalls_nothing),
         cmocka_unit_test(test_webhook_is_tried_again),
         cmocka_unit_test(test_news_take_the_place_of_what_waits),
