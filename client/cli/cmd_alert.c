@@ -198,27 +198,31 @@ static int print_rules(const drover_value *document)
     return code;
 }
 
-static int rules(struct cli *cli)
+static int rules_once(struct cli *cli)
 {
     drover_value *document = NULL;
-    int code = cli_connect(cli);
-    if (code != CLI_OK) {
-        return code;
-    }
-    drover_status status = drover_alert_rules(cli->client, CLI_ASK_MS, &document);
+    drover_status status = drover_alert_rules(cli->client, watch_ask_ms(cli), &document);
     if (status != DROVER_OK) {
         return failed(cli, status, "alert rules");
     }
-    code = cli->json ? print_document(document) : print_rules(document);
+    int code = cli->json ? print_document(document) : print_rules(document);
     drover_value_destroy(&document);
     return code;
+}
+
+static int rules(struct cli *cli)
+{
+    return watch_run(cli, 0, 0, rules_once);
 }
 
 const struct cli_command cmd_alert_rules = {
     .group = "alert",
     .name = "rules",
     .summary = "list the rules and the silences",
-    .usage = "",
+    .usage = WATCH_USAGE,
+    .options = list_options,
+    .option_count = DRV_ARRAY_LEN(list_options),
+    .operand_max = 1,
     .run = rules,
 };
 

@@ -7,6 +7,7 @@
 #include "input.h"
 #include "print.h"
 #include "units.h"
+#include "watch.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -332,7 +333,7 @@ static int collect(const struct cli *cli, struct listing *listing)
     do {
         drover_value *page = NULL;
         drover_status status = drover_kv_list(cli->client, cli_operand(cli, 0), 0, &cursor,
-                                              CLI_ASK_MS, &page);
+                                              watch_ask_ms(cli), &page);
         if (status != DROVER_OK) {
             return cli_failed(cli, status, "kv ls");
         }
@@ -354,20 +355,16 @@ static int print_json(struct listing *listing)
     return code;
 }
 
-static int list(struct cli *cli)
+static int list_once(struct cli *cli)
 {
     static const struct grid_column columns[] = {
         {.name = "KEY"}, {.name = "VERSION", .right = true}, {.name = "SIZE", .right = true}};
     struct listing listing = {.list = NULL};
-    int code = cli_connect(cli);
-    if (code != CLI_OK) {
-        return code;
-    }
     if (cli->json && drover_value_array_new(&listing.list) != DROVER_OK) {
         return cli_no_memory();
     }
     grid_open(&listing.grid, columns, DRV_ARRAY_LEN(columns));
-    code = collect(cli, &listing);
+    int code = collect(cli, &listing);
     if (code == CLI_OK && cli->json) {
         code = print_json(&listing);
     }
@@ -377,11 +374,20 @@ static int list(struct cli *cli)
     return code;
 }
 
+static int list(struct cli *cli)
+{
+    return watch_run(cli, 0, 1, list_once);
+}
+
+static const struct drv_option list_options[] = {WATCH_OPTION};
+
 const struct cli_command cmd_kv_list = {
     .group = "kv",
     .name = "ls",
     .summary = "list the keys, all or those with a prefix",
-    .usage = "[PREFIX]",
-    .operand_max = 1,
+    .usage = "[PREFIX] " WATCH_USAGE,
+    .options = list_options,
+    .option_count = DRV_ARRAY_LEN(list_options),
+    .operand_max = 2,
     .run = list,
 };

@@ -326,7 +326,8 @@ static int show_one(struct cli *cli, const char *name)
     drover_value *document = NULL;
     drover_value *schedules = NULL;
     drover_value *schedule = NULL;
-    drover_status status = drover_schedule_show(cli->client, name, CLI_ASK_MS, &document);
+    drover_status status = drover_schedule_show(cli->client, name, watch_ask_ms(cli),
+                                                &document);
     if (status != DROVER_OK) {
         return failed(cli, status, name);
     }
@@ -362,16 +363,34 @@ static int each(struct cli *cli, each_fn function)
     return worst;
 }
 
+static int show_once(struct cli *cli)
+{
+    int worst = CLI_OK;
+    for (size_t i = 0; i < cli_operand_count(cli); i++) {
+        worst = cli_worse(worst, show_one(cli, cli_operand(cli, i)));
+    }
+    return worst;
+}
+
+/* What is no name is told before a broker is asked, unless the last one may be the interval. */
 static int show(struct cli *cli)
 {
-    return each(cli, show_one);
+    size_t count = cli_operand_count(cli);
+    size_t names = drv_options_flag(cli->options, "watch") && count > 1 ? count - 1 : count;
+    int code = CLI_OK;
+    for (size_t i = 0; code == CLI_OK && i < names; i++) {
+        code = check_name(cli_operand(cli, i));
+    }
+    return code == CLI_OK ? watch_run(cli, 1, SIZE_MAX, show_once) : code;
 }
 
 const struct cli_command cmd_schedule_show = {
     .group = "schedule",
     .name = "show",
     .summary = "everything about schedules, as JSON",
-    .usage = "NAME...",
+    .usage = "NAME... " WATCH_USAGE,
+    .options = list_options,
+    .option_count = DRV_ARRAY_LEN(list_options),
     .operand_min = 1,
     .operand_max = SIZE_MAX,
     .run = show,

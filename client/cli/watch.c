@@ -39,7 +39,8 @@ static int read_interval(struct cli *cli, size_t own_min, size_t own_max, int *o
     bool watches = drv_options_flag(cli->options, "watch");
     uint64_t ms = INTERVAL_MS;
     if (count > own_max && !watches) {
-        return cli_say(CLI_USAGE, "%s: an interval goes with --watch", cli->command->name);
+        return cli_say(CLI_USAGE, "%s: '%s' is one too many; an interval goes with --watch",
+                       cli->command->name, last != NULL ? last : "");
     }
     if (watches && last != NULL && is_interval(last, &ms)) {
         cli->trailing++;

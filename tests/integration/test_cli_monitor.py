@@ -95,10 +95,14 @@ class Monitor(unittest.TestCase):
     # ---- watch ----
 
     def test_everything_that_is_shown_can_be_watched(self):
+        self.drover("schedule", "add", "daily", "0 3 * * *", "square", "1")
         for words, key in ((["status"], "broker"), (["ps"], "processes"),
                            (["ps", "one"], "processes"), (["worker", "ls"], "workers"),
                            (["worker", "show", "one"], "details"), (["queue", "ls"], "queues"),
-                           (["task", "ls"], "tasks")):
+                           (["task", "ls"], "tasks"), (["alert", "ls"], "alerts"),
+                           (["alert", "rules"], "rules"), (["kv", "ls"], "entries"),
+                           (["kv", "ls", "a"], "entries"), (["schedule", "ls"], "schedules"),
+                           (["schedule", "show", "daily"], "cron")):
             process = self.fleet.start("drover", "--json", *words, "--watch", "100ms")
             for _ in range(2):
                 self.assertIn(key, json.loads(process.read_line()))
