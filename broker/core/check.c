@@ -6,6 +6,8 @@
  */
 #include "check_core.h"
 
+#include "history_queue.h"
+
 #include <stdlib.h>
 
 /* --- tallies ----------------------------------------------------------------------------- */
@@ -181,7 +183,7 @@ static void check_details(struct check *check)
 static void check_history(struct check *check)
 {
     const struct history *history = &check->core->history;
-    uint32_t times = 0, workers = 0;
+    uint32_t times = 0, workers = 0, histories = 0;
     DRV_LIST_EACH(link, &history->times.all)
     {
         const struct times *item = DRV_LIST_ITEM(link, struct times, link);
@@ -192,6 +194,18 @@ static void check_history(struct check *check)
     {
         workers += DRV_LIST_ITEM(link, struct worker, link)->history != NULL;
     }
+    struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
+    const struct queue *queue;
+    while ((queue = drv_table_next(&check->core->queues, &cursor)) != NULL) {
+        histories -= queue->history != NULL;
+    }
+    for (uint32_t i = 0; i < history->queue_count; i++) {
+        const struct queue_history *item = history->queues[i];
+        expect(check, item->queue == NULL || item->queue->history == item,
+               "a history of a queue that does not know it");
+        histories += item->queue != NULL;
+    }
+    expect(check, histories == 0, "a queue knows a history that is not its own");
     expect(check, times == history->times.count && times <= TIMES_MAX,
            "measured times are miscounted");
     expect(check, workers == history->worker_count && workers <= HISTORY_WORKERS_MAX,

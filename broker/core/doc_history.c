@@ -1,9 +1,10 @@
-/* doc_history.c: topics history, arrays and values. */
+/* doc_history.c: topics history, history of a queue, arrays and values. */
 #include "document.h"
 
 #include "broker.h"
 #include "guard.h"
 #include "history.h"
+#include "history_queue.h"
 #include "reader.h"
 
 #include <math.h>
@@ -89,23 +90,80 @@ static void put_worker(struct document *document, const struct worker_history *h
     }
 }
 
-uint64_t document_history(struct document *document, enum history_span span,
-                          const struct worker *worker, uint64_t after, uint32_t rows)
+static double load_number(const struct history_load *load, unsigned series)
 {
-    const struct history_ring *ring = &document->core->history.rings[span];
+    switch (series) {
+    case 0:
+        return (double)load->queued;
+    case 1:
+        return (double)load->running;
+    case 2:
+        return (double)history_float(load->delayed);
+    case 3:
+        return (double)history_float(load->ended);
+    case 4:
+        return (double)history_float(load->oldest_ms);
+    case 5:
+        return (double)history_float(load->wait_ms);
+    case 6:
+        return (double)history_float(load->wait_p99_ms);
+    default:
+        return (double)history_float(load->run_ms);
+    }
+}
+
+static void put_queue(struct document *document, const struct queue_history *history,
+                      const struct extent *extent)
+{
+    static const char *const names[] = {"queued",        "running", "delayed",     "ended",
+                                        "oldest_age_ms", "wait_ms", "wait_p99_ms", "run_ms"};
+    const struct history_load *rows = extent->span == HISTORY_HOUR ? history->hour
+                                                                   : history->day;
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+        document_array(document, names[i]);
+        for (uint64_t row = extent->first; row <= extent->last; row++) {
+            put_number(document, load_number(&rows[row % history_rows(extent->span)], i));
+        }
+        document_end(document);
+    }
+}
+
+/* The number of its first row; 0: it has none of its own. */
+static uint64_t begin_of(const struct history_owner *owner, enum history_span span)
+{
+    if (owner->queue != NULL) {
+        return owner->queue->since[span];
+    }
+    return owner->worker != NULL && owner->worker->history != NULL
+               ? owner->worker->history->since[span]
+               : 0;
+}
+
+static struct extent extent_of(const struct history_ring *ring,
+                               const struct history_owner *owner, enum history_span span,
+                               uint64_t after, uint32_t rows)
+{
     struct extent extent = {.span = span, .first = 1, .last = ring->number};
     uint32_t kept = history_rows(span);
+    uint64_t begin = begin_of(owner, span);
     rows = rows == 0 || rows > kept ? kept : rows;
     if (extent.last > rows) {
         extent.first = extent.last - rows + 1;
     }
-    if (worker != NULL && worker->history != NULL &&
-        worker->history->since[span] > extent.first) {
-        extent.first = worker->history->since[span];
+    if (begin > extent.first) {
+        extent.first = begin;
     }
     if (after <= extent.last && after + 1 > extent.first) {
         extent.first = after + 1;
     }
+    return extent;
+}
+
+uint64_t document_history(struct document *document, enum history_span span,
+                          const struct history_owner *owner, uint64_t after, uint32_t rows)
+{
+    const struct history_ring *ring = &document->core->history.rings[span];
+    struct extent extent = extent_of(ring, owner, span, after, rows);
     document_map(document, NULL);
     document_text(document, "span", span == HISTORY_HOUR ? "hour" : "day");
     document_uint(document, "step_ms", (uint64_t)history_step_us(span) / 1000);
@@ -116,10 +174,12 @@ uint64_t document_history(struct document *document, enum history_span span,
                  ring->due_us == 0 ? document->core->now_us
                                    : ring->due_us - history_step_us(span));
     document_map(document, "series");
-    if (worker == NULL) {
+    if (owner->queue != NULL) {
+        put_queue(document, owner->queue, &extent);
+    } else if (owner->worker == NULL) {
         put_broker(document, &extent);
-    } else if (worker->history != NULL) {
-        put_worker(document, worker->history, &extent);
+    } else if (owner->worker->history != NULL) {
+        put_worker(document, owner->worker->history, &extent);
     }
     document_end(document);
     document_end(document);

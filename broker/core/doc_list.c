@@ -8,8 +8,9 @@
 
 #include "broker.h"
 #include "guard.h"
+#include "history_queue.h"
 
-static void put_queue(struct document *document, const struct queue *queue)
+void document_queue(struct document *document, const struct queue *queue)
 {
     static const char *const placements[] = {"auto", "spread", "pack"};
     int64_t oldest = queue_oldest_us(queue);
@@ -23,6 +24,7 @@ static void put_queue(struct document *document, const struct queue *queue)
     document_bool(document, "paused", queue->is_paused);
     document_uint(document, "weight", queue->weight);
     document_uint(document, "bytes", queue->bytes);
+    document_double(document, "ended_per_s", queue_history_rate(queue->history));
     document_times(document, queue->times);
     document_text(document, "durability",
                   drover_durability_name((enum drover_durability)queue->level));
@@ -45,7 +47,7 @@ bool document_queues(struct document *document, struct drv_table_cursor *cursor,
         if (queue == NULL) {
             return false;
         }
-        put_queue(document, queue);
+        document_queue(document, queue);
         rows--;
     }
     return true;

@@ -76,14 +76,18 @@ void document_array_counts(struct document *document, const struct array *array)
 void document_times(struct document *document, const struct times *times);
 /* Payload and result. */
 void document_values(struct document *document, const struct item *item);
-/* Rows behind number `after`, at most so many (0: all); worker NULL: of the broker. The number
- * of the last. */
+/* Rows behind number `after`, at most so many (0: all). The number of the last. */
+struct history_owner { /* both NULL: the broker */
+    const struct worker *worker;
+    const struct queue_history *queue;
+};
 uint64_t document_history(struct document *document, enum history_span span,
-                          const struct worker *worker, uint64_t after, uint32_t rows);
+                          const struct history_owner *owner, uint64_t after, uint32_t rows);
 void document_statistics(struct document *document, const struct worker *worker);
 
 /* Rows of a list; the cursor is moved on. True when there are more. */
 bool document_queues(struct document *document, struct drv_table_cursor *cursor, uint32_t rows);
+void document_queue(struct document *document, const struct queue *queue);
 bool document_workers(struct document *document, struct drv_table_cursor *cursor,
                       uint32_t rows);
 /* Their statistics, with all details: fewer rows to a page. */

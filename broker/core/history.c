@@ -2,6 +2,7 @@
 #include "history.h"
 
 #include "broker.h"
+#include "history_queue.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -18,10 +19,13 @@ float history_float(uint16_t half)
     return number;
 }
 
-static uint16_t half_of(float number)
+uint16_t history_half(float number)
 {
     uint32_t bits;
     memcpy(&bits, &number, sizeof bits);
+    if (isfinite(number)) { /* to the nearest; the largest become infinite, as they should */
+        bits += 0x7fffU + (bits >> 16U & 1U);
+    }
     return (uint16_t)(bits >> 16U);
 }
 
@@ -93,8 +97,8 @@ static struct history_host row_of(const struct worker *worker)
         row.cpu = halves_of(worker->host.cpu_percent);
         row.memory = halves_of(worker->host.memory_percent);
         row.disk = halves_of(worker->host.disk_percent);
-        row.sent = half_of(worker->history->sent_per_s);
-        row.received = half_of(worker->history->received_per_s);
+        row.sent = history_half(worker->history->sent_per_s);
+        row.received = history_half(worker->history->received_per_s);
     }
     return row;
 }
@@ -165,6 +169,7 @@ static void put_row(struct core *core, enum history_span span, bool known)
         row[i] = known ? (float)value : NAN;
     }
     put_workers(core, span, ring->number, known);
+    queue_history_put(core, span, ring->number, known);
 }
 
 /* A step ends with the first look behind it; steps without a look are rows of nothing. */
@@ -199,37 +204,6 @@ static void advance(struct core *core, enum history_span span,
 }
 
 /* ---- looks ------------------------------------------------------------------------------- */
-
-static int64_t earliest_of(const struct queue *queue, int64_t oldest, uint32_t *budget)
-{
-    DRV_LIST_EACH(link, &queue->lines)
-    {
-        const struct place *head = line_head(DRV_LIST_ITEM(link, struct line, in_queue));
-        int64_t since_us = head == NULL ? 0 : place_since_us(head);
-        if (head != NULL && (oldest == 0 || since_us < oldest)) {
-            oldest = since_us;
-        }
-        if (--*budget == 0) {
-            break;
-        }
-    }
-    return oldest;
-}
-
-static int64_t oldest_us(const struct core *core)
-{
-    struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
-    const struct queue *queue;
-    uint32_t budget = HISTORY_LINES_MAX;
-    int64_t oldest = 0;
-    while (budget > 0 && (queue = drv_table_next(&core->queues, &cursor)) != NULL) {
-        budget--;
-        if (budget > 0 && queue->queued > 0) {
-            oldest = earliest_of(queue, oldest, &budget);
-        }
-    }
-    return oldest;
-}
 
 static void count_workers(struct core *core)
 {
@@ -303,7 +277,7 @@ void history_sample(struct core *core)
     count_workers(core);
     take_rate(core);
     times_turn(&history->times, core->now_us);
-    history->oldest_us = oldest_us(core);
+    history->oldest_us = queue_history_look(core);
     const double value[HISTORY_SERIES] = {
         [HISTORY_SUBMITTED] = grown(&history->counted[0], counters->submitted),
         [HISTORY_SUCCEEDED] = grown(&history->counted[1], counters->succeeded),
@@ -357,6 +331,7 @@ void history_fini(struct core *core)
     {
         history_forget(core, DRV_LIST_ITEM(link, struct worker, link));
     }
+    queue_history_fini(core);
     times_registry_fini(&core->history.times);
     for (int span = 0; span < HISTORY_SPANS; span++) {
         free(core->history.rings[span].rows);

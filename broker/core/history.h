@@ -4,9 +4,10 @@
  *     CORE_EVENT_SELF, once a second ──> sums ──every step──> row of each ring
  *
  * One ring pair is the broker's, one belongs to each of up to HISTORY_WORKERS_MAX workers and
- * goes with it. Rows are numbered; a step in which nobody looked (the broker stood still) is a
- * row of nothing. Nothing is recorded: after a restart the history begins anew. Without
- * CORE_EVENT_SELF there is none, and no memory is taken.
+ * goes with it, one to each of the queues (history_queue.h). Rows are numbered; a step in which
+ * nobody looked (the broker stood still) is a row of nothing. Nothing is recorded: after a
+ * restart the history begins anew. Without CORE_EVENT_SELF there is none, and no memory is
+ * taken.
  *
  * Rates are counted by this module too: over the last few seconds.
  */
@@ -20,6 +21,7 @@
 
 struct core;
 struct drv_host;
+struct queue_history;
 struct worker;
 
 enum {
@@ -28,9 +30,10 @@ enum {
     HISTORY_LONG_STEP_US = 60 * 1000 * 1000,
     HISTORY_LONG_ROWS = 1440, /* a day */
     HISTORY_WORKERS_MAX = 1024,
+    HISTORY_QUEUES_MAX = 256,
     HISTORY_NEW_MAX = 8, /* histories begun in one look: their memory takes a while to come */
     HISTORY_RATE_SAMPLES = 6, /* seconds over which rates are counted */
-    HISTORY_LINES_MAX = 4096, /* lines looked at for the oldest task */
+    HISTORY_LINES_MAX = 4096, /* queues and lines looked at for the oldest task */
 };
 
 enum history_span { HISTORY_HOUR, HISTORY_DAY, HISTORY_SPANS };
@@ -95,6 +98,8 @@ struct history {
     uint64_t slots, busy, workers;
     int64_t oldest_us;     /* arrival of the task that waits longest; 0: none waits */
     uint32_t worker_count; /* that have a history */
+    struct queue_history *queues[HISTORY_QUEUES_MAX]; /* owned */
+    uint32_t queue_count;
     struct times_registry times;
     struct times *all; /* of all tasks */
 };
@@ -128,6 +133,8 @@ static inline int64_t history_step_us(enum history_span span)
     return span == HISTORY_HOUR ? (int64_t)HISTORY_STEP_US : (int64_t)HISTORY_LONG_STEP_US;
 }
 
+/* The upper half of a float, which keeps two or three digits. */
+uint16_t history_half(float number);
 /* The value of a 16-bit half of a float; of a byte of half percents, NAN when not known. */
 float history_float(uint16_t half);
 float history_percent(uint8_t halves);

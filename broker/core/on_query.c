@@ -11,6 +11,7 @@
 #include "broker.h"
 #include "document.h"
 #include "guard.h"
+#include "history_queue.h"
 #include "why.h"
 
 enum { CURSOR_LEN = 8, WALK_LEN = 1 + 2 * CURSOR_LEN, VEIL_ROUNDS = 4 };
@@ -234,9 +235,18 @@ static drover_status put_tasks(struct page *page, struct document *document)
 
 static drover_status put_queues(struct page *page, struct document *document)
 {
+    struct drv_str name = page->query->name;
+    const struct queue *one = name.ptr == NULL ? NULL : queue_find(page->core, name);
+    if (name.ptr != NULL && one == NULL) {
+        return DROVER_UNKNOWN;
+    }
     document_map(document, NULL);
     document_array(document, "queues");
-    page->has_more = document_queues(document, &page->cursor, page->rows);
+    if (one != NULL) {
+        document_queue(document, one);
+    } else {
+        page->has_more = document_queues(document, &page->cursor, page->rows);
+    }
     document_end(document);
     document_end(document);
     return DROVER_OK;
@@ -349,28 +359,42 @@ static drover_status put_values(struct page *page, struct document *document)
 }
 
 /* Here a cursor is the number of the last row, and there always is one. */
-static drover_status put_history(struct page *page, struct document *document)
+static drover_status put_rows(struct page *page, struct document *document,
+                              const struct history_owner *owner)
 {
     const struct drv_query *query = page->query;
     bool is_day = str_equals(query->text, str_of("day", 3));
-    const struct worker *worker = NULL;
     uint64_t after = 0;
     if (query->text.ptr != NULL && !is_day && !str_equals(query->text, str_of("hour", 4))) {
         return DROVER_INVALID;
     }
-    if (query->name.ptr != NULL) {
-        worker = worker_find(page->core, query->name);
-        if (worker == NULL) {
-            return DROVER_UNKNOWN;
-        }
-    }
     for (size_t i = 0; i < query->cursor.len; i++) {
         after = after << 8U | (uint8_t)query->cursor.ptr[i];
     }
-    page->number = document_history(document, is_day ? HISTORY_DAY : HISTORY_HOUR, worker,
-                                    after, query->limit);
+    page->number = document_history(document, is_day ? HISTORY_DAY : HISTORY_HOUR, owner, after,
+                                    query->limit);
     page->is_numbered = true;
     return DROVER_OK;
+}
+
+static drover_status put_history(struct page *page, struct document *document)
+{
+    struct history_owner owner = {NULL, NULL};
+    if (page->query->name.ptr != NULL) {
+        owner.worker = worker_find(page->core, page->query->name);
+        if (owner.worker == NULL) {
+            return DROVER_UNKNOWN;
+        }
+    }
+    return put_rows(page, document, &owner);
+}
+
+static drover_status put_queue_history(struct page *page, struct document *document)
+{
+    struct drv_str name = page->query->name;
+    struct history_owner owner = {
+        NULL, name.ptr == NULL ? NULL : queue_history_find(page->core, name)};
+    return owner.queue == NULL ? DROVER_UNKNOWN : put_rows(page, document, &owner);
 }
 
 static drover_status put_key(struct page *page, struct document *document)
@@ -468,6 +492,7 @@ static drover_status answer(struct page *page, struct document *document)
         [DRV_TOPIC_GRAPHS] = put_graphs,
         [DRV_TOPIC_GRAPH] = put_graph,
         [DRV_TOPIC_ELEMENTS] = put_elements,
+        [DRV_TOPIC_QUEUE_HISTORY] = put_queue_history,
     };
     uint32_t topic = page->query->topic;
     if (topic >= sizeof(topics) / sizeof(topics[0]) || topics[topic] == NULL) {

@@ -2,6 +2,7 @@
 
 #include "broker.h"
 #include "check.h"
+#include "history_queue.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,7 @@ static struct queue *queue_new(struct core *core, struct drv_str name)
         core_free(core, queue, sizeof *queue + name.len + 1);
         return NULL;
     }
+    queue_history_join(core, queue);
     return queue;
 }
 
@@ -86,6 +88,7 @@ void queue_release(struct core *core, struct queue *queue)
     if (--queue->references > 0) {
         return;
     }
+    queue_history_leave(core, queue);
     times_free(&core->history.times, &queue->times);
     throttle_free(core, queue);
     struct drv_str name = queue_name(queue);

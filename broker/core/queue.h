@@ -18,6 +18,7 @@
 #include "message.h"
 
 struct core;
+struct queue_history;
 struct times;
 struct tenant;
 struct throttle;
@@ -48,14 +49,15 @@ struct queue {
     uint32_t level; /* of tasks that ask for none, enum drover_durability; DEFAULT:
                        the broker's */
     uint64_t waiting, delayed, queued, running;
-    uint64_t bytes;            /* payloads of tasks that have not ended */
-    uint64_t held;             /* leases */
-    struct throttle *throttle; /* owned; NULL: no limits on leases */
-    struct drv_list lines;     /* struct line.in_queue */
-    struct drv_list shares;    /* struct share.in_queue */
-    struct drv_list sweeps;    /* purges going on */
-    struct times *times;       /* owned by the history; NULL: none yet */
-    uint16_t mark;             /* when its settings were last recorded (save.h) */
+    uint64_t bytes;                /* payloads of tasks that have not ended */
+    uint64_t held;                 /* leases */
+    struct throttle *throttle;     /* owned; NULL: no limits on leases */
+    struct drv_list lines;         /* struct line.in_queue */
+    struct drv_list shares;        /* struct share.in_queue */
+    struct drv_list sweeps;        /* purges going on */
+    struct times *times;           /* owned by the history; NULL: none yet */
+    struct queue_history *history; /* the same */
+    uint16_t mark;                 /* when its settings were last recorded (save.h) */
     uint8_t name_len;
     char name[]; /* NUL-terminated */
 };

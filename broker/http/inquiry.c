@@ -17,7 +17,7 @@ enum { /* parameters */
        TAKES_CURSOR = 2,
        TAKES_FILTER = 4, /* queue, type; with TAKES_STATE */
        TAKES_PREFIX = 8,
-       TAKES_SPAN = 16, /* span, worker */
+       TAKES_SPAN = 16, /* span, worker, queue */
        TAKES_SUBJECT = 32,
        TAKES_CREATE = 64,
        TAKES_TIME = 128, /* for */
@@ -43,6 +43,7 @@ static const struct route routes[] = {
     {"tasks", ROUTE_QUERY, DRV_TOPIC_TASKS, OPERAND_NONE,
      TAKES_PAGE | TAKES_FILTER | TAKES_STATE},
     {"queues", ROUTE_QUERY, DRV_TOPIC_QUEUES, OPERAND_NONE, TAKES_PAGE},
+    {"queue/", ROUTE_QUERY, DRV_TOPIC_QUEUES, OPERAND_NAME, 0},
     {"workers", ROUTE_QUERY, DRV_TOPIC_WORKERS, OPERAND_NONE, TAKES_PAGE},
     {"worker/", ROUTE_QUERY, DRV_TOPIC_WORKER, OPERAND_NAME, 0},
     {"statistics", ROUTE_QUERY, DRV_TOPIC_STATISTICS, OPERAND_NONE, TAKES_PAGE},
@@ -273,7 +274,10 @@ drover_status inquiry_parameter(struct inquiry *request, const char *key, const 
         is_fine = (strcmp(value, "hour") == 0 || strcmp(value, "day") == 0) &&
                   read_text(value, request);
     } else if ((request->takes & TAKES_SPAN) != 0 && strcmp(key, "worker") == 0) {
-        is_fine = read_name(value, strlen(value), request);
+        is_fine = request->name[0] == '\0' && read_name(value, strlen(value), request);
+    } else if ((request->takes & TAKES_SPAN) != 0 && strcmp(key, "queue") == 0) {
+        is_fine = request->name[0] == '\0' && read_name(value, strlen(value), request);
+        request->topic = DRV_TOPIC_QUEUE_HISTORY;
     } else if ((request->takes & TAKES_SUBJECT) != 0 && strcmp(key, "subject") == 0) {
         is_fine = drv_name_is_valid(drv_view_text(value)) && read_text(value, request);
     } else if ((request->takes & TAKES_CREATE) != 0 && strcmp(key, "create") == 0) {

@@ -106,6 +106,7 @@ static int print_list(const drover_value *document)
                                                  {.name = "DEPTH", .right = true},
                                                  {.name = "RUNNING", .right = true},
                                                  {.name = "DELAYED", .right = true},
+                                                 {.name = "ENDED/S", .right = true},
                                                  {.name = "OLDEST", .right = true},
                                                  {.name = "WAIT P99", .right = true},
                                                  {.name = "RUN P99", .right = true},

@@ -7,6 +7,8 @@
 #include "grid.h"
 #include "human.h"
 
+#include <stdio.h>
+
 /* ---- queues ------------------------------------------------------------------------------ */
 
 /* What 99 of 100 attempts lately took at most; "-" when there were none. */
@@ -20,6 +22,17 @@ static void grid_time(struct grid *grid, const drover_value *queue, const char *
     drover_value_destroy(&times);
 }
 
+/* "-" of a broker that does not tell it. */
+static void grid_per_second(struct grid *grid, const drover_value *queue, const char *key)
+{
+    char text[32] = "-";
+    if (doc_has(queue, key)) {
+        double rate = doc_double(queue, key);
+        (void)snprintf(text, sizeof text, rate > 0 && rate < 10 ? "%.1f" : "%.0f", rate);
+    }
+    grid_text(grid, text);
+}
+
 void overview_queue_row(struct grid *grid, const drover_value *queue)
 {
     char text[DOC_TEXT_MAX];
@@ -28,6 +41,7 @@ void overview_queue_row(struct grid *grid, const drover_value *queue)
     grid_int(grid, doc_int(queue, "depth"));
     grid_int(grid, doc_int(queue, "running"));
     grid_int(grid, doc_int(queue, "delayed"));
+    grid_per_second(grid, queue, "ended_per_s");
     grid_age(grid, doc_int(queue, "depth") > 0 ? doc_int(queue, "oldest_age_ms") : -1);
     grid_time(grid, queue, "wait");
     grid_time(grid, queue, "run");
@@ -40,6 +54,7 @@ int overview_queues(const drover_value *queues)
                                                  {.name = "DEPTH", .right = true},
                                                  {.name = "RUNNING", .right = true},
                                                  {.name = "DELAYED", .right = true},
+                                                 {.name = "ENDED/S", .right = true},
                                                  {.name = "OLDEST", .right = true},
                                                  {.name = "WAIT P99", .right = true},
                                                  {.name = "RUN P99", .right = true},

@@ -293,6 +293,7 @@ enum drv_topic {
     DRV_TOPIC_GRAPHS,
     DRV_TOPIC_GRAPH,
     DRV_TOPIC_ELEMENTS = 32,
+    DRV_TOPIC_QUEUE_HISTORY,
 };
 struct drv_query {
     uint32_t topic;

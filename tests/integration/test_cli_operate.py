@@ -59,7 +59,7 @@ class Operate(unittest.TestCase):
             lines = self.drover(*command).stdout.splitlines()
             head = next(n for n, line in enumerate(lines) if "WAIT P99" in line)
             row = next(line for line in lines[head:] if line.startswith("default"))
-            self.assertRegex(row, r"default +0 +0 +\d+ +-? +[\d.]+ \w+ +[\d.]+ \w+ ", lines[head])
+            self.assertRegex(row, r"default +0 +0 +\d+ +[\d.]+ +-? +[\d.]+ \w+ +[\d.]+ \w+ ", lines[head])
 
     def test_a_task_is_watched_until_it_has_ended(self):
         task = self.fleet.submit("square", "3", "--delay", "300ms")

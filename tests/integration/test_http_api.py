@@ -99,6 +99,11 @@ class HttpApi(unittest.TestCase):
         self.assertIn("running", history["series"])
         self.assertIn("cursor", history)
         self.assertIn("cpu_percent", self.get("/api/v1/history?span=day&worker=w1")["series"])
+        self.fleet.drover("queue", "set", "seen", "--weight", "3")
+        self.assertEqual(self.get("/api/v1/queue/seen")["queues"][0]["weight"], 3)
+        mine = until(lambda: self.ask("GET", "/api/v1/history?queue=seen")[0] == 200 and
+                     self.get("/api/v1/history?queue=seen"), "the queue has a history")
+        self.assertIn("wait_p99_ms", mine["series"])
         self.assertIn("alerts", self.get("/api/v1/alerts"))
         self.assertEqual(self.get("/api/v1/schedules"), {"schedules": []})
         task = self.fleet.submit("nobody.offers", '{"a":[1,2]}')

@@ -75,6 +75,8 @@ class HttpHostile(unittest.TestCase):
             self.assertEqual(self.get(f"/api/v1/tasks?{query}"), 400, query)
         self.assertEqual(self.get("/api/v1/history?span=year"), 400)
         self.assertEqual(self.get("/api/v1/history?worker=nobody"), 404)
+        self.assertEqual(self.get("/api/v1/history?queue=nobody"), 404)
+        self.assertEqual(self.get("/api/v1/queue/nobody"), 404)
         self.assertEqual(self.get("/api/v1/task/..%2f..%2fetc"), 400)
         self.assertEqual(self.get("/../../etc/passwd"), 404)
         self.assertEqual(self.get("/", Range="bytes=0-99999999999999999999"), 200)

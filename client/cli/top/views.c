@@ -61,6 +61,7 @@ static const struct listing_column queue_columns[] = {
     {.name = "DEPTH", .right = true},
     {.name = "RUNNING", .right = true, .rank = 1},
     {.name = "DELAYED", .right = true, .rank = 3},
+    {.name = "ENDED/s", .right = true, .rank = 2},
     {.name = "OLDEST", .right = true, .rank = 2},
     {.name = "STATE", .rank = 1},
     {.name = "WAIT P99", .right = true, .rank = 4},
@@ -169,6 +170,15 @@ static double known(const drover_value *map, const char *key)
 static int64_t known_int(const drover_value *map, const char *key)
 {
     return map != NULL && doc_has(map, key) ? doc_int(map, key) : -1;
+}
+
+static void put_rate(struct listing *table, struct listing_row *row, double rate)
+{
+    char text[NUMBER_MAX] = "-";
+    if (rate >= 0) {
+        (void)snprintf(text, sizeof(text), rate > 0 && rate < 10 ? "%.1f" : "%.0f", rate);
+    }
+    listing_number(table, row, rate, text);
 }
 
 static void put_doc(struct listing *table, struct listing_row *row, const drover_value *map,
@@ -293,6 +303,7 @@ static void queue_row(struct listing *table, const drover_value *queue)
     put_int(table, row, depth);
     put_int(table, row, doc_int(queue, "running"));
     put_int(table, row, doc_int(queue, "delayed"));
+    put_rate(table, row, known(queue, "ended_per_s"));
     put_age(table, row, depth > 0 ? doc_int(queue, "oldest_age_ms") : -1);
     listing_state(table, row, doc_bool(queue, "paused") ? "paused" : "open");
     put_p99(table, row, queue, "wait");

@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include "broker.h"
+#include "history_queue.h"
 
 #include <drover/value.h>
 
@@ -185,6 +186,160 @@ static void test_history_of_a_worker_goes_with_it(void **state)
     assert_int_equal(bench->core->history.worker_count, 0);
 }
 
+static const struct drv_query queue_hour = {
+    .topic = DRV_TOPIC_QUEUE_HISTORY, .index = DROVER_INDEX_NONE, .name = {"default", 7}};
+
+/* A worker takes what there is, and says that each took 300 ms. */
+static void do_all(struct bench *bench, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        bench_turn(bench);
+        struct drv_result done = {.ref = leased(bench, 2),
+                                  .outcome = DRV_OUTCOME_SUCCEEDED,
+                                  .val = val_nil(),
+                                  .error = {.exit_code = -1},
+                                  .run_us = 300 * 1000};
+        report(bench, 2, &done);
+        bench_turn(bench);
+        drop_all(bench, 1);
+    }
+}
+
+static bool is_near(double number, double wanted, double error)
+{
+    return number > wanted * (1 - error) && number < wanted * (1 + error);
+}
+
+/* Of each queue: what waits and since when, what ended in the step, how long it waited and
+ * ran; a status tells how many end a second. */
+static void test_history_of_a_queue_is_its_own(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = spec_of("work"), other = spec_of("work");
+    other.queue = (struct drv_str){"other", 5};
+    client(bench, 1);
+    seconds(bench, 1, false);
+    submit(bench, 1, &spec, 100);
+    submit(bench, 1, &spec, 101);
+    submit(bench, 1, &other, 102);
+    seconds(bench, 5, false);
+    drover_value *history = ask(bench, &queue_hour, NULL);
+    assert_true(number(history, "count") == 1);
+    assert_true(sample(history, "queued", 0) == 2);
+    assert_true(sample(history, "ended", 0) == 0);
+    assert_true(is_near(sample(history, "oldest_age_ms", 0), 5000, 0.3));
+    assert_true(sample(history, "wait_ms", 0) == -1); /* nothing has ended */
+    drover_value_destroy(&history);
+    struct drv_query query = {
+        .topic = DRV_TOPIC_QUEUES, .index = DROVER_INDEX_NONE, .name = {"default", 7}};
+    worker(bench, 2, "work", 1);
+    do_all(bench, 3); /* the other queue takes its turn */
+    seconds(bench, 1, true);
+    drover_value *document = ask(bench, &query, NULL);
+    drover_value *queues = get(document, "queues");
+    drover_value *row = NULL;
+    assert_int_equal(drover_value_count(queues), 1);
+    assert_int_equal(drover_value_array_get(queues, 0, &row), DROVER_OK);
+    assert_true(number(row, "ended_per_s") > 0.3);
+    drover_value_destroy(&row);
+    drover_value_destroy(&queues);
+    drover_value_destroy(&document);
+    seconds(bench, 4, true);
+    history = ask(bench, &queue_hour, NULL);
+    assert_true(number(history, "count") == 2);
+    assert_true(sample(history, "queued", 1) == 0);
+    assert_true(sample(history, "ended", 1) == 2);
+    assert_true(sample(history, "oldest_age_ms", 1) == 0);
+    assert_true(is_near(sample(history, "wait_ms", 1), 5000, 0.3));
+    assert_true(is_near(sample(history, "wait_p99_ms", 1), 5000, 0.3));
+    assert_true(is_near(sample(history, "run_ms", 1), 300, 0.01));
+    drover_value_destroy(&history);
+    drop_all(bench, 1);
+    query.name = (struct drv_str){"nobody", 6};
+    struct drv_message message = request(bench, 1, DRV_QUERY);
+    message.query = query;
+    speak(bench, 1, &message);
+    bench_turn(bench);
+    assert_int_equal(expect(bench, 1, DRV_DOCUMENT)->document.code, DROVER_UNKNOWN);
+    message.query.topic = DRV_TOPIC_QUEUE_HISTORY;
+    message.request.req++;
+    speak(bench, 1, &message);
+    bench_turn(bench);
+    assert_int_equal(expect(bench, 1, DRV_DOCUMENT)->document.code, DROVER_UNKNOWN);
+}
+
+/* A queue that is there, as one with settings is. */
+static struct queue *keep(struct bench *bench, const char *name)
+{
+    struct queue *queue = queue_ensure(bench->core, drv_str_of(name));
+    queue_keep(bench->core, queue, true);
+    queue_release(bench->core, queue);
+    return queue;
+}
+
+/* A queue goes with its last task and comes back with the next one: what was is still there,
+ * and what it did between two looks is counted. After a day without it it is forgotten. */
+static void test_history_of_a_queue_outlives_it(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_str name = {"default", 7};
+    client(bench, 1);
+    seconds(bench, 1, false);
+    queue_keep(bench->core, keep(bench, "default"), false); /* between looks: nothing */
+    assert_null(queue_history_find(bench->core, name));
+    struct queue *queue = keep(bench, "default");
+    seconds(bench, 5, false);
+    for (int i = 0; i < 2; i++) {
+        history_measure(bench->core, &queue->times, &queue->times, 1000, 1000, 1);
+        queue_keep(bench->core, queue, false);
+        core_effects_clear(bench->core);
+        queue = keep(bench, "default");
+    }
+    const struct queue_history *history = queue_history_find(bench->core, name);
+    assert_ptr_equal(queue->history, history);
+    queue_keep(bench->core, queue, false);
+    assert_null(core_check(bench->core));
+    seconds(bench, 5, false);
+    assert_null(history->queue);
+    drover_value *told = ask(bench, &queue_hour, NULL);
+    assert_true(number(told, "count") == 2);
+    assert_true(sample(told, "queued", 1) == 0);
+    assert_true(sample(told, "ended", 1) >= 2);
+    drover_value_destroy(&told);
+    bench_pass(bench, HISTORY_GONE_US);
+    look(bench, 1);
+    assert_null(queue_history_find(bench->core, name));
+}
+
+/* So many have one; of those that are gone the oldest makes room for what is new. */
+static void test_histories_of_queues_are_bounded(void **state)
+{
+    struct bench *bench = *state;
+    static struct queue *queues[HISTORY_QUEUES_MAX + 4];
+    char name[16];
+    client(bench, 1);
+    for (size_t i = 0; i < DRV_ARRAY_LEN(queues); i++) {
+        (void)snprintf(name, sizeof name, "q%zu", i);
+        queues[i] = keep(bench, name);
+    }
+    seconds(bench, HISTORY_QUEUES_MAX / HISTORY_NEW_MAX + 2, false);
+    assert_int_equal(bench->core->history.queue_count, HISTORY_QUEUES_MAX);
+    size_t without = 0, with = 0;
+    for (size_t i = 0; i < DRV_ARRAY_LEN(queues); i++) {
+        *(queues[i]->history == NULL ? &without : &with) = i;
+    }
+    assert_null(queues[without]->history);
+    queue_keep(bench->core, queues[with], false);
+    seconds(bench, 2, false);
+    assert_int_equal(bench->core->history.queue_count, HISTORY_QUEUES_MAX);
+    for (size_t i = 0; i < DRV_ARRAY_LEN(queues); i++) {
+        if (i != with) {
+            queue_keep(bench->core, queues[i], false);
+        }
+    }
+    assert_null(core_check(bench->core));
+}
+
 /* Waits and run times of a queue and a type, within the promised error. */
 static void test_status_has_times_of_queue_and_type(void **state)
 {
@@ -292,6 +447,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_history_of_a_standstill_is_nothing, bench_setup,
                                         bench_teardown),
         cmocka_unit_test_setup_teardown(test_history_of_a_worker_goes_with_it, bench_setup,
+                                        bench_teardown),
+        cmocka_unit_test_setup_teardown(test_history_of_a_queue_is_its_own, bench_setup,
+                                        bench_teardown),
+        cmocka_unit_test_setup_teardown(test_history_of_a_queue_outlives_it, bench_setup,
+                                        bench_teardown),
+        cmocka_unit_test_setup_teardown(test_histories_of_queues_are_bounded, bench_setup,
                                         bench_teardown),
         cmocka_unit_test_setup_teardown(test_status_has_times_of_queue_and_type, bench_setup,
                                         bench_teardown),

@@ -34,6 +34,13 @@ static void test_inquiry_path_names_topic_and_operand(void **state)
     assert_int_equal(request.index, DROVER_INDEX_NONE);
     request = parsed("/api/v1/worker/w-1:x");
     assert_string_equal(request.name, "w-1:x");
+    request = parsed("/api/v1/queue/q-1");
+    assert_int_equal(request.topic, DRV_TOPIC_QUEUES);
+    assert_string_equal(request.name, "q-1");
+    request = parsed("/api/v1/history");
+    assert_int_equal(inquiry_parameter(&request, "queue", "q"), DROVER_OK);
+    assert_int_equal(request.topic, DRV_TOPIC_QUEUE_HISTORY);
+    assert_int_equal(inquiry_parameter(&request, "worker", "w"), DROVER_INVALID); /* or */
     assert_int_equal(parsed("/metrics").route, ROUTE_METRICS);
     assert_int_equal(parsed("/").route, ROUTE_FILE);
     request = parsed("/api/v1/events");
@@ -104,7 +111,7 @@ static void test_inquiry_path_refuses_what_it_does_not_know(void **state)
         {"/api/v1/task/" ID "x", DROVER_INVALID},
         {"/api/v1/worker/a b", DROVER_INVALID},
         {"/api/v1/worker/", DROVER_INVALID},
-        {"/api/v1/queue//pause", DROVER_UNKNOWN},
+        {"/api/v1/queue//pause", DROVER_INVALID},
         {"/api/v1/queue/../pause", DROVER_OK}, /* a name like any other */
         {"/api/v1/queue/a%2f/pause", DROVER_INVALID},
     };
