@@ -9,7 +9,7 @@ import { listen } from "./stream.js";
 import { overview } from "./view_overview.js";
 import { workers, worker } from "./view_workers.js";
 import { hosts, host } from "./view_hosts.js";
-import { queues } from "./view_queues.js";
+import { queue, queues } from "./view_queues.js";
 import { tasks, arrays } from "./view_tasks.js";
 import { task } from "./view_task.js";
 import { events } from "./view_events.js";
@@ -28,8 +28,8 @@ const VIEWS = [
   ["alerts", "Alerts", alerts, (about) => about.has?.includes("alerts")],
   ["events", "Events", events],
 ];
-const DETAILS = { worker, host, task, graph };
-const PARENTS = { worker: "workers", host: "hosts", task: "tasks", graph: "graphs" };
+const DETAILS = { worker, host, queue, task, graph };
+const PARENTS = { worker: "workers", host: "hosts", queue: "queues", task: "tasks", graph: "graphs" };
 
 // What all views share.
 const context = { status: null, feed: new Feed(), about: { actions: false }, canAct: () => context.about.actions && hasToken() };
@@ -177,6 +177,7 @@ $("theme").addEventListener("click", () => {
   applyTheme();
 });
 dark.addEventListener("change", applyTheme);
+matchMedia("(min-width: 2000px)").addEventListener("change", repaint); // letters are larger there
 
 // ---- begin ----
 

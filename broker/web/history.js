@@ -1,13 +1,15 @@
-// The history of the broker or of a worker, kept up with a cursor.
+// The history of the broker, of a worker or of a queue, kept up with a cursor.
 
 import { get } from "./api.js";
 
 const ROWS = { hour: 720, day: 1440 };
 
 export class History {
-  constructor(span, worker) {
+  // kind: "worker" or "queue", when it has a name
+  constructor(span, name, kind = "worker") {
     this.span = span;
-    this.worker = worker;
+    this.name = name;
+    this.kind = kind;
     this.series = {};
     this.cursor = "";
     this.step = span === "hour" ? 5 : 60;
@@ -16,7 +18,7 @@ export class History {
   // True when there is something new.
   async refresh() {
     const parts = [`span=${this.span}`];
-    if (this.worker) parts.push(`worker=${encodeURIComponent(this.worker)}`);
+    if (this.name) parts.push(`${this.kind}=${encodeURIComponent(this.name)}`);
     if (this.cursor) parts.push(`cursor=${this.cursor}`);
     const news = await get(`history?${parts.join("&")}`);
     const isAnew = this.number !== undefined && news.number < this.number; // the broker was started anew

@@ -44,7 +44,7 @@ export class Spark {
         begin = null;
         return;
       }
-      line += `${begin === null ? "M" : "L"}${x} ${y(number)}`;
+      line += begin === null ? `M${x} ${y(number)}h0` : `L${x} ${y(number)}`; // alone it is a dot
       area += begin === null ? `M${x} ${HEIGHT}V${y(number)}` : `L${x} ${y(number)}`;
       begin ??= x;
     });

@@ -19,7 +19,7 @@ const SAID = {
     ];
   },
   worker: (event) => [link("worker", event.worker), event.host && ["on ", link("host", event.host)], event.slots && `${event.slots} slots`, event.leases > 0 && `held ${event.leases} tasks`],
-  queue: (event) => [h("a", { href: `#/tasks?queue=${encodeURIComponent(event.queue)}` }, event.queue), event.count !== undefined && `${event.count} tasks`, event.weight !== undefined && `weight ${event.weight}`, event.durability && `durability ${event.durability}`],
+  queue: (event) => [link("queue", event.queue), event.count !== undefined && `${event.count} tasks`, event.weight !== undefined && `weight ${event.weight}`, event.durability && `durability ${event.durability}`],
   schedule: (event) => [event.schedule, event.id && h("a", { class: "mono", href: `#/task/${event.id}` }, event.id), event.instant && `due ${event.instant}`, event.late_ms > 1000 && `${age(event.late_ms)} late`, event.count !== undefined && `${event.count} runs left out`, event.reason],
   alert: (event) => [severity(event.severity), event.rule, event.subject, human(event.text)],
   broker: (event) => [event.limit, event.message && `${event.message} was refused`, event.account && `account ${event.account}`, event.queue && `queue ${event.queue}`, event.event === "broker.draining" && "it goes down: it takes no new tasks"],

@@ -55,7 +55,7 @@ export function overview() {
     delay: new LineChart("Broker", [{ name: "longest turn" }, { name: "journal" }], ms),
   };
   const queueTable = new Table([
-    { title: "Queue", cell: (row) => h("a", { href: `#/tasks?queue=${encodeURIComponent(row.name)}` }, row.name) },
+    { title: "Queue", cell: (row) => h("a", { href: `#/queue/${encodeURIComponent(row.name)}` }, row.name) },
     { title: "Waiting", num: true, cell: (row) => count(row.depth) },
     { title: "Running", num: true, cell: (row) => count(row.running) },
     { title: "Oldest", num: true, cell: (row) => (row.depth ? age(row.oldest_age_ms) : "–") },

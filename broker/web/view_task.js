@@ -110,7 +110,7 @@ export function task(context, [id]) {
     about.replaceChildren(...[
       isArray ? h("div", { class: "stack" }, spread(arrayParts(document_), document_.count, true), h("p", { class: "small muted" }, arrayParts(document_).filter((part) => part[1] > 0).map((part) => part[2]).join(" · "))) : null,
       facts([
-        ["Type", document_.type], ["Queue", document_.queue], ["Priority", document_.priority], ["Submitted", since(document_.submitted_age_ms)], document_.started_age_ms !== undefined && ["Started", since(document_.started_age_ms)], document_.ended_age_ms !== undefined && ["Ended", since(document_.ended_age_ms)],
+        ["Type", h("a", { href: `#/tasks?type=${encodeURIComponent(document_.type)}` }, document_.type)], ["Queue", h("a", { href: `#/queue/${encodeURIComponent(document_.queue)}` }, document_.queue)], ["Priority", document_.priority], ["Submitted", since(document_.submitted_age_ms)], document_.started_age_ms !== undefined && ["Started", since(document_.started_age_ms)], document_.ended_age_ms !== undefined && ["Ended", since(document_.ended_age_ms)],
         document_.worker && ["Worker", h("a", { href: `#/worker/${encodeURIComponent(document_.worker)}` }, document_.worker)],
         !isArray && ["Attempt", document_.attempt || "none yet"], ["Retries left", `${document_.retries_left} of ${document_.retries}`], ["Losses left", document_.losses_left],
         ["Time limit", document_.timeout_ms ? ms(document_.timeout_ms) : "none"], ["Durability", document_.level], !isArray && ["Payload", bytes(document_.payload_bytes)],

@@ -21,10 +21,10 @@ export function tasks(context, words, query) {
     { title: "Task", cell: (row) => h("a", { class: "mono", href: `#/task/${row.id}` }, row.id) },
     { title: "State", cell: (row) => state(row.state) },
     { title: "Type", cell: (row) => h("span", { class: "clip", title: row.type }, row.type) },
-    { title: "Queue", cell: (row) => h("span", { class: "clip", title: row.queue }, row.queue) },
+    { title: "Queue", cell: (row) => h("a", { class: "clip", title: row.queue, href: `#/queue/${encodeURIComponent(row.queue)}` }, row.queue) },
     { title: "Priority", num: true, cell: (row) => row.priority },
     { title: "Attempt", num: true, cell: (row) => row.attempt || "–" },
-    { title: "Worker", cell: (row) => row.worker ?? (row.count !== undefined ? `array of ${count(row.count)}` : "") },
+    { title: "Worker", cell: (row) => (row.worker ? h("a", { href: `#/worker/${encodeURIComponent(row.worker)}` }, row.worker) : row.count !== undefined ? `array of ${count(row.count)}` : "") },
     { title: "Submitted", num: true, cell: (row) => since(row.age_ms) },
   ], (row) => row.id, empty("No task matches.", "Tasks are kept for a while after they have ended. ", h("code", {}, "drover submit square 7 --wait")));
   const more = h("button", { type: "button", hidden: true, onclick: () => { pages++; load(); } }, "Show more");
@@ -115,7 +115,7 @@ export function arrays() {
     { title: "Progress", cell: (row) => spread(arrayParts(row), row.count) },
     { title: "Ended", num: true, cell: (row) => `${count(row.ended)} of ${count(row.count)}${row.sealed ? "" : " so far"}` },
     { title: "Failed", num: true, cell: (row) => count((row.states.failed ?? 0) + (row.states.expired ?? 0)) },
-    { title: "Queue", cell: (row) => row.queue },
+    { title: "Queue", cell: (row) => h("a", { href: `#/queue/${encodeURIComponent(row.queue)}` }, row.queue) },
     { title: "Submitted", num: true, cell: (row) => since(row.age_ms) },
   ], (row) => row.id, empty("There is no array.", "An array is many tasks of one type as one: ", h("code", {}, "seq 1000 | drover map square")));
 

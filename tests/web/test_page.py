@@ -1,10 +1,11 @@
 """The page in a browser: real data, live, and text that stays text.
 
-One fleet and one headless Chromium for all stories, in the order of their names. Screenshots at
-several widths go to $DROVER_SHOT_DIR, when that is set; with $DROVER_SHOT_ALL at all of them in
-both themes.
+One fleet and one headless Chromium for all stories, in the order of their names. Pictures of each
+page, from its top to its end, go to $DROVER_SHOT_DIR, when that is set: as on a phone, a tablet and
+a screen in both themes, and as on a wall.
 """
 
+import base64
 import json
 import os
 import shutil
@@ -144,7 +145,7 @@ class Page(unittest.TestCase):
         shown = self.run_js("return [...document.querySelectorAll('.tile b')].map((b) => b.innerText)")
         self.assertNotIn("–", shown)
 
-    def test_b_charts_move(self):
+    def test_c_charts_move(self):
         self.go("")
         points = ("const c = Chart.getChart(document.querySelector('canvas'));"
                   " return c ? c.data.datasets[0].data.length : 0;")
@@ -179,8 +180,23 @@ class Page(unittest.TestCase):
         self.until_text("prefork", "Tasks done", "Executors")
         self.go("queues")
         self.until_text("images", "mail", "no worker offers it", "Run p50")
+        until(lambda: self.run_js("return document.querySelectorAll('td svg.spark .line').length") >= 4,
+              "each queue has a line")
         self.go("arrays")
         self.until_text("200 of 200")
+
+    def test_e_a_queue_has_a_page_with_its_history(self):
+        self.go("queues")
+        self.follow("[...document.querySelectorAll('td a')].find((a) => a.textContent === 'mail')")
+        self.until_text("Age of the oldest that waits", "Wait p50, p99", self.waits, "as the broker")
+        until(lambda: self.run_js(
+            "return [...document.querySelectorAll('canvas')].every((c) => (Chart.getChart(c)?.data"
+            ".datasets[0].data.length ?? 0) > 1)"), "all charts have points", 30)
+        waiting = self.run_js("return Chart.getChart(document.querySelectorAll('canvas')[1])"
+                              ".data.datasets[0].data.at(-1).y")
+        self.assertEqual(waiting, 1)
+        self.go("queue/nobody-has-it")
+        self.until_text("This queue is not there now", "It has no task")
 
     def node(self, name):
         """What stands in the box of a node of the picture, and its class."""
@@ -346,7 +362,7 @@ class Page(unittest.TestCase):
         """All are live, and the last one loads: they share a stream."""
         first = self.browser.current_window_handle
         tabs = [first]
-        for view in ("", "tasks", "workers", "queues", "alerts", "events", "hosts", "arrays"):
+        for view in ("", "tasks", "workers", "queues", "alerts", "events"):
             self.browser.switch_to.new_window("tab")
             tabs.append(self.browser.current_window_handle)
             self.go(view)
@@ -379,7 +395,10 @@ class Page(unittest.TestCase):
             self.go("events")
             until(lambda: self.live() == "live", "it has a stream of its own")
             self.see("hidden")
-            until(lambda: "no news" in self.live(), "the stream has ended", 10)
+            # a stream is among what was loaded once it has ended
+            until(lambda: self.run_js("return performance.getEntriesByType('resource').some("
+                                      "(one) => one.name.includes('/events'))"),
+                  "the stream has ended", 10)
             self.fleet.drover("queue", "pause", "unseen")
             self.see("visible")
             until(lambda: self.live() == "live", "it is back")
@@ -408,11 +427,30 @@ class Page(unittest.TestCase):
                     "ERR_NETWORK")
         self.assertEqual([line for line in lines if not any(w in line for w in expected)], [])
 
-    @staticmethod
-    def widths(theme):
-        if os.environ.get("DROVER_SHOT_ALL"):
-            return (400, 1000, 1600, 2560) if theme == "light" else (400, 1000, 1600)
-        return (400,) if theme == "light" else (1600,)
+    SIZES = ((400, 900, ("light", "dark")), (1000, 1300, ("dark", "light")),
+             (1600, 1000, ("light", "dark")))
+    WALL = ((2560, 1440, ("dark",)),)
+    ON_A_WALL = ("overview", "hosts", "queues")
+
+    def theme(self, name):
+        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {
+            "features": [{"name": "prefers-color-scheme", "value": name}] if name else []})
+
+    def picture(self, path):
+        """All of the page, also what is below the window's end."""
+        shot = self.browser.execute_cdp_cmd("Page.captureScreenshot", {
+            "format": "png", "optimizeForSpeed": True})
+        with open(path, "wb") as file:
+            file.write(base64.b64decode(shot["data"]))
+
+    def size(self, width, height):
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})
+        frames = ("const done = arguments[0];"
+                  " requestAnimationFrame(() => requestAnimationFrame(done));")
+        self.browser.execute_async_script(frames)
+        return self.run_js("const d = document.documentElement;"
+                           " return [d.scrollWidth - d.clientWidth, d.scrollHeight];")
 
     def test_b_shots(self):
         folder = os.environ.get("DROVER_SHOT_DIR")
@@ -422,34 +460,32 @@ class Page(unittest.TestCase):
         status = self.fleet.json("status")
         self.go("")
         arrays = self.fetch("arrays")["arrays"]
-        views = {"overview": "", "task": f"task/{self.failed}", "tasks": "tasks",
-                 "worker": "worker/alpha", "queues": "queues", "events": "events",
+        views = {"task": f"task/{self.failed}", "tasks": "tasks", "events": "events",
                  "graph": "graph/nightly-build", "graphs": "graphs", "arrays": "arrays",
-                 "array": "task/" + next(row["id"] for row in arrays
-                                                  if row["count"] == 5), "hosts": "hosts",
-                 "host": f"host/{status['workers'][0]['host']}",
-                 "workers": "workers", "schedules": "schedules", "alerts": "alerts"}
+                 "array": "task/" + next(row["id"] for row in arrays if row["count"] == 5),
+                 "schedules": "schedules", "alerts": "alerts", "workers": "workers",
+                 "worker": "worker/alpha", "hosts": "hosts",
+                 "host": f"host/{status['workers'][0]['host']}", "queues": "queues",
+                 "queue": "queue/default", "overview": ""}
         for name, view in views.items():
             self.go(view)
             self.until_text({"overview": "Processor", "task": "handler", "tasks": "succeeded",
-                             "worker": "Tasks done", "queues": "Run p50",
+                             "worker": "Tasks done", "queues": "Run p50", "queue": "Latest tasks",
                              "events": "Events", "graph": "Critical path", "graphs": "live",
                              "arrays": "200 of 200", "workers": "connected", "array": "Failed 1",
                              "hosts": "2 workers", "host": "Workers on it",
                              "schedules": "nightly", "alerts": "deep"}[name])
-            for theme in ("light", "dark"):
-                self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {
-                    "features": [{"name": "prefers-color-scheme", "value": theme}]})
-                for width in self.widths(theme):
-                    self.browser.set_window_size(width, 1600 if width < 800 else 1440 if width > 2000 else 1250)
-                    self.browser.execute_async_script(
-                        "const done = arguments[0];"
-                        " requestAnimationFrame(() => requestAnimationFrame(done));")
-                    overflow = self.run_js("return document.documentElement.scrollWidth"
-                                           " - document.documentElement.clientWidth")
-                    self.assertLessEqual(overflow, 0, f"{name} at {width} scrolls sideways")
-                    self.browser.save_screenshot(os.path.join(folder, f"{name}-{width}-{theme}.png"))
-        self.browser.set_window_size(1600, 1000)
+            for width, height, themes in self.SIZES + (self.WALL if name in self.ON_A_WALL else ()):
+                self.theme(themes[0])
+                overflow, whole = self.size(width, height)
+                self.assertLessEqual(overflow, 0, f"{name} at {width} scrolls sideways")
+                if whole > height:
+                    self.size(width, whole)
+                for theme in themes:
+                    self.theme(theme)
+                    self.picture(os.path.join(folder, f"{name}-{width}-{theme}.png"))
+        self.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        self.theme(None)
 
 
 if __name__ == "__main__":
