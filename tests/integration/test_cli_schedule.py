@@ -6,7 +6,7 @@ import socket
 import stat
 import unittest
 
-from fleet import Fleet, until
+from fleet import DEADLINE, SCALE, Fleet, until
 
 
 class Schedules(unittest.TestCase):
@@ -94,6 +94,40 @@ class Schedules(unittest.TestCase):
         self.assertIn("acknowledged", self.drover("alert", "ls").stdout)
         self.drover("alert", "rm", "busy")
         self.assertNotIn("busy", self.drover("alert", "ls").stdout)
+
+    def test_webhook_says_who_it_is(self):
+        """The line of its file, which nobody else may read, goes along; any other file is refused."""
+        fleet = self.enterContext(Fleet())
+        hook = self.enterContext(socket.create_server(("127.0.0.1", 0)))
+        url = f"http://127.0.0.1:{hook.getsockname()[1]}/hook"
+        secret = fleet.write("secret", "Bearer s3cret\nnot this\n")
+        os.chmod(secret, stat.S_IRUSR)
+        fleet.broker("--alert-webhook", url, "--alert-webhook-auth-file", secret)
+        fleet.drover("alert", "test", "worker-lost")
+        hook.settimeout(DEADLINE * SCALE)
+        peer = self.enterContext(hook.accept()[0])
+        request = peer.makefile("rb")
+        lines = [line.decode().strip() for line in iter(request.readline, b"\r\n")]
+        self.assertEqual(lines[0], "POST /hook HTTP/1.1")
+        self.assertEqual([line for line in lines if line.lower().startswith("authorization")],
+                         ["Authorization: Bearer s3cret"])
+        self.assertEqual(json.loads(request.readline())["rule"], "worker-lost")
+        peer.sendall(b"HTTP/1.1 204 Fine\r\nContent-Length: 0\r\n\r\n")
+        until(lambda: fleet.status()["alert_actions"]["done"] == 1, "it is told")
+        for name, text, mode, about in (
+                ("open", "Bearer s3cret\n", 0o640, "chmod 600"), ("empty", "", 0o600, "want a line"),
+                ("split", "Bearer\ts3cret\n", 0o600, "want a line"),
+                ("long", "x" * 5000, 0o600, "want a line"), ("none", None, 0, "No such file"),
+                (".", None, 0, "not a file")):
+            if text is not None:
+                os.chmod(fleet.write(name, text), mode)
+            broker = fleet.start("drover-broker", "--memory", "--no-http", "--bind",
+                                 f"ipc://{fleet.path('other')}", "--bind-workers",
+                                 f"ipc://{fleet.path('others')}", "--alert-webhook", url,
+                                 "--alert-webhook-auth-file", fleet.path(name))
+            self.assertNotEqual(broker.wait(), 0, name)
+            self.assertIn(about, broker.stderr(), name)
+            self.assertNotIn("s3cret", broker.stderr())
 
     def test_mute_webhook_stalls_nothing(self):
         """The first alert waits for its webhook for seconds; commands and tasks do not."""

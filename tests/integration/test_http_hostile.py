@@ -1,6 +1,7 @@
 """HTTP from strangers: refused, or cut off in time; the broker does not notice."""
 
 import http.client
+import resource
 import socket
 import subprocess
 import time
@@ -8,13 +9,19 @@ import unittest
 
 from fleet import SCALE, Fleet, until
 
-CROWD = 500  # twice the connections that are served at a time
+CROWD = 2000  # connections: eight times as many as are served at a time
+SECONDS = 1   # of bad input of every kind
 
 
 class HttpHostile(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        wanted = CROWD + 256
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            raise unittest.SkipTest(f"{hard} descriptors are too few for {CROWD} connections")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         cls.fleet = Fleet()
         token = cls.fleet.write("token", "0123456789abcdef\n")
         subprocess.run(["chmod", "600", token], check=True)
@@ -53,6 +60,8 @@ class HttpHostile(unittest.TestCase):
         self.assertIn(self.code(b"\x00\x01\x02\r\n\r\n"), (0, 400, 421, 501, 505))
         self.assertIn(self.code(b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n"), (0, 400, 505))
         self.assertIn(self.code(b"GET  HTTP/1.1\r\nHost: localhost\r\n\r\n"), (0, 400, 404, 505))
+
+    def test_wrong_methods_are_refused(self):
         for method in ("PUT", "DELETE", "POST", "TRACE", "OPTIONS", "BREW"):
             line = f"{method} /api/v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
             self.assertIn(self.code((line + "\r\n").encode()), (405, 501), method)
@@ -118,6 +127,40 @@ class HttpHostile(unittest.TestCase):
         self.assertEqual(self.code(head.format("meant/pause?create=yes").encode()), 400)
         self.assertEqual(self.code(head.format("meant/resume").encode()), 200)
 
+    BAD = {
+        "wrong method": b"DELETE /api/v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "huge head": b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 100000 + b"\r\n\r\n",
+        "huge body": b"POST /api/v1/queue/q/pause HTTP/1.1\r\nHost: localhost\r\nAuthorization: "
+                     b"Bearer 0123456789abcdef\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100000,
+        "no secret": b"POST /api/v1/queue/q/pause HTTP/1.1\r\nHost: localhost\r\n"
+                     b"Content-Length: 0\r\n\r\n",
+        "absurd range": b"GET /api/v1/tasks?limit=99999999999 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "no such cursor": b"GET /api/v1/tasks?cursor=ffffffff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "other host": b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+        "other origin": b"GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil\r\n\r\n",
+        "two meanings": b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
+        "no http": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\xff" * 500
+                   + b"\r\n\r\n",
+    }
+
+    def test_bad_input_of_every_kind_is_refused_at_once_and_the_loop_goes_on(self):
+        slowest = dict.fromkeys(self.BAD, 0.0)
+        count, longest_turn = 0, 0.0
+        until_at = time.monotonic() + SECONDS
+        while time.monotonic() < until_at:
+            for kind, request in self.BAD.items():
+                begun = time.monotonic()
+                code = self.code(request)
+                slowest[kind] = max(slowest[kind], time.monotonic() - begun)
+                self.assertTrue(code == 0 or 400 <= code < 600, f"{kind}: {code}")
+                count += 1
+            longest_turn = max(longest_turn, self.fleet.status()["broker"]["loop_ms"])
+        print(f"{count} bad requests in {SECONDS} s: the longest turn of the broker's loop took "
+              f"{longest_turn:.1f} ms; the slowest answer, ms: " +
+              ", ".join(f"{kind} {1000 * seconds:.0f}" for kind, seconds in slowest.items()))
+        self.assertLess(max(slowest.values()), 5 * SCALE)
+        self.assertLess(longest_turn, 500 * SCALE)
+
     def test_foreign_names_and_pages_are_refused(self):
         self.assertEqual(self.get("/api/v1/status", Host="evil.example"), 421)
         self.assertEqual(self.get("/", Host="127.0.0.1.evil.example"), 421)
@@ -127,7 +170,7 @@ class HttpHostile(unittest.TestCase):
         self.assertEqual(self.get("/api/v1/status", Origin="null"), 403)
         self.assertEqual(self.get("/api/v1/status", Origin="http://127.0.0.1"), 200)
 
-    def test_a_crowd_that_dawdles_is_cut_off_and_nobody_else_waits(self):
+    def test_thousands_with_slow_heads_and_bodies_are_cut_off_and_nobody_else_waits(self):
         """Half of them drip a head, half a body; the broker and a reader go on."""
         heads = (b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
                  b"POST /api/v1/queue/default/pause HTTP/1.1\r\nHost: localhost\r\n"
