@@ -81,7 +81,8 @@ bool alerts_init(struct core *core)
         drv_list_init(lists[i]);
     }
     drv_table_init(&alerts->table, core->config.seed, alert_is);
-    alerts->workers = alerts->queues = alerts->types = DRV_TABLE_CURSOR_INIT;
+    alerts->worker = NULL;
+    alerts->queues = alerts->types = DRV_TABLE_CURSOR_INIT;
     for (size_t i = 0; i < DRV_SCOPES; i++) {
         alerts->rounds[i] = 1;
     }

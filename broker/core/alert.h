@@ -100,13 +100,16 @@ struct alerts {
     size_t rule_count, silence_count, lost_count;
     uint64_t dropped;
     uint64_t rounds[DRV_SCOPES]; /* that goes on now */
-    struct drv_table_cursor workers, queues, types;
+    struct drv_list *worker; /* the next one to look at, in core->workers; NULL: the first */
+    struct drv_table_cursor queues, types;
     struct alert_sample samples[ALERT_SAMPLES];
     size_t sample_count, sample_at;
 };
 
 bool alerts_init(struct core *core);
 void alerts_fini(struct core *core);
+/* A worker goes: the look passes it by. */
+void alerts_pass(struct core *core, const struct worker *worker);
 
 /* --- rules --- */
 struct alert_rule *alert_rule_find(const struct core *core, struct drv_str name);

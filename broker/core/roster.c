@@ -170,6 +170,7 @@ static void worker_free(struct core *core, struct worker *worker)
     timer_fini(core, &worker->timer);
     placement_leave(worker);
     drv_list_remove(&worker->touched);
+    alerts_pass(core, worker);
     drv_list_remove(&worker->link);
     worker->session->worker = NULL;
     core_free(core, worker, sizeof *worker);

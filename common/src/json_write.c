@@ -11,7 +11,6 @@
 
 #include <drover/value.h>
 
-#include <inttypes.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -71,12 +70,42 @@ static int escape_code(uint32_t code, char *out, size_t size)
                     (unsigned)(0xdc00 + (code & 0x3ff)));
 }
 
+/* How many of the first bytes are of ASCII and stand for themselves: nearly always all. */
+static size_t plain_ascii(struct drv_view text)
+{
+    size_t at = 0;
+    while (at < text.len && text.bytes[at] >= 0x20 && text.bytes[at] < 0x7f &&
+           text.bytes[at] != '"' && text.bytes[at] != '\\') {
+        at++;
+    }
+    return at;
+}
+
+static drover_status write_plain(struct drv_view text, struct drv_buffer *out)
+{
+    drover_status status = drv_buffer_reserve(out, text.len + 2);
+    if (!status) {
+        uint8_t *at = out->bytes + out->len;
+        at[0] = '"';
+        if (text.len > 0) {
+            memcpy(at + 1, text.bytes, text.len);
+        }
+        at[text.len + 1] = '"';
+        at[text.len + 2] = '\0';
+        out->len += text.len + 2;
+    }
+    return status;
+}
+
 drover_status drv_json_write_string(struct drv_view text, struct drv_buffer *out)
 {
     static const char replacement[] = "\xef\xbf\xbd";
-    drover_status status = drv_buffer_append_byte(out, '"');
     size_t plain = 0; /* start of what can be copied as it is */
-    size_t at = 0;
+    size_t at = plain_ascii(text);
+    if (at == text.len) {
+        return write_plain(text, out);
+    }
+    drover_status status = drv_buffer_append_byte(out, '"');
     while (!status && at < text.len) {
         uint32_t code;
         size_t count = drv_utf8_decode(text.bytes + at, text.len - at, &code);
@@ -117,10 +146,52 @@ static void format_double(double number, char *out, size_t size)
     }
 }
 
+/* The digits of a number, before end. */
+static char *put_digits(uint64_t number, char *end)
+{
+    do {
+        *--end = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return end;
+}
+
+/* What has three digits behind the point or fewer, and fifteen in all at most, as nearly all
+ * that is measured: its text is its thousandths. False: it is not of that kind. */
+static bool write_thousandths(double number, struct drv_buffer *out, drover_status *out_status)
+{
+    double thousandths = number * 1000;
+    bool is_small = number == 0 ? signbit(number) != 0 : number < 0.001;
+    if (is_small || !(number < 1e12) || floor(thousandths) != thousandths ||
+        thousandths / 1000 != number) {
+        return false;
+    }
+    char text[40];
+    char *end = text + sizeof text;
+    uint64_t whole = (uint64_t)thousandths;
+    unsigned digits = (unsigned)(whole % 1000);
+    unsigned width = digits % 10 != 0 ? 3 : digits % 100 != 0 ? 2 : 1;
+    for (unsigned i = 0; i < 3; i++) {
+        char digit = (char)('0' + digits % 10);
+        digits /= 10;
+        if (i >= 3 - width) {
+            *--end = digit;
+        }
+    }
+    *--end = '.';
+    char *begin = put_digits(whole / 1000, end);
+    *out_status = drv_buffer_append(out, begin, (size_t)(text + sizeof text - begin));
+    return true;
+}
+
 drover_status drv_json_write_double(double number, struct drv_buffer *out)
 {
+    drover_status status;
     if (!isfinite(number)) {
         return drv_buffer_append_text(out, "null");
+    }
+    if (write_thousandths(number, out, &status)) {
+        return status;
     }
     char text[40];
     format_double(number, text, sizeof text);
@@ -133,14 +204,22 @@ static void write_int(struct writer *writer)
 {
     struct drv_cursor ahead = writer->cursor;
     char text[32];
+    char *end = text + sizeof text;
     uint64_t number = drv_cursor_uint(&ahead);
+    int64_t negative = 0;
     if (drv_cursor_is_ok(&ahead)) {
         writer->cursor = ahead;
-        (void)snprintf(text, sizeof text, "%" PRIu64, number);
     } else {
-        (void)snprintf(text, sizeof text, "%" PRId64, drv_cursor_int(&writer->cursor));
+        negative = drv_cursor_int(&writer->cursor);
+        number = 0 - (uint64_t)negative;
     }
-    put(writer, text);
+    char *begin = put_digits(number, end);
+    if (negative < 0) {
+        *--begin = '-';
+    }
+    if (!writer->status) {
+        writer->status = drv_buffer_append(writer->out, begin, (size_t)(end - begin));
+    }
 }
 
 static void write_base64(struct writer *writer, struct drv_view bytes)

@@ -4,6 +4,7 @@
 #include "schedule_story.h"
 
 #include "alert.h"
+#include "broker.h"
 #include "check.h"
 #include "clock.h"
 
@@ -216,6 +217,27 @@ static void test_subjects_of_workers_hosts_and_queues(void **state)
     worker(bench, 2, "work", 1);
     bench_pass(bench, 2 * SECOND);
     assert_false(is_told(bench, FIRING));
+}
+
+/* A look that rests between two slices goes on behind a worker that has left. */
+static void test_look_goes_on_behind_a_worker_that_left(void **state)
+{
+    struct bench *bench = *state;
+    struct core *core = bench->core;
+    rule_add(bench, "cpu", "host_cpu > 90");
+    worker(bench, 2, "work", 1);
+    worker(bench, 3, "work", 1);
+    host_says(bench, 95);
+    assert_true(is_told(bench, FIRING));
+    core->alerts.worker = drv_list_first(&core->workers); /* as a slice may leave it */
+    struct drv_message bye = {.kind = DRV_GOODBYE};
+    speak(bench, 2, &bye);
+    bench_turn(bench);
+    assert_ptr_equal(core->alerts.worker, drv_list_first(&core->workers));
+    uint64_t rounds = core->alerts.rounds[DRV_SCOPE_HOST];
+    bench_pass(bench, 3 * SECOND);
+    assert_null(core->alerts.worker);
+    assert_true(core->alerts.rounds[DRV_SCOPE_HOST] > rounds);
 }
 
 /* The shell tells how its disk and its loop are. */
@@ -432,6 +454,7 @@ int main(void)
         STORY(test_oscillation_does_not_flap),
         STORY(test_acknowledgements_and_silences_hold_actions_back),
         STORY(test_subjects_of_workers_hosts_and_queues),
+        STORY(test_look_goes_on_behind_a_worker_that_left),
         STORY(test_failures_are_counted),
         STORY(test_default_rules_tell_of_a_type_that_nobody_offers),
         STORY(test_default_rules_tell_of_disk_and_loop),

@@ -277,6 +277,32 @@ static void test_json_doubles_round_trip_in_any_locale(void **state)
     (void)setlocale(LC_ALL, "C");
 }
 
+/* What has few digits is written as the C library writes it. */
+static void test_json_numbers_have_no_more_digits_than_they_need(void **state)
+{
+    struct drv_rng rng;
+    (void)state;
+    drv_rng_init(&rng, test_seed());
+    for (int i = 0; i < 20000; i++) {
+        uint64_t digits = drv_rng_next(&rng) >> (drv_rng_next(&rng) % 64);
+        double number = (double)(digits % UINT64_C(1000000000000000)) / (i % 4 == 0   ? 1
+                                                                         : i % 4 == 1 ? 10
+                                                                         : i % 4 == 2 ? 1000
+                                                                                      : 10000);
+        number = i % 5 == 0 ? -number : number;
+        char wanted[64];
+        struct drv_buffer text;
+        drv_buffer_init(&text);
+        (void)snprintf(wanted, sizeof wanted, "%.15g", number);
+        if (strpbrk(wanted, ".e") == NULL) {
+            (void)strcat(wanted, ".0");
+        }
+        assert_ok(drv_json_write_double(number, &text));
+        assert_string_equal((const char *)text.bytes, wanted);
+        drv_buffer_fini(&text);
+    }
+}
+
 /* ---- jansson as the oracle --------------------------------------------------------------- */
 
 static const char *const pieces[] = {"{",           "}",
@@ -389,6 +415,7 @@ int main(void)
         cmocka_unit_test(test_json_write_nested_keys_stay_small),
         cmocka_unit_test(test_json_write_of_invalid_bytes_is_an_error),
         cmocka_unit_test(test_json_doubles_round_trip_in_any_locale),
+        cmocka_unit_test(test_json_numbers_have_no_more_digits_than_they_need),
         cmocka_unit_test(test_json_agrees_with_jansson),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
