@@ -42,9 +42,9 @@ struct worker_agent {
     bool has_ranges;                        /* one of them does */
     void *context;                          /* owned, ZeroMQ */
     struct drv_identity identity;           /* read by this process: executors have no copy */
-    char key_path[PATH_MAX];              /* of the identity, when commands must not read it */
-    struct worker_connection *connection; /* owned; NULL: none */
-    struct drv_arena arena;               /* the message being read */
+    struct conceal conceal;                 /* what keeps handlers from it */
+    struct worker_connection *connection;   /* owned; NULL: none */
+    struct drv_arena arena;                 /* the message being read */
     char host_name[DRV_NAME_MAX + 1];
     char name[DRV_NAME_MAX + 1]; /* in force; empty before the first WELCOME */
     drover_id id;                /* of the session */
@@ -88,8 +88,10 @@ static drover_status open_groups(struct worker_agent *agent, struct drv_problem 
 {
     enum worker_cgroup wanted = agent->settings->cgroup;
     drover_status status = DROVER_UNSUPPORTED;
-    agent->sandbox = (struct sandbox){
-        .settings = agent->settings, .groups = &agent->groups, .why = agent->no_groups.text};
+    agent->sandbox = (struct sandbox){.settings = agent->settings,
+                                      .groups = &agent->groups,
+                                      .why = agent->no_groups.text,
+                                      .conceal = &agent->conceal};
     if (wanted == WORKER_CGROUP_OFF) {
         (void)drv_problem_set(&agent->no_groups, status, "--cgroup off");
     } else {
@@ -114,7 +116,6 @@ static void log_groups(const struct worker_agent *agent)
 static drover_status open_pool(struct worker_agent *agent, struct drv_problem *problem)
 {
     const struct worker_settings *settings = agent->settings;
-    bool has_commands = settings->handlers.count + settings->allow_exec_count > 0;
     const struct pool_config config = {
         .own = settings->own,
         .modules = settings->modules,
@@ -124,8 +125,7 @@ static drover_status open_pool(struct worker_agent *agent, struct drv_problem *p
         .allow_exec = settings->allow_exec,
         .allow_exec_count = settings->allow_exec_count,
         .exec_dir = settings->exec_dir,
-        .concealed = conceal_prepare(has_commands ? settings->identity : NULL, agent->log,
-                                     agent->key_path),
+        .concealed = conceal_key(&agent->conceal),
         .slots = settings->slots,
         .drops_output = settings->drops_output,
         .model = settings->model,
@@ -206,14 +206,20 @@ static drover_status load_identity(struct worker_agent *agent, struct drv_proble
         return drv_problem_set(problem, DROVER_INTERNAL, "PR_SET_DUMPABLE: %s",
                                strerror(errno));
     }
-    return drv_identity_load(&agent->identity, agent->settings->identity,
-                             agent->settings->broker_key, problem);
+    drover_status status = drv_identity_load(&agent->identity, agent->settings->identity,
+                                             agent->settings->broker_key, problem);
+    drv_identity_close(agent->settings->identity);
+    return status;
 }
 
 static drover_status open_all(struct worker_agent *agent, struct drv_problem *problem)
 {
     const struct worker_settings *settings = agent->settings;
     drover_status status = open_groups(agent, problem);
+    if (status == DROVER_OK) {
+        status = conceal_prepare(&agent->conceal, settings->identity, settings->hide_key,
+                                 problem);
+    }
     if (status == DROVER_OK) {
         status = worker_pulse_open(&agent->pulse, settings, &agent->sandbox, problem);
     }
@@ -271,6 +277,7 @@ drover_status worker_agent_new(const struct worker_settings *settings,
         return status;
     }
     log_groups(agent);
+    sandbox_log(&agent->sandbox, log);
     *out_agent = agent;
     return DROVER_OK;
 }

@@ -1,5 +1,7 @@
 #include "conceal.h"
 
+#include "identity.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +14,8 @@
 #include <unistd.h>
 
 enum { ABI_REFER = 2, LISTING_SIZE = 8192 };
+
+static const char LANDLOCK[] = "landlock";
 
 struct listing_entry { /* of getdents64 */
     uint64_t inode;
@@ -27,6 +31,7 @@ struct way { /* to the key */
     const char *next;   /* what of it is not shown */
     bool is_last;       /* the folder of the key */
     size_t entry_count; /* so far, of all folders */
+    const struct concealed *key;
 };
 
 static bool is_key(const char *name)
@@ -44,7 +49,8 @@ static void show(const struct way *way, const char *name)
     if (fd < 0) {
         return;
     }
-    if (fstat(fd, &about) == 0 && !S_ISLNK(about.st_mode)) {
+    if (fstat(fd, &about) == 0 && !S_ISLNK(about.st_mode) &&
+        !(about.st_ino == way->key->inode && about.st_dev == way->key->device)) {
         struct landlock_path_beneath_attr rule = {
             .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE, .parent_fd = fd};
         if (S_ISDIR(about.st_mode)) {
@@ -95,7 +101,7 @@ static bool step(struct way *way)
     return true;
 }
 
-/* path: absolute and resolved; its slashes are overwritten. */
+/* path: absolute; its slashes are overwritten. */
 static bool walk(struct way *way, char *path)
 {
     for (char *name = path + 1; name != NULL;) {
@@ -113,9 +119,9 @@ static bool walk(struct way *way, char *path)
     return true;
 }
 
-/* The rules, in a descriptor; -1 with errno. */
-static int make_ruleset(char *path)
+int conceal_rules(const struct concealed *key)
 {
+    char path[PATH_MAX];
     struct landlock_ruleset_attr attr = {.handled_access_fs = LANDLOCK_ACCESS_FS_READ_FILE |
                                                               LANDLOCK_ACCESS_FS_REFER};
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0,
@@ -124,9 +130,11 @@ static int make_ruleset(char *path)
         errno = version < 0 ? errno : ENOSYS;
         return -1;
     }
+    memcpy(path, key->path, sizeof path);
     struct way way = {
         .ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0),
-        .folder = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+        .folder = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+        .key = key};
     bool done = way.ruleset >= 0 && way.folder >= 0 && walk(&way, path);
     int why = errno;
     if (way.folder >= 0) {
@@ -139,54 +147,126 @@ static int make_ruleset(char *path)
     return done ? way.ruleset : -1;
 }
 
-bool conceal_enter(const char *path)
+bool conceal_keep_to(int rules)
 {
-    char resolved[PATH_MAX];
-    if (realpath(path, resolved) == NULL) {
-        return errno == ENOENT;
-    }
-    int ruleset = make_ruleset(resolved);
-    if (ruleset < 0) {
+    return syscall(SYS_landlock_restrict_self, rules, 0) == 0;
+}
+
+bool conceal_enter(const struct concealed *key)
+{
+    int rules = conceal_rules(key);
+    if (rules < 0) {
         return false;
     }
-    bool done = syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
+    bool done = conceal_keep_to(rules);
     int why = errno;
-    (void)close(ruleset);
+    (void)close(rules);
     errno = why;
     return done;
 }
 
-static bool is_possible(const char *path)
+/* ---- change ------------------------------------------------------------------------------ */
+
+static uint64_t mix(uint64_t sum, uint64_t word)
 {
-    char resolved[PATH_MAX];
-    int ruleset = realpath(path, resolved) != NULL ? make_ruleset(resolved) : -1;
-    if (ruleset >= 0) {
-        (void)close(ruleset);
-    }
-    return ruleset >= 0;
+    sum = (sum ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+    return sum ^ sum >> 32U;
 }
 
-const char *conceal_prepare(const char *path, const struct drv_log *log,
-                            char out_path[PATH_MAX])
+static uint64_t mix_folder(uint64_t sum, const char *path)
 {
-    if (path == NULL) {
+    struct stat about;
+    if (stat(path, &about) != 0) {
+        return mix(sum, 0);
+    }
+    sum = mix(mix(sum, about.st_ino), about.st_dev);
+    sum = mix(mix(sum, (uint64_t)about.st_mtim.tv_sec), (uint64_t)about.st_mtim.tv_nsec);
+    return mix(mix(sum, (uint64_t)about.st_ctim.tv_sec), (uint64_t)about.st_ctim.tv_nsec);
+}
+
+uint64_t conceal_stamp(const struct concealed *key)
+{
+    char path[PATH_MAX];
+    uint64_t sum = mix_folder(0, "/");
+    memcpy(path, key->path, sizeof path);
+    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        sum = mix_folder(sum, path);
+        *slash = '/';
+    }
+    return sum;
+}
+
+/* ---- at the start ------------------------------------------------------------------------ */
+
+/* The file that an option means, without links. */
+static bool find(const char *identity, char out_path[PATH_MAX])
+{
+    char link[64];
+    int fd;
+    if (drv_identity_descriptor(identity, &fd)) {
+        (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        identity = link;
+    }
+    return realpath(identity, out_path) != NULL;
+}
+
+/* Whether this user could open the file by its name: then it could be read without the
+ * descriptor. */
+static bool can_open(const char *path)
+{
+    return faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0 || errno != EACCES;
+}
+
+static const char *choose(struct conceal *conceal, const char *identity)
+{
+    struct stat about;
+    int fd;
+    struct concealed *key = &conceal->key;
+    if (!find(identity, key->path)) {
         return NULL;
     }
-    size_t len = 0;
-    if (path[0] != '/') { /* commands run elsewhere */
-        if (getcwd(out_path, PATH_MAX - 1) == NULL) {
-            out_path[0] = '\0';
-        }
-        len = strlen(out_path);
-        out_path[len++] = '/';
+    if (drv_identity_descriptor(identity, &fd) && !can_open(key->path)) {
+        return "permissions";
     }
-    int more = snprintf(out_path + len, PATH_MAX - len, "%s", path);
-    bool fits = more >= 0 && (size_t)more < PATH_MAX - len;
-    errno = fits ? errno : ENAMETOOLONG;
-    if (fits && is_possible(out_path)) {
-        return out_path;
+    if (stat(key->path, &about) != 0) {
+        return NULL;
     }
-    drv_log_warn(log, "commands can read the key of this worker", drv_log_str("identity", path),
-                 drv_log_str("why", strerror(errno)));
-    return NULL;
+    key->device = about.st_dev;
+    key->inode = about.st_ino;
+    int rules = conceal_rules(key);
+    if (rules < 0) {
+        return NULL;
+    }
+    (void)close(rules);
+    return LANDLOCK;
+}
+
+drover_status conceal_prepare(struct conceal *conceal, const char *identity,
+                              enum conceal_mode mode, struct drv_problem *problem)
+{
+    *conceal = (struct conceal){.how = identity == NULL ? "none" : "readable"};
+    if (identity == NULL) {
+        return DROVER_OK;
+    }
+    if (mode == CONCEAL_OFF) {
+        (void)drv_problem_set(&conceal->why, DROVER_UNSUPPORTED, "--hide-key off");
+        return DROVER_OK;
+    }
+    const char *how = choose(conceal, identity);
+    if (how != NULL) {
+        conceal->how = how;
+        return DROVER_OK;
+    }
+    (void)drv_problem_set(&conceal->why, DROVER_UNSUPPORTED, "%s", strerror(errno));
+    return mode == CONCEAL_REQUIRE
+               ? drv_problem_set(problem, DROVER_UNSUPPORTED,
+                                 "--hide-key require: handlers could read %s: %s", identity,
+                                 conceal->why.text)
+               : DROVER_OK;
+}
+
+const struct concealed *conceal_key(const struct conceal *conceal)
+{
+    return conceal->how == LANDLOCK ? &conceal->key : NULL;
 }

@@ -4,6 +4,7 @@
 #include "bound.h"
 #include "check.h"
 #include "clock.h"
+#include "conceal.h"
 #include "group.h"
 #include "job.h"
 #include "model/model.h"
@@ -389,11 +390,24 @@ void executor_serve_alone(const struct executor_config *config)
     executor_serve(&process, 0, NULL, NULL);
 }
 
+/* Commands are kept to it one by one: what is there when they start they can read. */
+static void conceal(const struct executor_config *config)
+{
+    if (config->pool->concealed == NULL || config->model->id == POOL_MODEL_EXEC) {
+        return;
+    }
+    if (config->rules < 0 || !conceal_keep_to(config->rules)) {
+        executor_die("cannot be kept from the worker's key");
+    }
+    (void)close(config->rules);
+}
+
 _Noreturn void executor_main(const struct executor_config *config)
 {
     protect(config);
     redirect(config->output_fds);
     offer_to_oom_killer();
+    conceal(config);
     /* An executor of commands gives groups to what it starts. */
     if (!config->model->ends_itself && config->model->tasks_max != 1) {
         (void)join_group(config);

@@ -33,6 +33,7 @@ struct executor_config { /* all borrowed for ever: the process never returns */
     const struct lane_ends *ends; /* of each thread */
     size_t lane_count;
     int output_fds[LANE_PIPES]; /* stdout, stderr */
+    int rules;                  /* that keep functions from the key (conceal.h); -1: none */
 };
 
 /* What the child of the zygote runs. */

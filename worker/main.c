@@ -4,7 +4,7 @@
  *   main.c        this
  *   program.c     options, log, exit codes; own.c for programs that are their own workers
  *   settings.c    command line, environment, file -> struct worker_settings
- *   conceal.c     what keeps commands from reading the key; confine*.c what else they are kept
+ *   conceal.c     what keeps handlers from reading the key; confine*.c what else they are kept
  * to handler.c     sections [handler.TYPE] -> commands rule.c        sections [type.NAME],
  * --type -> how single types run agent.c       the loop between broker, pool, signals and time
  *   bridge.c      between session and pool

@@ -1,6 +1,7 @@
 #include "pool.h"
 
 #include "clock.h"
+#include "conceal.h"
 #include "job.h"
 #include "model/function.h"
 #include "module.h"
@@ -239,6 +240,9 @@ static drover_status start(struct pool *pool, const struct pool_config *config,
     if (status) {
         return status;
     }
+    if (pool->concealed != NULL) { /* the zygote has made its directory */
+        pool->stamp = conceal_stamp(pool->concealed);
+    }
     status = open_fds(pool);
     if (!status && config->group_dir != NULL && config->group_dir[0] != '\0') {
         pool->group_dir = strdup(config->group_dir);
@@ -261,7 +265,11 @@ static void init(struct pool *pool, const struct pool_config *config)
     pool->slots = config->slots;
     pool->epoll_fd = pool->call_fd = pool->zygote.control = -1;
     pool->retry_at_us = pool->look_at_us = pool->start_at_us = INT64_MAX;
-    pool->trim_at_us = INT64_MAX;
+    pool->trim_at_us = pool->stamp_at_us = INT64_MAX;
+    if (config->concealed != NULL) {
+        pool->concealed = config->concealed;
+        pool->stamp_at_us = 0;
+    }
     pool->idle_us = INT64_MAX;
     if (config->idle_ms != 0 && config->idle_ms < (uint64_t)INT64_MAX / 4000U) {
         pool->idle_us = (int64_t)config->idle_ms * 1000;
@@ -422,7 +430,7 @@ int64_t pool_deadline_us(const struct pool *pool)
     }
     int64_t due_us = earlier(pool->retry_at_us, pool->look_at_us);
     due_us = earlier(due_us, earlier(pool->start_at_us, pool->trim_at_us));
-    due_us = earlier(due_us, pool->sample_at_us);
+    due_us = earlier(due_us, earlier(pool->sample_at_us, pool->stamp_at_us));
     due_us = earlier(due_us, pool_shrink_at_us(pool));
     const struct drv_heap_node *node = drv_heap_min(&pool->timers);
     if (node != NULL) {
@@ -550,6 +558,7 @@ drover_status pool_poll(struct pool *pool, int64_t now_us, pool_event_fn on_even
     retry(pool, now_us);
     trim_lanes(pool, now_us);
     pool_shrink(pool, now_us);
+    pool_renew(pool, now_us);
     pool_place(pool, now_us);
     arm_seats(pool);
     pool->look_at_us = pool->busy_count > 0 ? now_us + POOL_LOOK_US : INT64_MAX;

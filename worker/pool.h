@@ -130,6 +130,8 @@ struct pool_rule {
 
 enum { POOL_EXECUTORS_ALL = POOL_SLOTS_MAX }; /* for executors_min: as many as can be busy */
 
+struct concealed; /* conceal.h */
+
 struct pool_config {                 /* borrowed for pool_new, but for `log` */
     const struct drover_module *own; /* handlers of this very program; NULL: none */
     const char *const *modules;      /* paths of shared objects */
@@ -139,14 +141,14 @@ struct pool_config {                 /* borrowed for pool_new, but for `log` */
     const char *const *allow_exec; /* commands that tasks may name: argv[0] exactly. Each adds
                                       the type "exec:" CMD with '/' replaced by ':' */
     size_t allow_exec_count;
-    const char *exec_dir;  /* where they run; NULL: in a fresh temporary directory each */
-    const char *concealed; /* file of a key that commands must not read (conceal.h), but for
-                              those that persist; NULL: none */
-    const char *const *environment; /* names that commands get from the worker's environment;
-                                       NULL: PATH HOME USER LOGNAME SHELL LANG LC_ALL LC_CTYPE
-                                       TZ TMPDIR. Tasks of type exec: may set the configured
-                                       names (NULL: LANG LC_ALL LC_CTYPE TZ) but never PATH and
-                                       LD_* */
+    const char *exec_dir; /* where they run; NULL: in a fresh temporary directory each */
+    const struct concealed *concealed; /* a key that handlers must not read; borrowed for the
+                                          life of the pool; NULL: none */
+    const char *const *environment;    /* names that commands get from the worker's environment;
+                                          NULL: PATH HOME USER LOGNAME SHELL LANG LC_ALL LC_CTYPE
+                                          TZ TMPDIR. Tasks of type exec: may set the configured
+                                          names (NULL: LANG LC_ALL LC_CTYPE TZ) but never PATH and
+                                          LD_* */
     size_t environment_count;
     const char *tmp_dir;   /* where temporary directories are made; NULL: $TMPDIR or /tmp */
     size_t slots;          /* attempts that run at once, 1..POOL_SLOTS_MAX */

@@ -155,7 +155,7 @@ struct proc {
     struct seat *seats; /* crew.threads of them */
     enum pool_executor_state state;
     bool is_doomed;      /* got a signal: gets no more work, ends */
-    bool is_spent;       /* says that it is too big: the same, when it is idle */
+    bool is_spent;       /* is too big, or outdated: the same, when it is idle */
     bool is_clean;       /* has nothing below it */
     bool must_kill;      /* the request could not be sent yet */
     uint16_t generation; /* for requests of its handlers */
@@ -241,10 +241,14 @@ struct pool {
     int64_t trim_at_us;  /* INT64_MAX: no lane has memory that could go back */
     bool has_spare;      /* one has */
 
-    char *group_dir;         /* owned; NULL: no control groups */
-    struct drv_list limited; /* struct run.limited */
-    int64_t sample_at_us;    /* INT64_MAX: none of them */
-    int proc_fd;             /* owned: /proc; -1 before it is needed */
+    const struct concealed *concealed; /* borrowed; NULL: executors are never outdated */
+    uint64_t stamp;                    /* of its folders, when last looked at */
+    int64_t stamp_at_us;               /* when to look again; INT64_MAX: never */
+    int64_t stamp_wait_us;             /* so long after the last look */
+    char *group_dir;                   /* owned; NULL: no control groups */
+    struct drv_list limited;           /* struct run.limited */
+    int64_t sample_at_us;              /* INT64_MAX: none of them */
+    int proc_fd;                       /* owned: /proc; -1 before it is needed */
     struct drv_rng rng;
     struct drv_buffer record;
 
@@ -405,6 +409,10 @@ void pool_shrink(struct pool *pool, int64_t now_us);
 /* When pool_shrink has something to do; INT64_MAX: never. */
 int64_t pool_shrink_at_us(const struct pool *pool);
 
+/* Executors that cannot read what has come to be beside the worker's key since their start end
+ * when they are idle (conceal.h). */
+void pool_renew(struct pool *pool, int64_t now_us);
+
 /* Ends a process and all below it; ZYGOTE_GONE follows. */
 void pool_kill(struct pool *pool, struct proc *proc);
 
@@ -466,8 +474,8 @@ struct run *pool_run_of(const struct seat *seat, uint32_t claim, uint64_t serial
 /* How long `count` attempts of a type have taken together. */
 void pool_learn_run_time(struct pool_type_entry *type, uint64_t run_us, uint32_t count);
 
-/* The process is too big: it ends when what runs in it has ended. */
-void pool_retire(struct pool *pool, struct proc *proc, int64_t now_us);
+/* The process ends when what runs in it has ended. why: a line for the log, static. */
+void pool_retire(struct pool *pool, struct proc *proc, const char *why, int64_t now_us);
 
 /* Sends an answer that found the ring full. */
 void pool_send_answer(struct pool *pool, struct seat *seat, int64_t now_us);

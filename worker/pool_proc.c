@@ -1,12 +1,15 @@
 /*
  * pool_proc.c: executor processes: how many there are, how they start and how they end.
  */
+#include "conceal.h"
 #include "pool_private.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
+
+#define POOL_STAMP_US (INT64_C(1000) * 1000) /* between looks at the folders of the key */
 
 /* An executor that ends sooner than this after its start, having done nothing, failed to start.
  */
@@ -294,6 +297,45 @@ int64_t pool_shrink_at_us(const struct pool *pool)
         }
     }
     return due_us;
+}
+
+static void renew_crew(struct pool *pool, struct crew *crew, int64_t now_us)
+{
+    for (size_t i = 0; i < crew->proc_count; i++) {
+        struct proc *proc = &crew->procs[i];
+        if (proc_is_up(proc)) {
+            pool_retire(pool, proc, "executor is outdated and ends", now_us);
+        } else if (proc->state == POOL_EXECUTOR_STARTING) {
+            proc->is_spent = true;
+        }
+    }
+}
+
+/* Folders that change all the time are looked at less often. */
+static int64_t next_wait(int64_t wait_us, bool has_changed)
+{
+    if (!has_changed || wait_us < POOL_STAMP_US) {
+        return POOL_STAMP_US;
+    }
+    int64_t max_us = (int64_t)CONCEAL_RENEW_MS * 1000;
+    return wait_us < max_us / 2 ? wait_us * 2 : max_us;
+}
+
+void pool_renew(struct pool *pool, int64_t now_us)
+{
+    if (now_us < pool->stamp_at_us) {
+        return;
+    }
+    uint64_t stamp = conceal_stamp(pool->concealed);
+    bool is_outdated = stamp != pool->stamp;
+    pool->stamp = stamp;
+    pool->stamp_wait_us = next_wait(pool->stamp_wait_us, is_outdated);
+    pool->stamp_at_us = now_us + pool->stamp_wait_us;
+    for (size_t i = 0; is_outdated && i < POOL_MODELS; i++) {
+        if (pool->crews[i].model->id != POOL_MODEL_EXEC) {
+            renew_crew(pool, &pool->crews[i], now_us);
+        }
+    }
 }
 
 /* What a process said before it died. The rings hold no more than these reads take. */

@@ -244,7 +244,7 @@ bool pool_range_on_record(struct pool *pool, struct seat *seat, struct drv_view 
     seat->is_asking = false;
     pool_unseat(pool, run, now_us);
     if ((head.flags & RECORD_RANGE_IS_SPENT) != 0) {
-        pool_retire(pool, seat->proc, now_us);
+        pool_retire(pool, seat->proc, "executor is too big and ends", now_us);
     }
     pool_run_free(pool, run);
     tell_part(&gone, head.done, true, head.run_us, &head, &results, sink);

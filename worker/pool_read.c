@@ -277,10 +277,10 @@ static void note_finished(struct seat *seat, const struct record_finished *head)
     seat->is_asking = false;
 }
 
-void pool_retire(struct pool *pool, struct proc *proc, int64_t now_us)
+void pool_retire(struct pool *pool, struct proc *proc, const char *why, int64_t now_us)
 {
     if (!proc->is_spent) {
-        drv_log_info(pool->log, "executor is too big and ends", drv_log_int("pid", proc->pid));
+        drv_log_info(pool->log, why, drv_log_int("pid", proc->pid));
         proc->is_spent = true;
     }
     pool_take_back_all(pool, proc, now_us);
@@ -324,7 +324,7 @@ static bool on_finished(struct pool *pool, struct seat *seat, struct drv_view re
     note_finished(seat, &finished.head);
     pool_unseat(pool, run, now_us);
     if (finished.head.is_spent != 0) {
-        pool_retire(pool, seat->proc, now_us);
+        pool_retire(pool, seat->proc, "executor is too big and ends", now_us);
     }
     pool_run_free(pool, run);
     sink->on_event(sink->context, &event);

@@ -69,7 +69,6 @@ static int serve(const struct worker_settings *settings)
     if (status != DROVER_OK) {
         return complain(&problem, code_of_start(status));
     }
-    sandbox_log(settings, &log);
     status = worker_agent_run(agent, &problem);
     worker_agent_destroy(&agent);
     return status == DROVER_OK ? EXIT_SUCCESS : complain(&problem, code_of_end(status));

@@ -2,6 +2,7 @@
 
 #include "confine.h"
 
+#include <string.h>
 #include <unistd.h>
 
 enum { TYPES_SHARE = 25 }; /* percent of the room for rows that they may take */
@@ -80,6 +81,10 @@ void sandbox_write(const void *context, struct stat_details *details)
     stat_details_bool(details, "landlock", confine_can_paths());
     stat_details_bool(details, "seccomp", profile_is_possible());
     stat_details_uint(details, "uid", geteuid());
+    stat_details_text(details, "key", sandbox->conceal->how);
+    if (sandbox->conceal->why.text[0] != '\0') {
+        stat_details_text(details, "key_why", sandbox->conceal->why.text);
+    }
     stat_details_text(details, "limits", is_grouped ? "cgroup" : "rlimit");
     if (sandbox->why[0] != '\0') {
         stat_details_text(details, "limits_why", sandbox->why);
@@ -111,7 +116,19 @@ static bool log_type(const char *type, const struct confine *confine, void *cont
     return true;
 }
 
-void sandbox_log(const struct worker_settings *settings, const struct drv_log *log)
+static void log_key(const struct conceal *conceal, const struct drv_log *log)
 {
-    (void)each_type(settings, log_type, (void *)(uintptr_t)log);
+    if (conceal->why.text[0] != '\0') {
+        drv_log_warn(log, "handlers can read the key of this worker",
+                     drv_log_str("why", conceal->why.text));
+    } else if (strcmp(conceal->how, "none") != 0) {
+        drv_log_info(log, "handlers cannot read the key of this worker",
+                     drv_log_str("by", conceal->how));
+    }
+}
+
+void sandbox_log(const struct sandbox *sandbox, const struct drv_log *log)
+{
+    log_key(sandbox->conceal, log);
+    (void)each_type(sandbox->settings, log_type, (void *)(uintptr_t)log);
 }

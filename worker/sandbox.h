@@ -7,6 +7,7 @@
 #ifndef WORKER_SANDBOX_H
 #define WORKER_SANDBOX_H
 
+#include "conceal.h"
 #include "group.h"
 #include "log.h"
 #include "settings.h"
@@ -17,12 +18,13 @@ struct sandbox {
     const struct worker_settings *settings;
     const struct group_tree *groups;
     const char *why; /* there are no control groups; "" when there are */
+    const struct conceal *conceal;
 };
 
 /* The map `sandbox` of a heartbeat's details. context: const struct sandbox. */
 void sandbox_write(const void *context, struct stat_details *details);
 
-/* A line for each type that is kept to something. */
-void sandbox_log(const struct worker_settings *settings, const struct drv_log *log);
+/* A line for each type that is kept to something, and one about the key if there is one. */
+void sandbox_log(const struct sandbox *sandbox, const struct drv_log *log);
 
 #endif

@@ -23,6 +23,7 @@ enum {
 
 static const char *const models[] = {"prefork", "thread", "fork", NULL};
 static const char *const cgroups[] = {"auto", "off", "require", NULL};
+static const char *const hidings[] = {"auto", "off", "require", NULL};
 static const char *const outputs[] = {"log", "drop", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", "off", NULL};
 
@@ -36,9 +37,17 @@ static const struct drv_option serving_options[] = {
      .repeatable = true},
     {.name = "identity",
      .kind = DRV_OPTION_STRING,
-     .argument = "FILE",
-     .help = "own key pair, as `drover keygen` makes it; also from DROVER_IDENTITY",
+     .argument = "FILE|fd:N",
+     .help = "own key pair, as `drover keygen` makes it; also from DROVER_IDENTITY; fd:N is a "
+             "descriptor that is open, of a file that handlers cannot open",
      .env = "DROVER_IDENTITY"},
+    {.name = "hide-key",
+     .kind = DRV_OPTION_CHOICE,
+     .argument = "MODE",
+     .help = "keep handlers from reading the identity: where the kernel can, never, or end if "
+             "it cannot",
+     .fallback = "auto",
+     .choices = hidings},
     {.name = "broker-key",
      .kind = DRV_OPTION_STRING,
      .argument = "KEY|FILE",
@@ -548,6 +557,7 @@ static drover_status read_all(struct worker_settings *settings, struct drv_probl
     read_executors(settings);
     settings->grace_us = drv_options_int(options, "grace") * 1000;
     settings->cgroup = (enum worker_cgroup)drv_options_choice(options, "cgroup");
+    settings->hide_key = (enum conceal_mode)drv_options_choice(options, "hide-key");
     settings->drops_output = drv_options_choice(options, "task-output") == 1;
     settings->log_level = (enum drv_log_level)drv_options_choice(options, "log-level");
     return DROVER_OK;

@@ -5,6 +5,7 @@
 #define WORKER_SETTINGS_H
 
 #include "arena.h"
+#include "conceal.h"
 #include "handler.h"
 #include "log.h"
 #include "message.h"
@@ -49,7 +50,8 @@ struct worker_settings {
     size_t label_count;
     const struct drv_count *resources;
     size_t resource_count;
-    enum worker_cgroup cgroup; /* whether limits are kept by control groups */
+    enum worker_cgroup cgroup;  /* whether limits are kept by control groups */
+    enum conceal_mode hide_key; /* whether handlers are kept from the identity */
     int64_t grace_us;
     bool drops_output;        /* what tasks print stays out of the log */
     struct stat_groups stats; /* what heartbeats carry */

@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "clock.h"
+#include "conceal.h"
 #include "executor.h"
 #include "group.h"
 #include "model/model.h"
@@ -176,6 +177,8 @@ struct self {
     char tmp_base[DRV_TMPDIR_PATH_MAX]; /* "" without commands */
     struct child *children;             /* by slot */
     size_t slots;
+    int rules;            /* that keep functions from the key; -1: none */
+    uint64_t rules_stamp; /* what they were made for */
 };
 
 static void reply(struct self *self, struct zygote_reply *message)
@@ -307,6 +310,7 @@ static _Noreturn void become_executor(struct self *self, const struct request *r
         .ends = ends,
         .lane_count = (fd_count - SHARED_FDS) / LANE_FDS,
         .output_fds = {fds[0], fds[1]},
+        .rules = self->rules,
     };
     for (size_t i = 0; i < config.lane_count; i++) {
         const int *of_lane = &fds[SHARED_FDS + LANE_FDS * i];
@@ -320,10 +324,29 @@ static _Noreturn void become_executor(struct self *self, const struct request *r
     executor_main(&config);
 }
 
+/* An executor that finds none ends, and says so. */
+static void renew_rules(struct self *self)
+{
+    const struct concealed *key = self->config->concealed;
+    if (key == NULL) {
+        return;
+    }
+    uint64_t stamp = conceal_stamp(key);
+    if (self->rules >= 0 && self->rules_stamp == stamp) {
+        return;
+    }
+    if (self->rules >= 0) {
+        (void)close(self->rules);
+    }
+    self->rules = conceal_rules(key);
+    self->rules_stamp = stamp;
+}
+
 static void spawn(struct self *self, const struct request *request, const int *fds,
                   size_t fd_count)
 {
     pid_t zygote = getpid();
+    renew_rules(self);
     pid_t pid = fork();
     if (pid == 0) {
         become_executor(self, request, fds, fd_count, zygote);
@@ -546,8 +569,11 @@ drover_status zygote_start(struct zygote *zygote, const struct pool_config *conf
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
         return DROVER_IO;
     }
-    struct self self = {
-        .control = sockets[1], .agent = getpid(), .config = config, .slots = slots};
+    struct self self = {.control = sockets[1],
+                        .agent = getpid(),
+                        .config = config,
+                        .slots = slots,
+                        .rules = -1};
     pid_t pid = fork();
     if (pid == 0) {
         (void)close(sockets[0]);

@@ -102,6 +102,23 @@ static void print_limits(const drover_value *sandbox)
     }
 }
 
+/* A worker that says nothing of it is older; one without a key has none to hide. */
+static void print_key(const drover_value *sandbox)
+{
+    char how[DOC_TEXT_MAX];
+    char why[DOC_TEXT_MAX];
+    if (!doc_has(sandbox, "key")) {
+        return;
+    }
+    (void)doc_text(sandbox, "key", how, sizeof how);
+    if (strcmp(how, "readable") == 0) {
+        (void)printf("%-14s handlers can read it (%s)\n", "key",
+                     doc_text(sandbox, "key_why", why, sizeof why));
+    } else if (strcmp(how, "none") != 0) {
+        (void)printf("%-14s hidden from handlers (%s)\n", "key", how);
+    }
+}
+
 int sandbox_view_print(const drover_value *sandbox)
 {
     int code = CLI_OK;
@@ -114,6 +131,7 @@ int sandbox_view_print(const drover_value *sandbox)
                  doc_bool(sandbox, "seccomp") ? "seccomp" : "no seccomp",
                  doc_int(sandbox, "uid"));
     print_limits(sandbox);
+    print_key(sandbox);
     if (types != NULL && drover_value_array_len(types, &count) == DROVER_OK && count > 0) {
         (void)putchar('\n');
         code = print_types(types);

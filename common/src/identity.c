@@ -1,6 +1,8 @@
 /* identity.c: see identity.h. */
 #include "identity.h"
 
+#include "units.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -152,7 +154,7 @@ static drover_status read_open_file(int fd, struct key_file *file, const char *o
     size_t len = 0;
     ssize_t got = 1;
     while (got > 0 && len < sizeof(text)) {
-        got = read(fd, text + len, sizeof(text) - len);
+        got = pread(fd, text + len, sizeof(text) - len, (off_t)len);
         len += got > 0 ? (size_t)got : 0;
     }
     drover_status status = got < 0 ? drv_problem_set(problem, DROVER_IO, "%s %s: %s", option,
@@ -168,8 +170,11 @@ static drover_status read_open_file(int fd, struct key_file *file, const char *o
 static drover_status read_file(struct key_file *file, const char *option, const char *path,
                                struct drv_problem *problem)
 {
+    int given = -1;
     memset(file, 0, sizeof(*file));
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = drv_identity_descriptor(path, &given)
+                 ? fcntl(given, F_DUPFD_CLOEXEC, 3)
+                 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
         return drv_problem_set(problem, DROVER_IO, "%s %s: %s", option, path, strerror(errno));
     }
@@ -248,6 +253,33 @@ drover_status drv_identity_load(struct drv_identity *identity, const char *own,
         drv_identity_wipe(identity);
     }
     return status;
+}
+
+bool drv_identity_descriptor(const char *text, int *out_fd)
+{
+    uint64_t number = 0;
+    if (text == NULL || strncmp(text, "fd:", 3) != 0 ||
+        drv_uint_parse(text + 3, &number) != DROVER_OK || number > INT32_MAX ||
+        number == STDOUT_FILENO || number == STDERR_FILENO) {
+        return false;
+    }
+    *out_fd = (int)number;
+    return true;
+}
+
+void drv_identity_close(const char *text)
+{
+    int fd;
+    if (!drv_identity_descriptor(text, &fd)) {
+        return;
+    }
+    int null = fd == STDIN_FILENO ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
+    if (null > 0) {
+        (void)dup2(null, fd);
+        (void)close(null);
+    } else if (null != fd) {
+        (void)close(fd);
+    }
 }
 
 void drv_identity_wipe(struct drv_identity *identity)

@@ -8,6 +8,9 @@
  *     secret 90ab...   the same; such a file must be readable by its owner alone
  *     broker 77e0...   the public key of the broker that it belongs with; may be left out
  *
+ * Instead of a path there may be "fd:N": a descriptor, opened by who has started the program
+ * (and may read what the program's own user must not), is read from its beginning.
+ *
  * What is read is never logged; a secret leaves a struct only by drv_identity_wipe.
  */
 #ifndef DRV_IDENTITY_H
@@ -64,6 +67,12 @@ DROVER_MUST_USE drover_status drv_identity_read_broker(struct drv_identity *iden
 DROVER_MUST_USE drover_status drv_identity_load(struct drv_identity *identity, const char *own,
                                                 const char *broker,
                                                 struct drv_problem *problem);
+
+/* Whether the text is fd:N, N being 0 or from 3 on. */
+bool drv_identity_descriptor(const char *text, int *out_fd);
+
+/* Of fd:N the descriptor is closed; for 0 there is /dev/null. Nothing for a path or NULL. */
+void drv_identity_close(const char *text);
 
 /* Forgets the secret in a way that the compiler does not leave out. */
 void drv_identity_wipe(struct drv_identity *identity);

@@ -1,12 +1,14 @@
 """The programs under the system call filters of the units that they come with."""
 
+import json
 import os
 import shutil
+import subprocess
 import sys
 import unittest
 
 import filtered
-from fleet import Fleet, module
+from fleet import BIN, Fleet, module
 
 SOURCE = os.environ.get("DROVER_SOURCE_DIR", os.getcwd())
 UNITS = {"broker": ("broker/install/drover-broker.service.in",),
@@ -71,6 +73,51 @@ class Units(unittest.TestCase):
                             "--retries", "0", check=False)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("exit code 1", done.stderr)
+
+    def analyze(self, folder, *words):
+        """systemd's own judgement, without a service manager."""
+        return subprocess.run(["systemd-analyze", *words], capture_output=True, text=True,
+                              check=False, cwd=folder, timeout=60)
+
+    def placed(self, fleet):
+        """The units as they are installed, for the programs that were built; their names."""
+        names = []
+        for path in sum(UNITS.values(), ()):
+            with open(os.path.join(SOURCE, path), encoding="utf-8") as file:
+                text = file.read()
+            names.append(os.path.basename(path)[:-len(".in")])
+            fleet.write(names[-1], text.replace("@CMAKE_INSTALL_FULL_BINDIR@", BIN)
+                        .replace("@CMAKE_INSTALL_FULL_SYSCONFDIR@", "/etc"))
+        return names
+
+    def test_units_are_what_systemd_takes(self):
+        """Every line is known and makes sense, that of the drop-in as well; a wrong one is told."""
+        with Fleet() as fleet:
+            names = self.placed(fleet)
+            os.mkdir(fleet.path("drover-worker.service.d"))
+            shutil.copy(os.path.join(SOURCE, "worker/install/key.conf"),
+                        fleet.path("drover-worker.service.d/key.conf"))
+            words = ("verify", "--man=no", "--recursive-errors=no")
+            done = self.analyze(fleet.folder, *words, *(f"./{name}" for name in names))
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            fleet.write("drover-worker.service.d/key.conf", "[Service]\nStandardInputs=null\n")
+            self.assertIn("Unknown key 'StandardInputs'",
+                          self.analyze(fleet.folder, *words, "./drover-worker.service").stderr)
+
+    def test_units_leave_little_open(self):
+        """By systemd's marks, of 10; and what no unit of ours must leave open, whatever the marks."""
+        needed = {"CapabilityBoundingSet=~CAP_SYS_ADMIN", "NoNewPrivileges=", "ProtectSystem=",
+                  "PrivateDevices=", "PrivateTmp=", "RestrictNamespaces=~user",
+                  "ProtectKernelModules=", "RestrictSUIDSGID=", "UMask=", "User=/DynamicUser="}
+        with Fleet() as fleet:
+            for name in self.placed(fleet):
+                with self.subTest(name):
+                    limit = 15 if "broker" in name else 23  # handlers do more than a broker
+                    done = self.analyze(fleet.folder, "security", "--offline=true", "--no-pager",
+                                        f"--threshold={limit}", "--json=short", f"./{name}")
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    kept = {row["name"] for row in json.loads(done.stdout) if row["set"]}
+                    self.assertEqual(needed - kept, set())
 
     def test_filter_is_felt(self):
         """Without this the other test could not fail."""

@@ -48,11 +48,11 @@ struct command {
     char *const *argv; /* NULL-terminated; argv[0] is looked up in the worker's PATH */
     const struct command_environment *environment;
     const char *cwd;
-    const struct confine *confine;   /* NULL: nothing but what holds for the executor */
-    const char *scratch;             /* can be changed in any case; NULL: none */
-    const char *concealed;           /* a key that it must not read (conceal.h); NULL: none */
-    const struct drv_bounds *limits; /* NULL: none */
-    const char *group_dir;           /* NULL: no control group; else it starts in this one */
+    const struct confine *confine;     /* NULL: nothing but what holds for the executor */
+    const char *scratch;               /* can be changed in any case; NULL: none */
+    const struct concealed *concealed; /* a key that it must not read; NULL: none */
+    const struct drv_bounds *limits;   /* NULL: none */
+    const char *group_dir;             /* NULL: no control group; else it starts in this one */
     uint32_t group;
 };
 

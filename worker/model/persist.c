@@ -1,6 +1,7 @@
 #include "model/persist.h"
 
 #include "clock.h"
+#include "conceal.h"
 #include "model/command.h"
 #include "model/exec.h"
 #include "pack.h"
@@ -29,6 +30,8 @@ struct program {
     int in, out; /* owned, not blocking */
     int pidfd;   /* owned */
     uint64_t used;
+    uint64_t stamp; /* of the folders on the way to the key, before its start (conceal.h) */
+    int64_t renewed_at_us;      /* what was here before, because of its stamp; 0: never */
     struct drv_buffer received; /* not a whole frame yet */
     char directory[DRV_TMPDIR_PATH_MAX];
 };
@@ -129,7 +132,8 @@ static drover_status start_program(struct program *program, struct executor *exe
     struct command_environment environment = {.count = 0};
     char **argv = NULL;
     *out_errno = ENOMEM;
-    *program = (struct program){.in = -1, .out = -1, .pidfd = -1};
+    *program = (struct program){
+        .in = -1, .out = -1, .pidfd = -1, .renewed_at_us = program->renewed_at_us};
     drover_status status = command_environment_inherit(
         &environment, executor_pool_config(executor), command->environment,
         command->environment_count);
@@ -148,7 +152,9 @@ static drover_status start_program(struct program *program, struct executor *exe
                                 .environment = &environment,
                                 .cwd = command->cwd != NULL ? command->cwd : program->directory,
                                 .confine = &command->confine,
-                                .scratch = command->cwd != NULL ? NULL : program->directory};
+                                .scratch = command->cwd != NULL ? NULL : program->directory,
+                                .concealed = executor_pool_config(executor)->concealed};
+        program->stamp = start.concealed != NULL ? conceal_stamp(start.concealed) : 0;
         status = launch(program, &start, out_errno);
     }
     if (!status) {
@@ -176,6 +182,23 @@ static bool has_spoken(const struct program *program)
     return poll(&fd, 1, 0) != 0;
 }
 
+/* It cannot read what has come since beside the way to the key. */
+static bool is_outdated(struct program *program, const struct executor *executor)
+{
+    const struct concealed *key = executor_pool_config(executor)->concealed;
+    if (key == NULL) {
+        return false;
+    }
+    int64_t now_us = (int64_t)drv_clock_now_us();
+    if ((program->renewed_at_us != 0 &&
+         now_us - program->renewed_at_us < (int64_t)CONCEAL_RENEW_MS * 1000) ||
+        conceal_stamp(key) == program->stamp) {
+        return false;
+    }
+    program->renewed_at_us = now_us;
+    return true;
+}
+
 /* The running program of a command: found, or started in a place that is or is made free. */
 static drover_status ensure(struct persist_table *table, struct executor *executor,
                             const struct pool_command *command, struct program **out_program,
@@ -193,8 +216,8 @@ static drover_status ensure(struct persist_table *table, struct executor *execut
             place = program;
         }
     }
-    if (place->command != NULL &&
-        (place->command != command || has_ended(place) || has_spoken(place))) {
+    if (place->command != NULL && (place->command != command || has_ended(place) ||
+                                   has_spoken(place) || is_outdated(place, executor))) {
         (void)finish(place, executor);
     }
     if (place->command == NULL) {

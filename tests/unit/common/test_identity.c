@@ -92,6 +92,39 @@ static void expect_wrong(const struct place *place, const char *text, mode_t mod
     }
 }
 
+/* From an open descriptor: from its beginning, as often as is asked; then it is closed. */
+static void test_identity_is_read_from_a_descriptor(void **state)
+{
+    struct place place;
+    struct drv_identity identity;
+    struct drv_problem problem = {""};
+    char text[16];
+    int number;
+    place_open(&place);
+    write_key(&place, "public " KEY_A "\nsecret " KEY_B "\nbroker " KEY_B "\n", 0600);
+    int fd = open(place.path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 3);
+    (void)snprintf(text, sizeof text, "fd:%d", fd);
+    for (int i = 0; i < 2; i++) {
+        assert_ok(drv_identity_load(&identity, text, NULL, &problem));
+        assert_int_equal(identity.secret_key.bytes[0], 0xff);
+    }
+    assert_int_equal(fchmod(fd, 0644), 0);
+    assert_int_equal(drv_identity_load(&identity, text, NULL, &problem), DROVER_REFUSED);
+    drv_identity_close(text);
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
+    assert_int_equal(drv_identity_load(&identity, text, NULL, &problem), DROVER_IO);
+    drv_identity_close(place.path);
+    drv_identity_close(NULL);
+    assert_true(drv_identity_descriptor("fd:0", &number) && number == 0);
+    for (const char *const *wrong = (const char *const[]){"fd:", "fd:1", "fd:2", "fd:x",
+                                                          "fd:-1", "fd:99999999999", NULL};
+         *wrong != NULL; wrong++) {
+        assert_false(drv_identity_descriptor(*wrong, &number));
+    }
+    place_close(&place);
+}
+
 /* What is wrong with a file is told with its line, never with what stands there. */
 static void test_identity_mistakes_are_told(void **state)
 {
@@ -125,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_key_is_64_digits),
         cmocka_unit_test(test_identity_is_read_from_files_and_text),
+        cmocka_unit_test(test_identity_is_read_from_a_descriptor),
         cmocka_unit_test(test_identity_mistakes_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
