@@ -649,11 +649,12 @@ static drover_status end(struct server *server)
 drover_status server_run(struct server *server)
 {
     drover_status status = DROVER_OK;
-    say_ready(server);
-    if (server->channel != NULL) {
+    if (server->channel != NULL) { /* who is told that it serves may ask how it is */
+        tell_pulse(server, now_us());
         atomic_store(&server->channel->pulse.is_serving, true);
         channel_wake(&server->channel->down); /* it listens from now on */
     }
+    say_ready(server);
     while (!server->stop && status == DROVER_OK) {
         int64_t begin_us = now_us();
         int64_t next = turn(server);
