@@ -83,6 +83,10 @@ static const struct right TOPICS[] = {
     [DRV_TOPIC_ALERTS] = RIGHT(NOTHING, NOTHING, ALL, ALL),
     [DRV_TOPIC_ALERT_RULES] = RIGHT(NOTHING, NOTHING, ALL, ALL),
     [DRV_TOPIC_VALUES] = RIGHT(OWN, NOTHING, NOTHING, ALL),
+    [DRV_TOPIC_GRAPHS] = RIGHT(OWN, NOTHING, ALL, ALL),
+    [DRV_TOPIC_GRAPH] = RIGHT(OWN, NOTHING, ALL, ALL),
+    [DRV_TOPIC_ELEMENTS] = RIGHT(OWN, NOTHING, ALL, ALL),
+    [DRV_TOPIC_ACCOUNTS] = RIGHT(OWN, NOTHING, ALL, ALL),
     [DRV_TOPIC_KV] = RIGHT(ALL, ALL, NOTHING, ALL),
 };
 
@@ -149,15 +153,32 @@ unsigned access_role_parse(struct drv_str word)
     return 0;
 }
 
+const char *access_role_name(enum access_role role)
+{
+    for (size_t i = 0; i < ROLES; i++) {
+        if (ROLE_NAMES[i].role == (unsigned)role) {
+            return ROLE_NAMES[i].name;
+        }
+    }
+    DRV_UNREACHABLE();
+}
+
+static const char *const LIMIT_NAMES[ACCESS_LIMITS] = {
+    [ACCESS_LIMIT_TASKS] = "tasks", [ACCESS_LIMIT_BYTES] = "bytes",
+    [ACCESS_LIMIT_RATE] = "rate",   [ACCESS_LIMIT_RESULTS] = "results",
+    [ACCESS_LIMIT_KEYS] = "keys",   [ACCESS_LIMIT_SESSIONS] = "sessions",
+};
+
+const char *access_limit_name(enum access_limit limit)
+{
+    DRV_ASSERT(limit < ACCESS_LIMITS);
+    return LIMIT_NAMES[limit];
+}
+
 enum access_limit access_limit_parse(struct drv_str word)
 {
-    static const char *const names[ACCESS_LIMITS] = {
-        [ACCESS_LIMIT_TASKS] = "tasks", [ACCESS_LIMIT_BYTES] = "bytes",
-        [ACCESS_LIMIT_RATE] = "rate",   [ACCESS_LIMIT_RESULTS] = "results",
-        [ACCESS_LIMIT_KEYS] = "keys",   [ACCESS_LIMIT_SESSIONS] = "sessions",
-    };
     size_t at = 0;
-    while (at < ACCESS_LIMITS && !str_equals(word, drv_str_of(names[at]))) {
+    while (at < ACCESS_LIMITS && !str_equals(word, drv_str_of(LIMIT_NAMES[at]))) {
         at++;
     }
     return (enum access_limit)at;
@@ -426,7 +447,14 @@ drover_status access_add_key(struct access *access, struct drv_str account,
     }
     access->grants[access->count++] = grant;
     found->keys++;
+    found->roles |= roles;
     return DROVER_OK;
+}
+
+const struct access_account *access_next_account(const struct access *access,
+                                                 struct drv_table_cursor *cursor)
+{
+    return drv_table_next(&access->by_name, cursor);
 }
 
 const struct access_account *access_keyless(const struct access *access)

@@ -12,6 +12,7 @@
 #define CORE_ACCESS_H
 
 #include "message.h"
+#include "table.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -53,7 +54,8 @@ enum access_limit {
 
 struct access_account {
     uint64_t limits[ACCESS_LIMITS];
-    size_t keys; /* grants of it */
+    size_t keys;    /* grants of it */
+    unsigned roles; /* of all of them together */
     uint8_t name_len;
     char name[ACCESS_NAME_MAX];
 };
@@ -90,6 +92,9 @@ DROVER_MUST_USE drover_status access_set_limit(struct access *access, struct drv
 const struct access_grant *access_find(const struct access *access,
                                        const uint8_t key[ACCESS_KEY_BYTES]);
 const struct access_account *access_account(const struct access *access, struct drv_str name);
+/* All accounts, those that have limits but no key included; NULL: no more. */
+const struct access_account *access_next_account(const struct access *access,
+                                                 struct drv_table_cursor *cursor);
 size_t access_count(const struct access *access);
 /* Grants in the order in which they were added. */
 const struct access_grant *access_at(const struct access *access, size_t index);
@@ -103,6 +108,9 @@ bool access_name_is_fine(struct drv_str name);
 unsigned access_role_parse(struct drv_str word);
 /* "tasks", "bytes", "rate", "results", "keys", "sessions"; ACCESS_LIMITS for anything else. */
 enum access_limit access_limit_parse(struct drv_str word);
+/* The words for these. role: one. */
+const char *access_role_name(enum access_role role);
+const char *access_limit_name(enum access_limit limit);
 
 /* A pattern is what a name may be made of, and *, which stands for any number of characters. */
 bool access_pattern_is_fine(struct drv_str pattern);

@@ -16,9 +16,41 @@ void account_table_init(struct core *core)
     drv_table_init(&core->accounts, core->config.seed, account_is);
 }
 
+/* Whom the table has known, so far as another one does not know him. */
+static void unlist(struct core *core, const struct access *access)
+{
+    struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
+    struct account *account;
+    while ((account = drv_table_next(&core->accounts, &cursor)) != NULL) {
+        if (account->is_listed &&
+            (access == NULL || access_account(access, account_name(account)) == NULL)) {
+            account->is_listed = false;
+            account_release(core, account);
+        }
+    }
+}
+
+static void list(struct core *core)
+{
+    struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
+    const struct access_account *known;
+    while (core->access != NULL &&
+           (known = access_next_account(core->access, &cursor)) != NULL) {
+        struct account *account = account_ensure(core, str_of(known->name, known->name_len));
+        if (account == NULL) {
+            return;
+        }
+        if (account->is_listed) {
+            account_release(core, account);
+        }
+        account->is_listed = true;
+    }
+}
+
 void accounts_fini(struct core *core)
 {
     access_destroy(&core->access);
+    unlist(core, NULL);
     DRV_ASSERT(drv_table_count(&core->accounts) == 0);
     drv_table_fini(&core->accounts);
 }
@@ -36,10 +68,16 @@ static void take_limits(const struct core *core, struct account *account)
     }
 }
 
+struct account *account_find(const struct core *core, struct drv_str name)
+{
+    return drv_table_find(&core->accounts, drv_table_hash(&core->accounts, name.ptr, name.len),
+                          &name);
+}
+
 struct account *account_ensure(struct core *core, struct drv_str name)
 {
     uint64_t hash = drv_table_hash(&core->accounts, name.ptr, name.len);
-    struct account *account = drv_table_find(&core->accounts, hash, &name);
+    struct account *account = account_find(core, name);
     if (account != NULL) {
         return account_ref(account);
     }
@@ -84,6 +122,8 @@ struct drv_str account_name(const struct account *account)
 
 void accounts_limit(struct core *core)
 {
+    unlist(core, core->access);
+    list(core);
     struct drv_table_cursor cursor = DRV_TABLE_CURSOR_INIT;
     struct account *account;
     while ((account = drv_table_next(&core->accounts, &cursor)) != NULL) {
@@ -93,8 +133,7 @@ void accounts_limit(struct core *core)
 
 /* ---- limits ------------------------------------------------------------------------------ */
 
-/* Results that its sessions have not read: a sum that may be a moment old. */
-static uint64_t unread_of(const struct core *core, struct account *account)
+uint64_t account_unread(const struct core *core, struct account *account)
 {
     if (account->unread_at_us == 0 || core->now_us >= account->unread_at_us + UNREAD_US) {
         account->unread_at_us = core->now_us;
@@ -120,7 +159,7 @@ const char *account_against(const struct core *core, struct account *account, ui
         return "too many bytes of this account are unfinished (limit bytes)";
     }
     if (limits[ACCESS_LIMIT_RESULTS] != ACCESS_UNLIMITED &&
-        unread_of(core, account) > limits[ACCESS_LIMIT_RESULTS]) {
+        account_unread(core, account) > limits[ACCESS_LIMIT_RESULTS]) {
         return "too many results of this account are unread (limit results)";
     }
     return NULL;
@@ -141,4 +180,35 @@ void account_took(struct core *core, struct account *account, uint64_t count)
     if (rate != ACCESS_UNLIMITED) {
         rate_take(&account->bucket, core->now_us, rate, count);
     }
+}
+
+/* ---- what it does ------------------------------------------------------------------------ */
+
+void account_count(const struct core *core, struct account *account, uint64_t count)
+{
+    int64_t passed_us = core->now_us - account->paced_at_us;
+    if (account->paced_at_us == 0 || passed_us >= ACCOUNT_SPAN_US) {
+        bool is_next = account->paced_at_us != 0 && passed_us < 2 * ACCOUNT_SPAN_US;
+        account->pace = is_next ? account->submitted - account->paced : 0;
+        account->paced = account->submitted;
+        account->paced_at_us = is_next ? account->paced_at_us + ACCOUNT_SPAN_US : core->now_us;
+    }
+    account->submitted += count;
+}
+
+double account_rate(const struct core *core, const struct account *account)
+{
+    int64_t passed_us = core->now_us - account->paced_at_us;
+    if (account->paced_at_us == 0 || passed_us >= 2 * ACCOUNT_SPAN_US) {
+        return 0;
+    }
+    return (double)(account->submitted - account->paced + account->pace) * 1e6 /
+           (double)(ACCOUNT_SPAN_US + passed_us);
+}
+
+void account_busy(const struct core *core, struct account *account, const char *reason)
+{
+    account->busy++;
+    account->busy_reason = reason;
+    account->busy_at_us = core->now_us;
 }

@@ -39,6 +39,16 @@ static const char *session_against(const struct core *core, const struct session
     return NULL;
 }
 
+/* Reasons that come of an account are counted for it. */
+static const char *account_says(const struct core *core, struct account *account,
+                                const char *reason)
+{
+    if (reason != NULL) {
+        account_busy(core, account, reason);
+    }
+    return reason;
+}
+
 /* What client and account may have, with what was admitted of the same message. */
 static const char *share_against(const struct core *core, const struct admission *admission,
                                  const struct request *request)
@@ -49,7 +59,8 @@ static const char *share_against(const struct core *core, const struct admission
                              ? NULL
                              : session_against(core, request->session, count, bytes);
     if (reason == NULL && request->account != NULL) {
-        reason = account_against(core, request->account, count, bytes);
+        reason = account_says(core, request->account,
+                              account_against(core, request->account, count, bytes));
     }
     return reason;
 }
@@ -61,8 +72,10 @@ static const char *rate_against(const struct core *core, const struct request *r
         rate_is_over(&request->session->bucket, core->now_us, rate, request->count)) {
         return "this client submits faster than it may (--max-client-rate)";
     }
-    return request->account == NULL ? NULL
-                                    : account_over_rate(core, request->account, request->count);
+    return request->account == NULL
+               ? NULL
+               : account_says(core, request->account,
+                              account_over_rate(core, request->account, request->count));
 }
 
 static void take_rate(struct core *core, const struct request *request)
@@ -167,7 +180,11 @@ drover_status admit_many(struct core *core, struct admission *admission,
         }
     }
     if (!admission->is_outline && !admission->is_copy) {
+        struct account *account = admission->is_again ? admission->account : core->actor;
         take_rate(core, &request);
+        if (account != NULL) {
+            account_count(core, account, request.count);
+        }
     }
     return DROVER_OK;
 }
@@ -179,7 +196,7 @@ drover_status admit_key(struct core *core, struct admission *admission,
     if (admission->key.ptr == NULL) {
         return DROVER_OK;
     }
-    const struct account *actor = core->actor;
+    struct account *actor = core->actor;
     const struct key *key = key_find(core, queue_name(line->queue), admission->key);
     const char *reason = NULL;
     if (session->keys >= core->config.client_keys_max &&
@@ -187,7 +204,8 @@ drover_status admit_key(struct core *core, struct admission *admission,
         reason = "this client has as many keys as it may (--max-client-keys)";
     } else if (actor != NULL && actor->keys >= actor->limits[ACCESS_LIMIT_KEYS] &&
                (key == NULL || key->account != actor)) {
-        reason = "this account has as many keys as it may (limit keys)";
+        reason = account_says(core, actor,
+                              "this account has as many keys as it may (limit keys)");
     } else if (key == NULL && drv_table_count(&core->keys) >= core->config.keys_max) {
         reason = "there are too many keys";
     }

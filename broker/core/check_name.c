@@ -112,7 +112,7 @@ static void check_account(struct check *check, const struct tally *tally)
 {
     const struct account *account = tally->owner;
     size_t sessions = check_list_count(&account->sessions);
-    uint64_t named = tally->references + tally->held + sessions;
+    uint64_t named = tally->references + tally->held + sessions + (account->is_listed ? 1 : 0);
     expect(check, account->session_count == sessions, "an account miscounts its sessions");
     expect(check, account->references >= named,
            "an account is given up although something names it");

@@ -10,6 +10,7 @@
 
 #include "body.h"
 #include "broker.h"
+#include "guard.h"
 #include "kv.h"
 #include "name.h"
 #include "reader.h"
@@ -205,7 +206,8 @@ static void look_up(const struct core *core, struct graph_plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++) {
         struct node *node = &plan->nodes[i];
-        node->is_there = item_find(core, &node->id, DROVER_INDEX_NONE, &node->item);
+        node->is_there = item_find(core, &node->id, DROVER_INDEX_NONE, &node->item) &&
+                         guard_may(core, node->item.task); /* ids in there are anybody's */
         plan->states[node->is_there ? node_state(node) : DROVER_STATE_LOST]++;
         if (node->is_there) {
             int64_t at_us = node->item.task->submitted_us;

@@ -123,6 +123,10 @@ bool document_graphs(struct document *document, struct drv_table_cursor *cursor,
 /* One, by its name or the text of its id. OK, UNKNOWN, NOMEM. */
 DROVER_MUST_USE drover_status document_graph(struct document *document, struct drv_str name);
 void document_key(struct document *document, const struct key *key);
+/* What an account may have, has, and does. Of all: those that the asker may see. */
+void document_account(struct document *document, struct account *account);
+bool document_accounts(struct document *document, struct drv_table_cursor *cursor,
+                       uint32_t rows);
 bool document_kv(struct document *document, struct drv_str prefix,
                  struct drv_table_cursor *cursor, uint32_t rows);
 

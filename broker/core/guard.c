@@ -123,7 +123,7 @@ static const char *queues_against(const struct access_grant *grant,
     return NULL;
 }
 
-static drover_status session_against(const struct core *core, const struct access_grant *grant,
+static drover_status session_against(struct core *core, const struct access_grant *grant,
                                      const struct session *session, const char **out_text)
 {
     struct drv_str name = grant_account(grant);
@@ -134,13 +134,13 @@ static drover_status session_against(const struct core *core, const struct acces
         *out_text = "the session belongs to another account";
         return is_own ? DROVER_OK : DROVER_DENIED;
     }
-    const struct drv_table *accounts = &core->accounts;
-    const struct account *account = drv_table_find(
-        accounts, drv_table_hash(accounts, name.ptr, name.len), &name);
-    *out_text = "this account has as many sessions as it may";
-    return account == NULL || account->session_count < account->limits[ACCESS_LIMIT_SESSIONS]
-               ? DROVER_OK
-               : DROVER_BUSY;
+    struct account *account = account_find(core, name);
+    *out_text = "this account has as many sessions as it may (limit sessions)";
+    if (account == NULL || account->session_count < account->limits[ACCESS_LIMIT_SESSIONS]) {
+        return DROVER_OK;
+    }
+    account_busy(core, account, *out_text);
+    return DROVER_BUSY;
 }
 
 drover_status guard_hello(struct core *core, const struct peer *peer,

@@ -8,6 +8,7 @@
  */
 #include "handlers.h"
 
+#include "account.h"
 #include "broker.h"
 #include "document.h"
 #include "guard.h"
@@ -434,6 +435,32 @@ static drover_status put_groups(struct page *page, struct document *document)
     return DROVER_OK;
 }
 
+static drover_status put_accounts(struct page *page, struct document *document)
+{
+    struct account *account = NULL;
+    struct core *core = page->core;
+    if (page->query->name.ptr != NULL) {
+        account = account_find(core, page->query->name);
+        if (guard_only(core) != NULL && guard_only(core) != account) {
+            core->has_denied = true; /* whether it is there or not */
+            return DROVER_DENIED;
+        }
+        if (account == NULL) {
+            return DROVER_UNKNOWN;
+        }
+    }
+    document_map(document, NULL);
+    document_array(document, "accounts");
+    if (account != NULL) {
+        document_account(document, account);
+    } else {
+        page->has_more = document_accounts(document, &page->cursor, page->rows);
+    }
+    document_end(document);
+    document_end(document);
+    return DROVER_OK;
+}
+
 static drover_status put_graphs(struct page *page, struct document *document)
 {
     document_map(document, NULL);
@@ -493,6 +520,7 @@ static drover_status answer(struct page *page, struct document *document)
         [DRV_TOPIC_GRAPH] = put_graph,
         [DRV_TOPIC_ELEMENTS] = put_elements,
         [DRV_TOPIC_QUEUE_HISTORY] = put_queue_history,
+        [DRV_TOPIC_ACCOUNTS] = put_accounts,
     };
     uint32_t topic = page->query->topic;
     if (topic >= sizeof(topics) / sizeof(topics[0]) || topics[topic] == NULL) {

@@ -30,6 +30,8 @@ const struct cli_command *const cli_commands[] = {
     &cmd_worker_resume,
     &cmd_group_list,
     &cmd_group_show,
+    &cmd_account_list,
+    &cmd_account_show,
     &cmd_schedule_add,
     &cmd_schedule_list,
     &cmd_schedule_show,

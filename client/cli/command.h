@@ -14,6 +14,7 @@ extern const struct cli_command cmd_queue_purge, cmd_queue_set;
 extern const struct cli_command cmd_worker_list, cmd_worker_show, cmd_worker_drain;
 extern const struct cli_command cmd_worker_resume;
 extern const struct cli_command cmd_group_list, cmd_group_show;
+extern const struct cli_command cmd_account_list, cmd_account_show;
 extern const struct cli_command cmd_schedule_add, cmd_schedule_list, cmd_schedule_show;
 extern const struct cli_command cmd_schedule_remove, cmd_schedule_pause, cmd_schedule_resume;
 extern const struct cli_command cmd_schedule_run;

@@ -293,6 +293,24 @@ drover_status drover_worker_show(drover_client *client, const char *worker, int6
     return query(client, &q, NULL, timeout_ms, out_document);
 }
 
+drover_status drover_account_list(drover_client *client, uint32_t limit, drover_cursor *cursor,
+                                  int64_t timeout_ms, drover_value **out_document)
+{
+    return query_rows(client, DRV_TOPIC_ACCOUNTS, NULL, limit, cursor, timeout_ms,
+                      out_document);
+}
+
+drover_status drover_account_show(drover_client *client, const char *account,
+                                  int64_t timeout_ms, drover_value **out_document)
+{
+    if (!drover_name_is_valid(account)) {
+        return DROVER_INVALID;
+    }
+    struct drv_query q = {
+        .topic = DRV_TOPIC_ACCOUNTS, .index = DROVER_INDEX_NONE, .name = drv_str_of(account)};
+    return query(client, &q, NULL, timeout_ms, out_document);
+}
+
 drover_status drover_group_list(drover_client *client, uint32_t limit, drover_cursor *cursor,
                                 int64_t timeout_ms, drover_value **out_document)
 {

@@ -294,6 +294,7 @@ enum drv_topic {
     DRV_TOPIC_GRAPH,
     DRV_TOPIC_ELEMENTS = 32,
     DRV_TOPIC_QUEUE_HISTORY,
+    DRV_TOPIC_ACCOUNTS = 40,
 };
 struct drv_query {
     uint32_t topic;

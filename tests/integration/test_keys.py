@@ -428,6 +428,38 @@ class TestKeys(unittest.TestCase):
             self.assertIn("tasks", done.stderr)
             keys.submit("bob", "square", "4")
 
+    def test_accounts_are_shown(self):
+        """What each has and may have, what has stopped it: on the command line and over HTTP's API."""
+        with Keys() as keys:
+            keys.limits = "limit alice tasks=2 bytes=1024\n"
+            keys.reload()
+            for n in range(2):
+                keys.submit("alice", "square", n)
+            keys.drover("alice", "submit", "square", "3", "--busy-timeout", "100ms", check=False)
+            rows = {row["name"]: row for row in json.loads(
+                keys.drover("watcher", "--json", "account", "ls").stdout)["accounts"]}
+            self.assertEqual(set(rows), set(keys.ACCOUNTS))
+            alice = rows["alice"]
+            self.assertEqual((alice["tasks"], alice["submitted"], alice["limits"], alice["roles"]),
+                             (2, 2, {"tasks": 2, "bytes": 1024}, ["submit"]))
+            self.assertGreater(alice["busy"], 0)
+            self.assertIn("limit tasks", alice["busy_reason"])
+            self.assertEqual(rows["bob"]["limits"], {})
+            table = keys.drover("watcher", "accounts", "ls").stdout
+            self.assertRegex(table, r"(?m)^alice +submit +2/2 +\d+ B/1.0 KiB ")
+            self.assertRegex(table, r"(?m)^root +admin +0 +0 B ")
+            one = keys.drover("root", "account", "show", "alice").stdout
+            self.assertRegex(one, r"busy +\d+ \(.* ago: this account has as many unfinished tasks")
+            self.assertRegex(one, r"(?m)^tasks +2 +2$")
+            mine = json.loads(keys.drover("alice", "--json", "account", "ls").stdout)["accounts"]
+            self.assertEqual([row["name"] for row in mine], ["alice"])
+            keys.denied("alice", "account", "show", "bob")
+            self.assertEqual(keys.drover("root", "account", "show", "x", check=False).returncode, 1)
+            self.assertEqual(keys.drover("root", "account", "show", "a b", check=False).returncode, 64)
+        with Fleet() as fleet:
+            fleet.broker()
+            self.assertEqual(fleet.json("account", "ls"), {"accounts": []})
+
     def test_owner_survives_a_restart(self):
         with Fleet(tcp=True) as fleet:
             fleet.drover("keygen", "broker", "--role", "broker", "--out", fleet.folder)

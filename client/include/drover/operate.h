@@ -115,6 +115,23 @@ DROVER_API DROVER_MUST_USE drover_status drover_task_list(drover_client *client,
                                                           drover_value **out_document);
 
 /*
+ * One page of `accounts`: what each has, does and may have; empty where the broker asks for no
+ * keys. Without the role observe or admin one's own alone. limit and cursor as for
+ * drover_task_list.
+ */
+DROVER_API DROVER_MUST_USE drover_status drover_account_list(drover_client *client,
+                                                             uint32_t limit,
+                                                             drover_cursor *cursor,
+                                                             int64_t timeout_ms,
+                                                             drover_value **out_document);
+
+/* The same for one account alone, in `accounts`. DROVER_OK, DROVER_UNKNOWN, DROVER_DENIED. */
+DROVER_API DROVER_MUST_USE drover_status drover_account_show(drover_client *client,
+                                                             const char *account,
+                                                             int64_t timeout_ms,
+                                                             drover_value **out_document);
+
+/*
  * One page of `groups`: each with its tasks and elements by state, those that were forgotten
  * included; limit and cursor as for drover_task_list.
  */

@@ -82,10 +82,11 @@ static void test_rights_are_as_security_md_says(void **state)
         {DRV_QUERY, 8, "nnaa"},       {DRV_QUERY, 9, "nnaa"},      {DRV_QUERY, 10, "onaa"},
         {DRV_QUERY, 11, "anaa"},      {DRV_QUERY, 16, "onaa"},     {DRV_QUERY, 17, "nnaa"},
         {DRV_QUERY, 18, "nnaa"},      {DRV_QUERY, 24, "nnaa"},     {DRV_QUERY, 25, "onaa"},
-        {DRV_QUERY, 26, "onna"},      {DRV_KV, 1, "aana"},         {DRV_KV, 2, "aana"},
-        {DRV_KV, 3, "aana"},          {DRV_KV, 4, "aana"},         {DRV_KV, 5, "aana"},
-        {DRV_SUBSCRIBE, 0, "aaaa"},   {DRV_SUBSCRIBE, 1, "onaa"},  {DRV_SUBSCRIBE, 2, "onna"},
-        {DRV_SUBSCRIBE, 3, "anna"},
+        {DRV_QUERY, 26, "onna"},      {DRV_QUERY, 27, "onaa"},     {DRV_QUERY, 28, "onaa"},
+        {DRV_QUERY, 32, "onaa"},      {DRV_QUERY, 40, "onaa"},     {DRV_KV, 1, "aana"},
+        {DRV_KV, 2, "aana"},          {DRV_KV, 3, "aana"},         {DRV_KV, 4, "aana"},
+        {DRV_KV, 5, "aana"},          {DRV_SUBSCRIBE, 0, "aaaa"},  {DRV_SUBSCRIBE, 1, "onaa"},
+        {DRV_SUBSCRIBE, 2, "onna"},   {DRV_SUBSCRIBE, 3, "anna"},
     };
     static const char letters[] = "noa";
     for (size_t i = 0; i < DRV_ARRAY_LEN(rows); i++) {

@@ -2,6 +2,112 @@
 #include "guard_story.h"
 #include "stream_story.h"
 
+#include <drover/value.h>
+
+/* ---- what is shown ----------------------------------------------------------------------- */
+
+/* The document about one account, or all, as a value for destroy; NULL with the code. */
+static drover_value *shown(struct bench *bench, uint32_t peer, const char *name,
+                           drover_status wanted)
+{
+    struct drv_query query = {.topic = DRV_TOPIC_ACCOUNTS};
+    struct drv_str body;
+    drover_value *document = NULL, *accounts = NULL;
+    if (name != NULL) {
+        query.name = text(name);
+    }
+    assert_int_equal(ask(bench, peer, &query, &body), wanted);
+    if (wanted == DROVER_OK) {
+        assert_ok(drover_value_from_msgpack(body.ptr, body.len, &document));
+        assert_ok(drover_value_map_get(document, "accounts", &accounts));
+        drover_value_destroy(&document);
+    }
+    return accounts;
+}
+
+static size_t count_of(struct bench *bench, uint32_t peer)
+{
+    size_t count = 0;
+    drover_value *accounts = shown(bench, peer, NULL, DROVER_OK);
+    assert_ok(drover_value_array_len(accounts, &count));
+    drover_value_destroy(&accounts);
+    return count;
+}
+
+/* Whether the only account of the answer has this in its JSON. */
+static void expect_shown(struct bench *bench, uint32_t peer, const char *name, const char *part)
+{
+    char *json = NULL;
+    drover_value *accounts = shown(bench, peer, name, DROVER_OK);
+    assert_ok(drover_value_to_json(accounts, DROVER_JSON_COMPACT, &json));
+    if (strstr(json, part) == NULL) {
+        fail_msg("not there: %s\n%s", part, json);
+    }
+    free(json);
+    drover_value_destroy(&accounts);
+}
+
+static uint32_t refused_of(struct bench *bench, uint32_t peer, uint32_t first, uint32_t count);
+
+/* Use, limits, what they have stopped; of all to who may see all, else of oneself. */
+static void test_accounts_are_shown_with_what_they_have(void **state)
+{
+    struct bench *bench = *state;
+    set_table(bench, TABLE, "limit alice tasks=3 sessions=2\n");
+    come(bench, ALICE);
+    come(bench, BOB);
+    come(bench, WATCHER);
+    assert_int_equal(count_of(bench, WATCHER), 6);
+    assert_int_equal(count_of(bench, BOB), 1);
+    assert_int_equal(refused_of(bench, ALICE, 100, 5), 2);
+    expect_shown(bench, WATCHER, "alice",
+                 "\"listed\":true,\"roles\":[\"submit\"],\"public_keys\":1,\"sessions\":1,"
+                 "\"tasks\":3,\"bytes\":12,\"results\":0,\"keys\":0,\"submitted\":3,");
+    expect_shown(bench, ALICE, "alice", "\"limits\":{\"tasks\":3,\"sessions\":2}");
+    expect_shown(bench, ALICE, NULL,
+                 "\"busy\":1,\"busy_reason\":\"this account has as many unf");
+    expect_shown(bench, WATCHER, "bob", "\"busy\":0,\"limits\":{}");
+    (void)shown(bench, BOB, "alice", DROVER_DENIED);
+    (void)shown(bench, BOB, "nobody", DROVER_DENIED);
+    (void)shown(bench, WATCHER, "nobody", DROVER_UNKNOWN);
+    expect_shown(bench, WATCHER, "bob", "\"denied\":2");
+}
+
+/* Who is gone from the table is shown as long as there are tasks; who is new at once. */
+static void test_accounts_follow_the_table(void **state)
+{
+    struct bench *bench = *state;
+    set_table(bench, TABLE, "");
+    come(bench, WATCHER);
+    come(bench, BOB);
+    put(bench, BOB, 100);
+    set_table(
+        bench, ALICE_KEY "submit\n",
+        "key watcher 0500000000000000000000000000000000000000000000000000000000000000 "
+        "observe\nkey new 0900000000000000000000000000000000000000000000000000000000000000 "
+        "work,submit\n");
+    assert_int_equal(count_of(bench, WATCHER), 4);
+    expect_shown(bench, WATCHER, "bob", "\"listed\":false,\"roles\":[],\"public_keys\":0,");
+    expect_shown(bench, WATCHER, "new", "\"roles\":[\"submit\",\"work\"]");
+    (void)shown(bench, WATCHER, "root", DROVER_UNKNOWN);
+}
+
+/* Over the last seconds, and nothing when there was nothing. */
+static void test_rate_of_an_account_is_of_the_last_seconds(void **state)
+{
+    struct bench *bench = *state;
+    set_table(bench, TABLE, "");
+    come(bench, ALICE);
+    expect_shown(bench, ALICE, "alice", "\"rate\":0.0");
+    assert_int_equal(refused_of(bench, ALICE, 100, 50), 0);
+    expect_shown(bench, ALICE, "alice", "\"submitted\":50,\"rate\":10.0");
+    bench_pass(bench, 5000 * 1000);
+    assert_int_equal(refused_of(bench, ALICE, 200, 50), 0);
+    expect_shown(bench, ALICE, "alice", "\"rate\":20.0");
+    bench_pass(bench, 10000 * 1000);
+    expect_shown(bench, ALICE, "alice", "\"submitted\":100,\"rate\":0.0");
+}
+
 /* ---- limits ------------------------------------------------------------------------------ */
 
 /* Submits `count` tasks with 4 bytes each and gives how many were refused as busy. */
@@ -240,6 +346,9 @@ static void test_without_a_table_nobody_is_asked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        BENCH_TEST(test_accounts_are_shown_with_what_they_have),
+        BENCH_TEST(test_accounts_follow_the_table),
+        BENCH_TEST(test_rate_of_an_account_is_of_the_last_seconds),
         BENCH_TEST(test_limit_of_unfinished_tasks_and_bytes),
         BENCH_TEST(test_limit_of_tasks_counts_elements),
         BENCH_TEST(test_limit_of_tasks_counts_an_array_that_is_run_again),

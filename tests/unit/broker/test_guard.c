@@ -4,6 +4,8 @@
 
 #include "check.h"
 
+#include <drover/value.h>
+
 /* ---- connections ------------------------------------------------------------------------- */
 
 /* Without a key, or with one that is not in the table, HELLO is all that is heard of a peer. */
@@ -287,6 +289,48 @@ static void test_lists_show_own_tasks_alone(void **state)
     assert_true(map_has(body, "alice") && map_has(body, "bob"));
 }
 
+/* Ids in a graph may be anybody's: whose tasks they are is looked at. */
+static void test_graph_tells_of_own_tasks_alone(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_query query = {.topic = DRV_TOPIC_GRAPH, .name = text("spy")};
+    struct drv_str body;
+    char id[DROVER_ID_TEXT_LEN + 1], json[256];
+    drover_value *value = NULL;
+    const void *bytes;
+    size_t len;
+    drover_id task = id_of(100);
+    begin(bench);
+    come(bench, WATCHER);
+    come(bench, FLEET);
+    put(bench, ALICE, 100);
+    drover_id_format(&task, id);
+    (void)snprintf(
+        json, sizeof json,
+        "{\"id\":\"%s\",\"name\":\"spy\",\"nodes\":[{\"name\":\"a\",\"type\":\"work\","
+        "\"id\":\"%s\",\"after\":[]}]}",
+        id, id);
+    assert_ok(drover_value_from_json(json, strlen(json), &value, NULL, 0));
+    drover_value_bytes(value, &bytes, &len);
+    struct drv_message message = request(bench, BOB, DRV_KV);
+    message.kv = (struct drv_kv){.op = DRV_KV_SET, .key = text("graph/spy")};
+    message.kv.val = (struct drv_val){.bytes = bytes, .len = len};
+    speak(bench, BOB, &message);
+    bench_turn(bench);
+    expect_ok(bench, BOB);
+    drover_value_destroy(&value);
+    assert_ok(ask(bench, BOB, &query, &body));
+    assert_true(map_has(body, "unknown"));
+    assert_ok(ask(bench, ALICE, &query, &body));
+    assert_false(map_has(body, "unknown"));
+    assert_ok(ask(bench, WATCHER, &query, &body));
+    assert_false(map_has(body, "unknown"));
+    query = (struct drv_query){.topic = DRV_TOPIC_GRAPHS};
+    assert_ok(ask(bench, BOB, &query, &body));
+    assert_true(map_has(body, "unknown"));
+    assert_int_equal(access_scope(ACCESS_WORK, DRV_QUERY, DRV_TOPIC_GRAPHS), ACCESS_NOTHING);
+}
+
 /* Events tell of one's own tasks, and of nothing else. */
 static void test_events_tell_of_own_tasks_alone(void **state)
 {
@@ -420,6 +464,7 @@ int main(void)
         BENCH_TEST(test_foreign_queue_is_refused),
         BENCH_TEST(test_group_cancel_ends_own_tasks_alone),
         BENCH_TEST(test_lists_show_own_tasks_alone),
+        BENCH_TEST(test_graph_tells_of_own_tasks_alone),
         BENCH_TEST(test_events_tell_of_own_tasks_alone),
         BENCH_TEST(test_refusals_are_counted_and_told),
         BENCH_TEST(test_inside_may_everything),
