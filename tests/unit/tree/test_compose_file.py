@@ -2,12 +2,16 @@
 
 Both read the Compose specification, each with gaps: the keys below are those that either knows,
 from https://github.com/compose-spec/compose-spec/blob/main/schema/compose-spec.json and from the
-schema that docker-compose 1.29 brings along. Whether 1.29 takes the file is seen by ./dev docker.
+schema that docker-compose 1.29 brings along. Whether 1.29 takes the file is seen by ./dev docker; what
+compose v2 would refuse or warn of, which no package of Debian 12 has, by tests/support/compose_rules.py.
 """
 
+import copy
 import os
 import sys
 import unittest
+
+import compose_rules
 
 try:
     import yaml
@@ -85,6 +89,54 @@ class ComposeFile(unittest.TestCase):
                 self.assertTrue(source in names or source[0] in "./$", f"{name}: {volume}")
             for other in service.get("depends_on", []):
                 self.assertIn(other, self.project["services"], name)
+
+    # ---- compose v2 ----
+
+    def test_compose_v2_takes_it(self):
+        """With what the file says itself, and with all that the environment may say."""
+        compose_rules.check(self.project, {})
+        compose_rules.check(self.project, {
+            "DROVER_PUBLISH": "0.0.0.0", "DROVER_PORT": "17710", "DROVER_HTTP_PORT": "17780",
+            "DROVER_WORKERS": "5", "DROVER_WORKER_CPUS": "0.5", "DROVER_WORKER_MEMORY": "256m",
+            "DROVER_BROKER_MEMORY": "2g", "DROVER_ACCOUNT": "alice", "DROVER_TAG": "1.0",
+            "DROVER_HANDLERS": "/srv/handlers", "DROVER_PROMETHEUS_PORT": "19090"})
+
+    def test_rules_of_compose_v2_are_felt(self):
+        """Each of these is refused or warned of by compose v2; without this the other test could not fail."""
+        for why, change in (
+                ("version", lambda file: file.update(version="3.9")),
+                ("additional property", lambda file: file.update(service={})),
+                ("additional property", lambda file: file["services"]["broker"].update(memory="1g")),
+                ("no text like", lambda file: file["services"].update({"a b": {"image": "x"}})),
+                ("no text like", lambda file: file["services"]["broker"].update(stop_grace_period="20")),
+                ("no text like", lambda file: file["services"]["broker"].update(mem_limit="1 GiB")),
+                ("no text like", lambda file: file["services"]["broker"].update(ports=["host:7710:7710"])),
+                ("no text like", lambda file: file["services"]["broker"].update(restart="sometimes")),
+                ("no text like", lambda file: file["services"]["client"].update(profiles=["-"])),
+                ("no text like", lambda file: file["services"]["broker"].update(image="Broker Image")),
+                ("wants to be a text",
+                 lambda file: file["services"]["broker"]["environment"].update(DROVER_X=True)),
+                ("neither true nor false", lambda file: file["services"]["client"].update(init="maybe")),
+                ("no number", lambda file: file["services"]["worker"].update(scale="two")),
+                ("no number", lambda file: file["services"]["worker"].update(pids_limit="${X:-many}")),
+                ("something twice", lambda file: file["services"]["broker"].update(cap_drop=["ALL", "ALL"])),
+                ("begins with", lambda file: file["services"]["broker"]["healthcheck"].update(
+                    test=["drover", "status"])),
+                ("invalid interpolation", lambda file: file["services"]["broker"].update(image="x:$(tag)")),
+                ("is not set", lambda file: file["services"]["broker"].update(image="x:${TAG}")),
+                ("is scaled", lambda file: file["services"]["worker"].update(ports=["7711:7711"])),
+                ("not there", lambda file: file["services"]["broker"].update(depends_on=["key"])),
+                ("may be off", lambda file: file["services"]["broker"].update(depends_on=["prometheus"])),
+                ("no check", lambda file: file["services"]["broker"].update(
+                    depends_on={"keys": {"condition": "service_healthy"}})),
+                ("cycle", lambda file: file["services"]["keys"].update(depends_on=["broker"])),
+                ("declared", lambda file: file["volumes"].update(more=None)),
+                ("declared", lambda file: file["services"]["broker"].update(networks=["other"])),
+                ("neither an image", lambda file: file["services"].update({"idle": {"command": ["x"]}}))):
+            file = copy.deepcopy(self.project)
+            change(file)
+            with self.subTest(why), self.assertRaisesRegex(compose_rules.Complaint, why):
+                compose_rules.check(file, {})
 
 
 if __name__ == "__main__":
