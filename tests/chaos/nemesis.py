@@ -92,6 +92,8 @@ class Nemesis:
         verb, victim = deed.what.split()
         slots = {"broker": ["broker"], "client": self.world.clients}.get(
             victim, self.world.workers)
+        if deed.what in ("kill agent", "kill zygote"):
+            slots = getattr(self.world, "mortals", slots)  # where others have to live on
         target = slots[deed.slot % len(slots)]
         name = target if victim == "broker" else target.name
         if target in self.busy or (victim, verb) in self.busy:

@@ -1,22 +1,28 @@
 """Load and faults for as long as asked, and whether anything has grown.
 
     ./dev soak [MINUTES]
-    soak.py [--minutes N] [--seed N] [--keep TIME]
+    soak.py [--minutes N] [--seed N] [--keep TIME] [--round SECONDS]
 
-A broker with a journal and three workers live through all of it, in rounds: commands map, submit
-and change shared data, and look at every result; the nemesis (nemesis.py) stops, cuts off, kills
-executors; two more workers come and go. Then all is healed, the work ends, what was kept for its
-retention time goes, and memory, descriptors, threads and disk are measured. What is broken at
-once ends the run with 1; so does what has grown from the third round to the last by more than
-what is allowed here, both of which are shown at the end; and so does a message that the broker
-takes for none, since all peers here are honest. A short --keep makes races with what ends more
-likely. Programs that are killed as a whole are the matter of test_fleet.py: there
-is nothing left to measure of them.
+Three workers live through all of it, in rounds: commands map, submit and change shared data, and
+look at every result; the nemesis (nemesis.py) stops, cuts off, kills executors; two more workers
+come and go, and are killed with their agents and zygotes. Then all is healed, the work ends, what
+was kept for its retention time goes, and memory, descriptors, threads and disk are measured.
+
+For the first two thirds of the time the broker lives, too: what it gathers must show. In the rest
+it is killed again and again, and recovers from its journal: then the workers must not gather
+anything by coming back, nor the disk by recoveries. A broker that has recovered is compared with
+one that has (reading the journal takes memory of which it keeps some).
+
+What is broken at once ends the run with 1; so does what has grown from the third round to the
+last of either part by more than what is allowed here, all of which is shown at the end; and so
+does a message that the broker takes for none, since all peers here are honest. A short --keep
+makes races with what ends more likely.
 """
 
 import argparse
 import collections
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -31,8 +37,9 @@ ROUND_SECONDS = 45
 WARM_ROUNDS = 2
 WORKERS, SLOTS, LOADERS, GUESTS = 3, 4, 3, 2
 ITEMS = 400
-LEAVE_OUT = [kind for kind in KINDS
-             if kind.endswith("client") or kind in ("kill broker", "kill agent", "kill zygote")]
+KILL_SHARE = 1 / 3  # of the time in which the broker is killed, too
+LEAVE_OUT = [kind for kind in KINDS if kind.endswith("client")]
+EXIT_ZYGOTE_GONE = 74
 TIMES = ("--heartbeat", "200ms", "--lease", "3s", "--reconnect-grace", "1s",
          "--keep-failed", "10s", "--session", "60s")
 # By how much each may grow after the warm rounds: a share of the first, and a number.
@@ -56,27 +63,49 @@ class World:
     def __init__(self, fleet, links, seed, keep):
         self.fleet, self.links, self.seed = fleet, links, seed
         self.clients = []
+        self.keep = keep
+        self.broker_kills = 0
         os.mkdir(fleet.path("broker"))
-        self.broker = Program("drover-broker",
-                              ["--data", fleet.path("data"), "--bind", "ipc://c",
-                               "--bind-workers", "ipc://w", "--no-http", *TIMES,
-                               "--keep", keep],
-                              fleet.path("broker"), fleet.environment())
-        fleet.programs.append(self.broker)
-        self.broker.wait_ready()
+        self.start_broker()
         fleet.endpoint = f"ipc://{fleet.path('broker/c')}"
         self.workers = [Worker(self, letter, fleet.path("broker/w"))
                         for letter in "abc"[:WORKERS]]
         self.guests = [Worker(self, letter, fleet.path("broker/w")) for letter in "mn"[:GUESTS]]
+        self.mortals = self.guests  # whose agents and zygotes may be killed
         for slot in self.workers:
             slot.start()
             slot.program.wait_ready()
 
+    def start_broker(self):
+        self.broker = Program("drover-broker",
+                              ["--data", self.fleet.path("data"), "--bind", "ipc://c",
+                               "--bind-workers", "ipc://w", "--no-http", *TIMES,
+                               "--keep", self.keep],
+                              self.fleet.path("broker"), self.fleet.environment())
+        self.fleet.programs.append(self.broker)
+        self.broker.wait_ready()
+
     def mend(self):
+        """Starts again what was killed; what has ended otherwise is an error."""
+        if self.broker.process.poll() == -signal.SIGKILL:
+            self.broker_kills += 1
+            self.start_broker()
         for program in [self.broker, *(slot.program for slot in self.workers)]:
             if program.process.poll() is not None:
                 raise AssertionError(f"{program.name} ended with {program.process.returncode}: "
                                      f"{program.stderr()[-2000:]}")
+        for guest in self.guests:
+            if ended_by_force(guest):
+                guest.start()
+
+
+def ended_by_force(guest):
+    """Whether it, or its zygote, was killed; AssertionError when it ended in another way."""
+    code = guest.program.process.poll()
+    if code not in (None, -signal.SIGKILL, EXIT_ZYGOTE_GONE):
+        raise AssertionError(f"worker {guest.name} ended with {code}: "
+                             f"{guest.program.stderr()[-2000:]}")
+    return code is not None
 
 
 class Load:
@@ -175,8 +204,8 @@ def grown(first, last):
         share, number = ALLOWED[sample.what]
         old = before[sample.who, sample.what]
         if sample.value > old + old * share + number:
-            yield (f"{sample.what} of {sample.who}: {human(sample.what, old)} after round "
-                   f"{WARM_ROUNDS + 1}, {human(sample.what, sample.value)} at the end")
+            yield (f"{sample.what} of {sample.who}: {human(sample.what, old)} at first, "
+                   f"{human(sample.what, sample.value)} at the end")
 
 
 # ---- the rounds -----------------------------------------------------------------------------------
@@ -190,18 +219,19 @@ def be_quiet(world):
     until(lambda: world.fleet.json("task", "ls")["tasks"] == [], "all results are gone", 60)
 
 
-def one_round(world, seed):
+def one_round(world, seed, seconds, spares):
     load = Load(world.fleet)
-    nemesis = Nemesis(world, schedule(seed, ROUND_SECONDS, LEAVE_OUT),
+    nemesis = Nemesis(world, schedule(seed, seconds, [*LEAVE_OUT, *spares]),
                       world.fleet.path("history-nemesis"))
     try:
         for guest in world.guests:
             guest.start()
         nemesis.follow()
         for guest in world.guests:
-            code = guest.program.terminate(60)
-            if code != 0:
-                raise AssertionError(f"worker {guest.name} ended with {code}")
+            if not ended_by_force(guest):
+                code = guest.program.terminate(60)
+                if code not in (0, EXIT_ZYGOTE_GONE):  # killed a moment ago
+                    raise AssertionError(f"worker {guest.name} ended with {code}")
     finally:
         nemesis.close()
         load.stop()
@@ -217,38 +247,69 @@ def show(number, counts, deeds, taken):
                                        for sample in taken if sample.who == who), flush=True)
 
 
-def compare(first, last):
-    """Each number after the warm rounds and at the end."""
+def compare(first, last, part):
+    """Each number where it is first compared and at the end of a part."""
     before = {(sample.who, sample.what): sample.value for sample in first}
-    print(f"from round {WARM_ROUNDS + 1} to the end:")
+    print(f"to the end of {part}:")
     for who in dict.fromkeys(sample.who for sample in last):
         print(f"  {who:8}" + "  ".join(
             f"{sample.what} {human(sample.what, before[who, sample.what])} -> "
             f"{human(sample.what, sample.value)}" for sample in last if sample.who == who))
 
 
-def soak(minutes, seed, keep="10s"):
-    end = time.monotonic() + minutes * 60
-    number, first = 0, None
+class Soak:
+    def __init__(self, fleet, world, seconds):
+        self.fleet, self.world, self.seconds = fleet, world, seconds
+        self.number, self.malformed = 0, 0
+        self.first = self.taken = None
+        self.problems = []
+
+    def round(self, spares):
+        self.number += 1
+        counts, deeds = one_round(self.world, self.world.seed + self.number, self.seconds, spares)
+        self.taken = samples(self.world)
+        show(self.number, counts, deeds, self.taken)
+        self.malformed += self.fleet.status()["tasks"]["malformed"]
+        if self.number == WARM_ROUNDS + 1:
+            self.first = self.taken
+
+    def broker_is_new(self):
+        """Its numbers count from now on."""
+        disk = [sample for sample in self.first if sample.what == "disk"]
+        self.first = [*(sample for sample in self.first if sample.who != "broker"), *disk,
+                      *(sample for sample in self.taken
+                        if sample.who == "broker" and sample.what != "disk")]
+
+    def judge(self, part):
+        compare(self.first, self.taken, part)
+        self.problems += [f"{what} of {part}" for what in grown(self.first, self.taken)]
+
+
+def soak(minutes, seed, keep="10s", seconds=ROUND_SECONDS):
+    begin = time.monotonic()
+    end = begin + minutes * 60
     with Fleet() as fleet, Links() as links:
         world = World(fleet, links, seed, keep)
-        while number <= WARM_ROUNDS + 1 or time.monotonic() < end:
-            number += 1
-            counts, deeds = one_round(world, seed + number)
-            taken = samples(world)
-            show(number, counts, deeds, taken)
-            if number == WARM_ROUNDS + 1:
-                first = taken
+        run = Soak(fleet, world, seconds)
+        while run.number <= WARM_ROUNDS + 1 or time.monotonic() < end - minutes * 60 * KILL_SHARE:
+            run.round(["kill broker"])
+        run.judge("the part in which the broker lives")
+        lived = run.number
+        while run.number <= lived + 1 or time.monotonic() < end:
+            run.round([])
+            if run.number == lived + 1:
+                run.broker_is_new()
+        run.judge(f"the part in which it was killed {world.broker_kills} times")
         tasks = {name: count for name, count in fleet.status()["tasks"].items() if count}
-        print(f"in all: {tasks}")
-    compare(first, taken)
-    problems = list(grown(first, taken))
-    if tasks.get("malformed"):
-        problems.append(f"{tasks['malformed']} messages of honest peers were none")
-    for problem in problems:
+        print(f"in all, since the broker was killed last: {tasks}")
+    if run.malformed:
+        run.problems.append(f"{run.malformed} messages of honest peers were none")
+    if world.broker_kills == 0:
+        run.problems.append("the broker was never killed")
+    for problem in run.problems:
         print(f"WRONG: {problem}")
-    print(f"{number} rounds, seed {seed}: " + ("not flat" if problems else "flat"))
-    return 1 if problems else 0
+    print(f"{run.number} rounds, seed {seed}: " + ("not flat" if run.problems else "flat"))
+    return 1 if run.problems else 0
 
 
 def main():
@@ -256,9 +317,10 @@ def main():
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
     parser.add_argument("--keep", default="10s", help="how long results are kept")
+    parser.add_argument("--round", type=float, default=ROUND_SECONDS, help="seconds of load in one")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}, {arguments.minutes} minutes", flush=True)
-    sys.exit(soak(arguments.minutes, arguments.seed, arguments.keep))
+    sys.exit(soak(arguments.minutes, arguments.seed, arguments.keep, arguments.round))
 
 
 if __name__ == "__main__":
