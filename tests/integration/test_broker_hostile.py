@@ -9,8 +9,9 @@ import unittest
 import msgpack
 
 from fleet import Fleet, until
-from rawpeer import (BUSY, CLIENT, ERROR, HEARTBEAT, KV, LEASE, MALFORMED, PROTOCOL, QUERY, REPLY,
-                     RESULTS, SUBMIT, UNSUPPORTED, VERSION, WORKER, WRONG_ENDPOINT, RawPeer)
+from rawpeer import (BUSY, CLIENT, ERROR, HEARTBEAT, KV, LEASE, LIMIT, MALFORMED, PROTOCOL, QUERY,
+                     REPLY, RESULTS, SUBMIT, TOO_BIG, UNSUPPORTED, VERSION, WELCOME, WORKER,
+                     WRONG_ENDPOINT, RawPeer)
 
 SEED = int(os.environ.get("DROVER_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
 
@@ -83,6 +84,32 @@ class Hostile(unittest.TestCase):
                     self.assertIn(head[4], (MALFORMED, PROTOCOL))
                     self.assertTrue(head[5])
             self.still_serves(fleet)
+
+    def test_tags_and_labels_beyond_their_number_or_length_are_no_message(self):
+        """Of a task and of a worker: 64 of them, 128 bytes each; what is within goes through."""
+        def tagged(tags):
+            with RawPeer(fleet.endpoint) as peer:
+                peer.hello()
+                spec = ["x", None, 0, 0, 0, 0, 0, 1000, 60000, 3, 0, -1, 0, None, 0, None, None, tags]
+                peer.request(SUBMIT, [[spec, [[os.urandom(16), [0, 1]]]]], blob=b"\x07")
+                return peer.until_any(REPLY, ERROR)
+
+        def labelled(labels):
+            offer = [1, 1, "host", [["x", 1, 0]], [], labels, [], 0, 1]
+            with RawPeer(fleet.worker_endpoint) as peer:
+                peer.say_hello(role=WORKER, worker=offer, name="labelled")
+                return peer.until_any(WELCOME, ERROR)
+
+        def pairs(count, length):
+            return [[f"name-{n}", "v" * length] for n in range(count)]
+        with Fleet() as fleet:
+            fleet.broker()
+            for say, answer in ((tagged, REPLY), (labelled, WELCOME)):
+                self.assertEqual(say(pairs(64, 128))[0], answer)
+                for wrong in (pairs(65, 1), pairs(1, 129), [["n" * 129, "v"]]):
+                    head = say(wrong)
+                    self.assertEqual(head[0], ERROR)
+                    self.assertIn(head[4], (MALFORMED, LIMIT, TOO_BIG))
 
     def test_frame_beyond_the_limit_ends_the_connection(self):
         with Fleet() as fleet:

@@ -3,6 +3,7 @@
  */
 #include <drover/worker.h>
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -11,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 static _Noreturn void wait_for_ever(void)
@@ -447,6 +450,47 @@ static drover_status perish(drover_job *job, const drover_value *in, drover_valu
     return drover_job_fail(job, "alive", "%s did not end it", way);
 }
 
+/* Children that never stay: each forks the next one, in a session of its own, and is gone. Ends
+ * by itself after a while, should nobody be able to end it. Says who it is. They are called
+ * chain-N after the number that is given. */
+static drover_status chain(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    enum { CHAINS = 4, LONGEST_S = 20 };
+    time_t end = time(NULL) + LONGEST_S;
+    int64_t number = 0;
+    char name[16];
+    (void)!drover_value_get_int(in, &number);
+    (void)snprintf(name, sizeof name, "chain-%" PRId64, number % 10000000);
+    for (int i = 0; i < CHAINS; i++) {
+        if (fork() != 0) {
+            continue;
+        }
+        (void)signal(SIGTERM, SIG_IGN);
+        while (time(NULL) < end) {
+            pid_t next = fork();
+            if (next > 0) {
+                _exit(0);
+            }
+            (void)setsid();
+            (void)prctl(PR_SET_NAME, name);
+        }
+        _exit(0);
+    }
+    return deaf(job, in, out_result);
+}
+
+/* Opens files until it may not open more, and says how many it could. */
+static drover_status opens(drover_job *job, const drover_value *in, drover_value **out_result)
+{
+    int64_t count = 0;
+    (void)job;
+    (void)in;
+    while (open("/dev/null", O_RDONLY) >= 0) { /* not closed on purpose */
+        count++;
+    }
+    return drover_value_new_int(count, out_result);
+}
+
 /* takes and touches that many bytes, and keeps them until it is cancelled */
 static drover_status hoard(drover_job *job, const drover_value *in, drover_value **out_result)
 {
@@ -474,4 +518,4 @@ DROVER_MODULE("rough", "1", {"deaf", deaf, 0}, {"stubborn", stubborn, 0}, {"tree
               {"numb", numb, DROVER_THREAD_SAFE}, {"tally", tally, DROVER_THREAD_SAFE},
               {"keep", keep, DROVER_THREAD_SAFE}, {"perish", perish, DROVER_THREAD_SAFE},
               {"gate", gate, DROVER_THREAD_SAFE}, {"supersede", supersede, 0},
-              {"rant", rant, 0}, {"hoard", hoard, 0});
+              {"rant", rant, 0}, {"hoard", hoard, 0}, {"chain", chain, 0}, {"opens", opens, 0});

@@ -21,6 +21,7 @@ WATCH, QUERY, DOCUMENT, REPLY, RESULTS = 32, 34, 35, 36, 37
 LEASE, REPORT = 64, 65
 CLIENT, WORKER = 1, 2
 VERSION, WRONG_ENDPOINT, BUSY, UNSUPPORTED, MALFORMED, PROTOCOL = 13, 14, 6, 11, 23, 28
+TOO_BIG, LIMIT = 12, 29
 
 
 class RawPeer:
@@ -101,6 +102,13 @@ class RawPeer:
         head = msgpack.unpackb(head)
         self.received = max(self.received, head[2])
         return head, blob
+
+    def until_any(self, *kinds):
+        """The head of the next message of one of these kinds."""
+        while True:
+            head, _ = self.receive()
+            if head[0] in kinds:
+                return head
 
     def until(self, kind, seconds=DEADLINE):
         """The next message of that kind; others are dropped."""

@@ -4,6 +4,7 @@
 #include "pool_fixture.h"
 #include "rng.h"
 
+#include <dirent.h>
 #include <signal.h>
 
 static struct fixture *open_slots(size_t slots)
@@ -321,6 +322,62 @@ static void test_pool_timeout_ends_the_whole_tree(void **state)
     fixture_free(fixture);
 }
 
+static size_t chain_links(const char *wanted)
+{
+    char path[300], name[32];
+    size_t count = 0;
+    DIR *processes = opendir("/proc");
+    assert_non_null(processes);
+    for (struct dirent *entry = readdir(processes); entry != NULL; entry = readdir(processes)) {
+        (void)snprintf(path, sizeof path, "/proc/%s/comm", entry->d_name);
+        FILE *file = fopen(path, "re");
+        bool is_named = file != NULL && fgets(name, sizeof name, file) != NULL;
+        count += is_named && strcmp(name, wanted) == 0 ? 1 : 0;
+        if (file != NULL) {
+            (void)fclose(file);
+        }
+    }
+    (void)closedir(processes);
+    return count;
+}
+
+/* Children that fork on and are gone before they can be killed are ended all the same, and the
+ * slot is free for the next. */
+static void test_pool_children_that_fork_on_and_on_are_ended(void **state)
+{
+    struct fixture *fixture = open_slots(1);
+    struct pool_attempt attempt = fixture_attempt(1, "chain");
+    char number[16], name[32];
+    (void)snprintf(number, sizeof number, "%ld", (long)getpid());
+    (void)snprintf(name, sizeof name, "chain-%s\n", number);
+    attempt.timeout_ms = 200;
+    fixture_submit_as(fixture, &attempt, number);
+    struct seen *seen = fixture_finish(fixture, 1);
+    assert_int_equal(seen->kind, DROVER_ERROR_TIMEOUT);
+    assert_int_equal(chain_links(name), 0);
+    fixture_submit(fixture, 2, "square", "4");
+    assert_int_equal(fixture_finish(fixture, 2)->outcome, POOL_SUCCEEDED);
+    fixture_free(fixture);
+}
+
+/* One that takes every descriptor takes its own, and the next attempt has as many again. */
+static void test_pool_handler_that_keeps_files_open_has_its_own_alone(void **state)
+{
+    const struct pool_rule rule = {.type = "opens", .confine = {.files_max = 64}};
+    struct pool_config config = {.slots = 1, .rules = &rule, .rule_count = 1};
+    struct fixture *fixture = fixture_new(&config);
+    int64_t opened = 0;
+    for (unsigned i = 1; i <= 3; i++) {
+        fixture_submit(fixture, i, "opens", NULL);
+        struct seen *seen = fixture_finish(fixture, i);
+        assert_int_equal(seen->outcome, POOL_SUCCEEDED);
+        opened = i == 1 ? fixture_number(seen) : opened;
+        assert_true(opened > 0 && opened < 64);
+        assert_int_equal(fixture_number(seen), opened);
+    }
+    fixture_free(fixture);
+}
+
 /* A handler that sees its flag at the limit also ends with kind timeout. */
 static void test_pool_timeout_of_cooperative_handler(void **state)
 {
@@ -611,6 +668,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_pool_cancel_ends_what_handler_left),
     cmocka_unit_test(test_pool_cancel_before_start),
     cmocka_unit_test(test_pool_timeout_ends_the_whole_tree),
+    cmocka_unit_test(test_pool_children_that_fork_on_and_on_are_ended),
+    cmocka_unit_test(test_pool_handler_that_keeps_files_open_has_its_own_alone),
     cmocka_unit_test(test_pool_timeout_of_cooperative_handler),
     cmocka_unit_test(test_pool_payload_of_64_mib_comes_back),
     cmocka_unit_test(test_pool_results_around_inline_limit),
