@@ -42,6 +42,7 @@ enum cli_word {
     CLI_WORD_QUEUE,
     CLI_WORD_WORKER,
     CLI_WORD_GROUP,
+    CLI_WORD_ACCOUNT,
     CLI_WORD_SHELL,
 };
 

@@ -247,5 +247,6 @@ const struct cli_command cmd_account_show = {
     .usage = "NAME...",
     .operand_min = 1,
     .operand_max = SIZE_MAX,
+    .first = CLI_WORD_ACCOUNT,
     .run = show,
 };

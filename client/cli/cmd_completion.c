@@ -154,10 +154,11 @@ static void offer_names(const drover_value *document, enum cli_word kind,
                         struct complete *complete)
 {
     char name[DOC_TEXT_MAX];
-    const char *key = kind == CLI_WORD_QUEUE    ? "queues"
-                      : kind == CLI_WORD_WORKER ? "workers"
-                      : kind == CLI_WORD_GROUP  ? "groups"
-                                                : "types";
+    const char *key = kind == CLI_WORD_QUEUE     ? "queues"
+                      : kind == CLI_WORD_WORKER  ? "workers"
+                      : kind == CLI_WORD_GROUP   ? "groups"
+                      : kind == CLI_WORD_ACCOUNT ? "accounts"
+                                                 : "types";
     drover_value *rows = doc_get(document, key);
     drover_value *row = NULL;
     drover_value_iter iter;
@@ -176,7 +177,9 @@ static drover_status ask_document(drover_client *client, enum cli_word kind, int
                                   drover_value **out_document)
 {
     return kind == CLI_WORD_GROUP ? drover_group_list(client, 0, NULL, timeout_ms, out_document)
-                                  : drover_status_get(client, timeout_ms, out_document);
+           : kind == CLI_WORD_ACCOUNT
+               ? drover_account_list(client, 0, NULL, timeout_ms, out_document)
+               : drover_status_get(client, timeout_ms, out_document);
 }
 
 /* Nothing is said when there is no broker: the person is typing. */

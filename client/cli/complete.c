@@ -68,6 +68,7 @@ static void offer_kind(struct complete *complete, enum cli_word kind)
     case CLI_WORD_QUEUE:
     case CLI_WORD_WORKER:
     case CLI_WORD_GROUP:
+    case CLI_WORD_ACCOUNT:
         if (complete->names != NULL) {
             complete->names(complete->context, kind, complete);
         }

@@ -222,6 +222,70 @@ void judge_workers(struct diagnosis *diagnosis, const drover_value *document)
     }
 }
 
+struct hiding {
+    size_t keys, readable;
+    char name[DOC_TEXT_MAX]; /* one whose key can be read */
+    char why[DOC_TEXT_MAX];
+};
+
+static void count_key(struct hiding *hiding, const drover_value *worker)
+{
+    char how[DOC_TEXT_MAX] = "";
+    drover_value *details = doc_get(worker, "details");
+    drover_value *sandbox = details != NULL ? doc_get(details, "sandbox") : NULL;
+    if (sandbox != NULL && doc_has(sandbox, "key")) {
+        (void)doc_text(sandbox, "key", how, sizeof how);
+        hiding->keys += strcmp(how, "none") != 0 ? 1 : 0;
+    }
+    if (strcmp(how, "readable") == 0) {
+        hiding->readable++;
+        (void)doc_text(worker, "name", hiding->name, sizeof hiding->name);
+        (void)doc_text(sandbox, "key_why", hiding->why, sizeof hiding->why);
+    }
+    drover_value_destroy(&sandbox);
+    drover_value_destroy(&details);
+}
+
+void judge_worker_keys(struct diagnosis *diagnosis, const drover_value *document)
+{
+    struct hiding hiding = {.keys = 0};
+    drover_value *workers = doc_get(document, "workers");
+    drover_value *worker = NULL;
+    drover_value_iter iter;
+    if (workers != NULL) {
+        drover_value_iter_init(&iter, workers);
+        while (drover_value_iter_next(&iter, NULL, &worker) == DROVER_OK) {
+            count_key(&hiding, worker);
+            drover_value_destroy(&worker);
+        }
+    }
+    drover_value_destroy(&workers);
+    if (hiding.readable > 0) {
+        struct finding *finding = diagnosis_add(
+            diagnosis, "worker keys", FINDING_WARN,
+            "handlers of %zu of %zu workers can read the keys of these: %s (%s)",
+            hiding.readable, hiding.keys, hiding.name, hiding.why);
+        diagnosis_advise(finding, "pass the key as a descriptor (--identity fd:0), or have "
+                                  "Linux 5.19 and Landlock: `drover worker show NAME`");
+    } else if (hiding.keys > 0) {
+        (void)diagnosis_add(diagnosis, "worker keys", FINDING_OK,
+                            "of %zu workers, hidden from their handlers", hiding.keys);
+    } else {
+        /* there are none */
+    }
+}
+
+/* Not for who may submit only; what cannot be asked for is no finding. */
+static void look_at_worker_keys(struct diagnosis *diagnosis, struct cli *cli)
+{
+    drover_cursor cursor = DROVER_CURSOR_INIT;
+    drover_value *document = NULL;
+    if (drover_worker_statistics(cli->client, 0, &cursor, CLI_ASK_MS, &document) == DROVER_OK) {
+        judge_worker_keys(diagnosis, document);
+    }
+    drover_value_destroy(&document);
+}
+
 /* Whether workers on this machine could connect. A broker that listens on all addresses does
  * not know under which one it is reached. */
 static void look_at_worker_port(struct diagnosis *diagnosis, const drover_value *document)
@@ -270,6 +334,7 @@ static void look_at_broker(struct diagnosis *diagnosis, struct cli *cli, const c
     judge_broker(diagnosis, document);
     look_at_worker_port(diagnosis, document);
     judge_workers(diagnosis, document);
+    look_at_worker_keys(diagnosis, cli);
     drover_value_destroy(&document);
 }
 

@@ -453,6 +453,8 @@ class TestKeys(unittest.TestCase):
             self.assertRegex(one, r"(?m)^tasks +2 +2$")
             mine = json.loads(keys.drover("alice", "--json", "account", "ls").stdout)["accounts"]
             self.assertEqual([row["name"] for row in mine], ["alice"])
+            self.assertEqual(keys.drover("root", "__complete", "--", "account", "show", "al",
+                                         check=False).stdout, "alice\n")
             keys.denied("alice", "account", "show", "bob")
             self.assertEqual(keys.drover("root", "account", "show", "x", check=False).returncode, 1)
             self.assertEqual(keys.drover("root", "account", "show", "a b", check=False).returncode, 64)

@@ -147,6 +147,8 @@ class WorkerKey(unittest.TestCase):
             self.assertEqual((box["key"], box["key_why"]), ("readable", "--hide-key off"))
             self.assertIn("handlers can read it (--hide-key off)",
                           keys.drover("root", "worker", "show", "w").stdout)
+            self.assertRegex(keys.drover("root", "doctor", check=False).stdout,
+                             r"warn +worker keys +handlers of 1 of 1 workers can read")
         with Keys() as keys:
             self.worker(keys, "--hide-key", "require")
             self.assertEqual(self.opens(keys, keys.path("fleet.key")), "EACCES")

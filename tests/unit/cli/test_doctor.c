@@ -156,6 +156,31 @@ static void test_workers_are_counted(void **state)
     drover_value_destroy(&silent);
 }
 
+/* Keys that handlers can read are told with one of their workers; none are no finding. */
+static void test_worker_keys_that_handlers_can_read_are_told(void **state)
+{
+    struct diagnosis diagnosis = {.count = 0};
+    drover_value *none = document("{\"workers\":[{\"name\":\"a\"},{\"name\":\"b\",\"details\":{"
+                                  "\"sandbox\":{\"key\":\"none\"}}}]}");
+    drover_value *hidden = document(
+        "{\"workers\":[{\"name\":\"a\",\"details\":{\"sandbox\":{\"key\":\"landlock\"}}}]}");
+    drover_value *shown = document(
+        "{\"workers\":[{\"name\":\"a\",\"details\":{\"sandbox\":{\"key\":\"landlock\"}}},"
+        "{\"name\":\"b\",\"details\":{\"sandbox\":{\"key\":\"readable\",\"key_why\":\"old\"}}}]"
+        "}");
+    judge_worker_keys(&diagnosis, none);
+    assert_int_equal(diagnosis.count, 0);
+    judge_worker_keys(&diagnosis, hidden);
+    expect(&diagnosis, FINDING_OK);
+    judge_worker_keys(&diagnosis, shown);
+    expect(&diagnosis, FINDING_WARN);
+    assert_non_null(strstr(last(&diagnosis)->text, "1 of 2 workers can read"));
+    assert_non_null(strstr(last(&diagnosis)->text, "b (old)"));
+    drover_value_destroy(&none);
+    drover_value_destroy(&hidden);
+    drover_value_destroy(&shown);
+}
+
 /* The worst counts; what is too much is not kept, and nothing breaks. */
 static void test_diagnosis_is_bounded(void **state)
 {
@@ -180,6 +205,7 @@ int main(void)
         cmocka_unit_test(test_data_directory_is_tried),
         cmocka_unit_test(test_broker_is_judged_by_its_document),
         cmocka_unit_test(test_workers_are_counted),
+        cmocka_unit_test(test_worker_keys_that_handlers_can_read_are_told),
         cmocka_unit_test(test_diagnosis_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
