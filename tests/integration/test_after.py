@@ -154,7 +154,9 @@ class Arrays(WithFleet):
         self.assertEqual(done.returncode, 1)
         self.assertIn(f"task {bad}, which it waits for, is failed", done.stderr)
         self.fleet.drover("retry", child, "--alone")
+        self.fleet.drover("queue", "pause", "default")  # nothing fails again meanwhile
         done = self.fleet.drover("retry", "--failed", "--group", "g")
+        self.fleet.drover("queue", "resume", "default")
         again = dict(line.split() for line in done.stdout.splitlines())
         self.assertEqual(set(again), {bad, child})
         self.fleet.until_state(again[child], "failed")
