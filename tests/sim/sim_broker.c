@@ -310,6 +310,21 @@ static void broker_die_in_turn(struct sim *sim)
     broker_end(sim);
 }
 
+/* As the shell tells it once a second: the history looks at everything. */
+static void broker_tell_self(struct sim *sim)
+{
+    enum { SELF_US = 1000 * 1000 };
+    struct sim_broker *broker = &sim->broker;
+    if (sim->now_us < broker->self_at_us) {
+        return;
+    }
+    broker->self_at_us = sim->now_us + SELF_US;
+    const struct core_event event = {.kind = CORE_EVENT_SELF,
+                                     .self = {.rss_bytes = 1, .loop_us = 1}};
+    core_step(broker->core, &event, sim->now_us);
+    sim_checker_after_step(sim);
+}
+
 void sim_broker_on_turn(struct sim *sim)
 {
     struct sim_broker *broker = &sim->broker;
@@ -321,6 +336,7 @@ void sim_broker_on_turn(struct sim *sim)
     if (broker->kept.store != NULL) {
         (void)store_compact(broker->kept.store, broker->core);
     }
+    broker_tell_self(sim);
     core_set_wall(broker->core, sim->now_us, sim_clock_wall_us(sim));
     int64_t deadline_us = core_tick(broker->core, sim->now_us);
     sim_checker_after_step(sim);
@@ -382,7 +398,7 @@ void sim_broker_start(struct sim *sim)
     broker->turn_open = false;
     broker->draining = false;
     broker->wake_at_us = 0;
-    broker->started_us = sim->now_us;
+    broker->started_us = broker->self_at_us = sim->now_us;
     drover_status status = core_new(&config, sim->now_us, &broker->core);
     DRV_ASSERT(status == DROVER_OK);
     sim_store_recover(sim);

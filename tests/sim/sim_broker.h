@@ -40,6 +40,7 @@ struct sim_broker {
     int64_t wake_at_us;
     unsigned ends; /* times it went down */
     int64_t started_us;
+    int64_t self_at_us; /* when it is told again how it does */
     uint64_t steps;
 };
 
