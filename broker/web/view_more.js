@@ -37,8 +37,17 @@ export function schedules() {
 
 // Rules and silences, where the broker tells them.
 class Rules {
-  constructor() {
+  constructor(context) {
     this.isKnown = false;
+    this.made = new Map(); // buttons, so that a press is not lost to a refresh
+    const end = (row) => {
+      const key = `${row.rule} ${row.subject} ${context.canAct()}`;
+      if (!this.made.has(key)) {
+        const subject = row.subject ? `?subject=${encodeURIComponent(row.subject)}` : "";
+        this.made.set(key, row.rule ? action(context, "End it", `alert/${encodeURIComponent(row.rule)}/unsilence${subject}`, () => this.load(), true) : null);
+      }
+      return this.made.get(key) ?? "";
+    };
     this.rules = new Table([
       { title: "Rule", cell: (row) => row.name },
       { title: "Severity", cell: (row) => severity(row.severity) },
@@ -51,6 +60,7 @@ class Rules {
       { title: "Rule", cell: (row) => row.rule || "every rule" },
       { title: "Of", cell: (row) => row.subject || "everything" },
       { title: "Silent for", num: true, cell: (row) => since(-row.left_ms, age(row.left_ms)) },
+      { title: "", cell: end },
     ], (row) => `${row.rule} ${row.subject}`, empty("Nothing is silenced.", "A silence ends by itself: ", h("code", {}, "drover alert silence RULE --for 1h")));
     this.silencesCard = h("section", { class: "card wide", hidden: true }, h("h2", {}, "Silences"), this.silences.element);
     this.rulesCard = h("section", { class: "card wide", hidden: true }, h("h2", {}, "Rules"), this.rules.element);
@@ -76,7 +86,7 @@ function limit(number, unit) {
 }
 
 export function alerts(context) {
-  const rules = new Rules();
+  const rules = new Rules(context);
   // Buttons of an alert are made once, so that a press is not lost to a refresh.
   const made = new Map();
   function buttons(row) {

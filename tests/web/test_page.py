@@ -22,6 +22,8 @@ if not (shutil.which("chromium") and shutil.which("chromedriver")):
 from selenium import webdriver  # noqa: E402
 from selenium.webdriver.chrome.options import Options  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
 
 TOKEN = "0123456789abcdef-token"
 HOSTILE_NODE = "a-name-that-is-longer-than-its-box"
@@ -198,6 +200,24 @@ class Page(unittest.TestCase):
         self.go("queue/nobody-has-it")
         self.until_text("This queue is not there now", "It has no task")
 
+    def test_e_it_is_used_with_the_keyboard_alone(self):
+        """To the content at once, along the tabs, and what has the focus is seen."""
+        self.go("")
+        self.until_text("Throughput")
+        keys = lambda *words: ActionChains(self.browser).send_keys(*words).perform()
+        focus = lambda: self.run_js("return document.activeElement.textContent")
+        keys(Keys.TAB)
+        self.assertEqual(focus(), "Skip to content")
+        for _ in range(20):
+            keys(Keys.TAB)
+            if focus() == "Queues":
+                break
+        self.assertEqual(focus(), "Queues")
+        self.assertNotEqual(self.run_js("return getComputedStyle(document.activeElement).outlineStyle"), "none")
+        keys(Keys.ENTER)
+        self.until_text("Wait p50")
+        self.assertEqual(self.run_js("return document.querySelector('[aria-current]').textContent"), "Queues")
+
     def node(self, name):
         """What stands in the box of a node of the picture, and its class."""
         return self.run_js(
@@ -354,6 +374,11 @@ class Page(unittest.TestCase):
         self.until_text("acknowledged")
         self.assertTrue(all(row["acknowledged"] for row in self.fleet.json("alert", "ls")["alerts"]
                             if row["rule"] == "deep"))
+        self.press("Silence for an hour")
+        self.until_text("silenced", "Silent for")
+        self.press("End it")
+        self.until_text("Nothing is silenced.")
+        self.assertEqual(self.fleet.json("alert", "rules")["silences"], [])
 
     def live(self):
         return self.run_js("return document.querySelector('#live')?.textContent")
