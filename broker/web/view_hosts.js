@@ -82,7 +82,8 @@ export function hosts() {
     });
     nothing.hidden = all.length > 0 || !status;
     more.hidden = all.length <= shown;
-    setText(some, `${count(Math.min(shown, all.length))} of ${plural(all.length, "host")}, the last ten minutes`);
+    const many = plural(all.length, "host");
+    setText(some, `${shown < all.length ? `${count(shown)} of ${many}` : many}, the last ten minutes`);
   }
 
   const timer = setInterval(() => cards.forEach((card) => card.refresh()), REFRESH_MS);
