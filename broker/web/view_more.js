@@ -2,7 +2,7 @@
 
 import { action } from "./actions.js";
 import { get } from "./api.js";
-import { Table, empty, h, severity, since, state } from "./dom.js";
+import { Table, empty, h, setText, severity, since, state } from "./dom.js";
 import { age, count, human, moment } from "./format.js";
 
 const REFRESH_MS = 3000;
@@ -120,10 +120,20 @@ export function alerts(context) {
       // the stream tells that the broker is away
     }
   }
+  // What became of commands and webhooks: that nobody is told is worth to be seen.
+  const told = h("span", { class: "muted small" });
+  function tell({ done = 0, failed = 0, dropped = 0, waiting = 0 }) {
+    setText(told, done + failed + dropped + waiting === 0 ? "" : ["Commands and webhooks:", [
+      `${count(done)} told`, waiting && `${count(waiting)} under way or waiting for another try`, failed && `${count(failed)} given up`, dropped && `${count(dropped)} left out`,
+    ].filter(Boolean).join(", ")].join(" "));
+    told.classList.toggle("trouble", waiting + failed + dropped > 0);
+  }
+
   const timer = setInterval(load, REFRESH_MS);
   load();
   return {
-    element: h("div", { class: "grid" }, h("div", { class: "head wide" }, h("h1", {}, "Alerts")), h("section", { class: "card wide" }, table.element), rules.silencesCard, rules.rulesCard),
+    element: h("div", { class: "grid" }, h("div", { class: "head wide" }, h("h1", {}, "Alerts"), told), h("section", { class: "card wide" }, table.element), rules.silencesCard, rules.rulesCard),
+    update: (status) => tell(status.alert_actions ?? {}),
     event(event) {
       if (event.event.startsWith("alert.")) load();
     },

@@ -37,7 +37,7 @@ class Page(unittest.TestCase):
         cls.fleet = Fleet()
         token = cls.fleet.write("token", TOKEN + "\n")
         subprocess.run(["chmod", "600", token], check=True)
-        cls.arguments = ["--http-token-file", token]
+        cls.arguments = ["--http-token-file", token, "--alert-command", "false"]
         broker = cls.fleet.broker("--http", "127.0.0.1:0", *cls.arguments)
         cls.broker = broker
         cls.address = broker.ready["http"]
@@ -336,6 +336,10 @@ class Page(unittest.TestCase):
         self.until_text("critical", "deep", "mail")
         self.assertNotIn("worker.connected", self.text())
         self.press("All")
+
+    def test_e_that_nobody_could_be_told_is_seen(self):
+        self.go("alerts")
+        self.until_text("Commands and webhooks: 0 told, ", "under way or waiting for another try")
 
     def test_f_a_life_is_seen_live(self):
         self.go("events")
