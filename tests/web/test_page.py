@@ -282,7 +282,7 @@ class Page(unittest.TestCase):
         self.go("hosts")
         self.until_text("2 workers", "Processor", "Network in")
         until(lambda: self.run_js("return [...document.querySelectorAll('.spark .line')].filter("
-                                  "(p) => p.getAttribute('d').includes('L')).length") >= 3,
+                                  "(p) => p.getAttribute('d')?.includes('L')).length") >= 3,
               "the lines have points", 30)
         self.follow("document.querySelector('.host a')")
         self.until_text("Workers on it", "alpha", "beta", "Up for")
