@@ -37,8 +37,8 @@ void doctor_fleet(struct diagnosis *diagnosis, struct cli *cli);
 /* Document 1 of the broker (PROTOCOL.md); endpoint is the one that led there. */
 void judge_broker(struct diagnosis *diagnosis, const drover_value *document);
 void judge_workers(struct diagnosis *diagnosis, const drover_value *document);
-/* `workers` of document 9: whether handlers are kept from the keys of their workers. Says nothing
- * where no worker has one. */
+/* `workers` of document 9: whether handlers are kept from the keys of their workers. Says
+ * nothing where no worker has one. */
 void judge_worker_keys(struct diagnosis *diagnosis, const drover_value *document);
 
 /* ---- doctor_program.c: programs and modules ---------------------------------------------- */
