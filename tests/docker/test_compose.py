@@ -123,6 +123,16 @@ class Story(unittest.TestCase):
                              {"broker": (1024, "64"), "worker": (512, "512")}[service])
         port = self.fleet.run("port", "broker", "7710").strip()
         self.assertTrue(port.startswith("127.0.0.1:"), port)
+        self.hide_keys()
+
+    def hide_keys(self):
+        """Handlers do not read the key of their worker, where kernel and engine let workers see to that."""
+        name = self.fleet.status()["workers"][0]["name"]
+        box = until(lambda: json.loads(self.fleet.drover("--json", "worker", "show", name))
+                    .get("details", {}).get("sandbox"), "a worker has told its sandbox", 30)
+        tried = self.fleet.drover("run", "--", "sha256sum", "/keys/worker/worker.key", check=False)
+        self.assertEqual(tried.strip() == "", box["key"] == "landlock", (box, tried))
+        say(f"the key of a worker: {box['key']} {box.get('key_why', '')}")
 
     def ask_for_keys(self):
         """Nobody without a key takes part; another account is let in once the table is read again."""

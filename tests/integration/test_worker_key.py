@@ -48,11 +48,12 @@ def memory_has(pid, marks):
     with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
         for line in maps:
             first, last, rights = re.match(r"(\w+)-(\w+) (\S+)", line).groups()
-            if rights[:2] != "rw" or "[v" in line:
+            begin, size = int(first, 16), int(last, 16) - int(first, 16)
+            if rights[:2] != "rw" or "[v" in line or size > 1 << 28:  # what sanitizers reserve
                 continue
-            memory.seek(int(first, 16))
+            memory.seek(begin)
             try:
-                content = memory.read(int(last, 16) - int(first, 16))
+                content = memory.read(size)
             except OSError:
                 continue
             if any(mark in content for mark in marks):
