@@ -38,8 +38,11 @@ persist = yes
 
 def children(pid):
     """All processes below one."""
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-        below = [int(word) for word in file.read().split()]
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            below = [int(word) for word in file.read().split()]
+    except (ProcessLookupError, FileNotFoundError):
+        return []
     return below + [pid for child in below for pid in children(child)]
 
 
@@ -134,9 +137,14 @@ class WorkerKey(unittest.TestCase):
             self.call(keys, "free", '"pair"')
             secret = keys.key_file("fleet.key")["secret"]
             marks = (secret, secret.hex().encode())
-            below = children(worker.pid)
-            self.assertGreaterEqual(len(below), 2)
-            self.assertEqual([pid for pid in below if memory_has(pid, marks)], [])
+            found = []
+            for pid in children(worker.pid):
+                try:
+                    found.append(memory_has(pid, marks))
+                except (ProcessLookupError, FileNotFoundError):
+                    pass  # an executor that was replaced
+            self.assertGreaterEqual(len(found), 2)
+            self.assertNotIn(True, found)
             if os.getuid() == 0:
                 self.assertTrue(memory_has(worker.pid, marks))
 
