@@ -24,20 +24,19 @@ static int digit_of(char c)
 
 bool drv_curve_key_parse(const char *text, size_t len, struct drv_curve_key *out_key)
 {
-    struct drv_curve_key key;
-    if (len != DRV_KEY_TEXT_LEN) {
-        return false;
-    }
-    for (size_t i = 0; i < DRV_KEY_BYTES; i++) {
+    struct drv_curve_key key = {{0}};
+    bool is_key = len == DRV_KEY_TEXT_LEN;
+    for (size_t i = 0; is_key && i < DRV_KEY_BYTES; i++) {
         int high = digit_of(text[2 * i]);
         int low = digit_of(text[2 * i + 1]);
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        key.bytes[i] = (uint8_t)(high * 16 + low);
+        is_key = high >= 0 && low >= 0;
+        key.bytes[i] = is_key ? (uint8_t)(high * 16 + low) : 0;
     }
-    *out_key = key;
-    return true;
+    if (is_key) {
+        *out_key = key;
+    }
+    explicit_bzero(&key, sizeof key); /* it may be a secret one */
+    return is_key;
 }
 
 void drv_curve_key_format(const struct drv_curve_key *key, char out_text[DRV_KEY_TEXT_LEN + 1])
