@@ -23,6 +23,7 @@ WORKERS, SLOTS = 5, 2
 TASKS = 80             # of the stories with faults
 TASK_MS = 1000         # each; so they fill the fleet for 8 s
 TARGETS = ("broker", "worker", "client")
+PROMETHEUS = ("--profile", "prometheus")
 GET = ("import sys, urllib.request as u; print(u.urlopen(u.Request(sys.argv[1], headers="
        "{'Authorization': 'Bearer ' + sys.argv[2]}), timeout=30).read().decode())")
 DEMO = r"""
@@ -56,6 +57,7 @@ class Story(unittest.TestCase):
                 self.come_up()
                 self.are_shut_in()
                 self.ask_for_keys()
+                self.start_prometheus()
                 self.demonstrate()
                 self.lose_network()
                 self.kill_broker()
@@ -252,12 +254,14 @@ class Story(unittest.TestCase):
         return engine.run([*self.docker.inside(), sys.executable, "-c", GET,
                            f"http://{address}{path}", token], os.environ, check=check)
 
+    def start_prometheus(self):
+        """Early: until it asks for the first time a quarter of a minute may pass."""
+        self.fleet.run(*PROMETHEUS, "up", "-d", "--no-build", "--no-recreate", "--no-deps",
+                       "prometheus")
+
     def watch_with_prometheus(self):
         """The profile of the compose file: it reads the broker's metrics, and has the rules."""
-        profile = ("--profile", "prometheus")
-        self.fleet.run(*profile, "up", "-d", "--no-build", "--no-recreate", "--no-deps",
-                       "prometheus")
-        address = self.fleet.run(*profile, "port", "prometheus", "9090").strip()
+        address = self.fleet.run(*PROMETHEUS, "port", "prometheus", "9090").strip()
         self.assertTrue(address.startswith("127.0.0.1:"), address)
         query = "/api/v1/query?query=drover_workers"
         try:
@@ -267,7 +271,7 @@ class Story(unittest.TestCase):
             said = self.get(address, "/api/v1/targets")
             raise AssertionError(f"{error}; {self.get(address, query)}; {said}") from error
         self.assertIn('"name":"', self.get(address, "/api/v1/rules"))
-        self.fleet.run(*profile, "rm", "-s", "-f", "prometheus")
+        self.fleet.run(*PROMETHEUS, "rm", "-s", "-f", "prometheus")
         say("Prometheus read the metrics and the rules")
 
     def are_healthy(self):
