@@ -106,7 +106,7 @@ void submit_watch_again(struct core *core, struct reply *reply, const struct drv
         const struct drv_submit_group *group = &submit->groups[i];
         for (size_t j = 0; j < group->entry_count; j++, position++) {
             struct task *task = task_find(core, &group->entries[j].id);
-            bool is_taken = task != NULL && !task_is_array(task) &&
+            bool is_taken = task != NULL && task_is_array(task) == submit_has_array(group) &&
                             !reply_names(reply, position);
             if (is_taken &&
                 submit_watch(core, reply->session, task, group->spec.flags) == DROVER_NOMEM) {
@@ -232,8 +232,13 @@ static void submit_group_array(struct core *core, struct reply *reply, size_t fi
                                const struct drv_submit_group *group, struct batch *batch)
 {
     const drover_id *id = &group->entries[0].id;
-    if (task_peek(core, id) != NULL) {
-        return; /* the same */
+    struct task *known = task_peek(core, id);
+    if (known != NULL) { /* the same */
+        drover_status again = submit_watch(core, reply->session, known, batch->admission.flags);
+        if (again) {
+            submit_refuse(core, reply, first, again, NULL);
+        }
+        return;
     }
     drover_status status = batch_parents(core, batch);
     if (status == DROVER_OK) {

@@ -301,7 +301,8 @@ static void test_circle_through_a_waiting_array(void **state)
 }
 
 /* A graph: task 100, array 200 of three elements after it, task 300 after the array. */
-static void send_graph(struct bench *bench, const char *last, uint32_t element_id)
+static void send_graph_by(struct bench *bench, uint32_t peer, const char *last,
+                          uint32_t element_id, uint32_t flags)
 {
     struct drv_after after[] = {after_of(100, NONE, 1), after_of(200, NONE, 1)};
     struct drv_entry first = {.id = id_of(100), .val = val_of("first")};
@@ -316,15 +317,40 @@ static void send_graph(struct bench *bench, const char *last, uint32_t element_i
     struct drv_submit_group groups[] = {{spec_of("work"), &first, 1},
                                         {spec_of("work"), array, 4},
                                         {spec_of("work"), &third, 1}};
-    groups[1].spec.flags = DRV_SPEC_ARRAY;
+    groups[1].spec.flags = DRV_SPEC_ARRAY | flags;
     groups[1].spec.after = &after[0];
     groups[1].spec.after_count = 1;
     groups[2].spec.after = &after[1];
     groups[2].spec.after_count = 1;
-    struct drv_message message = request(bench, 1, DRV_GRAPH);
+    struct drv_message message = request(bench, peer, DRV_GRAPH);
     message.submit = (struct drv_submit){groups, 3};
-    speak(bench, 1, &message);
+    speak(bench, peer, &message);
     bench_turn(bench);
+}
+
+static void send_graph(struct bench *bench, const char *last, uint32_t element_id)
+{
+    send_graph_by(bench, 1, last, element_id, 0);
+}
+
+/* Who sends a graph again, in another session say, is told how its arrays end. */
+static void test_array_of_a_graph_that_comes_again_is_watched(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_ref refs[4];
+    setup_peers(bench, 4);
+    send_graph(bench, "c", 0);
+    expect_ok(bench, 1);
+    client(bench, 4);
+    send_graph_by(bench, 4, "c", 0, DRV_SPEC_WATCH);
+    expect_ok(bench, 4);
+    done(bench, 2, leased(bench, 2));
+    assert_int_equal(leases(bench, 2, refs, 4), 3);
+    for (size_t i = 0; i < 3; i++) {
+        done(bench, 2, refs[i]);
+    }
+    const struct drv_message *message = expect(bench, 4, DRV_RESULTS);
+    assert_int_equal(number_of(message->results.entries[0].id), 200);
 }
 
 static void test_graph_has_an_array(void **state)
@@ -468,6 +494,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         DURABLE_TEST(test_payloads_of_an_array_of_a_graph_count_as_kept),
+        DURABLE_TEST(test_array_of_a_graph_that_comes_again_is_watched),
         DURABLE_TEST(test_array_begins_when_its_parent_has_ended),
         DURABLE_TEST(test_array_fails_with_its_parent),
         DURABLE_TEST(test_array_of_parents_that_have_ended),
