@@ -121,6 +121,7 @@ static void on_submit(struct sim *sim, uint32_t serial, const struct core_record
     }
     sim_deps_on_submit(sim, serial);
     sim_model_begin(task, sim->broker.epoch);
+    task->seal_heard = task->elements > 0 && task->graph != SIM_NO_TASK;
     task->attempt = record->attempt; /* goes on where an earlier broker stopped, if it knows */
     task->arrival = sim->checker.next_arrival++;
     task->submitted_us = sim->now_us;

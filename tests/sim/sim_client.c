@@ -91,6 +91,9 @@ static void request_lose(struct sim *sim, struct sim_peer *peer,
 {
     struct sim_model *model = &sim->model;
     bool insist = sim_once_in(sim, 2);
+    for (uint32_t i = 0; i < request->count && request->kind == DRV_GRAPH; i++) {
+        insist = insist && sim_model_task(model, request->targets[i])->array == SIM_NO_TASK;
+    }
     if ((request->kind == DRV_SUBMIT || request->kind == DRV_GRAPH) && !request->again) {
         for (uint32_t i = 0; i < request->count; i++) {
             struct sim_task *task = sim_model_task(model, request->targets[i]);

@@ -149,6 +149,7 @@ static void graph_answered(struct sim *sim, struct sim_peer *peer,
         struct sim_task *task = sim_model_task(&sim->model, request->targets[i]);
         if (is_taken) {
             task_acked(sim, peer, task, (uint32_t)reply->number);
+            task->sealed_acked = task->elements > 0;
         } else if (code == DROVER_OK || code == DROVER_BUSY || code == DROVER_DRAINING) {
             task->submit = SIM_SUBMIT_REFUSED;
         } else {

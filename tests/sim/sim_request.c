@@ -125,11 +125,18 @@ static void build_submit(struct sim *sim, const struct sim_request *request,
     for (uint32_t i = 0; i < request->count; i++) {
         const struct sim_task *task = sim_model_task(&sim->model, request->targets[i]);
         draft->entries[i] = (struct drv_entry){.id = task->id, .val = draft->vals[i]};
-        if (last == NULL || !spec_same(last, &task->spec)) {
+        if (task->array != SIM_NO_TASK) { /* of an array of a graph, which stands before it */
+            memset(&draft->entries[i].id, 0, sizeof draft->entries[i].id);
+            draft->groups[groups - 1].entry_count++;
+            last = NULL;
+            continue;
+        }
+        if (last == NULL || task->elements > 0 || !spec_same(last, &task->spec)) {
             draft->groups[groups].entries = &draft->entries[i];
             draft->groups[groups].entry_count = 0;
             sim_spec_build(&task->spec, &draft->groups[groups].spec);
             draft_after(sim, &task->spec, draft->after[groups], &draft->groups[groups].spec);
+            draft->groups[groups].spec.flags |= task->elements > 0 ? DRV_SPEC_ARRAY : 0u;
             groups++;
         }
         draft->groups[groups - 1].entry_count++;

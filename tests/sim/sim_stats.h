@@ -151,6 +151,7 @@
     X(CONCURRENCY, "leases that reached the concurrency")         \
     X(PER_KEY, "leases that reached that of a key")               \
     X(NEEDY, "leases with needs")                                 \
+    X(GRAPH_ARRAY, "arrays in graphs")                            \
     X(ZONED, "leases with labels")                                \
     X(HEAVY, "hosts over the memory mark")                        \
     X(PURGED, "queues purged")                                    \
