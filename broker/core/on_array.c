@@ -61,8 +61,12 @@ void array_watch_again(struct core *core, struct reply *reply,
                        const struct drv_array_open *open)
 {
     struct task *task = task_find(core, &open->id);
-    if (task != NULL && task_is_array(task) && open_watch(core, reply->session, open)) {
+    if (task == NULL && open_flags(open) & DRV_SPEC_WATCH) {
+        reply->code = DROVER_UNKNOWN; /* it has been forgotten since: nothing comes of it */
+    } else if (task != NULL && task_is_array(task) && open_watch(core, reply->session, open)) {
         reply->session->peer->is_broken = true; /* out of memory: it comes once more */
+    } else {
+        /* watched, or nobody waits */
     }
 }
 

@@ -188,6 +188,26 @@ static void test_what_ended_awaits_its_watcher(void **state)
     assert_int_equal(ends[0].state, DROVER_STATE_CANCELLED);
 }
 
+/* An array that has ended and was forgotten before its client came back for the answer: nothing
+ * would ever come of it, so the answer says that it is not known. */
+static void test_what_was_forgotten_is_not_waited_for(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    struct drv_spec spec = watched("work");
+    spec.keep_ms = 1000;
+    array_open_with(bench, 1, &spec, 1, val_nil());
+    cancel(bench, 1, 1);
+    bench_turn(bench);
+    reborn(bench);
+    bench_pass(bench, 5 * SECOND);
+    hello_client(bench, 1, 9001, true);
+    (void)welcomed(bench, 1);
+    array_open_with(bench, 1, &spec, 1, val_nil());
+    bench_turn(bench);
+    assert_int_equal(reply(bench, 1)->code, DROVER_UNKNOWN);
+}
+
 /* Remarks of a refused entry come again with their texts. */
 static void test_reply_keeps_remarks(void **state)
 {
@@ -423,6 +443,7 @@ int main(void)
         DURABLE_TEST(test_worker_missing_is_lost_after_window),
         DURABLE_TEST(test_request_resent_takes_effect_once),
         DURABLE_TEST(test_request_resent_watches_again),
+        DURABLE_TEST(test_what_was_forgotten_is_not_waited_for),
         DURABLE_TEST(test_what_ended_awaits_its_watcher),
         DURABLE_TEST(test_reply_keeps_remarks),
         DURABLE_TEST(test_array_in_all_states_is_restored),

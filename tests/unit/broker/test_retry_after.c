@@ -4,8 +4,6 @@
  */
 #include "after_story.h"
 
-enum { NONE = DROVER_INDEX_NONE };
-
 static void retry_by(struct bench *bench, uint32_t peer, uint32_t number, uint32_t index,
                      uint32_t new_number, uint32_t flags)
 {
@@ -25,7 +23,7 @@ static void retry_with(struct bench *bench, uint32_t number, uint32_t index,
 
 static void retry_as(struct bench *bench, uint32_t number, uint32_t new_number)
 {
-    retry_with(bench, number, NONE, new_number, 0);
+    retry_with(bench, number, DROVER_INDEX_NONE, new_number, 0);
     expect_ok(bench, 1);
 }
 
@@ -45,7 +43,8 @@ static void child_fails(struct bench *bench)
     bench_turn(bench);
     submit(bench, 1, &spec, 101);
     bench_turn(bench);
-    struct drv_after after[] = {after_of(101, NONE, 2), after_of(100, NONE, 1)};
+    struct drv_after after[] = {after_of(101, DROVER_INDEX_NONE, 2),
+                                after_of(100, DROVER_INDEX_NONE, 1)};
     submit_after(bench, 1, 200, after, 2);
     done(bench, 2, leased(bench, 2));
     done(bench, 2, leased(bench, 2));
@@ -78,7 +77,7 @@ static void test_child_that_failed_keeps_its_parents(void **state)
         report_failed(bench, 2, entry->ref, 0);
         bench_turn(bench);
     }
-    retry_with(bench, 203, NONE, 204, DRV_RETRY_ALONE);
+    retry_with(bench, 203, DROVER_INDEX_NONE, 204, DRV_RETRY_ALONE);
     expect_ok(bench, 1);
     assert_int_equal(lease_entry(bench, 2)->parent_count, 0);
 }
@@ -88,13 +87,13 @@ static void test_parents_of_what_has_ended_are_not_held(void **state)
 {
     struct bench *bench = *state;
     child_fails(bench);
-    targets_request(bench, 1, DRV_FORGET, 100, NONE);
+    targets_request(bench, 1, DRV_FORGET, 100, DROVER_INDEX_NONE);
     bench_turn(bench);
     expect_state(bench, 1, 100, 0);
-    retry_with(bench, 200, NONE, 201, 0);
+    retry_with(bench, 200, DROVER_INDEX_NONE, 201, 0);
     expect_note(bench, 1, 0, DROVER_DEPENDENCY);
     assert_int_equal(counters(bench).submitted, 3);
-    retry_with(bench, 200, NONE, 201, DRV_RETRY_ALONE);
+    retry_with(bench, 200, DROVER_INDEX_NONE, 201, DRV_RETRY_ALONE);
     expect_ok(bench, 1);
 }
 
@@ -108,7 +107,7 @@ static void test_parents_survive_a_restart(void **state)
     bench_pass(bench, 20 * SECOND);
     worker(bench, 3, "work", 1);
     drop_all(bench, 4);
-    retry_by(bench, 4, 200, NONE, 201, 0);
+    retry_by(bench, 4, 200, DROVER_INDEX_NONE, 201, 0);
     expect_ok(bench, 4);
     expect_both_parents(lease_entry(bench, 3), 201);
 }
@@ -126,7 +125,7 @@ static void test_retried_parent_stands_for_the_first(void **state)
     fail_next(bench);
     expect_state(bench, 1, 300, DROVER_STATE_FAILED);
     drop_all(bench, 1);
-    retry_with(bench, 200, NONE, 201, 0);
+    retry_with(bench, 200, DROVER_INDEX_NONE, 201, 0);
     expect_note(bench, 1, 0, DROVER_DEPENDENCY);
     expect_restorable(bench);
     retry_as(bench, 100, 101);
@@ -174,9 +173,9 @@ static void test_array_retried_in_part_stands_for_nothing(void **state)
     array_fails_in_part(bench);
     retry_as(bench, 100, 101);
     done(bench, 2, leased(bench, 2));
-    retry_with(bench, 200, NONE, 300, 0);
+    retry_with(bench, 200, DROVER_INDEX_NONE, 300, 0);
     expect_note(bench, 1, 0, DROVER_DEPENDENCY);
-    retry_with(bench, 201, NONE, 301, 0);
+    retry_with(bench, 201, DROVER_INDEX_NONE, 301, 0);
     expect_note(bench, 1, 0, DROVER_DEPENDENCY);
 }
 
@@ -192,7 +191,7 @@ static void test_retried_element_stands_for_the_first(void **state)
     const struct drv_lease_entry *entry = lease_entry(bench, 2);
     assert_int_equal(number_of(entry->ref.id), 301);
     assert_int_equal(number_of(entry->parents[0].id), 101);
-    assert_int_equal(entry->parents[0].index, NONE);
+    assert_int_equal(entry->parents[0].index, DROVER_INDEX_NONE);
 }
 
 /* The elements of an array that waited wait again, each retried or all of them. */
@@ -205,7 +204,7 @@ static void test_elements_keep_the_parents_of_their_array(void **state)
     submit(bench, 1, &spec, 100);
     bench_turn(bench);
     done(bench, 2, leased(bench, 2));
-    struct drv_after after = after_of(100, NONE, 1);
+    struct drv_after after = after_of(100, DROVER_INDEX_NONE, 1);
     spec.after = &after;
     spec.after_count = 1;
     array_of(bench, 1, &spec, 200, 2);
