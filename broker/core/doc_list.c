@@ -32,7 +32,7 @@ void document_queue(struct document *document, const struct queue *queue)
     document_uint(document, "max_bytes", queue->max_bytes == UINT64_MAX ? 0 : queue->max_bytes);
     struct throttle_limits limits = queue_limits(queue);
     document_uint(document, "leases", queue->held);
-    document_double(document, "rate", (double)limits.rate / 1000.0);
+    document_double(document, "rate", (double)limits.rate / 3600.0);
     document_uint(document, "concurrency", limits.concurrency);
     document_uint(document, "per_key", limits.per_key);
     document_uint(document, "aging_ms", queue->aging_us / 1000);

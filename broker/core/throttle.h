@@ -20,14 +20,14 @@
 
 struct share;
 
-/* One lease, in the unit in which a bucket with a rate per 1000 s fills by the microsecond. */
-#define THROTTLE_TOKEN ((int64_t)1000 * 1000 * 1000)
+/* One lease, in the unit in which a bucket with a rate per hour fills by the microsecond. */
+#define THROTTLE_TOKEN ((int64_t)3600 * 1000 * 1000)
 /* A million leases a second. */
-#define THROTTLE_RATE_MAX ((int64_t)1000 * 1000 * 1000)
+#define THROTTLE_RATE_MAX ((int64_t)1000 * 1000 * 3600)
 
 struct throttle {
     struct queue *queue;
-    uint64_t rate;        /* leases per 1000 s, 0: no limit */
+    uint64_t rate;        /* leases per hour, 0: no limit */
     uint64_t concurrency; /* 0: no limit */
     uint64_t per_key;     /* 0: no limit */
     int64_t level;        /* of the bucket */

@@ -297,12 +297,12 @@ void watch_end_session(struct core *core, struct session *session)
 
 /* --- settlement -------------------------------------------------------------------------- */
 
-/* Whether what was settled goes with that. Of an array that has failed its retention says when,
- * unless none was asked for: it can be looked at, and what failed in it done again. */
+/* Whether what was settled goes with that. Of what has failed its retention says when, unless
+ * none was asked for: it can be looked at, and done again. */
 static bool is_released(const struct task *task, uint8_t flags)
 {
     bool is_asked = (flags & WATCH_RELEASE) || (task->flags & TASK_RELEASE);
-    bool has_failed = task_is_array(task) && task->unit.state == DROVER_STATE_FAILED;
+    bool has_failed = task->unit.state == DROVER_STATE_FAILED;
     return is_asked && (!has_failed || task->spec->numbers.keep_us == 0);
 }
 
@@ -323,7 +323,7 @@ static void settle_tasks(struct core *core, struct session *session, struct flig
         session->unread--;
         struct item item = item_of_task(task);
         save_item(core, &item);
-        task_release_if_done(core, task, (task->flags & TASK_RELEASE) != 0);
+        task_release_if_done(core, task, is_released(task, 0));
     }
 }
 

@@ -158,9 +158,8 @@ const struct cli_command cmd_map = {
         "one result per line in the order of the input, as they come. An element that does\n"
         "not succeed prints {\"error\":{...}} and makes the exit code 1. A malformed line\n"
         "ends the map with FILE:LINE on stderr and exit code 64; like Ctrl-C it cancels\n"
-        "what has not ended. Memory does not grow with the input. --stop-on-error looks at "
-        "the\n"
-        "results in the order of the input, too.\n"
+        "what has not ended. Memory does not grow with the input. --stop-on-error ends\n"
+        "it within a second of the first element that did not succeed, wherever that stands.\n"
         "An array of which all has succeeded is forgotten with its last line. One with\n"
         "failures stays as long as the broker keeps failed tasks, for show and for retry,\n"
         "which runs again what failed in it. --keep keeps the results, too.",

@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-enum { NUMBER_DIGITS_MAX = 15, HOUR_S = 3600, MINUTE_S = 60 };
+enum { NUMBER_DIGITS_MAX = 15, HOUR_S = 3600, HOUR_M = 60 };
 
-bool rate_parse(const char *text, int64_t *out_per_1000_s)
+bool rate_parse(const char *text, int64_t *out_per_hour)
 {
     char digits[NUMBER_DIGITS_MAX + 1];
     uint64_t number = 0;
@@ -21,18 +21,17 @@ bool rate_parse(const char *text, int64_t *out_per_1000_s)
         return false;
     }
     const char *unit = text + len;
-    uint64_t seconds = strcmp(unit, "/s") == 0   ? 1
-                       : strcmp(unit, "/m") == 0 ? MINUTE_S
-                       : strcmp(unit, "/h") == 0 ? HOUR_S
-                                                 : 0;
+    uint64_t in_an_hour = strcmp(unit, "/s") == 0   ? HOUR_S
+                          : strcmp(unit, "/m") == 0 ? HOUR_M
+                          : strcmp(unit, "/h") == 0 ? 1
+                                                    : 0;
     if (unit[0] == '\0' && number == 0) {
-        *out_per_1000_s = 0;
+        *out_per_hour = 0;
         return true;
     }
-    if (seconds == 0 || number > UINT64_C(1000000000) * seconds) {
+    if (in_an_hour == 0 || number > RATE_MAX_PER_S * HOUR_S / in_an_hour) {
         return false;
     }
-    uint64_t rate = (number * 1000 + seconds / 2) / seconds;
-    *out_per_1000_s = (int64_t)(rate == 0 && number > 0 ? 1 : rate);
+    *out_per_hour = (int64_t)(number * in_an_hour);
     return true;
 }

@@ -13,6 +13,7 @@ enum {
     WARN_AFTER_MS = 1000,
     CHECK_EVERY = 64, /* outcomes between looks at the clock and at signals */
     CANCEL_MS = 2000,
+    IN_ORDER_MS = 200, /* so long what has failed may take to be told in its turn */
 };
 
 struct run {
@@ -25,6 +26,7 @@ struct run {
     bool is_mine; /* submitted here: to be cancelled when it ends early */
     bool warned;
     uint64_t printed;
+    uint64_t failed_ms; /* when it was seen that something has failed, 0: nothing has */
 };
 
 enum { STREAM_GOES_ON = -1 };
@@ -96,6 +98,17 @@ static int on_failure(struct run *run, drover_status status)
     return cli_failed(run->cli, status, run->stream->what);
 }
 
+/* Whether something has failed whose turn is not near: what stops on errors does not wait. */
+static bool must_stop(struct run *run, const drover_map_progress *progress)
+{
+    if (run->stream->stop_reason == NULL || progress->failed == 0) {
+        return false;
+    }
+    uint64_t now_ms = drv_clock_now_ms();
+    run->failed_ms = run->failed_ms == 0 ? now_ms : run->failed_ms;
+    return now_ms - run->failed_ms >= IN_ORDER_MS;
+}
+
 static int turn(struct run *run, int64_t *wait_ms)
 {
     drover_outcome *outcome = NULL;
@@ -113,13 +126,16 @@ static int turn(struct run *run, int64_t *wait_ms)
             status = drover_map_cancel(run->map);
             return status == DROVER_OK ? CLI_IO : on_failure(run, status);
         }
-        return code;
+        return code == STREAM_GOES_ON && must_stop(run, &progress)
+                   ? end_early(run, CLI_FAILED, stream->stop_reason)
+                   : code;
     }
     if (status == DROVER_TIMEOUT) {
         *wait_ms = WAIT_MS;
         (void)fflush(stdout);
         meter_update(&run->meter, &progress);
-        return check(run);
+        return must_stop(run, &progress) ? end_early(run, CLI_FAILED, stream->stop_reason)
+                                         : check(run);
     }
     return status == DROVER_UNKNOWN ? CLI_OK : on_failure(run, status);
 }

@@ -58,9 +58,23 @@ class Stream(unittest.TestCase):
         stdin = '1\n"x"\n' + "60000\n" * 20
         done = self.drover("map", "sleep", "--stop-on-error", stdin=stdin, code=1)
         self.assertEqual(len(done.stdout.splitlines()), 2, done.stdout)
-        self.assertIn("element 1 did not succeed", done.stderr)
+        self.assertRegex(done.stderr, "element (1 )?did not succeed")
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
         until(lambda: not self.active(), "all elements have ended")
+
+    def test_map_does_not_wait_for_the_turn_of_an_error(self):
+        stdin = '60000\n"x"\n' + "60000\n" * 20
+        done = self.drover("map", "sleep", "--stop-on-error", stdin=stdin, code=1)
+        self.assertEqual(done.stdout, "")
+        self.assertIn("an element did not succeed; array", done.stderr)
+        until(lambda: not self.active(), "all elements have ended")
+
+    def test_what_failed_while_one_waited_can_be_looked_at(self):
+        done = self.drover("submit", "fail", '"no luck"', "--wait", code=1)
+        task = done.stderr.split("task ")[1].split()[0]
+        self.assertEqual(self.fleet.show(task)["state"], "failed")
+        again = self.fleet.drover("retry", task).stdout.split()[1]
+        self.fleet.until_state(again, "failed")
 
     def test_map_with_json_prints_outcomes(self):
         done = self.drover("--json", "map", "square", stdin='1\n"x"\n', code=1)

@@ -223,7 +223,7 @@ static void build_queue(const struct sim_request *request, struct drv_message *m
         .settings = {.weight = -1,
                      .max_count = is_limited ? -1 : request->number,
                      .max_bytes = -1,
-                     .rate = is_limited ? SIM_LIMIT_RATE * 1000 : -1,
+                     .rate = is_limited ? SIM_LIMIT_RATE * 3600 : -1,
                      .concurrency = is_limited ? SIM_LIMIT_CONCURRENCY : -1,
                      .per_key = is_limited ? SIM_LIMIT_PER_KEY : -1,
                      .durability = -1,

@@ -223,7 +223,7 @@ typedef struct drover_queue_settings {
     int64_t weight;      /* share of the workers, against other queues */
     int64_t max_count;   /* tasks in it, beyond which submits are busy */
     int64_t max_bytes;   /* the same in bytes */
-    int64_t rate;        /* leases per 1000 s; as many as a second brings may come at once */
+    int64_t rate;        /* leases per hour; as many as a second brings may come at once */
     int64_t concurrency; /* leases at once, those that wait behind busy slots included */
     int64_t per_key;     /* the same per fairness key */
     int64_t durability;  /* a drover_durability for tasks that ask for none of their own */

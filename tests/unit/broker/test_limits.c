@@ -298,7 +298,7 @@ static void test_rate_opens_by_the_clock(void **state)
     struct bench *bench = *state;
     struct drv_ref refs[64];
     client(bench, 1);
-    set_limits(bench, 10 * 1000, -1, -1); /* 10/s */
+    set_limits(bench, 10 * 3600, -1, -1); /* 10/s */
     struct worker_options options = {.types = {"work"}, .slots = 64};
     worker_with(bench, 2, &options);
     submit_keyed(bench, 100, 40, NULL);
@@ -321,7 +321,7 @@ static void test_slow_rate(void **state)
 {
     struct bench *bench = *state;
     client(bench, 1);
-    set_limits(bench, 500, -1, -1); /* one in two seconds */
+    set_limits(bench, 1800, -1, -1); /* one in two seconds */
     worker(bench, 2, "work", 8);
     submit_keyed(bench, 100, 3, NULL);
     assert_int_equal(number_of(leased(bench, 2).id), 100);
@@ -332,13 +332,25 @@ static void test_slow_rate(void **state)
     assert_int_equal(number_of(leased(bench, 2).id), 101);
 }
 
+/* One an hour is one an hour. */
+static void test_hourly_rate(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    set_limits(bench, 1, -1, -1);
+    worker(bench, 2, "work", 8);
+    submit_keyed(bench, 100, 2, NULL);
+    assert_int_equal(number_of(leased(bench, 2).id), 100);
+    expect_why(bench, 101, "rate", "opens in 3600.0 s");
+}
+
 /* Settings outlive a restart, and what was held counts on; the bucket begins empty. */
 static void test_limits_outlive_a_restart(void **state)
 {
     struct bench *bench = *state;
     struct drv_ref refs[8];
     client(bench, 1);
-    set_limits(bench, 1000, 3, 2);
+    set_limits(bench, 3600, 3, 2);
     struct worker_options options = {.types = {"work"}, .slots = 8, .lease_count = 0};
     worker_with(bench, 2, &options);
     submit_keyed(bench, 100, 4, "a");
@@ -593,6 +605,7 @@ int main(void)
         BENCH_TEST(test_why_tells_what_waiting_is_worth),
         BENCH_TEST(test_rate_opens_by_the_clock),
         BENCH_TEST(test_slow_rate),
+        BENCH_TEST(test_hourly_rate),
         DURABLE_TEST(test_limits_outlive_a_restart),
         BENCH_TEST(test_needs_take_resources),
         BENCH_TEST(test_need_that_nobody_can_meet),

@@ -125,6 +125,31 @@ static void test_released_task_is_forgotten_once_settled(void **state)
     assert_int_equal(counters(bench).succeeded, 1); /* counts go on */
 }
 
+/* One that has failed stays: somebody may want to know why, or to do it again. */
+static void test_released_task_that_failed_stays(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench);
+    struct drv_spec spec = watched("work");
+    spec.flags |= DRV_SPEC_RELEASE;
+    submit(bench, 1, &spec, 100);
+    bench_turn(bench);
+    report_failed(bench, 2, leased(bench, 2), 0);
+    bench_turn(bench);
+    assert_int_equal(count_results(bench, 1), 1);
+    bench_settle(bench, 1);
+    bench_turn(bench);
+    assert_true(is_known(bench, 100));
+    spec.keep_ms = 0;
+    submit(bench, 1, &spec, 101);
+    bench_turn(bench);
+    report_failed(bench, 2, leased(bench, 2), 0);
+    bench_turn(bench);
+    bench_settle(bench, 1);
+    bench_turn(bench);
+    assert_false(is_known(bench, 101));
+}
+
 /* A task without release stays although its result was settled. */
 static void test_kept_task_stays(void **state)
 {
@@ -288,6 +313,7 @@ int main(void)
         BENCH_TEST(test_all_who_watch_are_told),
         BENCH_TEST(test_unwatch),
         BENCH_TEST(test_released_task_is_forgotten_once_settled),
+        BENCH_TEST(test_released_task_that_failed_stays),
         BENCH_TEST(test_kept_task_stays),
         BENCH_TEST(test_credit_items_bound_results),
         BENCH_TEST(test_credit_bytes_bound_results),

@@ -39,19 +39,15 @@ static void test_human_bytes_moves_to_the_next_unit(void **state)
     }
 }
 
-/* Rates become starts per 1000 s; what is not 0 does not become 0. */
+/* Rates become starts per hour, exactly. */
 static void test_rate_parse_reads_units(void **state)
 {
     static const struct {
         const char *text;
         int64_t rate;
-    } cases[] = {{"0", 0},
-                 {"0/s", 0},
-                 {"10/s", 10000},
-                 {"30/m", 500},
-                 {"100/h", 28},
-                 {"1/h", 1},
-                 {"1000000000/s", 1000000000000}};
+    } cases[] = {
+        {"0", 0},       {"0/s", 0}, {"10/s", 36000},           {"30/m", 1800},
+        {"100/h", 100}, {"1/h", 1}, {"1000000/s", 3600000000}, {"3600000000/h", 3600000000}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         int64_t rate = -1;
         assert_true(rate_parse(cases[i].text, &rate));
@@ -61,9 +57,17 @@ static void test_rate_parse_reads_units(void **state)
 
 static void test_rate_parse_refuses_other_text(void **state)
 {
-    static const char *const bad[] = {
-        "",     "5",    "/s",    "-1/s",         "1/d",
-        "1/ss", "1 /s", "1.5/s", "1000000001/s", "99999999999999999999/s"};
+    static const char *const bad[] = {"",
+                                      "5",
+                                      "/s",
+                                      "-1/s",
+                                      "1/d",
+                                      "1/ss",
+                                      "1 /s",
+                                      "1.5/s",
+                                      "1000001/s",
+                                      "3600000001/h",
+                                      "99999999999999999999/s"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         int64_t rate = 0;
         assert_false(rate_parse(bad[i], &rate));
