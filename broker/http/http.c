@@ -197,6 +197,19 @@ static drover_status watch(struct http *http, int fd)
                                                                      : DROVER_INTERNAL;
 }
 
+/* %00 would end the text: the path would be another one than was asked for. */
+static size_t unescape(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context;
+    (void)connection;
+    size_t len = MHD_http_unescape(text);
+    for (char *nul = memchr(text, '\0', len); nul != NULL;
+         nul = memchr(nul, '\0', len - (size_t)(nul - text))) {
+        *nul = '\x01'; /* in no name */
+    }
+    return len;
+}
+
 static struct MHD_Daemon *start_daemon(struct http *http)
 {
     return MHD_start_daemon(
@@ -206,7 +219,7 @@ static struct MHD_Daemon *start_daemon(struct http *http)
         (size_t)HTTP_CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_S,
         MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, http, MHD_OPTION_NOTIFY_CONNECTION,
         on_connection, http, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP,
-        1, MHD_OPTION_END);
+        1, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_END);
 }
 
 drover_status http_start(struct http *http, struct drv_problem *problem)

@@ -87,6 +87,8 @@ class HttpHostile(unittest.TestCase):
         self.assertEqual(self.get("/api/v1/queue/nobody"), 404)
         self.assertEqual(self.get("/api/v1/task/..%2f..%2fetc"), 400)
         self.assertEqual(self.get("/../../etc/passwd"), 404)
+        self.assertEqual(self.get("/%00"), 404)
+        self.assertEqual(self.get("/api/v1/status%00junk"), 404)
         self.assertEqual(self.get("/", Range="bytes=0-99999999999999999999"), 200)
         self.assertEqual(self.get("/", Range="bytes=" + ",".join(["0-1"] * 1000)), 200)
 
