@@ -11,6 +11,8 @@
 
 #include <inttypes.h>
 
+#define ALERTS_SHOWN 5 /* firing alerts, a line each */
+
 static const struct drv_option options[] = {WATCH_OPTION};
 
 static void print_broker(const drover_value *broker)
@@ -23,7 +25,12 @@ static void print_broker(const drover_value *broker)
     (void)printf("  store %s", doc_text(broker, "store", text, sizeof(text)));
     (void)printf("  memory %s", human_bytes(doc_int(broker, "rss_bytes"), number));
     (void)printf("  cpu %.1f %%", doc_double(broker, "cpu_percent"));
-    (void)printf("  clients %" PRId64 "\n", doc_int(broker, "clients"));
+    (void)printf("  clients %" PRId64, doc_int(broker, "clients"));
+    if (doc_has(broker, "loop_ms")) {
+        (void)printf("  loop %.1f ms  journal %.1f ms", doc_double(broker, "loop_ms"),
+                     doc_double(broker, "journal_ms"));
+    }
+    (void)putchar('\n');
 }
 
 /* Those that are always of interest, and the others when they are not 0. */
@@ -60,6 +67,31 @@ static void print_tasks(const drover_value *tasks)
     (void)putchar('\n');
 }
 
+/* What fires and nobody has taken note of: the first few, which is what the broker tells first,
+ * and how many more. */
+static void print_alerts(const drover_value *alerts)
+{
+    char severity[DOC_TEXT_MAX], rule[DOC_TEXT_MAX], text[DOC_TEXT_MAX];
+    char age[HUMAN_TEXT_MAX];
+    drover_value *alert = NULL;
+    drover_value_iter iter;
+    size_t count = 0;
+    drover_value_iter_init(&iter, alerts);
+    while (drover_value_iter_next(&iter, NULL, &alert) == DROVER_OK) {
+        if (doc_is_news(alert) && count++ < ALERTS_SHOWN) {
+            (void)printf("alert   %s  %s: %s  for %s\n",
+                         doc_text(alert, "severity", severity, sizeof(severity)),
+                         doc_text(alert, "rule", rule, sizeof(rule)),
+                         doc_text(alert, "text", text, sizeof(text)),
+                         human_age(doc_int(alert, "since_age_ms"), age));
+        }
+        drover_value_destroy(&alert);
+    }
+    if (count > ALERTS_SHOWN) {
+        (void)printf("alert   and %zu more: drover alert ls\n", count - ALERTS_SHOWN);
+    }
+}
+
 static int print_part(const drover_value *document, const char *key,
                       int (*print)(const drover_value *part))
 {
@@ -77,12 +109,16 @@ static int print_status(const drover_value *document)
 {
     drover_value *broker = doc_get(document, "broker");
     drover_value *tasks = doc_get(document, "tasks");
+    drover_value *alerts = doc_get(document, "alerts");
     drover_value *workers = doc_get(document, "workers");
     if (broker != NULL) {
         print_broker(broker);
     }
     if (tasks != NULL) {
         print_tasks(tasks);
+    }
+    if (alerts != NULL) {
+        print_alerts(alerts);
     }
     int code = print_part(document, "queues", overview_queues);
     code = cli_worse(code, print_part(document, "workers", overview_hosts));
@@ -92,6 +128,7 @@ static int print_status(const drover_value *document)
     }
     drover_value_destroy(&broker);
     drover_value_destroy(&tasks);
+    drover_value_destroy(&alerts);
     drover_value_destroy(&workers);
     return code;
 }

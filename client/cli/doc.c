@@ -133,6 +133,13 @@ char *doc_join(const drover_value *map, const char *key, char *out_text, size_t 
     return out_text;
 }
 
+bool doc_is_news(const drover_value *alert)
+{
+    char state[DOC_TEXT_MAX];
+    return strcmp(doc_text(alert, "state", state, sizeof(state)), "firing") == 0 &&
+           !doc_bool(alert, "acknowledged") && !doc_bool(alert, "silenced");
+}
+
 bool doc_task(const drover_value *map, drover_task_ref *out_task)
 {
     char id[DROVER_ID_TEXT_LEN + 2];

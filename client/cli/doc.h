@@ -31,6 +31,9 @@ char *doc_text(const drover_value *map, const char *key, char *out_text, size_t 
 /* The same for a list of texts ("a, b") or a map of them ("a=1, b=2"). */
 char *doc_join(const drover_value *map, const char *key, char *out_text, size_t size);
 
+/* Whether an alert fires and nobody has taken note of it: neither acknowledged nor silenced. */
+bool doc_is_news(const drover_value *alert);
+
 /* Which task a row is about. False when it has no id. */
 bool doc_task(const drover_value *map, drover_task_ref *out_task);
 

@@ -61,6 +61,31 @@ class Operate(unittest.TestCase):
             row = next(line for line in lines[head:] if line.startswith("default"))
             self.assertRegex(row, r"default +0 +0 +\d+ +[\d.]+ +-? +[\d.]+ \w+ +[\d.]+ \w+ ", lines[head])
 
+    def test_status_tells_what_fires_and_nobody_has_taken_note_of(self):
+        def lines():
+            return [line for line in self.drover("status").stdout.splitlines()
+                    if line.startswith("alert ")]
+        self.assertRegex(self.drover("status").stdout.splitlines()[0],
+                         r"  loop [\d.]+ ms  journal [\d.]+ ms$")
+        rules = [f"some{n}" for n in range(7)]
+        for rule in rules:
+            self.drover("alert", "add", rule, "workers > 0")
+        told = until(lambda: (lambda found: found if len(found) == 6 else None)(lines()),
+                     "five are told, and how many more")
+        self.assertRegex(told[0], r"^alert   warning  some\d: workers is 1 \(above 0\)  for \d")
+        self.assertIn("and 2 more", told[5])
+        self.drover("alert", "ack", rules[0])
+        self.drover("alert", "silence", rules[1], "--for", "1h")
+        for rule in rules[3:]:
+            self.drover("alert", "rm", rule)
+        told = until(lambda: (lambda found: found if len(found) == 1 else None)(lines()),
+                     "what somebody knows of is not told")
+        self.assertIn(rules[2], told[0])
+        self.drover("alert", "silence", rules[1], "--for", "0")
+        for rule in rules[:3]:
+            self.drover("alert", "rm", rule)
+        self.assertEqual(lines(), [])
+
     def test_a_task_is_watched_until_it_has_ended(self):
         task = self.fleet.submit("square", "3", "--delay", "300ms")
         for command in ("show", "why"):
