@@ -75,7 +75,7 @@ static void read_alert(struct summary *summary, const drover_value *alert)
     char subject[SUMMARY_ALERT_MAX];
     char rule[SUMMARY_PART_MAX];
     char severity[SUMMARY_PART_MAX];
-    if (strcmp(doc_text(alert, "state", text, sizeof(text)), "firing") != 0) {
+    if (!doc_is_news(alert)) {
         return;
     }
     if (summary->alerts++ > 0) {

@@ -26,7 +26,7 @@ struct summary_part {
 struct summary {
     struct summary_part parts[SUMMARY_LINES][SUMMARY_PARTS_MAX];
     size_t counts[SUMMARY_LINES];
-    int64_t alerts;                /* that fire */
+    int64_t alerts;                /* that fire and are news: see doc_is_news */
     char alert[SUMMARY_ALERT_MAX]; /* the first of them; escaped */
     enum cell_style alert_style;
 };

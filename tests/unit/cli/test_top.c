@@ -43,7 +43,11 @@ static const char status[] =
     "\"cpu_percent\":1.25,\"rss_bytes\":1048576,\"loop_ms\":3},\"tasks\":{\"queued\":12,"
     "\"running\":3,\"waiting\":1,\"delayed\":1,\"succeeded\":77,\"failed\":2},"
     "\"rates\":{\"succeeded_per_s\":10,\"submitted_per_s\":12},\"worker_count\":3,\"slots\":7,"
-    "\"busy\":3,\"oldest_age_ms\":4000,\"alerts\":[{\"rule\":\"host-disk\",\"subject\":\"node-"
+    "\"busy\":3,\"oldest_age_ms\":4000,\"alerts\":["
+    "{\"rule\":\"known\",\"subject\":\"a\",\"severity\":\"critical\",\"state\":\"firing\","
+    "\"text\":\"x\",\"acknowledged\":true},"
+    "{\"rule\":\"quiet\",\"subject\":\"a\",\"severity\":\"critical\",\"state\":\"firing\","
+    "\"text\":\"x\",\"silenced\":true},{\"rule\":\"host-disk\",\"subject\":\"node-"
     "1\","
     "\"severity\":\"critical\",\"state\":\"firing\",\"text\":\"disk 96 %\"},"
     "{\"rule\":\"old\",\"state\":\"resolved\"}]}";
