@@ -192,7 +192,7 @@ drover_status core_add_alert_rule(struct core *core, const char *name, const cha
 drover_status core_add_default_alerts(struct core *core)
 {
     static const char *const texts[] = {
-        "worker-lost worker_lost > 0",
+        "worker-lost worker_lost > 0 clear-for 1m",
         "host-cpu host_cpu > 95 clear 85 for 5m clear-for 1m",
         "host-memory host_memory > 90 clear 85 for 1m clear-for 1m",
         "host-disk host_disk > 90 clear 85 for 1m clear-for 1m",

@@ -277,6 +277,27 @@ static void test_default_rules_tell_of_a_type_that_nobody_offers(void **state)
     assert_false(is_told(bench, FIRING));
 }
 
+/* A worker in a crash loop is one alert, not one for each time. */
+static void test_default_rule_tells_a_crash_loop_once(void **state)
+{
+    struct bench *bench = *state;
+    assert_ok(core_add_default_alerts(bench->core));
+    for (int i = 0; i < 3; i++) {
+        worker(bench, 2, "work", 1);
+        live(bench, 5 * SECOND);
+        gone(bench, 2);
+        live(bench, 15 * SECOND);
+        assert_true(is_told(bench, "worker_lost of worker worker is 1 (above 0)"));
+        assert_int_equal(bench->alert_count, 1);
+    }
+    worker(bench, 2, "work", 1);
+    live(bench, 58 * SECOND);
+    assert_true(is_told(bench, FIRING));
+    live(bench, 5 * SECOND);
+    assert_false(is_told(bench, FIRING));
+    assert_int_equal(bench->alert_count, 2); /* its end */
+}
+
 /* A disk that fills up is told before it is full, a loop that is slow as well. */
 static void test_default_rules_tell_of_disk_and_loop(void **state)
 {
@@ -457,6 +478,7 @@ int main(void)
         STORY(test_look_goes_on_behind_a_worker_that_left),
         STORY(test_failures_are_counted),
         STORY(test_default_rules_tell_of_a_type_that_nobody_offers),
+        STORY(test_default_rule_tells_a_crash_loop_once),
         STORY(test_default_rules_tell_of_disk_and_loop),
         STORY(test_status_counts_what_became_of_actions),
         STORY(test_nothing_is_told_again_after_a_restart),
