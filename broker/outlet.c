@@ -58,13 +58,17 @@ void outlet_refuse(struct server *server, struct connection *peer, drover_status
 
 static void tell_alert(struct server *server, const struct core_alert *alert)
 {
-    char text[1024];
-    struct drv_str words = drv_str_fit(alert->text, sizeof text - 1);
-    (void)snprintf(text, sizeof text, "%.*s", (int)words.len,
-                   words.ptr == NULL ? "" : words.ptr);
-    drv_log_warn(server->log, alert->is_test ? "alert (a test)" : "alert",
-                 drv_log_str("state", alert->state), drv_log_str("severity", alert->severity),
-                 drv_log_str("text", text));
+    bool is_over = strcmp(alert->state, "resolved") == 0;
+    const struct drv_log_field fields[] = {
+        drv_log_str("state", alert->state),
+        drv_log_str("severity", alert->severity),
+        drv_log_view("rule", drv_view_of(alert->rule.ptr, alert->rule.len)),
+        drv_log_view("subject", drv_view_of(alert->subject.ptr, alert->subject.len)),
+        drv_log_view("text", drv_view_of(alert->text.ptr, alert->text.len)),
+        drv_log_end(),
+    };
+    drv_log_write(server->log, is_over ? DRV_LOG_INFO : DRV_LOG_WARN,
+                  alert->is_test ? "alert (a test)" : "alert", fields);
     alert_actions_tell(server->commands, alert);
     alert_actions_tell(server->webhooks, alert);
 }

@@ -238,14 +238,17 @@ void alert_line(const struct alert *alert, char out_line[ALERT_LINE_MAX])
     const char *unit = drv_metric_unit(rule->what.metric);
     const char *blank = unit[0] == '\0' ? "" : " ";
     enum drv_scope scope = drv_metric_scope(rule->what.metric);
+    bool is_bad = alert_judge(&rule->what, alert->value) == ALERT_BAD;
+    bool is_over = alert->state == ALERT_CLEARING || alert->state == ALERT_RESOLVED;
     int len = snprintf(out_line, ALERT_LINE_MAX, "%s", drv_metric_name(rule->what.metric));
     if (scope != DRV_SCOPE_BROKER) {
         len += snprintf(out_line + len, ALERT_LINE_MAX - (size_t)len, " of %s %.*s",
                         drv_scope_name(scope),
                         alert->subject_len > 300 ? 300 : alert->subject_len, alert->subject);
     }
-    (void)snprintf(out_line + len, ALERT_LINE_MAX - (size_t)len, " is %.4g%s%s (%s %.4g)",
-                   alert->value, blank, unit,
+    (void)snprintf(out_line + len, ALERT_LINE_MAX - (size_t)len, " %s %.4g%s%s (%s%s %.4g)",
+                   is_over && is_bad ? "was" : "is", alert->value, blank, unit,
+                   is_over || !is_bad ? "no longer " : "",
                    rule->what.comparison == DRV_ABOVE ? "above" : "below",
                    rule->what.threshold);
 }

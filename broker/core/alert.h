@@ -151,7 +151,8 @@ static inline bool alert_fires(const struct alert *alert)
     return alert->state == ALERT_FIRING || alert->state == ALERT_CLEARING;
 }
 const char *alert_state_name(enum alert_state state);
-/* One line: what is wrong. */
+/* One line: what is wrong, or no longer is ("was": the subject is gone, this is the last that
+ * was told of it). */
 enum { ALERT_LINE_MAX = 512 };
 void alert_line(const struct alert *alert, char out_line[ALERT_LINE_MAX]);
 bool alert_is_silenced(const struct core *core, const struct alert *alert);

@@ -1,6 +1,7 @@
 """Queues, workers, status, shared data and completion against a broker and a worker."""
 
 import json
+import re
 import signal
 import unittest
 
@@ -20,7 +21,7 @@ class Operate(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.fleet = cls.enterClassContext(Fleet())
-        cls.fleet.broker()
+        cls.broker = cls.fleet.broker()
         cls.worker = cls.fleet.worker("--slots", "2", "--name", "one", "--label", "zone=a",
                                       "--resource", "gpu=1")
         # A result that is kept keeps its queue in the lists.
@@ -85,6 +86,19 @@ class Operate(unittest.TestCase):
         for rule in rules[:3]:
             self.drover("alert", "rm", rule)
         self.assertEqual(lines(), [])
+
+    def test_log_tells_which_alert_fires_and_that_it_is_over(self):
+        self.drover("queue", "pause", "logged")
+        self.drover("alert", "add", "deep", "queue_depth > 0 only logged")
+        task = self.fleet.submit("square", "1", "--queue", "logged")
+        told = r"\blevel=%s .*\bstate=%s .*\brule=deep subject=logged text=.*%s"
+        until(lambda: re.search(told % ("warn", "firing", r"is 1 \(above 0\)"),
+                                self.broker.stderr()), "it fires")
+        self.drover("cancel", task)
+        until(lambda: re.search(told % ("info", "resolved", r"is 0 \(no longer above 0\)"),
+                                self.broker.stderr()), "it is over")
+        self.drover("alert", "rm", "deep")
+        self.drover("queue", "resume", "logged")
 
     def test_a_task_is_watched_until_it_has_ended(self):
         task = self.fleet.submit("square", "3", "--delay", "300ms")

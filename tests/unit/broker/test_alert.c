@@ -125,12 +125,15 @@ static void test_alert_fires_and_is_over(void **state)
     assert_true(is_told(bench, FIRING) && is_told(bench, "\xa8severity\xa8"
                                                          "critical"));
     assert_true(map_has(told(bench, DRV_TOPIC_STATUS), FIRING));
+    journal_ms(bench, 70); /* between: it fires on */
+    assert_true(is_told(bench, FIRING) && is_told(bench, "is 70 ms (no longer above 100)"));
     for (int i = 0; i < 3; i++) {
         journal_ms(bench, 40);
         assert_true(is_told(bench, FIRING));
     }
     journal_ms(bench, 40);
-    (void)EXPECT_EVENTS(bench, 1, "alert.resolved");
+    events = EXPECT_EVENTS(bench, 1, "alert.resolved");
+    assert_true(map_has(event_map(events, 0), "journal is 40 ms (no longer above 100)"));
     assert_int_equal(bench->alert_count, 2);
     assert_true(is_told(bench, RESOLVED));
     bench_pass(bench, 601 * SECOND);
@@ -217,6 +220,7 @@ static void test_subjects_of_workers_hosts_and_queues(void **state)
     worker(bench, 2, "work", 1);
     bench_pass(bench, 2 * SECOND);
     assert_false(is_told(bench, FIRING));
+    assert_true(is_told(bench, "worker_lost of worker worker was 1 (no longer above 0)"));
 }
 
 /* A look that rests between two slices goes on behind a worker that has left. */
