@@ -83,7 +83,7 @@ export function workers() {
 }
 
 export function worker(context, [name]) {
-  const history = new History("hour", name);
+  let history = new History("hour", name);
   const percent = (value) => `${Math.round(value)} %`;
   const perSecond = (value) => `${bytes(value)}/s`;
   const charts = {
@@ -94,7 +94,7 @@ export function worker(context, [name]) {
   };
   const about = h("div");
   const head = h("span");
-  const buttons = h("span", { class: "push" });
+  const buttons = h("span");
   const trouble = h("p", { class: "notice warn wide", hidden: true });
   const leases = new Table([
     { title: "Task", cell: (row) => h("a", { class: "mono", href: `#/task/${row.id}${row.index >= 0 ? `.${row.index}` : ""}` }, `${row.id}${row.index >= 0 ? `.${row.index}` : ""}`) },
@@ -155,23 +155,32 @@ export function worker(context, [name]) {
   }
 
   async function refresh() {
+    const mine = history;
     try {
-      await history.refresh();
+      await mine.refresh();
     } catch {
-      return;
+      return; // it went away, or the broker did
     }
-    charts.busy.update([history.get("busy_percent")], history.step);
-    charts.cpu.update([history.get("cpu_percent")], history.step);
-    charts.memory.update([history.get("memory_percent"), history.get("disk_percent")], history.step);
-    charts.net.update([history.get("bytes_recv_per_s"), history.get("bytes_sent_per_s")], history.step);
+    if (mine !== history) return;
+    const step = mine.step;
+    charts.busy.update([mine.get("busy_percent")], step);
+    charts.cpu.update([mine.get("cpu_percent")], step);
+    charts.memory.update([mine.get("memory_percent"), mine.get("disk_percent")], step);
+    charts.net.update([mine.get("bytes_recv_per_s"), mine.get("bytes_sent_per_s")], step);
   }
 
+  const span = (value, title) => h("button", { type: "button", "aria-pressed": String(value === history.span), onclick: (event) => {
+    for (const button of event.target.parentNode.children) button.setAttribute("aria-pressed", String(button === event.target));
+    history = new History(value, name);
+    refresh();
+  } }, title);
   const timers = [setInterval(refresh, REFRESH_MS), setInterval(refreshDetails, DETAILS_MS)];
   refresh();
   refreshDetails();
   return {
     element: h("div", { class: "grid" },
-      h("div", { class: "head wide" }, h("a", { href: "#/workers" }, "Workers"), h("span", { class: "muted" }, "/"), h("h1", {}, name), head, buttons),
+      h("div", { class: "head wide" }, h("a", { href: "#/workers" }, "Workers"), h("span", { class: "muted" }, "/"), h("h1", {}, name), head, buttons,
+        h("div", { class: "push" }, h("span", { class: "group", role: "group", "aria-label": "Span of the charts" }, span("hour", "Hour"), span("day", "Day")))),
       trouble,
       h("section", { class: "card wide" }, about),
       h("div", { class: "grid four wide" }, Object.values(charts).map((chart) => chart.element)),

@@ -180,6 +180,10 @@ class Page(unittest.TestCase):
         self.until_text("alpha", "beta", "connected")
         self.go("worker/alpha")
         self.until_text("prefork", "Tasks done", "Executors")
+        self.press("Day")
+        until(lambda: "history?span=day&worker=alpha" in self.run_js(
+            "return performance.getEntriesByType('resource').map((e) => e.name).join(' ')"), "it is asked")
+        self.assertEqual(self.run_js("return document.querySelector('.group [aria-pressed=true]').textContent"), "Day")
         self.go("queues")
         self.until_text("images", "mail", "no worker offers it", "Run p50")
         until(lambda: self.run_js("return document.querySelectorAll('td svg.spark .line').length") >= 4,
