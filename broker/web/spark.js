@@ -51,8 +51,12 @@ export class Spark {
     if (begin !== null) area += `V${HEIGHT}H${begin}Z`;
     this.line.setAttribute("d", line);
     this.area.setAttribute("d", area);
-    const last = numbers.at(-1);
-    const text = typeof last === "number" ? this.format(last) : "–";
+    this.tell(numbers.at(-1));
+  }
+
+  // The number beside the line, when it is told apart from it.
+  tell(number) {
+    const text = typeof number === "number" ? this.format(number) : "–";
     setText(this.value, text);
     this.svg.setAttribute("aria-label", `${this.title}: ${text}`);
   }

@@ -51,7 +51,9 @@ class HostCard {
     for (const [spark, name] of [[busy, "busy_percent"], [cpu, "cpu_percent"], [memory, "memory_percent"], [disk, "disk_percent"], [received, "bytes_recv_per_s"], [sent, "bytes_sent_per_s"]]) {
       spark.update(mine.get(name).slice(-ROWS));
     }
-    if (this.slots?.slots) setText(busy.value, percent((100 * this.slots.running) / this.slots.slots));
+    // What is drawn is of one worker: of more it would not be the host's.
+    if (this.slots.workers.length > 1) busy.update([]);
+    if (this.slots.slots) busy.tell((100 * this.slots.running) / this.slots.slots);
   }
 }
 

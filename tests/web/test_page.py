@@ -288,6 +288,10 @@ class Page(unittest.TestCase):
         until(lambda: self.run_js("return [...document.querySelectorAll('.spark .line')].filter("
                                   "(p) => p.getAttribute('d')?.includes('L')).length") >= 3,
               "the lines have points", 30)
+        slots = self.run_js("const e = document.querySelector('.host .sparkline'); return [e.textContent,"
+                            " e.querySelector('.line').getAttribute('d'), e.querySelector('svg').ariaLabel];")
+        self.assertRegex(slots[0], r"^Slots\d+ %$")  # of both workers; the history of one is no line of it
+        self.assertEqual(slots[1:], ["", slots[0].replace("Slots", "Slots: ")])
         self.follow("document.querySelector('.host a')")
         self.until_text("Workers on it", "alpha", "beta", "Up for")
         until(lambda: self.run_js("const c = Chart.getChart(document.querySelector('canvas'));"
