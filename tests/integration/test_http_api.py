@@ -3,6 +3,7 @@
 import http.client
 import json
 import shutil
+import signal
 import subprocess
 import unittest
 
@@ -307,6 +308,30 @@ class HttpAbsent(unittest.TestCase):
             refused = fleet.start("drover-broker", "--memory", "--http", "0.0.0.0:0")
             self.assertEqual(refused.wait(), 64)
             self.assertIn("--http-token-file", refused.stderr())
+
+    def test_a_broker_that_goes_down_is_well_but_not_ready(self):
+        with Fleet() as fleet:
+            broker = fleet.broker("--http", "127.0.0.1:0", "--grace", "60s")
+            fleet.worker("--slots", "1")
+
+            def ask(path):
+                connection = http.client.HTTPConnection(broker.ready["http"], timeout=20)
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                told = answer.status, json.loads(answer.read())
+                connection.close()
+                return told
+            task = fleet.submit("sleep", "600000")
+            fleet.until_state(task, "running")
+            self.assertEqual(ask("/readyz")[0], 200)
+            broker.signal(signal.SIGTERM)
+            status, told = until(lambda: (lambda found: found if found[0] != 200 else None)(
+                ask("/readyz")), "it is not ready")
+            self.assertEqual((status, told["ok"], told["draining"]), (503, False, True))
+            status, told = ask("/healthz")
+            self.assertEqual((status, told["ok"], told["draining"]), (200, True, True))
+            fleet.drover("cancel", task)
+            self.assertEqual(broker.wait(), 0)
 
     def test_a_stopped_broker_ends_its_streams(self):
         with Fleet() as fleet:
