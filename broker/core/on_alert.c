@@ -18,6 +18,15 @@ static drover_status wrong(struct call *call, drover_status status, const char *
     return status;
 }
 
+/* Why a rule cannot be changed or removed by request, and who can. */
+static const char *whose(const struct alert_rule *rule)
+{
+    return rule->origin == ALERT_BUILT_IN
+               ? "this rule comes with the broker: an alert-rule of this name in its "
+                 "configuration replaces it, no-default-alerts drops all that come with it"
+               : "this rule comes from the configuration of the broker: change it there";
+}
+
 static drover_status add(struct call *call)
 {
     const struct drv_alert_request *request = call->request;
@@ -30,8 +39,7 @@ static drover_status add(struct call *call)
         return DROVER_INVALID;
     }
     if (known != NULL && known->origin != ALERT_OWN) {
-        return wrong(call, DROVER_CONFLICT,
-                     "the rule of this name comes from the configuration");
+        return wrong(call, DROVER_CONFLICT, whose(known));
     }
     if (call->core->is_full) {
         return wrong(call, DROVER_BUSY, "the disk of the broker is full");
@@ -52,7 +60,7 @@ static drover_status remove_rule(struct call *call)
         return wrong(call, DROVER_UNKNOWN, "there is no such rule");
     }
     if (rule->origin != ALERT_OWN) {
-        return wrong(call, DROVER_DENIED, "this rule comes from the configuration");
+        return wrong(call, DROVER_DENIED, whose(rule));
     }
     DRV_LIST_EACH(link, &call->core->alerts.list)
     {

@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import socket
 import stat
 import unittest
 
 from fleet import DEADLINE, SCALE, Fleet, until
+
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
 
 class Schedules(unittest.TestCase):
@@ -137,6 +140,19 @@ class Schedules(unittest.TestCase):
               "the commands")
         self.assertEqual(self.drover("submit", "square", "3", "--wait").stdout, "9\n")
 
+    def test_installed_configuration_tells_of_alerts(self):
+        """What is commented out there is right as it stands."""
+        with open(os.path.join(SOURCE, "broker", "install", "broker.ini"), encoding="utf-8") as file:
+            lines = [line[2:] for line in file if re.match(r"; (no-default-)?alert[a-z-]* = ", line)]
+        self.assertEqual({line.split(" = ")[0] for line in lines}, {
+            "alert-rule", "alert-command", "alert-webhook", "alert-webhook-auth-file",
+            "alert-webhook-severity", "no-default-alerts"})
+        text = "".join(lines).replace("/etc/drover/webhook-auth", self.fleet.write("auth", "Bearer x\n"))
+        os.chmod(self.fleet.path("auth"), 0o600)
+        broker = self.fleet.start("drover-broker", "--check-config", "--config",
+                                  self.fleet.write("installed.ini", "[broker]\n" + text))
+        self.assertEqual(broker.wait(), 0, broker.stderr())
+
     def test_rules_and_silences_are_listed(self):
         self.drover("alert", "silence", "host-cpu", "web-1", "--for", "5m")
         listed = json.loads(self.drover("alert", "rules", "--json").stdout)
@@ -144,6 +160,11 @@ class Schedules(unittest.TestCase):
         self.assertEqual([(one["rule"], one["subject"]) for one in listed["silences"]],
                          [("host-cpu", "web-1")])
         self.drover("alert", "silence", "host-cpu", "web-1", "--for", "0")
+        for arguments in (("rm", "host-cpu"), ("add", "host-cpu", "host_cpu > 1")):
+            done = self.fleet.drover("alert", *arguments, check=False)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("comes with the broker", done.stderr)
+            self.assertIn("no-default-alerts", done.stderr)
         self.drover("alert", "rm", "host-cpu", code=77)
         self.assertIn("no metric", self.drover("alert", "add", "x", "cpu > 1", code=64).stderr)
 

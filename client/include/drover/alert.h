@@ -35,7 +35,8 @@ DROVER_API DROVER_MUST_USE drover_status drover_alert_rule_add(drover_client *cl
                                                                const char *condition,
                                                                int64_t timeout_ms);
 
-/* DROVER_OK, DROVER_UNKNOWN; DROVER_DENIED: it comes from the configuration. */
+/* DROVER_OK, DROVER_UNKNOWN; DROVER_DENIED: it comes with the broker, or from its
+ * configuration. */
 DROVER_API DROVER_MUST_USE drover_status drover_alert_rule_remove(drover_client *client,
                                                                   const char *name,
                                                                   int64_t timeout_ms);
