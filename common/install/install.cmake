@@ -9,6 +9,24 @@ else()
     set(drover_sysconfdir ${CMAKE_INSTALL_SYSCONFDIR})
 endif()
 
+# drover_install_configuration(component file): below drover_sysconfdir, unless a file (or a link,
+# to wherever) is there: it is the operator's then. What packages do with theirs dpkg knows (conffiles).
+function(drover_install_configuration component file)
+    get_filename_component(name ${file} NAME)
+    get_filename_component(file ${file} ABSOLUTE)
+    set(place ${drover_sysconfdir}/drover)
+    if(NOT IS_ABSOLUTE ${place})
+        string(PREPEND place "\${CMAKE_INSTALL_PREFIX}/")
+    endif()
+    install(CODE "
+        set(path \"\$ENV{DESTDIR}${place}/${name}\")
+        if(EXISTS \"\${path}\" OR IS_SYMLINK \"\${path}\")
+            message(STATUS \"Kept: \${path}\")
+        else()
+            file(INSTALL DESTINATION \"${place}\" TYPE FILE FILES \"${file}\")
+        endif()" COMPONENT ${component})
+endfunction()
+
 # drover_install_service(component SERVICES unit... SYSUSERS file TMPFILES file CONFIGURATION file)
 #
 # The files stand in the component's folder install/, units as UNIT.in with @PATHS@ of this build.
@@ -24,8 +42,7 @@ function(drover_install_service component)
         RENAME drover-${component}.conf COMPONENT ${component})
     install(FILES install/${arg_TMPFILES} DESTINATION lib/tmpfiles.d
         RENAME drover-${component}.conf COMPONENT ${component})
-    install(FILES install/${arg_CONFIGURATION} DESTINATION ${drover_sysconfdir}/drover
-        COMPONENT ${component})
+    drover_install_configuration(${component} install/${arg_CONFIGURATION})
 endfunction()
 
 # drover_install_pages(): manual pages and completions, made by make_pages.py from what the built

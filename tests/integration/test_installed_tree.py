@@ -16,6 +16,7 @@ import unittest
 from fleet import BIN
 
 BUILD = os.path.dirname(BIN)
+SOURCE = os.path.abspath(os.environ.get("DROVER_SOURCE_DIR", "."))
 PROGRAMS = ("drover-broker", "drover-worker", "drover")
 
 
@@ -152,6 +153,46 @@ class Installed(unittest.TestCase):
         self.assertEqual(os.stat(os.path.join(root, "var/lib/drover")).st_mode & 0o777, 0o700)
 
     # ---- configuration ----
+
+    def install_configuration(self, build, kept, *words, **environment):
+        """Twice; between the two an operator writes into it."""
+        for text in (None, "; mine\n"):
+            done = run("cmake", "--install", build, "--component", "broker", *words,
+                       env={**os.environ, **environment})
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            with open(kept, "r+", encoding="utf-8") as file:
+                if text is not None:
+                    self.assertEqual(file.read(), text)
+                    self.assertIn(f"Kept: {kept}\n", done.stdout)
+                    return
+                self.assertIn("[broker]", file.read())
+                file.truncate(0)
+                file.seek(0)
+                file.write("; mine\n")
+            os.utime(kept, (1, 1))
+
+    def test_installing_again_keeps_the_configuration(self):
+        prefix = self.path("again")
+        self.install_configuration(BUILD, os.path.join(prefix, "etc/drover/broker.ini"),
+                                   "--prefix", prefix)
+        self.install_configuration(BUILD, self.path("staged/opt/x/etc/drover/broker.ini"),
+                                   "--prefix", "/opt/x", DESTDIR=self.path("staged"))
+
+    def test_installing_again_keeps_the_configuration_in_etc(self):
+        """As with the prefix /usr, where the place is absolute."""
+        source = self.path("absolute")
+        os.mkdir(source)
+        with open(os.path.join(source, "CMakeLists.txt"), "w", encoding="ascii") as file:
+            file.write("cmake_minimum_required(VERSION 3.25)\nproject(etc LANGUAGES NONE)\n"
+                       "set(CMAKE_INSTALL_FULL_SYSCONFDIR /etc)\n"
+                       f"include({SOURCE}/common/install/install.cmake)\n"
+                       "drover_install_configuration(broker broker.ini)\n")
+        shutil.copy(os.path.join(SOURCE, "broker/install/broker.ini"), source)
+        build = os.path.join(source, "build")
+        done = run("cmake", "-S", source, "-B", build, "-DCMAKE_INSTALL_PREFIX=/usr")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.install_configuration(build, self.path("machine/etc/drover/broker.ini"),
+                                   DESTDIR=self.path("machine"))
 
     def test_configuration_is_accepted(self):
         for program in ("broker", "worker"):
