@@ -147,7 +147,8 @@ class Story(unittest.TestCase):
         said = self.fleet.run(*alice, check=False, merge=True)
         self.assertIn("does not know this key", said)
         # `docker kill` would take it for a stop by hand, and not start it again when it dies.
-        self.fleet.run("exec", "-T", "broker", "sh", "-c", "kill -HUP 1")
+        self.fleet.run("exec", "-T", "broker", "sh", "-c",
+                       "drover-broker --check-config && kill -HUP 1")
         until(lambda: self.fleet.run(*alice, check=False).strip() == "49", "alice is let in", 30)
         secrets = self.inside(self.fleet.containers("worker")[0], "ls /keys/*")
         self.assertNotIn("broker.key", secrets)

@@ -131,9 +131,13 @@ class Installed(unittest.TestCase):
                        f"--threshold={exposure}", copy)
             self.assertEqual(done.returncode, 0, done.stdout)
 
-    def test_reload_of_the_broker_sends_it_its_signal(self):
+    def test_reload_of_the_broker_checks_and_then_sends_the_signal(self):
+        """In this order: systemd goes no further than the first command that fails, and says so."""
         with open(self.path("lib/systemd/system/drover-broker.service"), encoding="utf-8") as file:
-            self.assertIn("\nExecReload=/bin/kill -HUP $MAINPID\n", file.read())
+            keys = re.findall(r"(?m)^(Exec\w+)=(.*)$", file.read())
+        start = dict(keys)["ExecStart"]
+        self.assertEqual(keys, [("ExecStart", start), ("ExecReload", start + " --check-config"),
+                                ("ExecReload", "/bin/kill -HUP $MAINPID")])
 
     @needs("systemd-sysusers")
     def test_users_and_directories_are_made(self):

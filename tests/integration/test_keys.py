@@ -9,12 +9,13 @@ import resource
 import signal
 import socket
 import stat
+import subprocess
 import threading
 import unittest
 
 import zmq
 
-from fleet import Fleet, module, until
+from fleet import BIN, Fleet, module, until
 from rawpeer import (CLIENT, ERROR, HEARTBEAT, LEASE, QUERY, REPLY, REPORT, SUBMIT, WORKER, RawPeer)
 
 # What a CURVE client of ZMTP 3.0 says first; a handshake would follow.
@@ -461,6 +462,24 @@ class TestKeys(unittest.TestCase):
         with Fleet() as fleet:
             fleet.broker()
             self.assertEqual(fleet.json("account", "ls"), {"accounts": []})
+
+    def test_table_is_checked_beside_the_broker_that_has_the_data(self):
+        """What `systemctl reload` asks before it sends the signal."""
+        with Fleet(tcp=True) as fleet:
+            fleet.drover("keygen", "broker", "--role", "broker", "--out", fleet.folder)
+            words = ["--identity", fleet.path("broker.key"), "--accounts", fleet.path("accounts"),
+                     "--data", fleet.path("data"), "--bind", "tcp://127.0.0.1:*", "--bind-workers",
+                     "tcp://127.0.0.1:*", "--no-http"]
+            fleet.write("accounts", "limit all tasks=2\n")
+            fleet.start("drover-broker", *words).wait_ready()
+            for table, code, told in (("limit all tasks=3\n", 0, ""),
+                                      ("nonsense\n", 64, "a line begins with key or limit")):
+                fleet.write("accounts", table)
+                done = subprocess.run([os.path.join(BIN, "drover-broker"), *words,
+                                       "--check-config"], capture_output=True, text=True,
+                                      check=False)
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertIn(told, done.stderr)
 
     def test_owner_survives_a_restart(self):
         with Fleet(tcp=True) as fleet:
