@@ -39,8 +39,10 @@ class PackageScripts(unittest.TestCase):
         with open(self.path(name), "w", encoding="ascii") as file:
             file.write(text.replace(RUNS, self.path("systemd")))
         open(self.path("asked"), "w", encoding="ascii").close()
-        done = subprocess.run(["/bin/sh", self.path(name), *arguments], check=False,
+        done = subprocess.run(["/bin/sh", self.path(name), *arguments], check=False, text=True,
+                              stderr=subprocess.PIPE,
                               env={"PATH": self.path("bin") + ":/usr/bin:/bin"})
+        self.told = done.stderr.splitlines()
         with open(self.path("asked"), encoding="ascii") as file:
             return done.returncode, file.read().splitlines()
 
@@ -79,10 +81,22 @@ class PackageScripts(unittest.TestCase):
             self.assertFalse([line for line in asked if line.startswith("systemctl")], name)
 
     def test_systemd_that_fails_is_told(self):
-        self.fake("systemctl", "exit 1")
+        """Each failure is, what follows is asked all the same, and the package is whole: a service
+        that does not start would else keep dpkg from going on."""
         for name, words in (("postinst", ("configure", "1.0")), ("prerm", ("remove",)),
                             ("postrm", ("remove",))):
-            self.assertNotEqual(self.run_script(name, "broker", *words)[0], 0, name)
+            self.fake("systemctl", "exit 0")
+            code, asked = self.run_script(name, "broker", *words)
+            self.assertEqual((code, self.told), (0, []), name)
+            self.fake("systemctl", "exit 1")
+            self.assertEqual(self.run_script(name, "broker", *words), (0, asked), name)
+            self.assertEqual(self.told, [f"drover-broker: {line} failed" for line in asked
+                                         if line.startswith("systemctl ")], name)
+
+    def test_failure_to_make_the_user_fails(self):
+        """Without it the service cannot run, nor may its files belong to another."""
+        self.fake("systemd-sysusers", "exit 1")
+        self.assertNotEqual(self.run_script("postinst", "broker", "configure", "")[0], 0)
 
 
 if __name__ == "__main__":
