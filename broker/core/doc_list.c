@@ -125,6 +125,9 @@ static void put_task(struct document *document, struct task *task)
         document_str(document, "group", group_name(task->spec->group));
     }
     document_str(document, "account", account_name(task->spec->account));
+    if (task->unit.more != NULL && task->unit.more->has_retried_as) {
+        document_id(document, "retried_as", &task->unit.more->retried_as);
+    }
     document_end(document);
 }
 

@@ -244,7 +244,9 @@ const struct cli_command cmd_cancel = {
 /* ---- retry ------------------------------------------------------------------------------- */
 
 static const struct drv_option retry_options[] = {
-    {.name = "failed", .kind = DRV_OPTION_FLAG, .help = "every task that has failed"},
+    {.name = "failed",
+     .kind = DRV_OPTION_FLAG,
+     .help = "every task that has failed and was not retried yet"},
     {.name = "queue",
      .letter = 'q',
      .kind = DRV_OPTION_STRING,
@@ -301,8 +303,9 @@ static int retry_one(struct cli *cli, const drover_task_ref *task, struct deadli
     return tell_retry(cli, task, status, &id);
 }
 
-/* Every failed task. What waits for another one of them comes after it, in whatever order they
- * are listed: those that were refused for want of one are tried again, as long as that helps.
+/* Every failed task that was not retried yet. What waits for another one of them comes after
+ * it, in whatever order they are listed: those that were refused for want of one are tried
+ * again, as long as that helps.
  */
 struct retry_walk {
     struct cli *cli;
@@ -331,8 +334,8 @@ static int retry_row(void *context, const drover_value *row)
     struct retry_walk *retry = context;
     drover_task_ref task;
     drover_id id;
-    if (!doc_task(row, &task)) {
-        return CLI_OK;
+    if (!doc_task(row, &task) || doc_has(row, "retried_as")) {
+        return CLI_OK; /* its retry is in the list for itself, if it has failed, too */
     }
     drover_status status = ask_retry(retry->cli, &task, &id);
     if (status == DROVER_DEPENDENCY) {
@@ -402,6 +405,8 @@ const struct cli_command cmd_retry = {
     .about =
         "Prints each task and the id of the new one. Of an array the elements that did not\n"
         "succeed are retried, as a new array; of an array of a graph all of them are.\n"
+        "--failed leaves out what was retried before: its last retry counts. An ID that is\n"
+        "said is retried again.\n"
         "The new task waits for what the old one waited for, or the retry of that, and reads\n"
         "its results. When one of those is gone or has failed, the retry is refused without\n"
         "--alone. Only with 'graph retry' does a node of a graph keep its place in it.",

@@ -153,7 +153,6 @@ class Arrays(WithFleet):
         done = self.fleet.drover("retry", child, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn(f"task {bad}, which it waits for, is failed", done.stderr)
-        self.fleet.drover("retry", child, "--alone")
         self.fleet.drover("queue", "pause", "default")  # nothing fails again meanwhile
         done = self.fleet.drover("retry", "--failed", "--group", "g")
         self.fleet.drover("queue", "resume", "default")
@@ -161,6 +160,8 @@ class Arrays(WithFleet):
         self.assertEqual(set(again), {bad, child})
         self.fleet.until_state(again[child], "failed")
         self.assertIn(again[bad], self.fleet.show(again[child])["error"]["text"])
+        alone = self.fleet.json("retry", child, "--alone")["retried_as"]
+        self.assertEqual(self.value(alone), 0)
 
     def test_a_retry_reads_what_the_first_would_have_read(self):
         flag = self.fleet.path("flag")

@@ -151,10 +151,29 @@ class Tasks(unittest.TestCase):
         self.assertEqual(self.fleet.show(new)["retry_of"], task)
         self.drover("wait", new, code=1)
         done = self.drover("retry", "--failed", "--queue", "retried")
-        self.assertEqual({line.split()[0] for line in done.stdout.splitlines()}, {task, new})
+        self.assertEqual({line.split()[0] for line in done.stdout.splitlines()}, {new})
         good = self.fleet.submit("square", "2")
         self.drover("wait", good)
         self.assertIn("has succeeded", self.one_line("retry", good, code=1))
+
+    def test_retry_of_all_that_failed_leaves_out_what_was_retried(self):
+        def again():
+            done = self.drover("--json", "retry", "--failed", "--queue", "anew")
+            return [json.loads(line) for line in done.stdout.splitlines()]
+        task = self.fleet.submit("kv_get", '"anew"', "--queue", "anew")
+        done = self.drover("--json", "map", "kv_get", "--queue", "anew", "--keep", "1h",
+                           stdin='"anew"\n', code=1)
+        array = json.loads(done.stdout.splitlines()[0])["id"]
+        self.drover("wait", task, code=1)
+        self.drover("kv", "set", "anew", "1")
+        first = {line["task"]: line["retried_as"] for line in again()}
+        self.assertEqual(first.keys(), {task, array})
+        self.drover("wait", *first.values())
+        rows = self.fleet.json("task", "ls", "--queue", "anew")["tasks"]
+        self.assertEqual({row["id"]: row["retried_as"] for row in rows if "retried_as" in row},
+                         first)
+        self.assertEqual(again(), [])
+        self.drover("wait", self.drover("retry", task).stdout.split()[1])
 
     def test_forget_drops_the_task(self):
         task = self.fleet.submit("square", "3")
