@@ -3,6 +3,7 @@
 
 #include "check.h"
 #include "doc.h"
+#include "escape.h"
 #include "grid.h"
 #include "human.h"
 #include "overview.h"
@@ -176,6 +177,47 @@ static int print_offers(const drover_value *worker)
     return grid_print(&grid);
 }
 
+/* "gpu 1 of 1"; of memory, which is counted in bytes, "memory 0 B of 23.5 GiB". */
+static void print_resource(const char *name, const drover_value *counts)
+{
+    char used[HUMAN_TEXT_MAX];
+    char total[HUMAN_TEXT_MAX];
+    char text[DOC_TEXT_MAX];
+    if (strcmp(name, "memory") == 0) {
+        (void)human_bytes(doc_int(counts, "used"), used);
+        (void)human_bytes(doc_int(counts, "total"), total);
+    } else {
+        (void)doc_text(counts, "used", used, sizeof(used));
+        (void)doc_text(counts, "total", total, sizeof(total));
+    }
+    (void)drv_escape(drv_view_of(name, strlen(name)), text, sizeof(text));
+    (void)printf("%s %s of %s", text, used, total);
+}
+
+static void print_resources(const drover_value *worker)
+{
+    drover_value *resources = doc_get(worker, "resources");
+    drover_value *key = NULL;
+    drover_value *counts = NULL;
+    drover_value_iter iter;
+    const char *between = "";
+    (void)printf("%-14s ", "resources");
+    if (resources != NULL) {
+        drover_value_iter_init(&iter, resources);
+        while (drover_value_iter_next(&iter, &key, &counts) == DROVER_OK) {
+            const char *name = "";
+            (void)!drover_value_get_string(key, &name, NULL);
+            (void)fputs(between, stdout);
+            print_resource(name, counts);
+            between = ", ";
+            drover_value_destroy(&key);
+            drover_value_destroy(&counts);
+        }
+    }
+    drover_value_destroy(&resources);
+    (void)putchar('\n');
+}
+
 static void print_fields(const drover_value *worker)
 {
     static const char *const plain[] = {"id",       "name",       "host",  "account",
@@ -190,6 +232,7 @@ static void print_fields(const drover_value *worker)
     for (size_t i = 0; i < DRV_ARRAY_LEN(lists); i++) {
         (void)printf("%-14s %s\n", lists[i], doc_join(worker, lists[i], text, sizeof(text)));
     }
+    print_resources(worker);
     (void)printf("%-14s %s ago\n", "heard",
                  human_age(doc_int(worker, "heartbeat_age_ms"), age));
 }

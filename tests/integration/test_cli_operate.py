@@ -172,6 +172,8 @@ class Operate(unittest.TestCase):
         resources = self.fleet.json("worker", "show", "one")["resources"]
         self.assertEqual(set(resources), {"cpus", "gpu", "memory"})
         self.assertEqual(resources["gpu"], {"total": 1, "used": 1})
+        self.assertRegex(self.drover("worker", "show", "one").stdout,
+                         r"(?m)^resources +cpus 0 of \d+, gpu 1 of 1, memory 0 B of [\d.]+ [MG]iB$")
         second = self.fleet.submit("square", "3", "--need", "gpu=1")
         self.assertIn("with gpu=1 are busy", self.drover("why", second).stdout)
         third = self.fleet.submit("square", "3", "--need", "gpu=2")
