@@ -271,10 +271,10 @@ static int read_limits(struct node *node)
 }
 
 static const char *const node_keys[] = {
-    "name",   "type",         "payload",    "after",       "queue", "priority", "delay",
-    "expire", "timeout",      "retries",    "durability",  "keep",  "tags",     "require",
-    "strict", "meta",         "backoff",    "elements",    "with",  "group",    "needs",
-    "limits", "fairness-key", "not-before", "backoff-max",
+    "name",   "type",         "payload",    "after",       "queue",  "priority", "delay",
+    "expire", "timeout",      "retries",    "durability",  "keep",   "tags",     "require",
+    "strict", "meta",         "backoff",    "elements",    "with",   "group",    "needs",
+    "limits", "fairness-key", "not-before", "backoff-max", "losses",
 };
 
 /* A key that means nothing is a mistake. */
@@ -339,7 +339,7 @@ static int read_options(struct node *node)
 {
     drover_submit_options *options = &node->options;
     const char *durability = NULL, *meta = NULL;
-    int64_t priority = 0, retries = 0;
+    int64_t priority = 0, retries = 0, losses = options->loss_budget;
     int code = read_text(node, "queue", &options->queue);
     code = code == CLI_OK ? read_text(node, "group", &options->group) : code;
     code = code == CLI_OK ? read_text(node, "fairness-key", &options->fairness) : code;
@@ -347,6 +347,7 @@ static int read_options(struct node *node)
     code = code == CLI_OK ? read_text(node, "meta", &meta) : code;
     code = code == CLI_OK ? read_int(node, "priority", -128, 127, &priority) : code;
     code = code == CLI_OK ? read_int(node, "retries", 0, INT32_MAX, &retries) : code;
+    code = code == CLI_OK ? read_int(node, "losses", 0, INT32_MAX, &losses) : code;
     code = code == CLI_OK ? read_time(node, "delay", &options->delay_ms) : code;
     code = code == CLI_OK ? read_time(node, "expire", &options->expire_ms) : code;
     code = code == CLI_OK ? read_time(node, "timeout", &options->timeout_ms) : code;
@@ -363,6 +364,7 @@ static int read_options(struct node *node)
     options->meta_len = meta == NULL ? 0 : strlen(meta);
     options->priority = (int)priority;
     options->retries = (uint32_t)retries;
+    options->loss_budget = (int32_t)losses;
     options->strict = doc_bool(node->map, "strict");
     if (options->backoff_max_ms < options->backoff_ms && !doc_has(node->map, "backoff-max")) {
         options->backoff_max_ms = options->backoff_ms;

@@ -51,6 +51,12 @@ const struct drv_option task_option_list[] = {
      .help = "further attempts after a failure",
      .min = 0,
      .max = INT32_MAX},
+    {.name = "losses",
+     .kind = DRV_OPTION_INT,
+     .argument = "N",
+     .help = "attempts that may be lost with their worker (3 if none is said)",
+     .min = 0,
+     .max = INT32_MAX},
     {.name = "backoff",
      .kind = DRV_OPTION_DURATION,
      .argument = "TIME",
@@ -293,6 +299,9 @@ static void read_plain(drover_submit_options *submit, const struct drv_options *
     submit->expire_ms = (uint64_t)drv_options_int(options, "expire");
     submit->timeout_ms = (uint64_t)drv_options_int(options, "timeout");
     submit->retries = (uint32_t)drv_options_int(options, "retries");
+    if (drv_options_is_set(options, "losses")) {
+        submit->loss_budget = (int32_t)drv_options_int(options, "losses");
+    }
     if (drv_options_is_set(options, "backoff")) {
         submit->backoff_ms = (uint64_t)drv_options_int(options, "backoff");
     }

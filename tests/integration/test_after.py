@@ -324,11 +324,12 @@ class Graphs(WithFleet):
     def test_nodes_have_the_options_of_tasks(self):
         ids = self.fleet.json("graph", "submit", self.graph([
             {"name": "a", "type": "noop", "group": "g", "needs": {"gpu": 1},
-             "limits": {"memory": "1G", "files": 100}, "fairness-key": "me",
+             "limits": {"memory": "1G", "files": 100}, "fairness-key": "me", "losses": 7,
              "backoff": "1s", "backoff-max": "2s", "not-before": "2999-01-01T00:00:00Z"}],
             name="full"))["nodes"]
         shown = self.fleet.show(ids["a"])
         self.assertEqual((shown["group"], shown["state"]), ("g", "delayed"))
+        self.assertEqual(shown["losses_left"], 7)
         for more, word in (({"needs": 1}, "needs"), ({"needs": {"gpu": "x"}}, "needs"),
                            ({"limits": {"weight": 1}}, "weight=1"), ({"key": "k"}, "no key"),
                            ({"not-before": "soon"}, "instant")):

@@ -93,6 +93,17 @@ class Tasks(unittest.TestCase):
     def test_durability_that_the_store_cannot_give_is_refused(self):
         self.one_line("submit", "noop", "--durability", "synced", code=1)
 
+    def test_losses_are_a_budget_of_their_own(self):
+        def left(*options):
+            task = self.fleet.submit("noop", "--delay", "1h", *options)
+            shown = self.fleet.show(task)
+            self.drover("cancel", task)
+            return shown["losses_left"], shown["retries_left"]
+        self.assertEqual(left("--retries", "1"), (3, 1))
+        self.assertEqual(left("--losses", "0"), (0, 0))
+        self.assertEqual(left("--losses", "7"), (7, 0))
+        self.drover("submit", "noop", "--losses", "-1", code=64)
+
     # ---- deadlines ----
 
     def test_deadlines_exit_with_124_and_the_task_goes_on(self):
