@@ -211,6 +211,13 @@ static void serve_query(struct http *http, struct exchange *exchange)
     }
 }
 
+static enum inquiry_right right_of(const struct http *http, const struct exchange *exchange)
+{
+    return inquiry_right(&http->config,
+                         MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND,
+                                                     MHD_HTTP_HEADER_AUTHORIZATION));
+}
+
 static void serve_about(struct http *http, struct exchange *exchange)
 {
     struct drv_buffer buffer;
@@ -218,8 +225,9 @@ static void serve_about(struct http *http, struct exchange *exchange)
     drover_status status = drv_buffer_printf(
         &buffer,
         "{\"version\":\"" DROVER_VERSION_STRING "\",\"actions\":%s,\"token\":%s,"
-        "\"has\":[\"schedules\",\"alerts\",\"graphs\"]}\n",
-        http->config.token_len > 0 ? "true" : "false", http->config.is_open ? "true" : "false");
+        "\"may_act\":%s,\"has\":[\"schedules\",\"alerts\",\"graphs\"]}\n",
+        http->config.token_len > 0 ? "true" : "false", http->config.is_open ? "true" : "false",
+        right_of(http, exchange) == RIGHT_GIVEN ? "true" : "false");
     exchange_answer_buffer(exchange, MHD_HTTP_OK, TYPE_JSON, &buffer, status);
 }
 
@@ -324,9 +332,7 @@ static void check_right(struct http *http, struct exchange *exchange)
                "this broker takes no actions over HTTP: it has no --http-token-file");
         return;
     }
-    const char *authorization = MHD_lookup_connection_value(
-        exchange->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
-    enum inquiry_right right = inquiry_right(&http->config, authorization);
+    enum inquiry_right right = right_of(http, exchange);
     if (right == RIGHT_NONE) {
         refuse(exchange, MHD_HTTP_UNAUTHORIZED, "denied", "a bearer token is needed");
     } else if (right == RIGHT_WRONG) {

@@ -1,6 +1,6 @@
 // The frame of the page: views by address, the stream of the broker, theme and token.
 
-import { get, hasToken, setToken } from "./api.js";
+import { get, hasToken, setToken, tokenOf } from "./api.js";
 import { repaint } from "./charts.js";
 import { h, setText, empty } from "./dom.js";
 import { age, bytes } from "./format.js";
@@ -111,12 +111,19 @@ function showLive() {
 }
 
 async function loadAbout() {
+  const mine = tokenOf();
+  let about;
   try {
-    context.about = await get("about");
+    about = await get("about");
   } catch (error) {
-    if (error.status === 401 || error.status === 403) askToken();
+    if (mine !== tokenOf()) return; // it was changed meanwhile, and asked about again
+    if (error.status === 403 && mine) refuseToken();
+    else if (error.status === 401 || error.status === 403) askToken();
     return;
   }
+  if (mine !== tokenOf()) return;
+  context.about = about;
+  if (mine && about.actions && about.may_act === false) refuseToken();
   showUnlock();
   const seen = JSON.stringify([context.about, hasToken()]);
   if (seen === known) return; // what is shown stays
@@ -136,6 +143,13 @@ function askToken() {
   if (!$("dialog").open) $("dialog").showModal();
 }
 
+function refuseToken() {
+  setToken("");
+  retoken();
+  askToken();
+  setText($("token-wrong"), "This is not the broker's token.");
+}
+
 $("unlock").addEventListener("click", () => {
   if (hasToken()) {
     setToken("");
@@ -151,6 +165,7 @@ $("dialog").addEventListener("close", () => {
     retoken();
   }
   $("token").value = "";
+  setText($("token-wrong"), "");
   loadAbout();
 });
 

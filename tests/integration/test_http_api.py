@@ -138,6 +138,14 @@ class HttpApi(unittest.TestCase):
                                   capture_output=True, check=False)
             self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
 
+    def test_about_tells_whether_the_token_is_right(self):
+        for token, may in ((None, False), (TOKEN, True), (TOKEN[:-1] + "x", False)):
+            headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+            status, _, text = self.ask("GET", "/api/v1/about", headers)
+            told = json.loads(text)
+            self.assertEqual((status, told["actions"], told["token"], told["may_act"]),
+                             (200, True, False, may))
+
     def test_health(self):
         self.assertTrue(self.get("/healthz")["ok"])
         self.assertTrue(self.get("/readyz")["ok"])

@@ -369,8 +369,14 @@ class Page(unittest.TestCase):
         self.assertEqual(code, 401)
         self.assertEqual(self.fleet.state(self.runs), "running")
         self.press("Unlock")
-        self.run_js("document.querySelector('#token').value = arguments[0];"
-                    "document.querySelector('#dialog button[value=ok]').click();", TOKEN)
+        enter = ("document.querySelector('#token').value = arguments[0];"
+                 "document.querySelector('#dialog button[value=ok]').click();")
+        self.run_js(enter, TOKEN[:-1] + "x")
+        until(lambda: self.run_js("return document.querySelector('dialog[open] [role=alert]')?.textContent")
+              == "This is not the broker's token.", "it is told at once")
+        self.assertEqual(self.run_js("return sessionStorage.length"), 0)
+        self.assertNotIn("Cancel", self.text())
+        self.run_js(enter, TOKEN)
         self.press("Cancel")
         self.press("Really cancel?")
         self.fleet.until_state(self.runs, "cancelled")
