@@ -87,6 +87,9 @@ class Story(unittest.TestCase):
                 self.assertRegex(fields["Depends"], r"libc6 \(>= ")
                 self.assertRegex(fields["Depends"], r"libzmq5 \(>= ")
             listing = run("dpkg-deb", "-c", path)
+            if name == "libdrover0":
+                self.assertRegex(run("dpkg-deb", "-I", path, "shlibs"),
+                                 r"\Alibdrover 0 libdrover0 \(>= \S+\)\n\Z")
             self.assertIn(f"./usr/share/doc/{name}/copyright", listing)
             self.assertNotIn("/usr/local", listing)
             for line in listing.splitlines():
