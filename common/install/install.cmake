@@ -1,4 +1,4 @@
-# How what is no program is installed: service units, users, configuration, manual pages.
+# How what is no program is installed: service units, users, configuration, papers, manual pages.
 #
 # A file under /etc goes there when the prefix is /usr, else below the prefix, so that
 # `cmake --install --prefix` moves everything together.
@@ -43,6 +43,26 @@ function(drover_install_service component)
     install(FILES install/${arg_TMPFILES} DESTINATION lib/tmpfiles.d
         RENAME drover-${component}.conf COMPONENT ${component})
     drover_install_configuration(${component} install/${arg_CONFIGURATION})
+endfunction()
+
+# drover_install_papers(component package [NOTICE file] [PAPERS file...]): in share/doc/<package> the
+# license, after the notice of what else is in it, the changelog, and what else there is to read.
+# An image's build does without the *.md (.dockerignore): it would be a new one for each word.
+function(drover_install_papers component package)
+    cmake_parse_arguments(PARSE_ARGV 2 arg "" "NOTICE" "PAPERS")
+    set(text)
+    foreach(file IN ITEMS ${arg_NOTICE} ${PROJECT_SOURCE_DIR}/LICENSE)
+        file(READ ${file} part)
+        string(APPEND text "${part}")
+        set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    endforeach()
+    set(copyright ${PROJECT_BINARY_DIR}/papers/${package}/copyright)
+    file(CONFIGURE OUTPUT ${copyright} CONTENT "${text}" @ONLY)
+    set(place ${CMAKE_INSTALL_DATADIR}/doc/${package})
+    install(FILES ${copyright} DESTINATION ${place} COMPONENT ${component})
+    install(FILES ${PROJECT_SOURCE_DIR}/CHANGELOG.md RENAME changelog DESTINATION ${place}
+        COMPONENT ${component} OPTIONAL)
+    install(FILES ${arg_PAPERS} DESTINATION ${place} COMPONENT ${component} OPTIONAL)
 endfunction()
 
 # drover_install_pages(): manual pages and completions, made by make_pages.py from what the built

@@ -41,8 +41,6 @@ function(drover_package component)
     set(CPACK_DEBIAN_${upper}_PACKAGE_RECOMMENDS "${arg_RECOMMENDS}" PARENT_SCOPE)
     set(CPACK_DEBIAN_${upper}_PACKAGE_SUGGESTS "${arg_SUGGESTS}" PARENT_SCOPE)
     set(CPACK_DEBIAN_${upper}_PACKAGE_CONTROL_EXTRA "${arg_SCRIPTS}" PARENT_SCOPE)
-    install(FILES ${PROJECT_SOURCE_DIR}/LICENSE RENAME copyright
-        DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${arg_NAME} COMPONENT ${component})
 endfunction()
 
 # The scripts of a service: SERVICE, USERS (a file of sysusers.d and tmpfiles.d), DATA.

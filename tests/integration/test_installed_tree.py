@@ -105,6 +105,36 @@ class Installed(unittest.TestCase):
                 self.assertEqual(file.read(),
                                  run(os.path.join(BIN, "drover"), "completion", shell).stdout)
 
+    # ---- papers ----
+
+    def paper(self, *names):
+        with open(self.path("share/doc", *names), encoding="utf-8") as file:
+            return file.read()
+
+    def test_papers_are_there(self):
+        """License, changelog, and all that units and configuration send their readers to."""
+        for package in ("drover-broker", "drover-worker", "drover-client"):
+            self.assertIn("Apache License", self.paper(package, "copyright"))
+            self.assertIn("# Changelog", self.paper(package, "changelog"))
+        files = self.installed("lib/systemd/system/*.service", 3)
+        files += self.installed("etc/drover/*.ini", 2)
+        named = set()
+        for path in files:
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+            self.assertNotRegex(text, r"(?<![\w/-])(broker|worker)/[A-Z]+\.md", path)
+            named |= set(re.findall(r"/share/doc/([\w./-]*[\w])", text))
+        self.assertLess({"drover-broker", "drover-worker/README.md"}, named)
+        for name in named:
+            self.assertTrue(os.path.exists(self.path("share/doc", name)), name)
+        self.assertIn("a table with a mistake", self.paper("drover-broker/SECURITY.md"))
+
+    def test_license_of_what_the_page_contains_is_told(self):
+        text = self.paper("drover-broker/copyright")
+        self.assertIn("Chart.js Contributors", text)
+        self.assertIn("Permission is hereby granted, free of charge", text)
+        self.assertNotIn("Chart.js", self.paper("drover-worker/copyright"))
+
     # ---- services ----
 
     def unit(self, path):

@@ -23,6 +23,7 @@ from fleet import Program
 SOURCE = os.environ.get("DROVER_SOURCE_DIR", os.getcwd())
 BUILD = os.path.join(SOURCE, "build", "package")
 PACKAGES = ("drover-broker", "drover-client", "drover-worker", "libdrover-dev", "libdrover0")
+PAPERS = {"drover-broker": ["SECURITY.md"], "drover-worker": ["README.md"]}
 SERVICES = ("broker", "worker")
 SERVICE_CONFIG = {  # what an operator writes; free ports, so that nothing is disturbed
     "broker": "[broker]\nbind = tcp://127.0.0.1:*\nbind-workers = tcp://127.0.0.1:*\nhttp = off\n",
@@ -86,11 +87,12 @@ class Story(unittest.TestCase):
             if name != "libdrover-dev":
                 self.assertRegex(fields["Depends"], r"libc6 \(>= ")
                 self.assertRegex(fields["Depends"], r"libzmq5 \(>= ")
-            listing = run("dpkg-deb", "-c", path)
             if name == "libdrover0":
                 self.assertRegex(run("dpkg-deb", "-I", path, "shlibs"),
                                  r"\Alibdrover 0 libdrover0 \(>= \S+\)\n\Z")
-            self.assertIn(f"./usr/share/doc/{name}/copyright", listing)
+            listing = run("dpkg-deb", "-c", path)
+            for paper in ("copyright", "changelog", *PAPERS.get(name, [])):
+                self.assertIn(f"./usr/share/doc/{name}/{paper}\n", listing)
             self.assertNotIn("/usr/local", listing)
             for line in listing.splitlines():
                 self.assertEqual(line.split()[1], "root/root", line)
