@@ -90,13 +90,21 @@ class ComposeFile(unittest.TestCase):
             for other in service.get("depends_on", []):
                 self.assertIn(other, self.project["services"], name)
 
+    def test_names_of_the_page_can_be_said(self):
+        """Prometheus asks for it as `broker`, whatever else is allowed."""
+        value = self.project["services"]["broker"]["environment"]["DROVER_BROKER_HTTP_ALLOW_HOST"]
+        for environment, names in (({}, "broker,localhost"),
+                                   ({"DROVER_ALLOW_HOST": "a.example,b"}, "broker,a.example,b")):
+            self.assertEqual(compose_rules.interpolate(value, environment), names)
+
     # ---- compose v2 ----
 
     def test_compose_v2_takes_it(self):
         """With what the file says itself, and with all that the environment may say."""
         compose_rules.check(self.project, {})
         compose_rules.check(self.project, {
-            "DROVER_PUBLISH": "0.0.0.0", "DROVER_PORT": "17710", "DROVER_HTTP_PORT": "17780",
+            "DROVER_PUBLISH": "0.0.0.0", "DROVER_ALLOW_HOST": "fleet.example",
+            "DROVER_PORT": "17710", "DROVER_HTTP_PORT": "17780",
             "DROVER_WORKERS": "5", "DROVER_WORKER_CPUS": "0.5", "DROVER_WORKER_MEMORY": "256m",
             "DROVER_BROKER_MEMORY": "2g", "DROVER_ACCOUNT": "alice", "DROVER_TAG": "1.0",
             "DROVER_HANDLERS": "/srv/handlers", "DROVER_PROMETHEUS_PORT": "19090"})
