@@ -8,7 +8,10 @@ compose v2 would refuse or warn of, which no package of Debian 12 has, by tests/
 
 import copy
 import os
+import re
+import subprocess
 import sys
+import tempfile
 import unittest
 
 import compose_rules
@@ -96,6 +99,36 @@ class ComposeFile(unittest.TestCase):
         for environment, names in (({}, "broker,localhost"),
                                    ({"DROVER_ALLOW_HOST": "a.example,b"}, "broker,a.example,b")):
             self.assertEqual(compose_rules.interpolate(value, environment), names)
+
+    # ---- what README.md says ----
+
+    def readme(self):
+        with open(os.path.join(TREE, "docker", "README.md"), encoding="utf-8") as file:
+            return file.read()
+
+    def test_single_containers_publish_what_compose_does(self):
+        said = re.findall(r"-p 127\.0\.0\.1:(\d+):(\d+)", self.readme())
+        ports = [compose_rules.interpolate(port, {}).split(":")[1:]
+                 for port in self.project["services"]["broker"]["ports"]]
+        self.assertEqual([list(pair) for pair in said], ports)
+
+    def test_restoring_puts_a_backup_in_the_place_of_what_is_there(self):
+        """The words of README.md, in a folder, with a program that says whether the copy is whole."""
+        script = re.search(r"--entrypoint sh broker -c '\n(.*?)'\n", self.readme(), re.DOTALL)[1]
+        for verdict, left in ((1, {"old": 0o644}), (0, {"new": 0o600})):
+            with self.subTest(verdict=verdict), tempfile.TemporaryDirectory() as folder:
+                data, backup = os.path.join(folder, "data"), os.path.join(folder, "backup", "one")
+                os.makedirs(data)
+                os.makedirs(backup)
+                for path in (os.path.join(data, "old"), os.path.join(backup, "new")):
+                    with open(path, "w", encoding="ascii"):
+                        os.chmod(path, 0o644)
+                words = script.replace("/var/lib/drover", data).replace("/backup/NAME", backup)
+                words = words.replace("drover-broker journal verify", f"return_{verdict}")
+                begin = "return_0() { return 0; }\nreturn_1() { return 1; }\n"
+                subprocess.run(["/bin/sh", "-c", begin + words], check=False, timeout=30)
+                self.assertEqual({name: os.stat(os.path.join(data, name)).st_mode & 0o777
+                                  for name in os.listdir(data)}, left)
 
     # ---- compose v2 ----
 
