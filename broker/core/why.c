@@ -110,49 +110,108 @@ static bool is_fitted(const struct line *line)
     return !drv_list_is_empty(&line->fits);
 }
 
-static unsigned count_before(const struct item *item)
+/* Where it stands; of an array as a whole: where the first of its elements do that never were
+ * dispatched. NULL: nowhere, or too far to look. */
+static const struct place *item_place(const struct item *item)
 {
-    const struct line *line = item->task->spec->line;
-    unsigned ahead = (unsigned)drv_heap_count(&line->returned);
-    const struct place *place = &item->task->place;
-    if (place->where != PLACE_FIFO) {
-        return ahead > 0 ? ahead - 1 : 0;
+    if (!task_is_array(item->task)) {
+        return place_is_in(&item->task->place) ? &item->task->place : NULL;
     }
-    for (const struct drv_list *link = place->link.prev;
-         link != &line->fifo && ahead < WHY_AHEAD_MAX; link = link->prev) {
-        ahead++;
+    const struct array *array = item->task->array;
+    for (uint32_t i = 0; i < array->run_count && i < WHY_LINES_MAX; i++) {
+        if (place_is_in(&array->runs[i]->place)) {
+            return &array->runs[i]->place;
+        }
     }
-    return ahead;
+    return NULL;
+}
+
+/* Tasks and elements at a place. */
+static unsigned place_count(const struct place *place)
+{
+    struct place *at = (struct place *)place;
+    return place->kind == PLACE_RUN ? DRV_CONTAINER_OF(at, struct run, place)->waiting : 1;
+}
+
+static bool is_before(const struct place *place, uint64_t arrival)
+{
+    return place != NULL && place->arrival < arrival;
+}
+
+/* What stands in a line and arrived before; beyond `most` it does not matter how many. */
+static unsigned count_before(const struct line *line, uint64_t arrival, unsigned most)
+{
+    const struct drv_heap *returned = &line->returned;
+    unsigned count = 0;
+    if (!is_before(line_head(line), arrival)) {
+        return 0;
+    }
+    for (size_t i = 0; i < returned->count && i < most; i++) {
+        count += is_before(DRV_CONTAINER_OF(returned->nodes[i], struct place, node), arrival);
+    }
+    for (const struct drv_list *link = line->fifo.next; link != &line->fifo && count < most;
+         link = link->next) {
+        const struct place *place = DRV_LIST_ITEM(link, struct place, link);
+        if (!is_before(place, arrival)) {
+            break;
+        }
+        unsigned more = place_count(place);
+        count += more < most - count ? more : most - count;
+    }
+    return count < most ? count : most;
+}
+
+static const struct fit *fit_in(const struct line *line, const struct class *class)
+{
+    DRV_LIST_EACH(link, &line->fits)
+    {
+        const struct fit *fit = DRV_LIST_ITEM(link, struct fit, in_line);
+        if (fit_share(fit)->class == class) {
+            return fit;
+        }
+    }
+    return NULL;
 }
 
 static bool is_fit(const struct line *line, const struct class *class)
 {
-    DRV_LIST_EACH(link, &line->fits)
-    {
-        if (fit_share(DRV_LIST_ITEM(link, struct fit, in_line))->class == class) {
-            return true;
-        }
-    }
-    return false;
+    return fit_in(line, class) != NULL;
 }
 
-static bool shares_class(const struct line *line, const struct line *other)
+/* What was put aside for want of something that this one does not want is passed over. */
+static bool is_passed_over(const struct fit *other, const struct line *line)
+{
+    const struct lane *lane = other->lane;
+    return (drv_list_is_linked(&other->parked) && other->line->type != line->type) ||
+           (drv_list_is_linked(&lane->band->hungry) &&
+            !str_equals(line_needs(other->line), line_needs(line))) ||
+           (drv_list_is_linked(&lane->full) && other->line->tenant != line->tenant);
+}
+
+/* Whether some workers that may take this one would take the other one first. */
+static bool stands_before(const struct line *other, const struct line *line)
 {
     DRV_LIST_EACH(link, &other->fits)
     {
-        if (is_fit(line, fit_share(DRV_LIST_ITEM(link, struct fit, in_line))->class)) {
+        const struct fit *fit = DRV_LIST_ITEM(link, struct fit, in_line);
+        if (is_fit(line, fit_share(fit)->class) && !is_passed_over(fit, line)) {
             return true;
         }
     }
     return false;
 }
 
-/* Of its own line, and of those of higher priority in its queue for the same workers. With
- * aging who is before whom is not a matter of priorities alone. */
+/*
+ * Of its own line, and in its queue for the same workers: of higher priority all, of the same
+ * one what came earlier with the same fairness key; keys take turns, so of others it is not
+ * said. With aging who is before whom is not a matter of priorities alone.
+ */
 static unsigned count_ahead(const struct item *item)
 {
     const struct line *line = item->task->spec->line;
-    unsigned ahead = count_before(item);
+    const struct place *place = item_place(item);
+    uint64_t arrival = place == NULL ? 0 : place->arrival;
+    unsigned ahead = count_before(line, arrival, WHY_AHEAD_MAX);
     unsigned lines = 0;
     if (line->queue->aging_us > 0) {
         return ahead;
@@ -163,13 +222,13 @@ static unsigned count_ahead(const struct item *item)
         if (++lines > WHY_LINES_MAX || ahead >= WHY_AHEAD_MAX) {
             break;
         }
-        if (other->priority <= line->priority || !shares_class(line, other)) {
-            continue;
-        }
-        ahead += (unsigned)drv_heap_count(&other->returned);
-        for (const struct drv_list *place = other->fifo.next;
-             place != &other->fifo && ahead < WHY_AHEAD_MAX; place = place->next) {
-            ahead++;
+        bool is_higher = other->priority > line->priority;
+        bool is_peer = other != line && other->priority == line->priority &&
+                       other->tenant == line->tenant;
+        uint64_t until = is_higher ? UINT64_MAX : arrival;
+        if ((is_higher || is_peer) && is_before(line_head(other), until) &&
+            stands_before(other, line)) {
+            ahead += count_before(other, until, WHY_AHEAD_MAX - ahead);
         }
     }
     return ahead;

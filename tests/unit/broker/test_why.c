@@ -1,0 +1,146 @@
+/*
+ * Why something that could run does not: what is ahead of it, what its workers have no more of,
+ * what holds the rest of an array.
+ */
+#include "answer.h"
+#include "array_story.h"
+
+#include <stdio.h>
+
+static void expect_why(struct bench *bench, uint32_t task, const char *reason,
+                       const char *words)
+{
+    struct drv_query query = {
+        .topic = DRV_TOPIC_WHY, .has_id = true, .id = id_of(task), .index = DROVER_INDEX_NONE};
+    struct answer answer = ask(bench, &query);
+    assert_ok(answer.document.code);
+    const msgpack_object *code = at(&answer.unpacked.data, "reason");
+    const msgpack_object *line = at(&answer.unpacked.data, "text");
+    char told[1024];
+    (void)snprintf(told, sizeof told, "%.*s: %.*s", (int)code->via.str.size, code->via.str.ptr,
+                   (int)line->via.str.size, line->via.str.ptr);
+    answer_free(&answer);
+    char wanted[1024];
+    (void)snprintf(wanted, sizeof wanted, "%s: %s", reason, words);
+    assert_string_equal(told, wanted);
+}
+
+static void submit_typed(struct bench *bench, uint32_t first, uint32_t count, const char *type,
+                         const char *key)
+{
+    struct drv_spec spec = spec_of(type);
+    spec.fairness = key == NULL ? spec.fairness : text(key);
+    submit_many(bench, 1, &spec, first, count, "x");
+    bench_turn(bench);
+}
+
+/* --- who is ahead ------------------------------------------------------------------------ */
+
+static void set_up_types(struct bench *bench)
+{
+    struct worker_options options = {.types = {"sleep", "square"}, .slots = 1};
+    client(bench, 1);
+    worker_with(bench, 2, &options);
+}
+
+/* Whoever came earlier is ahead, of whatever type; who came later is not. */
+static void test_other_types_are_ahead(void **state)
+{
+    struct bench *bench = *state;
+    set_up_types(bench);
+    submit_typed(bench, 100, 7, "sleep", NULL);
+    submit_typed(bench, 200, 1, "square", NULL);
+    submit_typed(bench, 110, 3, "sleep", NULL);
+    (void)leased(bench, 2);
+    expect_why(bench, 200, "ahead", "6 ahead of it in queue default");
+    expect_why(bench, 112, "ahead", "9 ahead of it in queue default");
+    expect_why(bench, 101, "no_slot",
+               "next in queue default: the 1 worker(s) for type sleep are busy");
+}
+
+/* What came back stands where it was before. */
+static void test_what_came_back_is_ahead(void **state)
+{
+    struct bench *bench = *state;
+    set_up_types(bench);
+    submit_typed(bench, 100, 1, "sleep", NULL);
+    struct drv_ref ref = leased(bench, 2);
+    submit_typed(bench, 200, 1, "square", NULL);
+    submit_typed(bench, 101, 1, "sleep", NULL);
+    struct drv_message credit = {.kind = DRV_CREDIT, .credit = {0, 1 << 20}};
+    speak(bench, 2, &credit);
+    report_returned(bench, 2, ref);
+    bench_turn(bench);
+    expect_why(bench, 200, "ahead", "1 ahead of it in queue default");
+    expect_why(bench, 101, "ahead", "2 ahead of it in queue default");
+    expect_why(bench, 100, "no_slot",
+               "next in queue default: the 1 worker(s) for type sleep are busy");
+}
+
+/* Keys take turns: an earlier task of another one is not ahead, whatever its type. */
+static void test_other_keys_are_not_ahead(void **state)
+{
+    struct bench *bench = *state;
+    set_up_types(bench);
+    submit_typed(bench, 100, 4, "sleep", "a");
+    submit_typed(bench, 200, 1, "square", "b");
+    submit_typed(bench, 201, 1, "square", "a");
+    expect_why(bench, 200, "no_slot",
+               "next in queue default: the 1 worker(s) for type square are busy");
+    expect_why(bench, 201, "ahead", "3 ahead of it in queue default");
+}
+
+/* Other workers' work is not ahead. */
+static void test_work_of_others_is_not_ahead(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "sleep", 1);
+    worker(bench, 3, "square", 1);
+    submit_typed(bench, 100, 3, "sleep", NULL);
+    submit_typed(bench, 200, 2, "square", NULL);
+    expect_why(bench, 201, "no_slot",
+               "next in queue default: the 1 worker(s) for type square are busy");
+}
+
+/* An array is as many as its elements that wait, and waits itself for what came earlier. */
+static void test_arrays_are_ahead_and_behind(void **state)
+{
+    struct bench *bench = *state;
+    set_up_types(bench);
+    struct drv_spec spec = spec_of("sleep");
+    submit_typed(bench, 100, 3, "square", NULL);
+    array_of(bench, 1, &spec, 300, 5);
+    submit_typed(bench, 200, 1, "square", NULL);
+    expect_why(bench, 300, "ahead", "2 ahead of it in queue default");
+    expect_why(bench, 200, "ahead", "7 ahead of it in queue default");
+}
+
+/* What its type keeps back is passed over by other types. */
+static void test_full_types_are_passed_over(void **state)
+{
+    struct bench *bench = *state;
+    struct worker_options options = {
+        .types = {"sleep", "square"}, .slots = 2, .concurrency = 1};
+    client(bench, 1);
+    worker_with(bench, 2, &options);
+    submit_typed(bench, 100, 3, "sleep", NULL);
+    submit_typed(bench, 200, 2, "square", NULL);
+    expect_why(bench, 102, "ahead", "1 ahead of it in queue default");
+    expect_why(bench, 201, "type_full",
+               "next in queue default: the 1 worker(s) for type square run as many of this "
+               "type as each may at once");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BENCH_TEST(test_other_types_are_ahead),
+        BENCH_TEST(test_what_came_back_is_ahead),
+        BENCH_TEST(test_other_keys_are_not_ahead),
+        BENCH_TEST(test_work_of_others_is_not_ahead),
+        BENCH_TEST(test_arrays_are_ahead_and_behind),
+        BENCH_TEST(test_full_types_are_passed_over),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
