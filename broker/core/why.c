@@ -240,15 +240,15 @@ struct takers {
     uint64_t awake; /* of those: not draining */
     uint64_t light; /* of those: with memory to spare */
     uint64_t roomy; /* of those: that may run another one of its type */
+    uint64_t spare; /* of those: with a slot free */
+    uint64_t open;  /* of those: that are there and read */
+    uint64_t fed;   /* of those: that have left what it needs */
+    uint64_t ready; /* of those: that take more bytes */
 };
 
-static bool worker_suffices(const struct worker *worker, const struct line *line)
+/* It fits the class, whose workers have not all as much. */
+static bool worker_suffices(const struct worker *worker, const struct need *needs, size_t count)
 {
-    struct need needs[DRV_LABELS_MAX];
-    size_t count;
-    if (!class_needs(worker->class, line, needs, &count)) {
-        return false;
-    }
     for (size_t i = 0; i < count; i++) {
         if (worker->stocks[needs[i].resource].total < needs[i].count) {
             return false;
@@ -257,23 +257,42 @@ static bool worker_suffices(const struct worker *worker, const struct line *line
     return true;
 }
 
+/* What it has left, given that it takes something new. */
+static void count_taker(const struct core *core, const struct line *line,
+                        const struct worker *worker, const struct need *needs,
+                        size_t need_count, struct takers *takers)
+{
+    const struct offer *offer = class_offer(worker->class, line->type);
+    const struct room *room = worker_room(worker, offer);
+    bool is_roomy = room == NULL || room->used < offer->concurrency;
+    bool is_spare = is_roomy && worker_free_slots(core, worker) > 0;
+    bool is_open = is_spare && peer_is_open(worker->session->peer);
+    bool is_fed = is_open && worker_has(core, worker, needs, need_count);
+    takers->light++;
+    takers->roomy += is_roomy;
+    takers->spare += is_spare;
+    takers->open += is_open;
+    takers->fed += is_fed;
+    takers->ready += is_fed && !worker->is_choked;
+}
+
 static struct takers count_takers(const struct core *core, const struct line *line)
 {
     struct takers takers = {0};
+    struct need needs[DRV_LABELS_MAX];
+    size_t count = 0;
     DRV_LIST_EACH(link, &core->workers)
     {
         const struct worker *worker = DRV_LIST_ITEM(link, struct worker, link);
         if (worker->class == NULL || !is_fit(line, worker->class) ||
-            !worker_suffices(worker, line)) {
+            !class_needs(worker->class, line, needs, &count) ||
+            !worker_suffices(worker, needs, count)) {
             continue;
         }
         takers.able++;
         takers.awake += !worker->is_draining;
         if (!worker->is_draining && !worker->is_heavy) {
-            const struct offer *offer = class_offer(worker->class, line->type);
-            const struct room *room = worker_room(worker, offer);
-            takers.light++;
-            takers.roomy += room == NULL || room->used < offer->concurrency;
+            count_taker(core, line, worker, needs, count, &takers);
         }
     }
     return takers;
@@ -359,6 +378,35 @@ static bool why_no_taker(const struct core *core, const struct line *line,
     return true;
 }
 
+/* Some have a slot free: what else they want for. */
+static void why_no_use(const struct line *line, const struct takers *takers, const char *place,
+                       struct why *why)
+{
+    struct drv_str type = type_name(line->type);
+    struct drv_str queue = queue_name(line->queue);
+    char with[WHY_TEXT_MAX] = "";
+    char lack[WHY_TEXT_MAX] = "";
+    uint64_t count = takers->open;
+    const char *but = ", and it goes to one of them"; /* at the end of this turn */
+    if (takers->open == 0) {
+        count = takers->spare;
+        but = ", but are away or do not read";
+    } else if (takers->fed == 0) {
+        (void)put_wanted(lack, sizeof lack, ", but not ", line_needs(line));
+        but = lack;
+    } else {
+        count = takers->ready > 0 ? takers->ready : takers->fed;
+        but = takers->ready > 0 ? but : ", but take no more bytes just now";
+    }
+    if (but != lack) {
+        (void)put_wanted(with, sizeof with, " with ", line_needs(line));
+    }
+    say(why, "no_slot",
+        "%s queue %.*s: %" PRIu64 " of the %" PRIu64
+        " worker(s) for type %.*s%s have a slot free%s",
+        place, STR_ARGS(queue), count, takers->light, STR_ARGS(type), with, but);
+}
+
 static void why_no_slot(const struct line *line, const struct takers *takers, const char *place,
                         struct why *why)
 {
@@ -371,9 +419,11 @@ static void why_no_slot(const struct line *line, const struct takers *takers, co
             "%s queue %.*s: the %" PRIu64
             " worker(s) for type %.*s%s run as many of this type as each may at once",
             place, STR_ARGS(queue), takers->light, STR_ARGS(type), wanted);
-    } else {
+    } else if (takers->spare == 0) {
         say(why, "no_slot", "%s queue %.*s: the %" PRIu64 " worker(s) for type %.*s%s are busy",
             place, STR_ARGS(queue), takers->light, STR_ARGS(type), wanted);
+    } else {
+        why_no_use(line, takers, place, why);
     }
 }
 

@@ -413,7 +413,8 @@ static void test_needs_take_resources(void **state)
     struct drv_ref first = leased(bench, 3);
     submit_needy(bench, 101, "gpu", 2);
     submit_needy(bench, 102, "gpu", 1);
-    expect_why(bench, 101, "no_slot", "the 1 worker(s) for type work with gpu=2 are busy");
+    expect_why(bench, 101, "no_slot",
+               "1 of the 1 worker(s) for type work have a slot free, but not gpu=2");
     /* Two do not fit beside the first, one does: who needs less is not held up. */
     struct drv_ref third = leased(bench, 3);
     assert_int_equal(number_of(third.id), 102);

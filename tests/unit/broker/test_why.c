@@ -132,6 +132,106 @@ static void test_full_types_are_passed_over(void **state)
                "type as each may at once");
 }
 
+/* --- what workers have no more of -------------------------------------------------------- */
+
+static struct drv_spec needy(const struct drv_count *need)
+{
+    struct drv_spec spec = spec_of("work");
+    spec.needs = need;
+    spec.need_count = 1;
+    return spec;
+}
+
+static void submit_spec(struct bench *bench, uint32_t task, const struct drv_spec *spec)
+{
+    submit(bench, 1, spec, task);
+    bench_turn(bench);
+}
+
+/* A slot is free, but what it needs is in use; without a slot free the worker is busy. What
+ * waits for more of it, or for something else, is not ahead. */
+static void test_need_in_use_is_told_from_busy(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_count has = {text("gpu"), 2}, one = {text("gpu"), 1}, two = {text("gpu"), 2};
+    struct worker_options options = {
+        .types = {"work"}, .slots = 3, .resources = &has, .resource_count = 1};
+    struct drv_spec single = needy(&one), both = needy(&two);
+    client(bench, 1);
+    worker_with(bench, 2, &options);
+    submit_spec(bench, 100, &single);
+    submit_spec(bench, 101, &both);
+    submit_spec(bench, 102, &single);
+    submit_spec(bench, 103, &single);
+    expect_why(bench, 101, "no_slot",
+               "next in queue default: 1 of the 1 worker(s) for type work have a slot free, "
+               "but not gpu=2");
+    expect_why(bench, 103, "no_slot",
+               "next in queue default: 1 of the 1 worker(s) for type work have a slot free, "
+               "but not gpu=1");
+    struct drv_spec plain = spec_of("work");
+    submit_spec(bench, 200, &plain);
+    submit_spec(bench, 201, &plain);
+    expect_why(bench, 101, "no_slot",
+               "next in queue default: the 1 worker(s) for type work with gpu=2 are busy");
+    expect_why(bench, 201, "no_slot",
+               "next in queue default: the 1 worker(s) for type work are busy");
+}
+
+/* Its byte window is full: slots are free all the same. */
+static void test_full_window_is_told_from_busy(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    worker(bench, 2, "work", 8);
+    worker(bench, 3, "other", 8);
+    struct drv_message credit = {.kind = DRV_CREDIT, .credit = {8, 100}};
+    speak(bench, 2, &credit);
+    bench->boxes[2].holds_tokens = true;
+    char payload[65];
+    memset(payload, 'x', 64);
+    payload[64] = '\0';
+    struct drv_spec spec = spec_of("work");
+    submit_many(bench, 1, &spec, 100, 3, payload);
+    bench_turn(bench);
+    expect_why(bench, 101, "no_slot",
+               "next in queue default: 1 of the 1 worker(s) for type work have a slot free, "
+               "but take no more bytes just now");
+}
+
+/* Nor is one busy that has gone, or does not read. */
+static void test_absent_worker_is_told_from_busy(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = spec_of("work");
+    client(bench, 1);
+    worker(bench, 2, "work", 1);
+    worker(bench, 3, "work", 1);
+    blocked(bench, 2, true);
+    submit_spec(bench, 100, &spec);
+    (void)leased(bench, 3);
+    submit_spec(bench, 101, &spec);
+    const char *words = "next in queue default: 1 of the 2 worker(s) for type work have a slot "
+                        "free, but are away or do not read";
+    expect_why(bench, 101, "no_slot", words);
+    gone(bench, 2);
+    expect_why(bench, 101, "no_slot", words);
+}
+
+/* Asked in the turn in which it came, with a worker free. */
+static void test_what_is_about_to_go_is_told_from_busy(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = spec_of("work");
+    client(bench, 1);
+    worker(bench, 2, "work", 2);
+    submit(bench, 1, &spec, 100);
+    expect_why(bench, 100, "no_slot",
+               "next in queue default: 1 of the 1 worker(s) for type work have a slot free, "
+               "and it goes to one of them");
+    (void)leased(bench, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +241,10 @@ int main(void)
         BENCH_TEST(test_work_of_others_is_not_ahead),
         BENCH_TEST(test_arrays_are_ahead_and_behind),
         BENCH_TEST(test_full_types_are_passed_over),
+        BENCH_TEST(test_need_in_use_is_told_from_busy),
+        BENCH_TEST(test_full_window_is_told_from_busy),
+        BENCH_TEST(test_absent_worker_is_told_from_busy),
+        BENCH_TEST(test_what_is_about_to_go_is_told_from_busy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
