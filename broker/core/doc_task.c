@@ -179,6 +179,100 @@ static int64_t left_of(uint32_t budget, uint16_t used)
     return used >= budget ? 0 : (int64_t)budget - used;
 }
 
+/* What is kept as name\0value\0... */
+static void put_pairs(struct document *document, const char *key, struct drv_str pairs)
+{
+    document_map(document, key);
+    const char *at = pairs.ptr;
+    const char *end = pairs.ptr + pairs.len;
+    while (pairs.len > 0 && at < end) {
+        size_t name_len = strnlen(at, (size_t)(end - at));
+        const char *value = at + name_len + 1;
+        size_t value_len = value < end ? strnlen(value, (size_t)(end - value)) : 0;
+        document_entry(document, str_of(at, name_len), str_of(value, value_len));
+        at = value + value_len + 1;
+    }
+    document_end(document);
+}
+
+static void put_needs(struct document *document, struct drv_str needs)
+{
+    document_map(document, "needs");
+    for (const char *at = needs.ptr, *end = needs.ptr + needs.len; at < end;) {
+        struct drv_str name;
+        uint64_t count;
+        at = needs_next(at, &name, &count);
+        document_uint(document, name.ptr, count);
+    }
+    document_end(document);
+}
+
+static void put_limits(struct document *document, const uint64_t limits[SPEC_LIMITS])
+{
+    static const char *const names[SPEC_LIMITS] = {[SPEC_LIMIT_MEMORY] = "memory_bytes",
+                                                   [SPEC_LIMIT_CPU] = "cpu_ms",
+                                                   [SPEC_LIMIT_OUTPUT] = "output_bytes",
+                                                   [SPEC_LIMIT_PROCESSES] = "processes",
+                                                   [SPEC_LIMIT_FILES] = "files"};
+    bool is_open = false;
+    for (size_t i = 0; i < SPEC_LIMITS; i++) {
+        if (limits[i] > 0 && !is_open) {
+            document_map(document, "limits");
+            is_open = true;
+        }
+        if (limits[i] > 0) {
+            document_uint(document, names[i], limits[i]);
+        }
+    }
+    if (is_open) {
+        document_end(document);
+    }
+}
+
+/* By when it must have started. Elements have that each for itself. */
+static void put_expiry(struct document *document, const struct item *item)
+{
+    bool is_whole_array = task_is_array(item->task) && item->index == DROVER_INDEX_NONE;
+    int64_t at_us;
+    if (item->task->spec->numbers.expire_us == 0) {
+        return;
+    }
+    document_uint(document, "expire_ms", ms_of_us(item->task->spec->numbers.expire_us));
+    if (!is_whole_array && !unit_is_terminal(item->unit) && item_expires(item, &at_us)) {
+        int64_t left_us = at_us - document->core->now_us;
+        document_uint(document, "expires_in_ms", left_us > 0 ? ms_of_us(left_us) : 0);
+    }
+}
+
+/* What was said about it beyond what is usual. */
+static void put_options(struct document *document, const struct item *item)
+{
+    const struct spec *spec = item->task->spec;
+    const struct spec_numbers *numbers = &spec->numbers;
+    struct drv_spec usual;
+    drv_spec_init(&usual, type_name(spec->line->type));
+    if (numbers->fairness_len > 0) {
+        document_str(document, "fairness", spec_fairness(spec));
+    }
+    if (numbers->needs_len > 0) {
+        put_needs(document, spec_needs(spec));
+    }
+    if (numbers->require_len > 0) {
+        put_pairs(document, "require", line_require(spec->line));
+    }
+    put_limits(document, numbers->limits);
+    if (numbers->backoff_ms != usual.backoff_ms) {
+        document_uint(document, "backoff_ms", numbers->backoff_ms);
+    }
+    if (numbers->backoff_max_ms != usual.backoff_max_ms) {
+        document_uint(document, "backoff_max_ms", numbers->backoff_max_ms);
+    }
+    if (numbers->keep_us >= 0) {
+        document_uint(document, "keep_ms", ms_of_us(numbers->keep_us));
+    }
+    put_expiry(document, item);
+}
+
 static void put_spec(struct document *document, const struct item *item)
 {
     const struct spec *spec = item->task->spec;
@@ -207,23 +301,6 @@ static void put_spec(struct document *document, const struct item *item)
     if (meta.len > 0) {
         document_bin(document, "meta", meta);
     }
-}
-
-/* Tags are kept as name\0value\0... */
-static void put_tags(struct document *document, const struct spec *spec)
-{
-    struct drv_str tags = spec_tags(spec);
-    document_map(document, "tags");
-    const char *at = tags.ptr;
-    const char *end = tags.ptr + tags.len;
-    while (tags.len > 0 && at < end) {
-        size_t name_len = strnlen(at, (size_t)(end - at));
-        const char *value = at + name_len + 1;
-        size_t value_len = value < end ? strnlen(value, (size_t)(end - value)) : 0;
-        document_entry(document, str_of(at, name_len), str_of(value, value_len));
-        at = value + value_len + 1;
-    }
-    document_end(document);
 }
 
 /* What one that has ended, and did not succeed, was submitted with: a retry waits for these. */
@@ -299,6 +376,7 @@ void document_task(struct document *document, const struct item *item)
                  item->index == DROVER_INDEX_NONE ? -1 : (int64_t)item->index);
     document_text(document, "state", drover_state_name(state));
     put_spec(document, item);
+    put_options(document, item);
     document_uint(document, "attempt", unit->attempt);
     document_age(document, "submitted_age_ms", item->task->submitted_us);
     document_uint(document, "payload_bytes", is_whole_array ? 0 : item_payload_len(item));
@@ -320,7 +398,7 @@ void document_task(struct document *document, const struct item *item)
         document_str(document, "schedule", schedule_name(item->task->spec->schedule));
     }
     put_deps(document, item);
-    put_tags(document, item->task->spec);
+    put_pairs(document, "tags", spec_tags(item->task->spec));
     put_why(document, item);
     document_end(document);
 }

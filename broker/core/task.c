@@ -239,8 +239,7 @@ static int64_t item_since_us(const struct item *item)
     return array_since_us(item->task->array, item->index);
 }
 
-/* Whether it must start by an instant. */
-static bool item_expires(const struct item *item, int64_t *out_at_us)
+bool item_expires(const struct item *item, int64_t *out_at_us)
 {
     const struct spec *spec = item->task->spec;
     *out_at_us = item_since_us(item) + spec->numbers.expire_us;

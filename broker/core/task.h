@@ -223,6 +223,9 @@ bool task_payload_equals(const struct core *core, const struct task *task,
 /* Change of state with all counters. */
 void item_set_state(struct core *core, const struct item *item, enum drover_state state);
 
+/* Whether it must start by an instant, and has not yet. */
+bool item_expires(const struct item *item, int64_t *out_at_us);
+
 /* From DELAYED, or after it was returned: into line. */
 void item_queue(struct core *core, const struct item *item, bool keeps_place);
 void item_delay(struct core *core, const struct item *item, int64_t until_us);

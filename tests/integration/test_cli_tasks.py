@@ -212,6 +212,27 @@ class Tasks(unittest.TestCase):
             self.assertIn(key, document)
         self.assertIn("about to crash", document["error"]["stderr"])
 
+    def test_show_tells_the_options(self):
+        task = self.fleet.submit(
+            "noop", "--need", "gpu=1", "--need", "memory=4294967296", "--require", "zone=eu",
+            "--limit", "memory=1G", "--limit", "cpu=30s", "--limit", "files=9", "--keep", "7d",
+            "--fairness-key", "me", "--backoff", "2s", "--backoff-max", "3s", "--expire", "1h")
+        lines = self.drover("show", task).stdout.splitlines()
+        for name, text in (("needs", "gpu=1, memory=4G"), ("require", "zone=eu"), ("keep", "7d"),
+                           ("limits", "memory=1G, cpu=30s, files=9"), ("fairness", "me"),
+                           ("backoff", "2s"), ("backoff-max", "3s"), ("expire", "1h")):
+            self.assertIn(f"{name:14} {text}", lines)
+        self.assertTrue(any(line.startswith("expires in     59m") for line in lines), lines)
+        self.drover("cancel", task)
+        self.assertNotIn("expires_in_ms", self.fleet.show(task))
+        graph = self.fleet.write("late.json", json.dumps({"name": "late", "nodes": [
+            {"name": "a", "type": "noop", "elements": [1], "expire": "1h", "delay": "30m"}]}))
+        array = self.fleet.json("graph", "submit", graph)["nodes"]["a"]
+        self.assertEqual(self.fleet.show(array)["expire_ms"], 3600000)
+        self.assertNotIn("expires_in_ms", self.fleet.show(array))
+        self.assertIn("expires_in_ms", self.fleet.show(f"{array}.0"))
+        self.drover("graph", "cancel", "late")
+
     def test_why_is_one_line(self):
         self.drover("queue", "pause", "why")
         task = self.fleet.submit("square", "1", "--queue", "why")

@@ -3,6 +3,7 @@
  * PROTOCOL.md promises; why gives the reason for every place a task can be in.
  */
 #include "answer.h"
+#include "check.h"
 #include "fixture.h"
 
 #include <msgpack.h>
@@ -429,6 +430,55 @@ static void expect_times(const msgpack_object *map, int64_t queued, int64_t tran
     assert_int_equal(number(at(map, "return_us")), back);
 }
 
+/* What was said when it was submitted is told, and what is usual is not. */
+static void test_task_has_its_options(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    submit_plain(bench, 99);
+    const struct drv_count needs[] = {{text("gpu"), 2}, {text("cpus"), 1}};
+    const struct drv_pair require[] = {{text("zone"), text("eu")}};
+    struct drv_spec spec = spec_of("work");
+    spec.fairness = text("tenant");
+    spec.needs = needs;
+    spec.need_count = DRV_ARRAY_LEN(needs);
+    spec.require = require;
+    spec.require_count = DRV_ARRAY_LEN(require);
+    spec.limit_cpu_ms = 30000;
+    spec.limit_files = 7;
+    spec.backoff_ms = 5;
+    spec.backoff_max_ms = 6;
+    spec.keep_ms = 0;
+    spec.expire_ms = 2000;
+    submit(bench, 1, &spec, 100);
+    bench_pass(bench, SECOND);
+    struct drv_query query = about(DRV_TOPIC_TASK, 100);
+    struct answer answer = ask(bench, &query);
+    const msgpack_object *task = &answer.unpacked.data;
+    assert_true(is_text(at(task, "fairness"), "tenant"));
+    assert_int_equal(number(at(at(task, "needs"), "gpu")), 2);
+    assert_int_equal(number(at(at(task, "needs"), "cpus")), 1);
+    assert_true(is_text(at(at(task, "require"), "zone"), "eu"));
+    assert_int_equal(at(task, "limits")->via.map.size, 2);
+    assert_int_equal(number(at(at(task, "limits"), "cpu_ms")), 30000);
+    assert_int_equal(number(at(at(task, "limits"), "files")), 7);
+    assert_int_equal(number(at(task, "backoff_ms")), 5);
+    assert_int_equal(number(at(task, "backoff_max_ms")), 6);
+    assert_int_equal(number(at(task, "keep_ms")), 0);
+    assert_int_equal(number(at(task, "expire_ms")), 2000);
+    assert_in_range(number(at(task, "expires_in_ms")), 1, 1000);
+    answer_free(&answer);
+    static const char *const unusual[] = {"fairness",       "needs",      "require",
+                                          "limits",         "backoff_ms", "keep_ms",
+                                          "backoff_max_ms", "expire_ms"};
+    query = about(DRV_TOPIC_TASK, 99);
+    answer = ask(bench, &query);
+    for (size_t i = 0; i < DRV_ARRAY_LEN(unusual); i++) {
+        assert_false(has_key(&answer.unpacked.data, unusual[i]));
+    }
+    answer_free(&answer);
+}
+
 /* The time of an attempt is told in parts, which come to the whole; what was spent on the way
  * is halved. A worker that claims more than there was is not believed. */
 static void test_task_has_its_timeline(void **state)
@@ -627,6 +677,7 @@ int main(void)
         BENCH_TEST(test_why_recalling_and_open),
         BENCH_TEST(test_status_has_its_keys),
         BENCH_TEST(test_task_has_its_certificate),
+        BENCH_TEST(test_task_has_its_options),
         BENCH_TEST(test_task_has_its_timeline),
         BENCH_TEST(test_tasks_are_paged),
         BENCH_TEST(test_tasks_are_filtered),
