@@ -81,13 +81,28 @@ static void why_held(const struct core *core, const struct item *item,
         heard);
 }
 
+/* The end of the delay of all its elements that were never dispatched. */
+static int64_t run_wakes_us(const struct run *run)
+{
+    return run->arrived_us + run->task->spec->numbers.delay_us;
+}
+
+static int64_t timer_us(const struct core *core, const struct timer *timer)
+{
+    return timer_is_armed(timer) ? timer_at_us(core, timer) : 0;
+}
+
 static int64_t due_us(const struct core *core, const struct item *item)
 {
     const struct lease *lease = unit_lease(item->unit);
-    const struct timer *timer = lease != NULL && item->index != DROVER_INDEX_NONE
-                                    ? &lease->timer
-                                    : &item->task->timer;
-    return timer_is_armed(timer) ? timer_at_us(core, timer) : 0;
+    if (item->index == DROVER_INDEX_NONE) {
+        return timer_us(core, &item->task->timer);
+    }
+    if (lease != NULL) {
+        return timer_us(core, &lease->timer);
+    }
+    const struct run *run = array_run(item->task->array, item->index);
+    return run == NULL ? 0 : run_wakes_us(run);
 }
 
 static void why_delayed(const struct core *core, const struct item *item, struct why *why)
@@ -559,6 +574,64 @@ static void why_waiting(const struct item *item, struct why *why)
         more);
 }
 
+/* When the first of the elements that are delayed is due. 0: it takes too long to find out. */
+static int64_t first_due_us(const struct core *core, const struct array *array)
+{
+    int64_t first_us = INT64_MAX;
+    uint32_t asleep = 0;
+    for (uint32_t i = 0; i < array->run_count && i < WHY_LINES_MAX; i++) {
+        const struct run *run = array->runs[i];
+        if (run->waiting > 0 && run_state(run) == DROVER_STATE_DELAYED) {
+            asleep += run->waiting;
+            first_us = run_wakes_us(run) < first_us ? run_wakes_us(run) : first_us;
+        }
+    }
+    if (asleep == array->states[DROVER_STATE_DELAYED]) {
+        return first_us;
+    }
+    if (array->index_end > WHY_ELEMENTS_MAX) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < array->index_end; i++) { /* those that failed have a record */
+        const struct element *element = array_element(array, i);
+        const struct lease *lease = element == NULL ? NULL : unit_lease(&element->unit);
+        if (lease != NULL && element->unit.state == DROVER_STATE_DELAYED &&
+            timer_is_armed(&lease->timer) && timer_at_us(core, &lease->timer) < first_us) {
+            first_us = timer_at_us(core, &lease->timer);
+        }
+    }
+    return first_us == INT64_MAX ? 0 : first_us;
+}
+
+static void why_elements_delayed(const struct core *core, const struct array *array,
+                                 struct why *why)
+{
+    uint32_t count = array->states[DROVER_STATE_DELAYED];
+    int64_t due_us = first_due_us(core, array);
+    char when[64] = "";
+    if (due_us != 0) {
+        (void)snprintf(when, sizeof when, ", the first for %.1f s",
+                       seconds(due_us - core->now_us));
+    }
+    say(why, "delayed", "%" PRIu32 " elements wait for their delay or back-off%s", count, when);
+}
+
+/* What holds all that is queued of it, while others run: they say nothing of that. */
+static void add_hold(const struct core *core, const struct item *item, struct why *why)
+{
+    static const char *const holds[] = {"paused", "concurrency", "per_key",        "rate",
+                                        "memory", "draining",    "broker_draining"};
+    struct why hold;
+    why_queued(core, item, &hold);
+    for (size_t i = 0; i < DRV_ARRAY_LEN(holds); i++) {
+        if (strcmp(hold.reason, holds[i]) == 0) {
+            size_t len = strlen(why->text);
+            (void)snprintf(why->text + len, sizeof why->text - len, "; %s", hold.text);
+            return;
+        }
+    }
+}
+
 static void why_array(const struct core *core, const struct item *item, struct why *why)
 {
     const struct array *array = item->task->array;
@@ -573,11 +646,13 @@ static void why_array(const struct core *core, const struct item *item, struct w
         say(why, "running",
             "%" PRIu32 " running, %" PRIu32 " queued, %" PRIu32 " of %" PRIu32 " ended",
             running, queued, array->ended, array->count);
+        if (queued > 0) {
+            add_hold(core, item, why);
+        }
     } else if (queued > 0) {
         why_queued(core, item, why);
     } else if (array->states[DROVER_STATE_DELAYED] > 0) {
-        say(why, "delayed", "%" PRIu32 " elements wait for their delay or back-off",
-            array->states[DROVER_STATE_DELAYED]);
+        why_elements_delayed(core, array, why);
     } else if (!array->is_sealed) {
         say(why, "open", "open: %" PRIu32 " of %" PRIu32 " elements so far have ended",
             array->ended, array->count);

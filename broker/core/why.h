@@ -6,7 +6,12 @@
 
 #include "task.h"
 
-enum { WHY_TEXT_MAX = 640, WHY_AHEAD_MAX = 1000, WHY_LINES_MAX = 4096 };
+enum {
+    WHY_TEXT_MAX = 640,
+    WHY_AHEAD_MAX = 1000,    /* then it says "more than" */
+    WHY_LINES_MAX = 4096,    /* looked at, lines and runs */
+    WHY_ELEMENTS_MAX = 4096, /* of an array with more it is not looked who is due first */
+};
 
 struct why {
     const char *reason;      /* short code, static; PROTOCOL.md section 8 lists them */

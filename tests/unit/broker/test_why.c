@@ -232,6 +232,112 @@ static void test_what_is_about_to_go_is_told_from_busy(void **state)
     (void)leased(bench, 2);
 }
 
+/* --- arrays ------------------------------------------------------------------------------ */
+
+static void set_queue(struct bench *bench, uint32_t op, int64_t concurrency)
+{
+    struct drv_message message = request(bench, 1, DRV_QUEUE);
+    message.queue = (struct drv_queue_request){.op = op, .queue = text("default")};
+    message.queue.has_settings = op == DRV_QUEUE_SET;
+    message.queue.settings = (struct drv_queue_settings){-1, -1, -1, -1, -1, -1, -1, -1, -1};
+    message.queue.settings.concurrency = concurrency;
+    speak(bench, 1, &message);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+}
+
+/* That some of it run does not tell why the others do not. */
+static void test_array_tells_what_holds_the_rest(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = spec_of("work");
+    client(bench, 1);
+    worker(bench, 2, "work", 2);
+    array_of(bench, 1, &spec, 100, 5);
+    bench_turn(bench);
+    struct drv_ref refs[2];
+    assert_int_equal(leases(bench, 2, refs, 2), 2);
+    report_started(bench, 2, refs[0]);
+    report_started(bench, 2, refs[1]);
+    expect_why(bench, 100, "running", "2 running, 3 queued, 0 of 5 ended");
+    set_queue(bench, DRV_QUEUE_SET, 2);
+    expect_why(bench, 100, "running",
+               "2 running, 3 queued, 0 of 5 ended; concurrency 2 of 2 in queue default");
+    set_queue(bench, DRV_QUEUE_PAUSE, -1);
+    expect_why(bench, 100, "running",
+               "2 running, 3 queued, 0 of 5 ended; queue default is paused");
+    set_queue(bench, DRV_QUEUE_RESUME, -1);
+    set_queue(bench, DRV_QUEUE_SET, 0);
+    struct drv_message drain = request(bench, 1, DRV_WORKER);
+    drain.worker = (struct drv_worker_request){DRV_WORKER_DRAIN, text("worker")};
+    speak(bench, 1, &drain);
+    bench_turn(bench);
+    expect_why(bench, 100, "running",
+               "2 running, 3 queued, 0 of 5 ended; next in queue default: the 1 worker(s) for "
+               "type work take nothing new (draining)");
+    core_drain(bench->core, bench->now);
+    expect_why(bench, 100, "running",
+               "2 running, 3 queued, 0 of 5 ended; the broker is going down: what waits starts "
+               "after its restart");
+}
+
+/* When the first of them goes on, whether it waits for its delay or its next attempt. */
+static void test_array_tells_when_it_goes_on(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = spec_of("work");
+    spec.delay_ms = 10000;
+    spec.retries = 1;
+    client(bench, 1);
+    array_opened(bench, 1, &spec, 100);
+    array_filled(bench, 1, 100, 0, 1);
+    bench_pass(bench, 4 * SECOND);
+    array_filled(bench, 1, 100, 1, 2);
+    array_sealed(bench, 1, 100, 3);
+    expect_why(bench, 100, "delayed",
+               "3 elements wait for their delay or back-off, the first for 6.0 s");
+    bench_pass(bench, 6 * SECOND);
+    worker(bench, 2, "work", 1);
+    bench_turn(bench);
+    report_failed(bench, 2, leased(bench, 2), 0); /* again in a second or so, not in four */
+    bench_turn(bench);
+    struct drv_query query = {
+        .topic = DRV_TOPIC_WHY, .has_id = true, .id = id_of(100), .index = 0};
+    struct answer answer = ask(bench, &query);
+    const msgpack_object *line = at(&answer.unpacked.data, "text");
+    char told[64], words[128];
+    (void)snprintf(told, sizeof told, "%.*s", (int)line->via.str.size, line->via.str.ptr);
+    answer_free(&answer);
+    static const char retry[] = "retry 1 of 1 in ";
+    assert_memory_equal(told, retry, sizeof retry - 1);
+    assert_true(told[sizeof retry - 1] < '4' && told[sizeof retry] == '.');
+    (void)snprintf(words, sizeof words,
+                   "3 elements wait for their delay or back-off, the first for %s",
+                   told + sizeof retry - 1);
+    expect_why(bench, 100, "delayed", words);
+}
+
+/* One that was never dispatched wakes with the others of its message. */
+static void test_element_tells_when_it_goes_on(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = spec_of("work");
+    spec.delay_ms = 10000;
+    client(bench, 1);
+    array_opened(bench, 1, &spec, 100);
+    bench_pass(bench, 4 * SECOND);
+    array_filled(bench, 1, 100, 0, 2);
+    bench_pass(bench, 1 * SECOND);
+    struct drv_query query = {
+        .topic = DRV_TOPIC_WHY, .has_id = true, .id = id_of(100), .index = 1};
+    struct answer answer = ask(bench, &query);
+    const msgpack_object *line = at(&answer.unpacked.data, "text");
+    static const char words[] = "starts in 9.0 s at the earliest";
+    assert_int_equal(line->via.str.size, sizeof words - 1);
+    assert_memory_equal(line->via.str.ptr, words, sizeof words - 1);
+    answer_free(&answer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +351,9 @@ int main(void)
         BENCH_TEST(test_full_window_is_told_from_busy),
         BENCH_TEST(test_absent_worker_is_told_from_busy),
         BENCH_TEST(test_what_is_about_to_go_is_told_from_busy),
+        BENCH_TEST(test_array_tells_what_holds_the_rest),
+        BENCH_TEST(test_array_tells_when_it_goes_on),
+        BENCH_TEST(test_element_tells_when_it_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
