@@ -104,6 +104,11 @@ class Tasks(unittest.TestCase):
         self.assertEqual(left("--losses", "7"), (7, 0))
         self.drover("submit", "noop", "--losses", "-1", code=64)
 
+    def test_parent_that_never_was_is_told_as_such(self):
+        text = self.one_line("submit", "noop", "--after", NOBODY, code=1)
+        self.assertIn(f"there is no task {NOBODY} to wait for", text)
+        self.assertNotIn("did not succeed", text)
+
     # ---- deadlines ----
 
     def test_deadlines_exit_with_124_and_the_task_goes_on(self):

@@ -62,7 +62,7 @@ extern "C" {
     X(28, PROTOCOL, "protocol", "the peer broke the protocol", false)                      \
     X(29, LIMIT, "limit", "a fixed limit is exceeded", false)                              \
     X(30, MOVED, "moved", "another broker serves this now", false)                         \
-    X(31, DEPENDENCY, "dependency", "a task it depends on did not succeed", false)         \
+    X(31, DEPENDENCY, "dependency", "what it depends on cannot be had", false)             \
     X(32, ATTACHED, "attached", "another task has this key already", false)
 
 /* DROVER_OK, DROVER_NOMEM, ... DROVER_ATTACHED. */
