@@ -37,7 +37,7 @@ enum {
     SCHEDULE_SPANS_MAX = 16,    /* then the two that are closest become one */
     SCHEDULE_BACKLOG_MAX = 16,  /* runs that wait for the end of the one before */
     SCHEDULE_MISSED_MAX = 1000, /* missed runs are counted so far */
-    SCHEDULE_GRACE_MS = 60000,  /* a run that is later was missed */
+    SCHEDULE_GRACE_MS = 60000,  /* DRV_MISSED_SKIP: a run that is later was missed */
     SCHEDULE_RETRY_MS = 1000,   /* a submit that was refused is tried again */
     SCHEDULE_EVERY_MIN_MS = 1000,
     SCHEDULE_VALUE_MAX = 1 << 20,
@@ -58,7 +58,7 @@ struct plan { /* what was asked for */
     struct zone *zone; /* referenced; NULL: UTC */
     uint64_t every_ms;
     uint64_t jitter_ms;
-    uint64_t late_ms; /* 0: any */
+    uint64_t late_ms; /* a run that is later does not run; 0: any may */
     uint8_t overlap, missed;
     struct spec *spec;    /* referenced; it names the schedule */
     struct body *payload; /* referenced */

@@ -285,15 +285,14 @@ static uint64_t count_before(const struct schedule *schedule, int64_t first_ms, 
     return count;
 }
 
-/* Too late to be run as if nothing had been. */
+/* Too late to run: beyond its own bound; where what was missed is skipped, beyond the grace. */
 static bool is_missed(const struct core *core, const struct schedule *schedule,
                       int64_t instant_ms, int64_t wall_ms)
 {
     int64_t late_ms = wall_ms - instant_ms - schedule_jitter(core, schedule, instant_ms);
     const struct plan *plan = schedule->plan;
-    bool is_refused = plan->missed == DRV_MISSED_SKIP ||
-                      (plan->late_ms > 0 && late_ms > (int64_t)plan->late_ms);
-    return late_ms > SCHEDULE_GRACE_MS && is_refused;
+    return (plan->missed == DRV_MISSED_SKIP && late_ms > SCHEDULE_GRACE_MS) ||
+           (plan->late_ms > 0 && late_ms > (int64_t)plan->late_ms);
 }
 
 static void run_latest(struct core *core, struct schedule *schedule, int64_t wall_ms)

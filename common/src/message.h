@@ -259,7 +259,7 @@ struct drv_plan {
     uint64_t jitter_ms;
     uint32_t overlap; /* enum drv_overlap */
     uint32_t missed;  /* enum drv_missed */
-    uint64_t late_ms; /* 0: a missed run may be as late as it wants */
+    uint64_t late_ms; /* 0: a run may be as late as it wants */
     uint32_t flags;   /* DRV_PLAN_* */
     struct drv_spec spec;
     struct drv_val val;

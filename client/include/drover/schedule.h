@@ -24,7 +24,7 @@ typedef enum drover_overlap {
 /* What happens to runs that were due while the broker was down, or its clock jumped. */
 typedef enum drover_missed {
     DROVER_MISSED_RUN,  /* the latest of them runs at once */
-    DROVER_MISSED_SKIP, /* none does */
+    DROVER_MISSED_SKIP, /* none does, but the latest if it is at most 60 s late */
 } drover_missed;
 
 /* A drover_submit_options, which <drover/client.h> defines. */
@@ -37,7 +37,7 @@ typedef struct drover_schedule_plan {
     const char *zone;  /* IANA name, "Europe/Berlin"; NULL: UTC */
     uint64_t every_ms; /* interval, from 1000 on; 0: by cron */
     uint64_t jitter_ms; /* each run is later by up to this much */
-    uint64_t late_ms;   /* a missed run that is older does not run; 0: however old */
+    uint64_t late_ms;   /* a run that it comes to later does not run; 0: no bound */
     drover_overlap overlap;
     drover_missed missed;
     int replace; /* whether it may take the place of one with its name */

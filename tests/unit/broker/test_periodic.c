@@ -273,6 +273,43 @@ static void test_missed_runs(void **state)
     }
 }
 
+/* A bound on lateness holds from its first millisecond on; only to skip has a grace. */
+static void test_late_runs(void **state)
+{
+    static const struct {
+        uint32_t missed;
+        uint64_t late_ms, runs;
+        int64_t behind_ms;
+    } cases[] = {
+        {DRV_MISSED_RUN, 0, 1, 300000},      {DRV_MISSED_RUN, 1000, 1, 1000},
+        {DRV_MISSED_RUN, 1000, 0, 1001},     {DRV_MISSED_RUN, 120000, 1, 120000},
+        {DRV_MISSED_RUN, 120000, 0, 120001}, {DRV_MISSED_SKIP, 0, 1, 60000},
+        {DRV_MISSED_SKIP, 0, 0, 60001},      {DRV_MISSED_SKIP, 1000, 0, 1001},
+        {DRV_MISSED_SKIP, 120000, 0, 60001},
+    };
+    struct bench *bench = *state;
+    for (size_t i = 0; i < DRV_ARRAY_LEN(cases); i++) {
+        struct drv_plan plan = plan_every(600000);
+        plan.overlap = DRV_OVERLAP_ALLOW;
+        plan.missed = cases[i].missed;
+        plan.late_ms = cases[i].late_ms;
+        schedule_add(bench, "often", &plan);
+        uint64_t before = counters(bench).submitted;
+        bench->now += (600000 + cases[i].behind_ms) * MS; /* it stood still for so long */
+        bench_turn(bench);
+        assert_int_equal(counters(bench).submitted - before, cases[i].runs);
+        const char *told = cases[i].runs > 0 ? "\xa7skipped\x00" : "\xa7skipped\x01";
+        struct drv_str document = schedules_told(bench);
+        assert_non_null(memmem(document.ptr, document.len, told, 9));
+        assert_ok(schedule_ask(bench, DRV_SCHEDULE_REMOVE, "often", NULL, 0)->code);
+        while (counters(bench).queued > 0) { /* a new one is counted from nothing */
+            worker(bench, 2, "work", 1);
+            finish(bench);
+            gone(bench, 2);
+        }
+    }
+}
+
 /* Pause, resume, remove, and a run by hand, which is one task however often it is asked for. */
 static void test_operators(void **state)
 {
@@ -459,6 +496,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_clock_jumps_fire_once, setup_long, bench_teardown),
         STORY(test_kill_at_the_firing_instant_runs_once),
         STORY(test_missed_runs),
+        STORY(test_late_runs),
         STORY(test_operators),
         STORY(test_plans_that_make_no_sense_are_refused),
         STORY(test_run_without_room_is_tried_again),
