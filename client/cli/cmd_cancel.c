@@ -168,18 +168,21 @@ static int print_cancelled(const struct cli *cli, const char *group, uint64_t co
     return CLI_OK;
 }
 
+static int group_failed(const struct cli *cli, drover_status status, const char *group)
+{
+    return status == DROVER_UNKNOWN
+               ? cli_say_status(CLI_FAILED, DROVER_UNKNOWN, "there is no group '%s'", group)
+               : cli_failed(cli, status, group);
+}
+
 static int cancel_group(struct cli *cli, drover_task_filter *filter, struct deadline deadline)
 {
     uint64_t count = 0;
     drover_status status = drover_group_cancel(cli->client, filter->group,
                                                drv_options_string(cli->options, "reason"),
                                                CLI_ASK_MS, &count);
-    if (status == DROVER_UNKNOWN) {
-        return cli_say_status(CLI_FAILED, DROVER_UNKNOWN, "there is no group '%s'",
-                              filter->group);
-    }
     if (status != DROVER_OK) {
-        return cli_failed(cli, status, filter->group);
+        return group_failed(cli, status, filter->group);
     }
     int code = drv_options_flag(cli->options, "no-wait") ? CLI_OK
                                                          : await_rest(cli, filter, deadline);
@@ -365,6 +368,15 @@ static bool retry_refused(struct retry_walk *retry, bool is_last)
     return retry->count < before;
 }
 
+/* The list of the tasks of no group is empty, too. */
+static int check_group(const struct cli *cli, const char *group)
+{
+    drover_value *document = NULL;
+    drover_status status = drover_group_show(cli->client, group, CLI_ASK_MS, &document);
+    drover_value_destroy(&document);
+    return status == DROVER_OK ? CLI_OK : group_failed(cli, status, group);
+}
+
 static int retry_failed(struct cli *cli)
 {
     struct tasks_label label;
@@ -374,6 +386,9 @@ static int retry_failed(struct cli *cli)
     filter.states = 1U << DROVER_STATE_FAILED;
     if (code == CLI_OK) {
         code = cli_connect(cli);
+    }
+    if (code == CLI_OK && filter.group != NULL) {
+        code = check_group(cli, filter.group);
     }
     struct retry_walk walk = {.cli = cli, .worst = CLI_OK};
     if (code == CLI_OK) {

@@ -191,6 +191,11 @@ class Tasks(unittest.TestCase):
         self.assertEqual(again(), [])
         self.drover("wait", self.drover("retry", task).stdout.split()[1])
 
+    def test_retry_of_no_group_is_told(self):
+        for command in (("retry", "--failed"), ("cancel",)):
+            self.assertIn("there is no group 'nosuch'",
+                          self.one_line(*command, "--group", "nosuch", code=1))
+
     def test_forget_drops_the_task(self):
         task = self.fleet.submit("square", "3")
         self.drover("wait", task)
