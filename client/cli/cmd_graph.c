@@ -246,6 +246,54 @@ const struct cli_command cmd_graph_show = {
 
 /* ---- cancel, retry ----------------------------------------------------------------------- */
 
+/* What has not ended yet will, as soon as what runs of it has been stopped. */
+static int print_cancelled(const struct cli *cli, const drover_graph_node *node,
+                           const char *state)
+{
+    struct json_out json;
+    char id[DROVER_ID_TEXT_LEN + 1];
+    bool has_ended = strcmp(state, "succeeded") == 0 || strcmp(state, "failed") == 0 ||
+                     strcmp(state, "cancelled") == 0 || strcmp(state, "expired") == 0;
+    bool is_gone = strcmp(state, "unknown") == 0;
+    const char *told = has_ended || is_gone ? state : "cancelling";
+    if (!cli->json) {
+        (void)printf("%s %s\n", node->name, told);
+        return CLI_OK;
+    }
+    drover_id_format(&node->id, id);
+    json_begin(&json);
+    json_key_text(&json, "node", node->name);
+    json_key_text(&json, "task", id);
+    json_key_text(&json, "state", told);
+    return json_print(&json);
+}
+
+/* The node and what waits for it, each behind what it waits for; NULL: all. */
+static int tell_cancelled(const struct cli *cli, const drover_graph *graph, const char *name)
+{
+    struct graph_view view;
+    size_t from = name == NULL ? SIZE_MAX : drover_graph_position(graph, name);
+    size_t count = drover_graph_count(graph), parent;
+    bool *is_cancelled = calloc(count + 1, sizeof *is_cancelled);
+    if (is_cancelled == NULL) {
+        return cli_no_memory();
+    }
+    int code = graph_view_init(&view, cli, graph);
+    for (size_t i = 0; code == CLI_OK && i < count; i++) {
+        drover_graph_node node;
+        is_cancelled[i] = name == NULL || i == from;
+        for (size_t n = 0; (parent = drover_graph_parent(graph, i, n, NULL)) != SIZE_MAX; n++) {
+            is_cancelled[i] = is_cancelled[i] || is_cancelled[parent];
+        }
+        if (is_cancelled[i] && drover_graph_node_at(graph, i, &node)) {
+            code = print_cancelled(cli, &node, view.nodes[i].state);
+        }
+    }
+    graph_view_fini(&view);
+    free(is_cancelled);
+    return code == CLI_OK ? cli_flush(code) : code;
+}
+
 static int cancel_graph(struct cli *cli)
 {
     drover_graph *graph = NULL;
@@ -258,7 +306,7 @@ static int cancel_graph(struct cli *cli)
                        drover_graph_position(graph, node) == SIZE_MAX
                    ? cli_say_status(CLI_FAILED, DROVER_UNKNOWN, "graph %s has no node %s",
                                     cli_operand(cli, 0), node)
-               : status == DROVER_OK ? CLI_OK
+               : status == DROVER_OK ? tell_cancelled(cli, graph, node)
                                      : failed(cli, graph, status, "graph cancel");
     }
     drover_graph_destroy(&graph);
@@ -270,6 +318,9 @@ const struct cli_command cmd_graph_cancel = {
     .name = "cancel",
     .summary = "cancel a graph, or a node and what waits for it",
     .usage = "NAME|ID [NODE]",
+    .about =
+        "Prints each node and its state: cancelled, cancelling while something of it still\n"
+        "runs, which is not waited for, or how it had ended before.",
     .operand_min = 1,
     .operand_max = 2,
     .run = cancel_graph,

@@ -378,10 +378,23 @@ class Graphs(WithFleet):
         ids = self.fleet.json("graph", "submit", self.graph([
             {"name": "a", "type": "noop"}, {"name": "b", "type": "noop", "after": ["a"]},
             {"name": "c", "type": "noop", "after": ["b"]}], name="cut"))["nodes"]
-        self.fleet.drover("graph", "cancel", "cut", "b")
+        done = self.fleet.drover("graph", "cancel", "cut", "b")
+        self.assertEqual(done.stdout, "b cancelled\nc cancelled\n")
         states = {name: self.fleet.state(task) for name, task in ids.items()}
         self.assertEqual(states, {"a": "queued", "b": "cancelled", "c": "cancelled"})
-
+        self.worker("--slots", "1")
+        self.fleet.until_state(ids["a"], "succeeded")
+        run = self.fleet.json("graph", "submit", self.graph([
+            {"name": "a", "type": "sleep", "payload": 60000}], name="run"))["nodes"]["a"]
+        self.fleet.until_state(run, "running")
+        self.assertIn(self.fleet.drover("graph", "cancel", "run").stdout,
+                      ("a cancelling\n", "a cancelled\n"))
+        done = self.fleet.drover("--json", "graph", "cancel", "cut")
+        self.assertEqual([json.loads(line) for line in done.stdout.splitlines()],
+                         [{"node": "a", "task": ids["a"], "state": "succeeded"},
+                          {"node": "b", "task": ids["b"], "state": "cancelled"},
+                          {"node": "c", "task": ids["c"], "state": "cancelled"}])
 
 if __name__ == "__main__":
+
     unittest.main()
