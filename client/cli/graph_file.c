@@ -204,7 +204,16 @@ static int read_pairs(struct node *node, const char *key, drover_pair *out_pairs
 
 /* ---- a node ------------------------------------------------------------------------------ */
 
-/* {"gpu": 1, "memory": 4000000000} */
+/* A number, or "4G" of memory. */
+static bool read_need(const char *name, const drover_value *item, uint64_t *out_count)
+{
+    const char *text = NULL;
+    return drover_value_get_string(item, &text, NULL) == DROVER_OK
+               ? task_need_parse(name, text, out_count)
+               : drover_value_get_uint(item, out_count) == DROVER_OK;
+}
+
+/* {"gpu": 1, "memory": "4G"} */
 static int read_needs(struct node *node)
 {
     drover_value *map = doc_get(node->map, "needs");
@@ -223,7 +232,7 @@ static int read_needs(struct node *node)
     while (code == CLI_OK && drover_value_iter_next(&iter, &name, &item) == DROVER_OK) {
         const char *text = NULL;
         if (*count == LIST_MAX || drover_value_get_string(name, &text, NULL) != DROVER_OK ||
-            drover_value_get_uint(item, &node->needs[*count].count) != DROVER_OK) {
+            !read_need(text, item, &node->needs[*count].count)) {
             code = cli_say(CLI_USAGE, "node %s: needs is no map of up to %d numbers",
                            name_of(node), LIST_MAX);
         } else {

@@ -100,7 +100,7 @@ const struct drv_option task_option_list[] = {
     {.name = "need",
      .kind = DRV_OPTION_STRING,
      .argument = "NAME=N",
-     .help = "what the worker must have free: gpu=1, cpus=2, memory=4000000000 (bytes)",
+     .help = "what the worker must have free: gpu=1, cpus=2, memory=4G",
      .repeatable = true},
     {.name = "limit",
      .kind = DRV_OPTION_STRING,
@@ -178,6 +178,13 @@ static int read_pairs(struct task_options *options, const struct cli *cli, const
     return code;
 }
 
+bool task_need_parse(const char *name, const char *text, uint64_t *out_count)
+{
+    drover_status status = strcmp(name, "memory") == 0 ? drv_size_parse(text, out_count)
+                                                       : drv_uint_parse(text, out_count);
+    return status == DROVER_OK;
+}
+
 static int read_needs(struct task_options *options, const struct cli *cli)
 {
     int code = check_count(cli, "need", &options->submit.need_count);
@@ -185,7 +192,8 @@ static int read_needs(struct task_options *options, const struct cli *cli)
         const char *text = drv_options_at(cli->options, "need", i);
         const char *count = NULL;
         code = split_pair(options, "need", text, &options->needs[i].name, &count);
-        if (code == CLI_OK && drv_uint_parse(count, &options->needs[i].count) != DROVER_OK) {
+        if (code == CLI_OK &&
+            !task_need_parse(options->needs[i].name, count, &options->needs[i].count)) {
             code = cli_say(CLI_USAGE, "--need: '%s' does not end in a number", text);
         }
     }

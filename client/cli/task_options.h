@@ -34,6 +34,9 @@ void task_options_fini(struct task_options *options);
 /* Reads a limit, such as memory=1G or cpu=30s. False: it is none. */
 bool task_limit_parse(drover_submit_options *submit, const char *text);
 
+/* Reads how much of something is needed: a number, of memory also as 4G. False: it is none. */
+bool task_need_parse(const char *name, const char *text, uint64_t *out_count);
+
 /* "auto" (-1), or a time. False: neither, and nothing has changed. */
 bool task_keep_parse(const char *text, int64_t *out_keep_ms);
 

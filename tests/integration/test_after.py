@@ -323,14 +323,15 @@ class Graphs(WithFleet):
 
     def test_nodes_have_the_options_of_tasks(self):
         ids = self.fleet.json("graph", "submit", self.graph([
-            {"name": "a", "type": "noop", "group": "g", "needs": {"gpu": 1},
+            {"name": "a", "type": "noop", "group": "g", "needs": {"gpu": 1, "memory": "1T"},
              "limits": {"memory": "1G", "files": 100}, "fairness-key": "me", "losses": 7,
              "backoff": "1s", "backoff-max": "2s", "not-before": "2999-01-01T00:00:00Z"}],
             name="full"))["nodes"]
         shown = self.fleet.show(ids["a"])
         self.assertEqual((shown["group"], shown["state"]), ("g", "delayed"))
-        self.assertEqual(shown["losses_left"], 7)
-        for more, word in (({"needs": 1}, "needs"), ({"needs": {"gpu": "x"}}, "needs"),
+        self.assertEqual((shown["losses_left"], shown["needs"]),
+                         (7, {"gpu": 1, "memory": 1 << 40}))
+        for more, word in (({"needs": 1}, "needs"), ({"needs": {"gpu": "1K"}}, "needs"),
                            ({"limits": {"weight": 1}}, "weight=1"), ({"key": "k"}, "no key"),
                            ({"not-before": "soon"}, "instant")):
             done = self.fleet.drover("graph", "submit", self.graph(
@@ -395,6 +396,6 @@ class Graphs(WithFleet):
                           {"node": "b", "task": ids["b"], "state": "cancelled"},
                           {"node": "c", "task": ids["c"], "state": "cancelled"}])
 
-if __name__ == "__main__":
 
+if __name__ == "__main__":
     unittest.main()

@@ -224,7 +224,7 @@ class Tasks(unittest.TestCase):
 
     def test_show_tells_the_options(self):
         task = self.fleet.submit(
-            "noop", "--need", "gpu=1", "--need", "memory=4294967296", "--require", "zone=eu",
+            "noop", "--need", "gpu=1", "--need", "memory=4G", "--require", "zone=eu",
             "--limit", "memory=1G", "--limit", "cpu=30s", "--limit", "files=9", "--keep", "7d",
             "--fairness-key", "me", "--backoff", "2s", "--backoff-max", "3s", "--expire", "1h")
         lines = self.drover("show", task).stdout.splitlines()
@@ -235,6 +235,8 @@ class Tasks(unittest.TestCase):
         self.assertTrue(any(line.startswith("expires in     59m") for line in lines), lines)
         self.drover("cancel", task)
         self.assertNotIn("expires_in_ms", self.fleet.show(task))
+        self.drover("submit", "noop", "--need", "gpu=1K", code=64)
+        self.drover("submit", "noop", "--need", "memory=much", code=64)
         graph = self.fleet.write("late.json", json.dumps({"name": "late", "nodes": [
             {"name": "a", "type": "noop", "elements": [1], "expire": "1h", "delay": "30m"}]}))
         array = self.fleet.json("graph", "submit", graph)["nodes"]["a"]
