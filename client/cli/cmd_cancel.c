@@ -313,7 +313,7 @@ static int retry_one(struct cli *cli, const drover_task_ref *task, struct deadli
 struct retry_walk {
     struct cli *cli;
     int worst;
-    drover_task_ref *refused; /* owned */
+    drover_task_ref *left; /* owned */
     size_t count, room;
 };
 
@@ -321,45 +321,39 @@ static bool retry_later(struct retry_walk *retry, const drover_task_ref *task)
 {
     if (retry->count == retry->room) {
         size_t room = retry->room == 0 ? 64 : retry->room * 2;
-        drover_task_ref *refused = realloc(retry->refused, room * sizeof(*refused));
-        if (refused == NULL) {
+        drover_task_ref *left = realloc(retry->left, room * sizeof(*left));
+        if (left == NULL) {
             return false;
         }
-        retry->refused = refused;
+        retry->left = left;
         retry->room = room;
     }
-    retry->refused[retry->count++] = *task;
+    retry->left[retry->count++] = *task;
     return true;
 }
 
+/* All are listed before the first is retried, so that none that fails again at once is. */
 static int retry_row(void *context, const drover_value *row)
 {
     struct retry_walk *retry = context;
     drover_task_ref task;
-    drover_id id;
     if (!doc_task(row, &task) || doc_has(row, "retried_as")) {
         return CLI_OK; /* its retry is in the list for itself, if it has failed, too */
     }
-    drover_status status = ask_retry(retry->cli, &task, &id);
-    if (status == DROVER_DEPENDENCY) {
-        return retry_later(retry, &task) ? CLI_OK : cli_no_memory();
-    }
-    int code = tell_retry(retry->cli, &task, status, &id);
-    retry->worst = cli_worse(retry->worst, code);
-    return code > CLI_FAILED ? code : CLI_OK; /* one that is refused does not stop the others */
+    return retry_later(retry, &task) ? CLI_OK : cli_no_memory();
 }
 
-/* One round over those that were refused. True: some were not, this time. */
-static bool retry_refused(struct retry_walk *retry, bool is_last)
+/* One round over those that are left. True: some of them are not any more. */
+static bool retry_left(struct retry_walk *retry, bool is_last)
 {
     size_t before = retry->count;
     retry->count = 0;
-    for (size_t i = 0; i < before; i++) {
+    for (size_t i = 0; i < before && retry->worst <= CLI_FAILED; i++) {
         drover_id id;
-        drover_task_ref task = retry->refused[i];
+        drover_task_ref task = retry->left[i];
         drover_status status = ask_retry(retry->cli, &task, &id);
         if (status == DROVER_DEPENDENCY && !is_last) {
-            retry->refused[retry->count++] = task;
+            retry->left[retry->count++] = task;
             continue;
         }
         int code = tell_retry(retry->cli, &task, status, &id);
@@ -394,12 +388,12 @@ static int retry_failed(struct cli *cli)
     if (code == CLI_OK) {
         code = tasks_walk(cli, &filter, UINT64_MAX, retry_row, &walk);
     }
-    while (code == CLI_OK && walk.count > 0 && retry_refused(&walk, false)) {
+    while (code == CLI_OK && walk.count > 0 && retry_left(&walk, false)) {
     }
     if (code == CLI_OK && walk.count > 0) {
-        (void)retry_refused(&walk, true);
+        (void)retry_left(&walk, true);
     }
-    free(walk.refused);
+    free(walk.left);
     return cli_worse(code, walk.worst);
 }
 

@@ -56,8 +56,7 @@ static const struct drv_option add_options[] = {
     {.name = "missed",
      .kind = DRV_OPTION_CHOICE,
      .argument = "POLICY",
-     .help = "what becomes of the last one missed while the broker was down; skip lets it run "
-             "up to 60 s late",
+     .help = "what becomes of the last one missed while the broker was down, by more than 60 s",
      .fallback = "run",
      .choices = missed_names},
     {.name = "late",
