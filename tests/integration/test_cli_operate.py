@@ -175,7 +175,7 @@ class Operate(unittest.TestCase):
         self.assertRegex(self.drover("worker", "show", "one").stdout,
                          r"(?m)^resources +cpus 0 of \d+, gpu 1 of 1, memory 0 B of [\d.]+ [MG]iB$")
         second = self.fleet.submit("square", "3", "--need", "gpu=1")
-        self.assertIn("with gpu=1 are busy", self.drover("why", second).stdout)
+        self.assertIn("have a slot free, but not gpu=1", self.drover("why", second).stdout)
         third = self.fleet.submit("square", "3", "--need", "gpu=2")
         self.assertIn("no worker for type square has gpu=2", self.drover("why", third).stdout)
         self.drover("cancel", first)
