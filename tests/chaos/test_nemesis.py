@@ -7,12 +7,13 @@ import unittest
 from fleet import is_alive
 
 MANY = """
-import threading, time
+import threading
+end = threading.Event()  # never comes
 ballast = bytearray(1 << 26)
 for _ in range(100):
-    threading.Thread(target=time.sleep, args=(100,)).start()
+    threading.Thread(target=end.wait).start()
 print("up", flush=True)
-time.sleep(100)
+end.wait()
 """
 
 
