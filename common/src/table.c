@@ -19,8 +19,13 @@
 
 #define BITS_MIN 4
 #define BITS_MAX 40
-#define LARGE_PAGE ((size_t)2 * 1024 * 1024)
 #define RELEASE_BYTES ((size_t)256 * 1024) /* a multiple of every page size */
+
+/* Slots that an insert moves. Two would do: a table that has doubled takes three inserts for
+ * each four slots that are to be moved before it doubles again. Few make each insert cost
+ * nearly what it costs otherwise. Removals move more, so that a table can follow a drain all
+ * the way down. */
+enum { INSERT_MOVE_SLOTS = 8 };
 
 /* A pointer that no entry has. */
 static char tombstone;
@@ -34,6 +39,44 @@ struct candidate {
     void *entry;    /* NULL: none */
 };
 
+/* ---- memory ------------------------------------------------------------------------------ */
+
+static bool is_mapped(size_t count)
+{
+    return count * sizeof(struct drv_table_slot) >= RELEASE_BYTES;
+}
+
+/*
+ * Free slots; NULL when out of memory. Large arrays are mapped: fresh pages need no zeroing,
+ * and each is paid for when it is first touched. Small pages on purpose: entries go anywhere,
+ * so that a few hundred inserts touch all of a fresh array, and zeroing its large pages, 2 MiB
+ * each, would stall them for most of a tenth of a second.
+ */
+static struct drv_table_slot *slots_new(size_t count)
+{
+    size_t bytes = count * sizeof(struct drv_table_slot);
+    if (!is_mapped(count)) {
+        return calloc(count, sizeof(struct drv_table_slot));
+    }
+    void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                        0);
+    if (mapped == MAP_FAILED) {
+        return NULL;
+    }
+    (void)madvise(mapped, bytes, MADV_NOHUGEPAGE); /* advice */
+    return mapped;
+}
+
+static void array_free(struct drv_table_array *array)
+{
+    if (array->slots != NULL && is_mapped((size_t)1 << array->bits)) {
+        (void)munmap(array->slots, sizeof *array->slots << array->bits);
+    } else {
+        free(array->slots);
+    }
+    *array = (struct drv_table_array){0};
+}
+
 void drv_table_init(struct drv_table *table, uint64_t seed, drv_table_equal_fn equal)
 {
     *table = (struct drv_table){.floor_bits = KEPT_BITS, .seed = seed, .equal = equal};
@@ -46,8 +89,8 @@ void drv_table_set_floor(struct drv_table *table, unsigned bits)
 
 void drv_table_fini(struct drv_table *table)
 {
-    free(table->now.slots);
-    free(table->from.slots);
+    array_free(&table->now);
+    array_free(&table->from);
     drv_table_init(table, table->seed, table->equal);
 }
 
@@ -55,6 +98,8 @@ uint64_t drv_table_hash(const struct drv_table *table, const void *key, size_t l
 {
     return XXH3_64bits_withSeed(key, len, table->seed);
 }
+
+/* ---- slots ------------------------------------------------------------------------------- */
 
 static size_t array_size(const struct drv_table_array *array)
 {
@@ -83,25 +128,23 @@ static void array_place(struct drv_table_array *array, struct drv_table_slot slo
 static void move_finish(struct drv_table *table)
 {
     DRV_ASSERT(table->from.used == 0);
-    free(table->from.slots);
-    table->from = (struct drv_table_array){0};
+    array_free(&table->from);
     table->moved = 0;
 }
 
 /*
  * Gives the pages of slots that were just moved back to the system, a stretch at a time: to
- * free a large array at once would take milliseconds. The first and last page may hold other
- * data of the allocator and stay. What is read there later does not matter, see (2).
+ * free a large array at once would take milliseconds. What is read there later does not matter,
+ * see (2).
  */
 static void release_moved(const struct drv_table *table, size_t old_moved)
 {
-    uintptr_t start = (uintptr_t)table->from.slots;
-    uintptr_t first = (start + old_moved * sizeof(struct drv_table_slot)) / RELEASE_BYTES;
-    uintptr_t last = (start + table->moved * sizeof(struct drv_table_slot)) / RELEASE_BYTES;
-    if (last > first && first * RELEASE_BYTES > start) {
+    size_t first = old_moved * sizeof(struct drv_table_slot) / RELEASE_BYTES;
+    size_t last = table->moved * sizeof(struct drv_table_slot) / RELEASE_BYTES;
+    if (last > first && is_mapped((size_t)1 << table->from.bits)) {
         /* Purely advice: without it the memory is released when the array is freed. */
-        (void)madvise((void *)(first * RELEASE_BYTES), (last - first) * RELEASE_BYTES,
-                      MADV_DONTNEED);
+        (void)madvise((char *)table->from.slots + first * RELEASE_BYTES,
+                      (last - first) * RELEASE_BYTES, MADV_DONTNEED);
     }
 }
 
@@ -125,28 +168,17 @@ static void move_some(struct drv_table *table, size_t budget)
     }
 }
 
-/* Entries lie anywhere: with small pages each look-up in a large array misses the TLB too. */
-static void want_large_pages(struct drv_table_slot *slots, size_t bytes)
-{
-    uintptr_t start = ((uintptr_t)slots + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
-    uintptr_t end = ((uintptr_t)slots + bytes) / LARGE_PAGE * LARGE_PAGE;
-    if (end > start) {
-        (void)madvise((void *)start, end - start, MADV_HUGEPAGE); /* advice */
-    }
-}
-
-/* Starts moving to an array of 1 << bits slots. calloc, since fresh pages need no zeroing. */
+/* Starts moving to an array of 1 << bits slots. */
 static drover_status resize(struct drv_table *table, unsigned bits)
 {
     move_some(table, SIZE_MAX);
     if (bits > BITS_MAX) {
         return DROVER_NOMEM;
     }
-    struct drv_table_slot *slots = calloc((size_t)1 << bits, sizeof *slots);
+    struct drv_table_slot *slots = slots_new((size_t)1 << bits);
     if (slots == NULL) {
         return DROVER_NOMEM;
     }
-    want_large_pages(slots, sizeof *slots << bits);
     table->from = table->now;
     table->moved = 0;
     table->now = (struct drv_table_array){.slots = slots, .bits = bits};
@@ -258,7 +290,7 @@ void *drv_table_find(const struct drv_table *table, uint64_t hash, const void *k
 drover_status drv_table_insert(struct drv_table *table, uint64_t hash, void *entry)
 {
     DRV_ASSERT(entry != NULL);
-    move_some(table, DRV_TABLE_MOVE_SLOTS);
+    move_some(table, INSERT_MOVE_SLOTS);
     drover_status status = make_room(table);
     if (status) {
         return status;

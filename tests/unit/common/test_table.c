@@ -4,6 +4,8 @@
 #include "rng.h"
 #include "table.h"
 
+#include <sys/mman.h>
+
 struct item {
     uint64_t key;
     uint64_t hash;
@@ -123,6 +125,42 @@ static void test_table_growth_is_spread_over_operations(void **state)
         resting += table.from.slots == NULL;
     }
     assert_true(resting > 0);
+    drv_table_fini(&table);
+    free(items);
+}
+
+static size_t resident_pages(const struct drv_table *table)
+{
+    enum { PAGE = 4096 };
+    size_t pages = sizeof *table->now.slots * slots_of(table) / PAGE, count = 0;
+    unsigned char *resident = malloc(pages);
+    assert_non_null(resident);
+    assert_int_equal(mincore(table->now.slots, pages * PAGE, resident), 0);
+    for (size_t i = 0; i < pages; i++) {
+        count += resident[i] & 1;
+    }
+    free(resident);
+    return count;
+}
+
+/* A fresh large array costs an insert no more than the pages that it touches: neither is it
+ * zeroed at once, nor does a touch bring two megabytes. */
+static void test_table_growth_touches_no_more_than_it_moves(void **state)
+{
+    enum { COUNT = 800000 };
+    struct drv_table table;
+    size_t grown = 0;
+    drv_table_init(&table, 1, has_key);
+    struct item *items = make_items(&table, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        size_t old_bits = table.now.bits;
+        toggle(&table, &items[i]);
+        if (table.now.bits > 18 && table.now.bits != old_bits) {
+            assert_in_range(resident_pages(&table), 0, DRV_TABLE_MOVE_SLOTS + 1);
+            grown++;
+        }
+    }
+    assert_int_equal(grown, 3);
     drv_table_fini(&table);
     free(items);
 }
@@ -300,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_table_random_operations_match_a_model),
         cmocka_unit_test(test_table_colliding_hashes_stay_correct),
         cmocka_unit_test(test_table_growth_is_spread_over_operations),
+        cmocka_unit_test(test_table_growth_touches_no_more_than_it_moves),
         cmocka_unit_test(test_table_shrinks_when_it_empties),
         cmocka_unit_test(test_table_large_growth_loses_nothing),
         cmocka_unit_test(test_table_walk_sees_every_entry_once),
