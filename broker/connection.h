@@ -40,6 +40,7 @@ struct connection {
     int64_t heard_at_us;      /* last message */
     int64_t probed_at_us;     /* last message or probe */
     int64_t waiting_since_us; /* the socket refuses since */
+    int64_t went_at_us;       /* the socket knows of nobody to take what is sent; 0: it does */
     bool has_key;
     uint8_t key[32]; /* that it has proved to have, if it had to */
     bool is_inside;  /* our own HTTP thread: frames pass the channel */

@@ -234,10 +234,29 @@ static void wait_for_socket(struct server *server, struct connection *peer, bool
     }
 }
 
+/*
+ * Nobody takes what is sent to it any more. What it said before it went may still stand in the
+ * socket, its GOODBYE last: that is taken first, a burst in a turn, and as long as there is
+ * more the connection stays.
+ */
+static void peer_went(struct server *server, struct connection *peer, int64_t now_us)
+{
+    if (peer->went_at_us == 0 || peer->heard_at_us > peer->went_at_us) {
+        peer->went_at_us = now_us;
+        connection_mark_dirty(&server->peers, peer); /* for the next turn */
+    } else {
+        drop(server, peer, "gone");
+    }
+}
+
 static void flush_peer(struct server *server, struct connection *peer, int64_t now_us)
 {
     struct drv_frames frames;
     bool progress = false;
+    if (peer->went_at_us != 0) {
+        peer_went(server, peer, now_us);
+        return;
+    }
     while (drv_link_next(peer->link, &frames)) {
         int error = peer->is_inside ? send_inside(server, peer, &frames)
                                     : send_frames(server, peer, &frames);
@@ -248,8 +267,12 @@ static void flush_peer(struct server *server, struct connection *peer, int64_t n
         }
         drv_data_unref(&frames.head);
         drv_data_unref(&frames.blob);
+        if (error == EHOSTUNREACH) {
+            peer_went(server, peer, now_us);
+            return;
+        }
         if (error != 0) {
-            drop(server, peer, error == EHOSTUNREACH ? "gone" : zmq_strerror(error));
+            drop(server, peer, zmq_strerror(error));
             return;
         }
         progress = true;
@@ -320,7 +343,7 @@ static void retry_waiting(struct server *server)
     }
 }
 
-void outlet_flush(struct server *server, int64_t now_us)
+bool outlet_flush(struct server *server, int64_t now_us)
 {
     tick_acks(server, now_us);
     probe_port(server, CORE_PORT_WORKER, now_us);
@@ -328,6 +351,8 @@ void outlet_flush(struct server *server, int64_t now_us)
     retry_waiting(server);
     flush_port(server, CORE_PORT_WORKER, now_us);
     flush_port(server, CORE_PORT_CLIENT, now_us);
+    return !drv_list_is_empty(&server->peers.dirty[CORE_PORT_WORKER]) ||
+           !drv_list_is_empty(&server->peers.dirty[CORE_PORT_CLIENT]);
 }
 
 void outlet_goodbye(struct server *server)

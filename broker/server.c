@@ -511,7 +511,7 @@ static int64_t turn(struct server *server)
     }
     int64_t next = core_tick(server->core, now);
     outlet_apply(server, now);
-    outlet_flush(server, now);
+    more = outlet_flush(server, now) || more;
     check_drained(server, now);
     if (store_durability_max(server->store) != DROVER_DURABILITY_MEMORY) {
         self_stored(&server->meter, store_last(server->store),
@@ -642,7 +642,7 @@ static drover_status end(struct server *server)
     }
     gate_open(&server->gate, &server->peers, server->store, now_us());
     outlet_goodbye(server);
-    outlet_flush(server, now_us());
+    (void)outlet_flush(server, now_us());
     return status;
 }
 

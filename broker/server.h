@@ -128,8 +128,8 @@ bool intake_drain_inside(struct server *server, int64_t now_us);
 
 /* outlet.c */
 void outlet_apply(struct server *server, int64_t now_us); /* the core's effects */
-void outlet_flush(struct server *server,
-                  int64_t now_us); /* links to sockets; probes quiet peers */
+/* What may leave does. True: somebody comes again in the next turn, which is due at once. */
+bool outlet_flush(struct server *server, int64_t now_us);
 void outlet_refuse(struct server *server, struct connection *peer, drover_status code,
                    const char *text, const struct drv_message *about); /* one ERROR */
 void outlet_goodbye(struct server *server); /* GOODBYE to all, best effort */

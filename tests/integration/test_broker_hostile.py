@@ -3,15 +3,16 @@ and nobody else notices."""
 
 import os
 import random
+import signal
 import socket
 import unittest
 
 import msgpack
 
 from fleet import Fleet, until
-from rawpeer import (BUSY, CLIENT, ERROR, HEARTBEAT, KV, LEASE, LIMIT, MALFORMED, PROTOCOL, QUERY,
-                     REPLY, RESULTS, SUBMIT, TOO_BIG, UNSUPPORTED, VERSION, WELCOME, WORKER,
-                     WRONG_ENDPOINT, RawPeer)
+from rawpeer import (BUSY, CLIENT, ERROR, GOODBYE, HEARTBEAT, KV, LEASE, LIMIT, MALFORMED,
+                     PROTOCOL, QUERY, REPLY, RESULTS, SUBMIT, TOO_BIG, UNSUPPORTED, VERSION,
+                     WELCOME, WORKER, WRONG_ENDPOINT, RawPeer)
 
 SEED = int(os.environ.get("DROVER_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
 
@@ -241,6 +242,24 @@ class Hostile(unittest.TestCase):
                 one = next(task["id"] for task in first if task["state"] == "succeeded")
                 done = fleet.json("result", one)
                 self.assertEqual(done["state"], "succeeded")
+
+    def test_client_that_says_goodbye_and_goes_has_said_it(self):
+        """Though its GOODBYE stands behind more than a turn takes, and there are answers that nobody takes."""
+        with Fleet() as fleet:
+            broker = fleet.broker("--no-http")
+            with RawPeer(fleet.endpoint) as peer:
+                peer.hello()
+                broker.process.send_signal(signal.SIGSTOP)
+                broker.until_stopped()
+                for request in range(1, 61):
+                    peer.send(QUERY, request, 1)
+                for _ in range(30):
+                    peer.send(HEARTBEAT)
+                peer.send(GOODBYE)
+                peer.deliver()
+            broker.process.send_signal(signal.SIGCONT)
+            until(lambda: fleet.status()["broker"]["sessions"] == 1, "its session has ended")
+            self.assertNotIn("connection dropped", broker.stderr())
 
     def test_client_limits_are_told_by_name(self):
         """By the command line and by the file; each client has as much as any other."""

@@ -257,7 +257,9 @@ class Terminal:
         deadline = time.monotonic() + seconds * SCALE
         while self.process.poll() is None and time.monotonic() < deadline:
             self.read(0.05)
-        return self.process.wait(1)
+        status = self.process.wait(1)
+        self.read(0)  # its last words may have come since
+        return status
 
     def signal(self, number=signal.SIGTERM):
         self.process.send_signal(number)
