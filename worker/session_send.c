@@ -91,7 +91,7 @@ void worker_session_send_hello(struct worker_session *session)
 {
     const struct worker_session_config *config = &session->config;
     size_t leases = count_attached(&session->book);
-    static const struct drv_str capabilities[] = {{"logs", 4}, {"ranges", 6}};
+    static const struct drv_str capabilities[] = {{"logs", 4}, {"rows", 4}, {"ranges", 6}};
     struct drv_message *message = worker_effects_send(&session->effects, DRV_HELLO, 0);
     if (message == NULL) {
         return;

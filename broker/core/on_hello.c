@@ -11,7 +11,7 @@ enum { SLOTS_MAX = 65536 };
 static const struct drv_str CAPABILITIES[] = {
     {"labels", 6},   {"logs", 4},   {"events", 6}, {"shared_data", 11}, {"schedules", 9},
     {"after", 5},    {"await", 5},  {"keys", 4},   {"groups", 6},       {"needs", 5},
-    {"fairness", 8}, {"limits", 6}, {"alerts", 6}, {"ranges", 6},
+    {"fairness", 8}, {"limits", 6}, {"alerts", 6}, {"ranges", 6},       {"rows", 4},
 };
 
 static void refuse_endpoint(struct core *core, struct peer *peer, uint32_t role)

@@ -123,12 +123,7 @@ struct session *session_new(struct core *core, const drover_id *id, enum drv_rol
 
 bool session_hello_has(const struct drv_hello *hello, const char *capability)
 {
-    for (size_t i = 0; i < hello->capability_count; i++) {
-        if (str_equals(hello->capabilities[i], drv_str_of(capability))) {
-            return true;
-        }
-    }
-    return false;
+    return drv_names_include(hello->capabilities, hello->capability_count, capability);
 }
 
 void session_bind(struct core *core, struct session *session, struct peer *peer)

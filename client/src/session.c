@@ -187,7 +187,7 @@ static bool send_message(struct drv_session *session, const struct drv_message *
 
 static bool send_hello(struct drv_session *session)
 {
-    static const struct drv_str CAPABILITIES[] = {{"ranges", 6}};
+    static const struct drv_str CAPABILITIES[] = {{"ranges", 6}, {"rows", 4}};
     struct drv_message message = {.kind = DRV_HELLO};
     message.hello = (struct drv_hello){
         .version_min = DRV_PROTOCOL_VERSION,

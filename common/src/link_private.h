@@ -117,6 +117,7 @@ struct drv_link {
 
     /* receiving */
     uint64_t seq_in;     /* received last */
+    bool takes_rows;     /* the other side reads rows (message_rows.h) */
     bool is_fresh;       /* what drv_link_receive was given last was no repetition */
     uint64_t caller_in;  /* the caller has dealt with these */
     uint64_t settled_in; /* everything up to here is dealt with */

@@ -51,6 +51,18 @@ static void book(struct drv_link *link, const struct drv_message *message, uint6
     link_advance(link, now_us);
 }
 
+/* Whether the other side reads rows: it says so when the connection begins. */
+static void note_rows(struct drv_link *link, const struct drv_message *message)
+{
+    if (message->kind == DRV_HELLO) {
+        link->takes_rows = drv_names_include(message->hello.capabilities,
+                                             message->hello.capability_count, DRV_ROWS_NAME);
+    } else if (message->kind == DRV_WELCOME) {
+        link->takes_rows = drv_names_include(message->welcome.capabilities,
+                                             message->welcome.capability_count, DRV_ROWS_NAME);
+    }
+}
+
 /* Reads the fields and sees to what is the link's own business; tells in *out_auto whether
  * there is nothing left to be dealt with. */
 static drover_status take(struct drv_link *link, struct drv_decode *decode,
@@ -73,6 +85,7 @@ static drover_status take(struct drv_link *link, struct drv_decode *decode,
     if (message->kind == DRV_ACK) {
         *out_auto = true;
     }
+    note_rows(link, message);
     return DROVER_OK;
 }
 

@@ -182,7 +182,8 @@ static drover_status encode_message(struct drv_link *link, const struct drv_mess
                                     uint64_t token, bool is_bounded,
                                     struct link_outgoing **out_outgoing)
 {
-    const struct drv_transfers transfers = {.put = put_transfer, .context = link};
+    const struct drv_transfers transfers = {
+        .put = put_transfer, .context = link, .takes_rows = link->takes_rows};
     struct link_outgoing *outgoing = NULL;
     drover_status status = begin_encoding(link);
     if (status == DROVER_OK) {

@@ -509,6 +509,8 @@ struct drv_transfers {
     /* Queue `val` to be sent as chunks before this message; gives its transfer number. */
     drover_status (*put)(void *context, const struct drv_val *val, uint64_t *out_transfer);
     void *context;
+    /* The other side reads rows (PROTOCOL.md section 5): alike entries are written as such. */
+    bool takes_rows;
 };
 
 /*
@@ -538,6 +540,12 @@ DROVER_MUST_USE drover_status drv_message_encode(const struct drv_message *messa
                                                  const struct drv_transfers *transfers,
                                                  struct drv_buffer *head,
                                                  struct drv_buffer *blob);
+
+/* The capability of who reads rows (PROTOCOL.md section 5). */
+#define DRV_ROWS_NAME "rows"
+
+/* Whether a list of capabilities has this one. */
+bool drv_names_include(const struct drv_str *names, size_t count, const char *name);
 
 /* Upper case name of a kind for logs, "?" when unknown. */
 const char *drv_kind_name(unsigned kind);

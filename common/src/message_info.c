@@ -79,6 +79,17 @@ const char *drv_kind_name(unsigned kind)
     return row == NULL ? "?" : row->name;
 }
 
+bool drv_names_include(const struct drv_str *names, size_t count, const char *name)
+{
+    size_t len = strlen(name);
+    for (size_t i = 0; i < count; i++) {
+        if (names[i].len == len && memcmp(names[i].ptr, name, len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool drv_kind_is_charged(unsigned kind)
 {
     const struct drv_kind_row *row = drv_kind_row(kind);

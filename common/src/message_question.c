@@ -2,7 +2,7 @@
  * message_question.c: the codec of questions and of all answers (PROTOCOL.md section 6,
  * "Questions").
  */
-#include "message_codec.h"
+#include "message_rows.h"
 
 /* ---- WATCH ------------------------------------------------------------------------------- */
 
@@ -161,44 +161,112 @@ void drv_encode_fetch(struct drv_encode *encode, const struct drv_message *messa
 
 /* ---- RESULTS ----------------------------------------------------------------------------- */
 
+enum { OUTCOME_ROW = 24 }; /* id, attempt, length + 1: tasks that succeeded */
+
+static void get_outcome_row(struct drv_decode *decode, struct drv_rows *rows, uint32_t level,
+                            struct drv_outcome *entry)
+{
+    const uint8_t *at = rows->at;
+    *entry = (struct drv_outcome){
+        .index = DROVER_INDEX_NONE,
+        .state = DROVER_STATE_SUCCEEDED,
+        .attempt = drv_be32(at + 16),
+        .error = {.exit_code = -1},
+        .level = level,
+    };
+    memcpy(entry->id.bytes, at, sizeof entry->id.bytes);
+    entry->val = drv_rows_val(decode, rows, drv_be32(at + 20));
+    rows->at += OUTCOME_ROW;
+}
+
+static void get_outcome(struct drv_decode *decode, struct drv_outcome *entry)
+{
+    uint32_t outer = drv_get_open(decode);
+    drv_get_id(decode, &entry->id);
+    entry->index = drv_get_index(decode);
+    entry->state = drv_get_enum(decode, DROVER_STATE_SUCCEEDED, DROVER_STATE_LOST,
+                                "a result's state is not terminal");
+    entry->attempt = drv_get_u32(decode);
+    entry->val = drv_get_val(decode);
+    drv_get_error(decode, &entry->error);
+    entry->level = drv_get_enum(decode, 0, DROVER_DURABILITY_SYNCED,
+                                "unknown durability level");
+    drv_get_range(decode, entry->index, &entry->val, &entry->range);
+    drv_get_close(decode, outer);
+}
+
 void drv_decode_results(struct drv_decode *decode, struct drv_message *out_message)
 {
     struct drv_items items;
-    struct drv_outcome *entries = drv_get_raw_batch(decode, sizeof *entries, &items);
-    for (size_t i = 0; !decode->cursor.failed && i < items.count; i++) {
-        struct drv_outcome *entry = &entries[i];
-        uint32_t outer = drv_get_open(decode);
-        drv_get_id(decode, &entry->id);
-        entry->index = drv_get_index(decode);
-        entry->state = drv_get_enum(decode, DROVER_STATE_SUCCEEDED, DROVER_STATE_LOST,
-                                    "a result's state is not terminal");
-        entry->attempt = drv_get_u32(decode);
-        entry->val = drv_get_val(decode);
-        drv_get_error(decode, &entry->error);
-        entry->level = drv_get_enum(decode, 0, DROVER_DURABILITY_SYNCED,
-                                    "unknown durability level");
-        drv_get_range(decode, entry->index, &entry->val, &entry->range);
-        drv_get_close(decode, outer);
+    struct drv_rows rows;
+    uint32_t level = 0;
+    struct drv_outcome *entries = drv_get_rows_and_batch(decode, sizeof *entries, OUTCOME_ROW,
+                                                         &rows, &level, &items);
+    if (level > DROVER_DURABILITY_SYNCED) {
+        drv_decode_fail(decode, DROVER_MALFORMED, "unknown durability level");
+    }
+    for (size_t i = 0; i < rows.count && !decode->cursor.failed; i++) {
+        get_outcome_row(decode, &rows, level, &entries[i]);
+    }
+    for (size_t i = rows.count; !decode->cursor.failed && i < items.count; i++) {
+        get_outcome(decode, &entries[i]);
     }
     drv_get_close(decode, items.outer);
     out_message->results.entries = entries;
     out_message->results.entry_count = items.count;
 }
 
+static bool outcome_is_plain(const struct drv_outcome *entry, uint32_t level)
+{
+    return entry->index == DROVER_INDEX_NONE && entry->state == DROVER_STATE_SUCCEEDED &&
+           entry->error.kind == DROVER_ERROR_NONE && entry->range.count == 0 &&
+           entry->level == level && drv_val_is_plain(&entry->val);
+}
+
+static size_t outcome_rows(const struct drv_encode *encode, const struct drv_results *results,
+                           size_t *out_bytes)
+{
+    size_t count = 0;
+    *out_bytes = 0;
+    while (drv_rows_are_read(encode) && count < results->entry_count &&
+           results->entries[0].level <= DROVER_DURABILITY_SYNCED &&
+           outcome_is_plain(&results->entries[count], results->entries[0].level)) {
+        *out_bytes += results->entries[count].val.len;
+        count++;
+    }
+    return drv_rows_of(count);
+}
+
+static void put_outcome(struct drv_encode *encode, const struct drv_outcome *entry)
+{
+    drv_put_array(encode, entry->range.count > 0 ? 8 : 7);
+    drv_put_id(encode, &entry->id);
+    drv_put_index(encode, entry->index);
+    drv_put_enum(encode, entry->state, DROVER_STATE_SUCCEEDED, DROVER_STATE_LOST);
+    drv_put_uint(encode, entry->attempt);
+    drv_put_val(encode, &entry->val);
+    drv_put_error(encode, &entry->error);
+    drv_put_enum(encode, entry->level, 0, DROVER_DURABILITY_SYNCED);
+    drv_put_range(encode, entry->index, &entry->val, &entry->range);
+}
+
 void drv_encode_results(struct drv_encode *encode, const struct drv_message *message)
 {
     const struct drv_results *results = &message->results;
-    drv_put_batch(encode, results->entry_count);
-    for (size_t i = 0; encode->status == DROVER_OK && i < results->entry_count; i++) {
+    size_t bytes = 0, rows = outcome_rows(encode, results, &bytes);
+    uint8_t *row = drv_put_rows_and_batch(encode, results->entry_count, rows, OUTCOME_ROW,
+                                          bytes, true);
+    for (size_t i = 0; row != NULL && i < rows; i++) {
         const struct drv_outcome *entry = &results->entries[i];
-        drv_put_array(encode, entry->range.count > 0 ? 8 : 7);
-        drv_put_id(encode, &entry->id);
-        drv_put_index(encode, entry->index);
-        drv_put_enum(encode, entry->state, DROVER_STATE_SUCCEEDED, DROVER_STATE_LOST);
-        drv_put_uint(encode, entry->attempt);
-        drv_put_val(encode, &entry->val);
-        drv_put_error(encode, &entry->error);
-        drv_put_enum(encode, entry->level, 0, DROVER_DURABILITY_SYNCED);
-        drv_put_range(encode, entry->index, &entry->val, &entry->range);
+        row = drv_put_row_id(row, &entry->id);
+        row = drv_put_be32(row, entry->attempt);
+        row = drv_put_be32(row, drv_rows_number(&entry->val));
+        drv_put_row_val(encode, &entry->val);
+    }
+    if (rows > 0) {
+        drv_put_uint(encode, results->entries[0].level);
+    }
+    for (size_t i = rows; encode->status == DROVER_OK && i < results->entry_count; i++) {
+        put_outcome(encode, &results->entries[i]);
     }
 }

@@ -2,15 +2,31 @@
  * message_request.c: the codec of the kinds that change what the broker holds (PROTOCOL.md
  * section 6, "Requests").
  */
-#include "message_codec.h"
+#include "message_rows.h"
 
 /* ---- SUBMIT ------------------------------------------------------------------------------ */
+
+enum { ENTRY_ROW = 20 }; /* id, length + 1 */
+
+static void get_entry_row(struct drv_decode *decode, struct drv_rows *rows,
+                          struct drv_entry *entry)
+{
+    const uint8_t *at = rows->at;
+    memcpy(entry->id.bytes, at, sizeof entry->id.bytes);
+    entry->val = drv_rows_val(decode, rows, drv_be32(at + 16));
+    rows->at += ENTRY_ROW;
+}
 
 static void get_entries(struct drv_decode *decode, struct drv_submit_group *group)
 {
     struct drv_items items;
-    struct drv_entry *entries = drv_get_raw_batch(decode, sizeof *entries, &items);
-    for (size_t i = 0; i < items.count; i++) {
+    struct drv_rows rows;
+    struct drv_entry *entries = drv_get_rows_and_batch(decode, sizeof *entries, ENTRY_ROW,
+                                                       &rows, NULL, &items);
+    for (size_t i = 0; i < rows.count && !decode->cursor.failed; i++) {
+        get_entry_row(decode, &rows, &entries[i]);
+    }
+    for (size_t i = rows.count; i < items.count; i++) {
         uint32_t outer = drv_get_open(decode);
         drv_get_id(decode, &entries[i].id);
         entries[i].val = drv_get_val(decode);
@@ -40,6 +56,19 @@ void drv_decode_submit(struct drv_decode *decode, struct drv_message *out_messag
     out_message->submit.group_count = items.count;
 }
 
+static size_t entry_rows(const struct drv_encode *encode, const struct drv_submit_group *group,
+                         size_t *out_bytes)
+{
+    size_t count = 0;
+    *out_bytes = 0;
+    while (drv_rows_are_read(encode) && count < group->entry_count &&
+           drv_val_is_plain(&group->entries[count].val)) {
+        *out_bytes += group->entries[count].val.len;
+        count++;
+    }
+    return drv_rows_of(count);
+}
+
 static void put_group(struct drv_encode *encode, const struct drv_submit_group *group)
 {
     if (group->entry_count == 0) {
@@ -47,8 +76,15 @@ static void put_group(struct drv_encode *encode, const struct drv_submit_group *
     }
     drv_put_array(encode, 2);
     drv_put_spec(encode, &group->spec);
-    drv_put_batch(encode, group->entry_count);
-    for (size_t i = 0; encode->status == DROVER_OK && i < group->entry_count; i++) {
+    size_t bytes = 0, rows = entry_rows(encode, group, &bytes);
+    uint8_t *row = drv_put_rows_and_batch(encode, group->entry_count, rows, ENTRY_ROW, bytes,
+                                          false);
+    for (size_t i = 0; row != NULL && i < rows; i++) {
+        row = drv_put_row_id(row, &group->entries[i].id);
+        row = drv_put_be32(row, drv_rows_number(&group->entries[i].val));
+        drv_put_row_val(encode, &group->entries[i].val);
+    }
+    for (size_t i = rows; encode->status == DROVER_OK && i < group->entry_count; i++) {
         drv_put_array(encode, 2);
         drv_put_id(encode, &group->entries[i].id);
         drv_put_val(encode, &group->entries[i].val);

@@ -2,7 +2,7 @@
  * message_work.c: the codec of the kinds between broker and worker (PROTOCOL.md section 6,
  * "Work").
  */
-#include "message_codec.h"
+#include "message_rows.h"
 
 /* ---- LEASE ------------------------------------------------------------------------------- */
 
@@ -25,22 +25,60 @@ static void get_parents(struct drv_decode *decode, struct drv_lease_entry *entry
     entry->parent_count = items.count;
 }
 
+enum { LEASE_ROW = 32 }; /* handle, id, attempt, length + 1: tasks without anything special */
+
+/* The first fields of a row of LEASE and REPORT. */
+static void get_row_ref(const uint8_t *at, struct drv_ref *out_ref)
+{
+    out_ref->handle = drv_be64(at);
+    memcpy(out_ref->id.bytes, at + 8, sizeof out_ref->id.bytes);
+    out_ref->index = DROVER_INDEX_NONE;
+    out_ref->attempt = drv_be32(at + 24);
+}
+
+static uint8_t *put_row_ref(uint8_t *at, const struct drv_ref *ref)
+{
+    return drv_put_be32(drv_put_row_id(drv_put_be64(at, ref->handle), &ref->id), ref->attempt);
+}
+
+static void get_lease_row(struct drv_decode *decode, struct drv_rows *rows,
+                          struct drv_lease_entry *entry)
+{
+    get_row_ref(rows->at, &entry->ref);
+    entry->val = drv_rows_val(decode, rows, drv_be32(rows->at + 28));
+    entry->meta = (struct drv_str){NULL, 0};
+    entry->parents = NULL;
+    entry->parent_count = 0;
+    entry->range = (struct drv_range){0};
+    rows->at += LEASE_ROW;
+}
+
+static void get_lease_entry(struct drv_decode *decode, struct drv_lease_entry *entry)
+{
+    uint32_t outer = drv_get_open(decode);
+    drv_get_ref(decode, &entry->ref);
+    entry->val = drv_get_val(decode);
+    entry->meta = drv_get_binary_optional(decode, DRV_META_MAX);
+    entry->parents = NULL;
+    entry->parent_count = 0;
+    if (decode->left > 0) {
+        get_parents(decode, entry);
+    }
+    drv_get_range(decode, entry->ref.index, &entry->val, &entry->range);
+    drv_get_close(decode, outer);
+}
+
 static void get_lease_entries(struct drv_decode *decode, struct drv_lease_group *group)
 {
     struct drv_items items;
-    struct drv_lease_entry *entries = drv_get_raw_batch(decode, sizeof *entries, &items);
-    for (size_t i = 0; !decode->cursor.failed && i < items.count; i++) {
-        uint32_t outer = drv_get_open(decode);
-        drv_get_ref(decode, &entries[i].ref);
-        entries[i].val = drv_get_val(decode);
-        entries[i].meta = drv_get_binary_optional(decode, DRV_META_MAX);
-        entries[i].parents = NULL;
-        entries[i].parent_count = 0;
-        if (decode->left > 0) {
-            get_parents(decode, &entries[i]);
-        }
-        drv_get_range(decode, entries[i].ref.index, &entries[i].val, &entries[i].range);
-        drv_get_close(decode, outer);
+    struct drv_rows rows;
+    struct drv_lease_entry *entries = drv_get_rows_and_batch(decode, sizeof *entries, LEASE_ROW,
+                                                             &rows, NULL, &items);
+    for (size_t i = 0; i < rows.count && !decode->cursor.failed; i++) {
+        get_lease_row(decode, &rows, &entries[i]);
+    }
+    for (size_t i = rows.count; !decode->cursor.failed && i < items.count; i++) {
+        get_lease_entry(decode, &entries[i]);
     }
     drv_get_close(decode, items.outer);
     if (items.count == 0) {
@@ -86,6 +124,53 @@ static void put_parents(struct drv_encode *encode, const struct drv_lease_entry 
     }
 }
 
+static bool lease_is_plain(const struct drv_lease_entry *entry)
+{
+    return entry->ref.index == DROVER_INDEX_NONE && entry->meta.ptr == NULL &&
+           entry->parent_count == 0 && entry->range.count == 0 && drv_val_is_plain(&entry->val);
+}
+
+static size_t lease_rows(const struct drv_encode *encode, const struct drv_lease_group *group,
+                         size_t *out_bytes)
+{
+    size_t count = 0;
+    *out_bytes = 0;
+    while (drv_rows_are_read(encode) && count < group->entry_count &&
+           lease_is_plain(&group->entries[count])) {
+        *out_bytes += group->entries[count].val.len;
+        count++;
+    }
+    return drv_rows_of(count);
+}
+
+static void put_lease_entry(struct drv_encode *encode, const struct drv_lease_entry *entry)
+{
+    bool is_range = entry->range.count > 0;
+    drv_put_array(encode, is_range ? 8 : entry->parent_count > 0 ? 7 : 6);
+    drv_put_ref(encode, &entry->ref);
+    drv_put_val(encode, &entry->val);
+    drv_put_binary_optional(encode, entry->meta, DRV_META_MAX);
+    if (entry->parent_count > 0 || is_range) {
+        put_parents(encode, entry);
+    }
+    drv_put_range(encode, entry->ref.index, &entry->val, &entry->range);
+}
+
+static void put_lease_entries(struct drv_encode *encode, const struct drv_lease_group *group)
+{
+    size_t bytes = 0, rows = lease_rows(encode, group, &bytes);
+    uint8_t *row = drv_put_rows_and_batch(encode, group->entry_count, rows, LEASE_ROW, bytes,
+                                          false);
+    for (size_t i = 0; row != NULL && i < rows; i++) {
+        const struct drv_lease_entry *entry = &group->entries[i];
+        row = drv_put_be32(put_row_ref(row, &entry->ref), drv_rows_number(&entry->val));
+        drv_put_row_val(encode, &entry->val);
+    }
+    for (size_t i = rows; encode->status == DROVER_OK && i < group->entry_count; i++) {
+        put_lease_entry(encode, &group->entries[i]);
+    }
+}
+
 static void put_lease_group(struct drv_encode *encode, const struct drv_lease_group *group)
 {
     if (group->entry_count == 0) {
@@ -98,19 +183,7 @@ static void put_lease_group(struct drv_encode *encode, const struct drv_lease_gr
     drv_put_uint(encode, group->term_ms);
     drv_put_uint(encode, group->kill_ms);
     drv_put_uint(encode, group->flags);
-    drv_put_batch(encode, group->entry_count);
-    for (size_t i = 0; encode->status == DROVER_OK && i < group->entry_count; i++) {
-        const struct drv_lease_entry *entry = &group->entries[i];
-        bool is_range = entry->range.count > 0;
-        drv_put_array(encode, is_range ? 8 : entry->parent_count > 0 ? 7 : 6);
-        drv_put_ref(encode, &entry->ref);
-        drv_put_val(encode, &entry->val);
-        drv_put_binary_optional(encode, entry->meta, DRV_META_MAX);
-        if (entry->parent_count > 0 || is_range) {
-            put_parents(encode, entry);
-        }
-        drv_put_range(encode, entry->ref.index, &entry->val, &entry->range);
-    }
+    put_lease_entries(encode, group);
     drv_put_bounds(encode, &group->limits);
     if (group->need_count > 0) {
         drv_put_counts(encode, group->needs, group->need_count);
@@ -145,30 +218,60 @@ static void get_usage(struct drv_decode *decode, struct drv_result *result)
     drv_get_close(decode, outer);
 }
 
+/* handle, id, attempt, length + 1, run_us, wait_us, hold_us, user_us, system_us, pid,
+ * peak_rss_bytes: tasks that just succeeded. */
+enum { RESULT_ROW = 64 };
+
+static void get_result_row(struct drv_decode *decode, struct drv_rows *rows,
+                           struct drv_result *result)
+{
+    const uint8_t *at = rows->at;
+    *result = (struct drv_result){.outcome = DRV_OUTCOME_SUCCEEDED, .error = {.exit_code = -1}};
+    get_row_ref(at, &result->ref);
+    result->val = drv_rows_val(decode, rows, drv_be32(at + 28));
+    result->run_us = drv_be32(at + 32);
+    result->wait_us = drv_be32(at + 36);
+    result->hold_us = drv_be32(at + 40);
+    result->usage.user_us = drv_be32(at + 44);
+    result->usage.system_us = drv_be32(at + 48);
+    result->usage.pid = drv_be32(at + 52);
+    result->usage.peak_rss_bytes = drv_be64(at + 56);
+    result->has_usage = true;
+    rows->at += RESULT_ROW;
+}
+
+static void get_result(struct drv_decode *decode, struct drv_result *result)
+{
+    uint32_t outer = drv_get_open(decode);
+    drv_get_ref(decode, &result->ref);
+    result->outcome = drv_get_enum(decode, DRV_OUTCOME_SUCCEEDED, DRV_OUTCOME_CANCELLED,
+                                   "unknown outcome");
+    result->val = drv_get_val(decode);
+    drv_get_error(decode, &result->error);
+    result->run_us = drv_get_u64(decode);
+    get_usage(decode, result);
+    drv_get_tail(decode, &result->tail);
+    result->wait_us = drv_get_u64(decode);
+    result->hold_us = drv_get_u64(decode);
+    drv_get_range(decode, result->ref.index, &result->val, &result->range);
+    if (result->range.count > 0 && (result->outcome != DRV_OUTCOME_SUCCEEDED ||
+                                    result->error.kind != 0 || result->tail.piece_count > 0)) {
+        drv_decode_fail(decode, DROVER_MALFORMED, "a range that did not just succeed");
+    }
+    drv_get_close(decode, outer);
+}
+
 static void get_results(struct drv_decode *decode, struct drv_report *report)
 {
     struct drv_items items;
-    struct drv_result *results = drv_get_raw_batch(decode, sizeof *results, &items);
-    for (size_t i = 0; !decode->cursor.failed && i < items.count; i++) {
-        struct drv_result *result = &results[i];
-        uint32_t outer = drv_get_open(decode);
-        drv_get_ref(decode, &result->ref);
-        result->outcome = drv_get_enum(decode, DRV_OUTCOME_SUCCEEDED, DRV_OUTCOME_CANCELLED,
-                                       "unknown outcome");
-        result->val = drv_get_val(decode);
-        drv_get_error(decode, &result->error);
-        result->run_us = drv_get_u64(decode);
-        get_usage(decode, result);
-        drv_get_tail(decode, &result->tail);
-        result->wait_us = drv_get_u64(decode);
-        result->hold_us = drv_get_u64(decode);
-        drv_get_range(decode, result->ref.index, &result->val, &result->range);
-        if (result->range.count > 0 &&
-            (result->outcome != DRV_OUTCOME_SUCCEEDED || result->error.kind != 0 ||
-             result->tail.piece_count > 0)) {
-            drv_decode_fail(decode, DROVER_MALFORMED, "a range that did not just succeed");
-        }
-        drv_get_close(decode, outer);
+    struct drv_rows rows;
+    struct drv_result *results = drv_get_rows_and_batch(decode, sizeof *results, RESULT_ROW,
+                                                        &rows, NULL, &items);
+    for (size_t i = 0; i < rows.count && !decode->cursor.failed; i++) {
+        get_result_row(decode, &rows, &results[i]);
+    }
+    for (size_t i = rows.count; !decode->cursor.failed && i < items.count; i++) {
+        get_result(decode, &results[i]);
     }
     drv_get_close(decode, items.outer);
     report->results = results;
@@ -248,6 +351,58 @@ static void put_result(struct drv_encode *encode, const struct drv_result *resul
     drv_put_range(encode, result->ref.index, &result->val, &result->range);
 }
 
+static bool result_is_plain(const struct drv_result *result)
+{
+    const struct drv_usage *usage = &result->usage;
+    uint64_t times = result->run_us | result->wait_us | result->hold_us | usage->user_us |
+                     usage->system_us;
+    return result->ref.index == DROVER_INDEX_NONE && result->outcome == DRV_OUTCOME_SUCCEEDED &&
+           result->error.kind == DROVER_ERROR_NONE && result->has_usage &&
+           usage->kept == DRV_KEPT_NOTHING && times <= UINT32_MAX &&
+           result->tail.piece_count == 0 && result->range.count == 0 &&
+           drv_val_is_plain(&result->val);
+}
+
+static size_t result_rows(const struct drv_encode *encode, const struct drv_report *report,
+                          size_t *out_bytes)
+{
+    size_t count = 0;
+    *out_bytes = 0;
+    while (drv_rows_are_read(encode) && count < report->result_count &&
+           result_is_plain(&report->results[count])) {
+        *out_bytes += report->results[count].val.len;
+        count++;
+    }
+    return drv_rows_of(count);
+}
+
+static uint8_t *put_result_row(uint8_t *row, const struct drv_result *result)
+{
+    row = put_row_ref(row, &result->ref);
+    row = drv_put_be32(row, drv_rows_number(&result->val));
+    row = drv_put_be32(row, (uint32_t)result->run_us);
+    row = drv_put_be32(row, (uint32_t)result->wait_us);
+    row = drv_put_be32(row, (uint32_t)result->hold_us);
+    row = drv_put_be32(row, (uint32_t)result->usage.user_us);
+    row = drv_put_be32(row, (uint32_t)result->usage.system_us);
+    row = drv_put_be32(row, result->usage.pid);
+    return drv_put_be64(row, result->usage.peak_rss_bytes);
+}
+
+static void put_results(struct drv_encode *encode, const struct drv_report *report)
+{
+    size_t bytes = 0, rows = result_rows(encode, report, &bytes);
+    uint8_t *row = drv_put_rows_and_batch(encode, report->result_count, rows, RESULT_ROW, bytes,
+                                          false);
+    for (size_t i = 0; row != NULL && i < rows; i++) {
+        row = put_result_row(row, &report->results[i]);
+        drv_put_row_val(encode, &report->results[i].val);
+    }
+    for (size_t i = rows; encode->status == DROVER_OK && i < report->result_count; i++) {
+        put_result(encode, &report->results[i]);
+    }
+}
+
 static void put_returned(struct drv_encode *encode, const struct drv_returned *returned)
 {
     drv_put_array(encode, returned->more > 0 ? 6 : 5);
@@ -268,10 +423,7 @@ void drv_encode_report(struct drv_encode *encode, const struct drv_message *mess
 {
     const struct drv_report *report = &message->report;
     drv_put_refs(encode, report->started, report->started_count);
-    drv_put_batch(encode, report->result_count);
-    for (size_t i = 0; encode->status == DROVER_OK && i < report->result_count; i++) {
-        put_result(encode, &report->results[i]);
-    }
+    put_results(encode, report);
     drv_put_batch(encode, report->returned_count);
     for (size_t i = 0; encode->status == DROVER_OK && i < report->returned_count; i++) {
         put_returned(encode, &report->returned[i]);

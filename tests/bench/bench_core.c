@@ -257,13 +257,16 @@ static void worker_run(struct rig *rig, const struct drv_lease *lease)
     for (size_t g = 0; g < lease->group_count; g++) {
         const struct drv_lease_group *group = &lease->groups[g];
         for (size_t i = 0; i < group->entry_count; i++) {
-            results[count++] = (struct drv_result){.ref = group->entries[i].ref,
-                                                   .outcome = DRV_OUTCOME_SUCCEEDED,
-                                                   .val = group->entries[i].val,
-                                                   .range = group->entries[i].range,
-                                                   .run_us = 2,
-                                                   .wait_us = 20,
-                                                   .hold_us = 30};
+            results[count++] = (struct drv_result){
+                .ref = group->entries[i].ref,
+                .outcome = DRV_OUTCOME_SUCCEEDED,
+                .val = group->entries[i].val,
+                .range = group->entries[i].range,
+                .run_us = 2,
+                .wait_us = 20,
+                .hold_us = 30,
+                .has_usage = true,
+                .usage = {.user_us = 2, .peak_rss_bytes = 4 << 20, .pid = 1234}};
         }
     }
     message.report.results = results;
@@ -332,18 +335,18 @@ static void turn(struct rig *rig)
 
 static void hello(struct rig *rig, uint32_t peer)
 {
-    static const struct drv_str RANGES = {"ranges", 6};
+    static const struct drv_str CAPABILITIES[] = {{"ranges", 6}, {"rows", 4}};
     struct drv_offer offer = {.name = drv_str_of("echo")};
     struct drv_message message = {.kind = DRV_HELLO};
-    message.hello = (struct drv_hello){.version_min = 1,
-                                       .version_max = 1,
-                                       .role = peer == WORKER ? DRV_ROLE_WORKER
-                                                              : DRV_ROLE_CLIENT,
-                                       .name = drv_str_of("bench"),
-                                       .capabilities = &RANGES,
-                                       .capability_count = 1,
-                                       .credit_items = 100000,
-                                       .credit_bytes = 16 << 20};
+    message.hello = (struct drv_hello){
+        .version_min = 1,
+        .version_max = 1,
+        .role = peer == WORKER ? DRV_ROLE_WORKER : DRV_ROLE_CLIENT,
+        .name = drv_str_of("bench"),
+        .capabilities = CAPABILITIES,
+        .capability_count = sizeof CAPABILITIES / sizeof *CAPABILITIES,
+        .credit_items = 100000,
+        .credit_bytes = 16 << 20};
     message.hello.session.bytes[0] = (uint8_t)(1 + peer);
     if (peer == WORKER) {
         message.hello.has_worker = true;

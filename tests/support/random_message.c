@@ -189,6 +189,9 @@ static void fill_submit(source *s, struct drv_message *m)
         struct drv_entry *entries = random_items(s, entry_count, sizeof *entries);
         for (size_t k = 0; k < entry_count; k++) {
             entries[k] = (struct drv_entry){random_id(s), random_val(s)};
+            if (random_is_plain(s)) {
+                entries[k].val = random_plain_val(s);
+            }
         }
         groups[i] = (struct drv_submit_group){random_spec(s), entries, entry_count};
     }
@@ -363,6 +366,14 @@ static void fill_results(source *s, struct drv_message *m)
             .error = random_error(s),
             .level = random_between(s, 0, 3)};
         entries[i].range = random_range(s, entries[i].index, &entries[i].val);
+        if (random_is_plain(s)) {
+            entries[i].val = random_plain_val(s);
+            entries[i].index = DROVER_INDEX_NONE;
+            entries[i].state = DROVER_STATE_SUCCEEDED;
+            entries[i].error = (struct drv_error){0};
+            entries[i].level = DROVER_DURABILITY_MEMORY;
+            entries[i].range = (struct drv_range){0};
+        }
     }
     m->results.entries = entries;
 }
@@ -452,20 +463,6 @@ static void fill_taken(source *s, struct drv_message *m)
 
 /* ---- work -------------------------------------------------------------------------------- */
 
-static const struct drv_parent *random_parents(source *s, size_t *out_count)
-{
-    *out_count = random_chance(s, 20) ? random_count(s, 20) : 0;
-    struct drv_parent *parents = random_items(s, *out_count, sizeof *parents);
-    for (size_t i = 0; i < *out_count; i++) {
-        parents[i] = (struct drv_parent){
-            .id = random_id(s),
-            .index = random_index(s),
-            .when = random_between(s, 1, 3),
-            .state = random_between(s, DROVER_STATE_SUCCEEDED, DROVER_STATE_LOST)};
-    }
-    return parents;
-}
-
 static void fill_lease(source *s, struct drv_message *m)
 {
     size_t group_count = random_count(s, 4);
@@ -480,6 +477,11 @@ static void fill_lease(source *s, struct drv_message *m)
                 .meta = random_optional(s, random_bytes(s, 30))};
             entries[k].parents = random_parents(s, &entries[k].parent_count);
             entries[k].range = random_range(s, entries[k].ref.index, &entries[k].val);
+            if (random_is_plain(s)) {
+                entries[k] = (struct drv_lease_entry){.ref = random_ref(s)};
+                entries[k].ref.index = DROVER_INDEX_NONE;
+                entries[k].val = random_plain_val(s);
+            }
         }
         groups[i] = (struct drv_lease_group){
             .type = random_name(s),
@@ -532,6 +534,19 @@ static const struct drv_result *results(source *s, size_t *out_count)
             list[i].outcome = DRV_OUTCOME_SUCCEEDED;
             list[i].error = (struct drv_error){0};
             list[i].tail = (struct drv_tail){0};
+        }
+        if (random_is_plain(s)) {
+            list[i] = (struct drv_result){.ref = random_ref(s),
+                                          .outcome = DRV_OUTCOME_SUCCEEDED,
+                                          .run_us = random_number(s, 32),
+                                          .has_usage = true,
+                                          .usage = {random_number(s, 32), random_number(s, 32),
+                                                    random_number(s, 64), random_number32(s),
+                                                    DRV_KEPT_NOTHING},
+                                          .wait_us = random_number(s, 32),
+                                          .hold_us = random_number(s, 32)};
+            list[i].ref.index = DROVER_INDEX_NONE;
+            list[i].val = random_plain_val(s);
         }
     }
     return list;

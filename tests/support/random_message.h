@@ -16,6 +16,7 @@ struct random_source {
     struct drv_arena *arena; /* borrowed */
     size_t entries_max;      /* in one list */
     size_t value_max;        /* bytes of a value; beyond DRV_INLINE_MAX some travel as chunks */
+    bool is_plain;           /* most entries have nothing special: they can be rows */
 };
 
 /* Every kind that can be encoded; ends with 0. */

@@ -125,6 +125,20 @@ struct drv_val random_val(source *s)
                                                 : (struct drv_str){NULL, 0}};
 }
 
+bool random_is_plain(source *s)
+{
+    return s->is_plain && random_chance(s, 97);
+}
+
+struct drv_val random_plain_val(source *s)
+{
+    struct drv_str bytes = random_bytes(s, 100);
+    if (random_chance(s, 20)) {
+        return (struct drv_val){.is_nil = true};
+    }
+    return (struct drv_val){.bytes = (const uint8_t *)bytes.ptr, .len = bytes.len};
+}
+
 /* ---- records ----------------------------------------------------------------------------- */
 
 struct drv_range random_range(source *s, uint32_t index, struct drv_val *val)
@@ -303,4 +317,18 @@ struct drv_targets random_targets(source *s)
     }
     out.targets = list;
     return out;
+}
+
+const struct drv_parent *random_parents(source *s, size_t *out_count)
+{
+    *out_count = random_chance(s, 20) ? random_count(s, 20) : 0;
+    struct drv_parent *parents = random_items(s, *out_count, sizeof *parents);
+    for (size_t i = 0; i < *out_count; i++) {
+        parents[i] = (struct drv_parent){
+            .id = random_id(s),
+            .index = random_index(s),
+            .when = random_between(s, 1, 3),
+            .state = random_between(s, DROVER_STATE_SUCCEEDED, DROVER_STATE_LOST)};
+    }
+    return parents;
 }

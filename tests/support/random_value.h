@@ -25,6 +25,10 @@ struct drv_str random_text(source *s, size_t max);
 struct drv_str random_bytes(source *s, size_t max);
 struct drv_str random_optional(source *s, struct drv_str value);
 struct drv_val random_val(source *s);
+/* Whether this entry is to be like most others; and a value for it. */
+bool random_is_plain(source *s);
+struct drv_val random_plain_val(source *s);
+const struct drv_parent *random_parents(source *s, size_t *out_count);
 /* A range of elements behind `index`, or none; then *val holds what is in them. */
 struct drv_range random_range(source *s, uint32_t index, struct drv_val *val);
 /* How many elements behind `index` are meant, too. */

@@ -113,7 +113,8 @@ static inline struct letter *letter_new(struct bench *bench, const struct drv_me
     drv_buffer_init(&letter->head);
     drv_buffer_init(&letter->blob);
     drv_arena_init(&letter->arena, 0);
-    const struct drv_transfers transfers = {bench_take, bench_put, bench};
+    const struct drv_transfers transfers = {
+        .take = bench_take, .put = bench_put, .context = bench};
     drover_status status = drv_message_encode(message, &transfers, &letter->head,
                                               &letter->blob);
     if (status) {

@@ -118,12 +118,13 @@ static void test_range_capability_is_said(void **state)
     struct fixture *f = fixture_new();
     f->config.takes_ranges = TAKES_RANGES;
     fixture_start(f);
-    assert_int_equal(f->seen.hello.capability_count, 2);
-    assert_string_equal(f->seen.hello.capabilities[1].ptr, "ranges");
+    assert_int_equal(f->seen.hello.capability_count, 3);
+    assert_string_equal(f->seen.hello.capabilities[1].ptr, "rows");
+    assert_string_equal(f->seen.hello.capabilities[2].ptr, "ranges");
     fixture_destroy(f);
     f = fixture_new();
     fixture_start(f);
-    assert_int_equal(f->seen.hello.capability_count, 1);
+    assert_int_equal(f->seen.hello.capability_count, 2);
     fixture_destroy(f);
 }
 
