@@ -96,17 +96,48 @@ static bool has_ready_worker(const struct core *core, const struct class *class,
     return false;
 }
 
-/* It knows since when its head waits, or thinks it better than it is. */
-static void check_aging(struct check *check, const struct band *band, const struct lane *top)
+/* The head of a lane, however little is known there of what has left. */
+static const struct place *lane_head(const struct lane *lane)
 {
-    const struct fit *fit = drv_heap_count(&top->fits) == 0
-                                ? NULL
-                                : DRV_CONTAINER_OF(drv_heap_min(&top->fits), struct fit, node);
-    const struct place *head = fit == NULL ? NULL : line_head(fit->line);
-    bool is_fresh = band->turn == top->number && band->arrival == top->arrival &&
-                    head != NULL && head->arrival == top->arrival;
-    expect(check, !is_fresh || band->since_us <= place_aged_us(head),
-           "a band is thought to be younger than it is");
+    const struct place *best = NULL;
+    for (size_t i = 0; i < drv_heap_count(&lane->fits); i++) {
+        const struct fit *fit = DRV_CONTAINER_OF(lane->fits.nodes[i], struct fit, node);
+        const struct place *head = line_head(fit->line);
+        if (head != NULL && (best == NULL || head->arrival < best->arrival)) {
+            best = head;
+        }
+    }
+    return best;
+}
+
+/* The head of the key whose turn it is among those that may start something. */
+static const struct place *band_head(const struct core *core, const struct band *band)
+{
+    const struct place *best = NULL;
+    uint64_t turn = 0;
+    for (size_t i = 0; i < drv_heap_count(&band->lanes); i++) {
+        const struct lane *lane = DRV_CONTAINER_OF(band->lanes.nodes[i], struct lane, node);
+        const struct tenant *tenant = lane->turn->tenant;
+        const struct place *head = lane_head(lane);
+        if (head == NULL || (tenant != NULL && throttle_tenant_is_full(core, tenant))) {
+            continue;
+        }
+        if (best == NULL || is_later(turn, best->arrival, lane->turn->number, head->arrival)) {
+            best = head;
+            turn = lane->turn->number;
+        }
+    }
+    return best;
+}
+
+/* Unless it is in doubt, it is known since when its head waits. */
+static void check_aging(struct check *check, const struct band *band)
+{
+    const struct place *head = band_head(check->core, band);
+    expect(check,
+           drv_list_is_linked(&band->doubted) || head == NULL ||
+               band->since_us == place_aged_us(head),
+           "a band has another age than its head");
 }
 
 static void check_band(struct check *check, const struct band *band)
@@ -127,7 +158,7 @@ static void check_band(struct check *check, const struct band *band)
     expect(check, !is_in || !is_later(band->turn, band->arrival, top->number, top->arrival),
            "a band is thought to be worse than it is");
     if (is_in && band->tier->share->queue->aging_us > 0) {
-        check_aging(check, band, top);
+        check_aging(check, band);
     }
 }
 

@@ -360,6 +360,9 @@ void line_remove(struct line *line, struct place *place)
     }
     drv_list_init(&place->link);
     place->where = PLACE_OUT;
+    if (line->queue->aging_us > 0) {
+        line_doubt(line);
+    }
 }
 
 struct place *line_head(const struct line *line)

@@ -1,14 +1,14 @@
 #include "share.h"
 
+#include "share_order.h"
+
 #include "broker.h"
 #include "check.h"
-
-#include <string.h>
 
 /* Before anything that is in a line. */
 #define LONG_AGO_US (INT64_MIN / 2)
 
-static bool fit_before(const struct drv_heap_node *a, const struct drv_heap_node *b)
+bool fit_before(const struct drv_heap_node *a, const struct drv_heap_node *b)
 {
     const struct fit *left = DRV_CONTAINER_OF((struct drv_heap_node *)a, struct fit, node);
     const struct fit *right = DRV_CONTAINER_OF((struct drv_heap_node *)b, struct fit, node);
@@ -21,7 +21,7 @@ static bool is_before(uint64_t turn, uint64_t arrival, uint64_t other_turn,
     return turn != other_turn ? turn < other_turn : arrival < other_arrival;
 }
 
-static bool lane_before(const struct drv_heap_node *a, const struct drv_heap_node *b)
+bool lane_before(const struct drv_heap_node *a, const struct drv_heap_node *b)
 {
     const struct lane *left = DRV_CONTAINER_OF((struct drv_heap_node *)a, struct lane, node);
     const struct lane *right = DRV_CONTAINER_OF((struct drv_heap_node *)b, struct lane, node);
@@ -35,7 +35,7 @@ static int64_t band_rank(const struct band *band)
     return band->since_us - tier->priority * (int64_t)tier->share->queue->aging_us;
 }
 
-static bool band_before(const struct drv_heap_node *a, const struct drv_heap_node *b)
+bool band_before(const struct drv_heap_node *a, const struct drv_heap_node *b)
 {
     const struct band *left = DRV_CONTAINER_OF((struct drv_heap_node *)a, struct band, node);
     const struct band *right = DRV_CONTAINER_OF((struct drv_heap_node *)b, struct band, node);
@@ -61,6 +61,43 @@ static struct lane *band_top(const struct band *band)
 }
 
 /* --- what comes -------------------------------------------------------------------------- */
+
+/*
+ * With aging the next head of a priority may have waited longer than this one: what leaves, and
+ * a turn that was taken, can make a band better. So whatever may have changed is looked at
+ * before anything is chosen.
+ */
+static void band_doubt(struct band *band)
+{
+    struct share *share = band->tier->share;
+    if (share->queue->aging_us > 0 && !drv_list_is_linked(&band->doubted)) {
+        drv_list_push_back(&share->doubted, &band->doubted);
+    }
+}
+
+void line_doubt(const struct line *line)
+{
+    DRV_LIST_EACH(link, &line->fits)
+    {
+        band_doubt(DRV_LIST_ITEM(link, struct fit, in_line)->lane->band);
+    }
+}
+
+void queue_doubt(const struct queue *queue)
+{
+    DRV_LIST_EACH(link, &queue->lines)
+    {
+        line_doubt(DRV_LIST_ITEM(link, struct line, in_queue));
+    }
+}
+
+static void turn_doubt(const struct turn *turn)
+{
+    DRV_LIST_EACH(link, &turn->lanes)
+    {
+        band_doubt(DRV_LIST_ITEM(link, struct lane, in_turn)->band);
+    }
+}
 
 /* Room was reserved when the node was made. */
 static void enter(struct drv_heap *heap, struct drv_heap_node *node)
@@ -95,6 +132,7 @@ static void band_enter(struct core *core, struct band *band)
         band_note(band, top);
         drv_heap_update(&share->bands, &band->node);
     }
+    band_doubt(band);
     share_wake(core, share);
 }
 
@@ -160,15 +198,14 @@ void share_rest(struct share *share)
     }
 }
 
-static void lane_inactive(struct lane *lane)
+void lane_inactive(struct lane *lane)
 {
     if (--lane->turn->active == 0) {
         lane->turn->tier->active--;
     }
 }
 
-/* It has no work, or none that a worker has room for. */
-static void lane_leave(struct lane *lane)
+void lane_leave(struct lane *lane)
 {
     drv_heap_remove(&lane->band->lanes, &lane->node);
     lane_inactive(lane);
@@ -178,6 +215,7 @@ void fit_park(struct fit *fit)
 {
     drv_heap_remove(&fit->lane->fits, &fit->node);
     drv_list_push_back(&fit->offer->class->parked, &fit->parked);
+    band_doubt(fit->lane->band);
 }
 
 void band_park(struct band *band)
@@ -253,9 +291,29 @@ static struct lane *band_best(const struct core *core, struct band *band)
     return NULL;
 }
 
+static void share_settle(const struct core *core, struct share *share)
+{
+    struct drv_list *link;
+    while ((link = drv_list_pop_front(&share->doubted)) != NULL) {
+        struct band *band = DRV_LIST_ITEM(link, struct band, doubted);
+        const struct lane *lane;
+        if (!drv_heap_node_is_in(&band->node)) {
+            continue; /* it is looked at when it enters */
+        }
+        lane = band_best(core, band);
+        if (lane == NULL) {
+            drv_heap_remove(&share->bands, &band->node);
+        } else {
+            band_note(band, lane);
+            drv_heap_update(&share->bands, &band->node);
+        }
+    }
+}
+
 struct fit *share_best(struct core *core, struct share *share)
 {
     struct drv_heap_node *node;
+    share_settle(core, share);
     while ((node = drv_heap_min(&share->bands)) != NULL) {
         struct band *band = DRV_CONTAINER_OF(node, struct band, node);
         const struct lane *lane = band_best(core, band);
@@ -277,6 +335,16 @@ void share_served(const struct fit *fit)
     struct turn *turn = fit->lane->turn;
     if (turn->tier->active > 1) { /* who is alone has no turn to lose */
         turn->number = ++turn->tier->serial;
+    }
+    if (turn->tier->share->queue->aging_us == 0) {
+        return;
+    }
+    turn_doubt(turn);
+    if (turn->tenant != NULL) { /* it may hold as much as it may now */
+        DRV_LIST_EACH(link, &turn->tenant->turns)
+        {
+            turn_doubt(DRV_LIST_ITEM(link, struct turn, in_tenant));
+        }
     }
 }
 
@@ -317,332 +385,5 @@ void queue_age(struct core *core, struct queue *queue, uint64_t aging_us)
     DRV_LIST_EACH(link, &queue->shares)
     {
         share_refill(core, DRV_LIST_ITEM(link, struct share, in_queue));
-    }
-}
-
-/* --- building ---------------------------------------------------------------------------- */
-
-/* Looks through the shares of the class and those of the queue in step: it costs no more than
- * the shorter list, whoever makes thousands of queues. */
-static struct share *share_find(const struct class *class, const struct queue *queue)
-{
-    const struct drv_list *by_class = class->shares.next;
-    const struct drv_list *by_queue = queue->shares.next;
-    while (by_class != &class->shares && by_queue != &queue->shares) {
-        struct share *of_class = DRV_LIST_ITEM(by_class, struct share, in_class);
-        struct share *of_queue = DRV_LIST_ITEM(by_queue, struct share, in_queue);
-        if (of_class->queue == queue) {
-            return of_class;
-        }
-        if (of_queue->class == class) {
-            return of_queue;
-        }
-        by_class = by_class->next;
-        by_queue = by_queue->next;
-    }
-    return NULL;
-}
-
-static struct share *share_ensure(struct core *core, struct class *class, struct queue *queue)
-{
-    struct share *share = share_find(class, queue);
-    if (share != NULL) {
-        return share;
-    }
-    share = core_alloc(core, sizeof *share);
-    if (share == NULL) {
-        return NULL;
-    }
-    share->class = class;
-    share->queue = queue;
-    drv_list_init(&share->ring);
-    drv_list_init(&share->shut);
-    drv_list_init(&share->fits);
-    drv_list_init(&share->tiers);
-    drv_heap_init(&share->bands, band_before);
-    drv_list_push_back(&class->shares, &share->in_class);
-    drv_list_push_back(&queue->shares, &share->in_queue);
-    return share;
-}
-
-static void share_drop_if_empty(struct core *core, struct share *share)
-{
-    if (!drv_list_is_empty(&share->tiers)) {
-        return;
-    }
-    share_rest(share);
-    drv_list_remove(&share->shut);
-    drv_list_remove(&share->in_class);
-    drv_list_remove(&share->in_queue);
-    drv_heap_fini(&share->bands);
-    core_free(core, share, sizeof *share);
-}
-
-static struct tier *tier_ensure(struct core *core, struct share *share, int32_t priority)
-{
-    DRV_LIST_EACH(link, &share->tiers)
-    {
-        struct tier *tier = DRV_LIST_ITEM(link, struct tier, in_share);
-        if (tier->priority == priority) {
-            return tier;
-        }
-    }
-    struct tier *tier = core_alloc(core, sizeof *tier);
-    if (tier != NULL) {
-        tier->share = share;
-        tier->priority = priority;
-        drv_list_init(&tier->bands);
-        drv_list_push_back(&share->tiers, &tier->in_share);
-    }
-    return tier;
-}
-
-static void tier_drop_if_empty(struct core *core, struct tier *tier)
-{
-    if (tier->references == 0) {
-        DRV_ASSERT(tier->active == 0);
-        drv_list_remove(&tier->in_share);
-        core_free(core, tier, sizeof *tier);
-    }
-}
-
-static struct band *band_ensure(struct core *core, struct tier *tier, const struct need *needs,
-                                size_t count)
-{
-    struct share *share = tier->share;
-    DRV_LIST_EACH(link, &tier->bands)
-    {
-        struct band *band = DRV_LIST_ITEM(link, struct band, in_tier);
-        if (band->need_count == count &&
-            (count == 0 || memcmp(band->needs, needs, count * sizeof *needs) == 0)) {
-            return band;
-        }
-    }
-    if (drv_heap_reserve(&share->bands, share->band_count + 1)) {
-        return NULL;
-    }
-    struct band *band = core_alloc(core, sizeof *band + count * sizeof *needs);
-    if (band == NULL) {
-        return NULL;
-    }
-    band->tier = tier;
-    band->need_count = count;
-    if (count > 0) {
-        memcpy(band->needs, needs, count * sizeof *needs);
-    }
-    drv_list_init(&band->hungry);
-    drv_heap_node_init(&band->node);
-    drv_heap_init(&band->lanes, lane_before);
-    drv_list_push_back(&tier->bands, &band->in_tier);
-    tier->references++;
-    share->band_count++;
-    return band;
-}
-
-static void band_drop_if_empty(struct core *core, struct band *band)
-{
-    struct share *share = band->tier->share;
-    if (band->lane_count > 0) {
-        return;
-    }
-    drv_heap_remove(&share->bands, &band->node);
-    drv_heap_fini(&band->lanes);
-    drv_list_remove(&band->hungry);
-    drv_list_remove(&band->in_tier);
-    band->tier->references--;
-    share->band_count--;
-    core_free(core, band, sizeof *band + band->need_count * sizeof *band->needs);
-}
-
-static struct turn *turn_find(const struct tier *tier, const struct tenant *tenant)
-{
-    if (tenant == NULL) {
-        return tier->keyless;
-    }
-    DRV_LIST_EACH(link, &tenant->turns)
-    {
-        struct turn *turn = DRV_LIST_ITEM(link, struct turn, in_tenant);
-        if (turn->tier == tier) {
-            return turn;
-        }
-    }
-    return NULL;
-}
-
-static struct turn *turn_ensure(struct core *core, struct tier *tier, struct tenant *tenant)
-{
-    struct turn *turn = turn_find(tier, tenant);
-    if (turn != NULL) {
-        return turn;
-    }
-    turn = core_alloc(core, sizeof *turn);
-    if (turn == NULL) {
-        return NULL;
-    }
-    turn->tier = tier;
-    turn->tenant = tenant;
-    drv_list_init(&turn->in_tenant);
-    drv_list_init(&turn->lanes);
-    if (tenant != NULL) {
-        drv_list_push_back(&tenant->turns, &turn->in_tenant);
-    } else {
-        tier->keyless = turn;
-    }
-    tier->references++;
-    return turn;
-}
-
-static void turn_drop_if_empty(struct core *core, struct turn *turn)
-{
-    if (!drv_list_is_empty(&turn->lanes)) {
-        return;
-    }
-    drv_list_remove(&turn->in_tenant);
-    if (turn->tenant == NULL) {
-        turn->tier->keyless = NULL;
-    }
-    turn->tier->references--;
-    core_free(core, turn, sizeof *turn);
-}
-
-static struct lane *lane_ensure(struct core *core, struct band *band, struct turn *turn)
-{
-    DRV_LIST_EACH(link, &turn->lanes)
-    {
-        struct lane *lane = DRV_LIST_ITEM(link, struct lane, in_turn);
-        if (lane->band == band) {
-            return lane;
-        }
-    }
-    if (drv_heap_reserve(&band->lanes, band->lane_count + 1)) {
-        return NULL;
-    }
-    struct lane *lane = core_alloc(core, sizeof *lane);
-    if (lane == NULL) {
-        return NULL;
-    }
-    lane->band = band;
-    lane->turn = turn;
-    drv_list_init(&lane->full);
-    drv_heap_node_init(&lane->node);
-    drv_heap_init(&lane->fits, fit_before);
-    drv_list_push_back(&turn->lanes, &lane->in_turn);
-    band->lane_count++;
-    return lane;
-}
-
-static void lane_drop_if_empty(struct core *core, struct lane *lane)
-{
-    if (lane->fit_count > 0) {
-        return;
-    }
-    bool is_full = drv_list_is_linked(&lane->full);
-    if (drv_heap_node_is_in(&lane->node)) {
-        lane_leave(lane);
-    } else if (is_full) {
-        struct tenant *tenant = lane->turn->tenant;
-        drv_list_remove(&lane->full);
-        lane_inactive(lane);
-        if (drv_list_is_empty(&tenant->full)) {
-            drv_list_remove(&tenant->in_throttle);
-        }
-    }
-    drv_heap_fini(&lane->fits);
-    drv_list_remove(&lane->in_turn);
-    lane->band->lane_count--;
-    core_free(core, lane, sizeof *lane);
-}
-
-/* Gives back what holds nothing any more, from below; NULL: not there. */
-static void prune(struct core *core, struct share *share, struct tier *tier, struct band *band,
-                  struct turn *turn)
-{
-    if (band != NULL) {
-        band_drop_if_empty(core, band);
-    }
-    if (turn != NULL) {
-        turn_drop_if_empty(core, turn);
-    }
-    if (tier != NULL) {
-        tier_drop_if_empty(core, tier);
-    }
-    share_drop_if_empty(core, share);
-}
-
-/* The lane for such a line, made if need be; NULL when out of memory. */
-static struct lane *lane_for(struct core *core, struct class *class, const struct line *line)
-{
-    struct need needs[DRV_LABELS_MAX];
-    size_t count;
-    bool has_all = class_needs(class, line, needs, &count);
-    DRV_ASSERT(has_all);
-    struct share *share = share_ensure(core, class, line->queue);
-    if (share == NULL) {
-        return NULL;
-    }
-    struct tier *tier = tier_ensure(core, share, line->priority);
-    struct band *band = tier == NULL ? NULL : band_ensure(core, tier, needs, count);
-    struct turn *turn = band == NULL ? NULL : turn_ensure(core, tier, line->tenant);
-    struct lane *lane = turn == NULL ? NULL : lane_ensure(core, band, turn);
-    if (lane == NULL) {
-        prune(core, share, tier, band, turn);
-    }
-    return lane;
-}
-
-static void lane_prune(struct core *core, struct lane *lane)
-{
-    struct band *band = lane->band;
-    struct turn *turn = lane->turn;
-    struct tier *tier = band->tier;
-    lane_drop_if_empty(core, lane);
-    prune(core, tier->share, tier, band, turn);
-}
-
-bool fit_new(struct core *core, struct offer *offer, struct line *line)
-{
-    struct lane *lane = lane_for(core, offer->class, line);
-    if (lane == NULL) {
-        return false;
-    }
-    struct fit *fit = core_alloc(core, sizeof *fit);
-    if (fit == NULL || drv_heap_reserve(&lane->fits, lane->fit_count + 1)) {
-        core_free(core, fit, sizeof *fit);
-        if (lane->fit_count == 0) {
-            lane_prune(core, lane);
-        }
-        return false;
-    }
-    struct share *share = lane->band->tier->share;
-    lane->fit_count++;
-    share->fit_count++;
-    fit->lane = lane;
-    fit->offer = offer;
-    fit->line = line;
-    drv_heap_node_init(&fit->node);
-    drv_list_init(&fit->parked);
-    drv_list_push_back(&line->fits, &fit->in_line);
-    drv_list_push_back(&share->fits, &fit->in_share);
-    fit_enter(core, fit);
-    return true;
-}
-
-void fit_free(struct core *core, struct fit *fit)
-{
-    struct lane *lane = fit->lane;
-    struct share *share = lane->band->tier->share;
-    drv_heap_remove(&lane->fits, &fit->node);
-    drv_list_remove(&fit->parked);
-    drv_list_remove(&fit->in_line);
-    drv_list_remove(&fit->in_share);
-    core_free(core, fit, sizeof *fit);
-    share->fit_count--;
-    if (--lane->fit_count > 0) {
-        return;
-    }
-    bool is_last = share->fit_count == 0;
-    lane_prune(core, lane);
-    if (!is_last && drv_heap_count(&share->bands) == 0) {
-        share_rest(share);
     }
 }

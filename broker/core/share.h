@@ -9,7 +9,9 @@
  *
  * With aging a step of priority is worth so much waiting. All heads age alike, so which of two
  * comes first does not change while they wait: the one whose time of arrival, less what its
- * priority is worth, is earlier. Nothing has to be looked at again because time goes by.
+ * priority is worth, is earlier. Nothing has to be looked at again because time goes by. What
+ * counts of a priority is the head whose turn it is; when another one comes to be that, it may
+ * have waited longer, so the band is looked at before the next choice (share->doubted).
  *
  * Within a priority fairness keys take turns; tasks without a key count as one key. Within a
  * key the earliest arrival is next, whatever its type and needs. Each level is a heap whose
@@ -39,10 +41,11 @@ struct share {
     struct queue *queue;
     struct drv_list in_queue;
     struct drv_list in_class;
-    struct drv_list ring;  /* in class->ring while it has work and the queue is open */
-    struct drv_list shut;  /* in throttle->shut while the queue may start nothing more */
-    struct drv_list fits;  /* struct fit.in_share: all lines of the queue that fit */
-    struct drv_list tiers; /* struct tier.in_share */
+    struct drv_list ring;    /* in class->ring while it has work and the queue is open */
+    struct drv_list shut;    /* in throttle->shut while the queue may start nothing more */
+    struct drv_list fits;    /* struct fit.in_share: all lines of the queue that fit */
+    struct drv_list tiers;   /* struct tier.in_share */
+    struct drv_list doubted; /* struct band.doubted */
     size_t fit_count, band_count;
     struct drv_heap bands; /* those with work */
     uint32_t deficit;      /* tasks that the queue may still start in this round */
@@ -79,10 +82,12 @@ struct need { /* no padding: compared as bytes */
 struct band {
     struct tier *tier;
     struct drv_list in_tier;
-    struct drv_list hungry; /* in class->hungry: no worker has what it needs */
+    struct drv_list hungry;  /* in class->hungry: no worker has what it needs */
+    struct drv_list doubted; /* in share->doubted: to be looked at before anything is chosen */
     struct drv_heap_node node;
     uint64_t turn, arrival; /* of the best lane when last looked at */
-    int64_t since_us;       /* with aging: since when the head of that has waited */
+    int64_t since_us;       /* with aging: since when the head of that has waited; exact unless
+                               in doubt */
     struct drv_heap lanes;  /* those with work */
     size_t lane_count;
     size_t need_count;
@@ -122,6 +127,10 @@ bool fit_new(struct core *core, struct offer *offer, struct line *line);
 void fit_free(struct core *core, struct fit *fit);
 /* Its line has got work, or a better head. */
 void fit_enter(struct core *core, struct fit *fit);
+/* With aging: its head has left, and the next may have waited longer. */
+void line_doubt(const struct line *line);
+/* The same of all of them: other keys may hold as much as they may now. */
+void queue_doubt(const struct queue *queue);
 /* No worker has room for its type: until class_unpark. */
 void fit_park(struct fit *fit);
 

@@ -202,6 +202,7 @@ static void throttle_reset(struct core *core, struct throttle *throttle)
 {
     struct drv_list *link;
     throttle_open(core, throttle);
+    queue_doubt(throttle->queue);
     while ((link = drv_list_first(&throttle->full)) != NULL) {
         tenant_wake(core, DRV_LIST_ITEM(link, struct tenant, in_throttle));
     }

@@ -129,6 +129,90 @@ static void test_aging_survives_a_restart(void **state)
     expect_restorable(bench);
 }
 
+static void submit_keyed(struct bench *bench, uint32_t number, int32_t priority,
+                         const char *key)
+{
+    struct drv_spec spec = spec_of("work");
+    spec.priority = priority;
+    spec.fairness = text(key);
+    submit(bench, 1, &spec, number);
+    bench_turn(bench);
+    expect_ok(bench, 1);
+}
+
+/* After so long that nothing is given behind a busy slot. */
+static void end_slowly(struct bench *bench, struct drv_ref ref)
+{
+    struct drv_result done = {.ref = ref,
+                              .outcome = DRV_OUTCOME_SUCCEEDED,
+                              .val = val_nil(),
+                              .error = {.exit_code = -1},
+                              .run_us = 1000000};
+    report(bench, 2, &done);
+    bench_turn(bench);
+}
+
+static void expect_slow_run(struct bench *bench, const uint32_t *wanted, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct drv_ref ref = leased(bench, 2);
+        assert_int_equal(number_of(ref.id), wanted[i]);
+        end_slowly(bench, ref);
+    }
+}
+
+/* The only slot is taken by 9, but there is credit for more, so that it is looked at who is
+ * next whenever something changes. Key a's turn is before key b's; of a there is an old task
+ * and a young one, of b one that is nearly as old as the first. */
+static struct drv_ref submit_keys(struct bench *bench)
+{
+    client(bench, 1);
+    set_order(bench, 1000, -1);
+    expect_ok(bench, 1);
+    worker_with(bench, 2, &(struct worker_options){.types = {"work"}, .slots = 1, .credit = 8});
+    submit_at(bench, 9, 0);
+    struct drv_ref first = leased(bench, 2);
+    submit_keyed(bench, 1, 0, "a");
+    bench_pass(bench, 1000000);
+    submit_keyed(bench, 2, 0, "b");
+    bench_pass(bench, 4000000);
+    submit_keyed(bench, 3, 0, "a");
+    return first;
+}
+
+/* A priority is as old as the head whose turn it is, also when another one's turn comes for
+ * want of a task. */
+static void test_the_age_of_a_cancelled_head_goes_with_it(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_ref first = submit_keys(bench);
+    cancel(bench, 1, 1);
+    bench_turn(bench);
+    bench_pass(bench, 1000000);
+    submit_at(bench, 4, 3); /* older than 3, not than 2 */
+    cancel(bench, 1, 3);
+    bench_turn(bench);
+    bench_pass(bench, 1000);
+    end_slowly(bench, first);
+    expect_slow_run(bench, (const uint32_t[]){2, 4}, 2);
+}
+
+/* Nor does it matter whether it was cancelled or has run. */
+static void test_the_next_key_is_as_old_as_its_own_head(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_ref first = submit_keys(bench);
+    cancel(bench, 1, 1);
+    bench_turn(bench);
+    end_slowly(bench, first);
+    struct drv_ref third = leased(bench, 2);
+    assert_int_equal(number_of(third.id), 3);
+    submit_keyed(bench, 5, 0, "a");
+    submit_at(bench, 4, 3);
+    end_slowly(bench, third);
+    expect_slow_run(bench, (const uint32_t[]){2, 4, 5}, 3);
+}
+
 static void test_nonsense_is_refused(void **state)
 {
     struct bench *bench = *state;
@@ -259,6 +343,8 @@ int main(void)
         BENCH_TEST(test_aging_comes_and_goes),
         BENCH_TEST(test_a_delay_does_not_age),
         DURABLE_TEST(test_aging_survives_a_restart),
+        BENCH_TEST(test_the_age_of_a_cancelled_head_goes_with_it),
+        BENCH_TEST(test_the_next_key_is_as_old_as_its_own_head),
         BENCH_TEST(test_nonsense_is_refused),
         BENCH_TEST(test_spread_takes_the_emptiest_host),
         BENCH_TEST(test_pack_takes_the_fullest_host),
