@@ -81,8 +81,14 @@ struct sim_task_spec sim_deed_spec(struct sim *sim)
         .zone = chance(sim, 10) ? (unsigned)sim_between(sim, 1, SIM_ZONES - 1) : 0,
         .payload_len = payload_random(sim),
     };
-    if (sim->config.seed % 4 == 0) {
+    if (sim->config.seed % 4 == 0 || !sim->profile.has_tenants) {
         spec.tenant = 0; /* without keys it is always known whose turn it is */
+    }
+    if (sim->profile.ages && !sim_once_in(sim, 4)) {
+        spec.queue = SIM_LIMITED;
+        spec.priority = sim_once_in(sim, 3) ? 0 : priorities[drv_rng_below(&sim->rng, 3)];
+        spec.needs_gpu = false;
+        spec.zone = 0;
     }
     if (sim->profile.fancy_specs) {
         spec_fancy(sim, &spec);
@@ -530,6 +536,18 @@ static void do_kv(struct sim *sim, struct sim_peer *peer, enum drv_kv_op op)
     sim_request_send(sim, peer, request);
 }
 
+/* Early, in a world where much depends on it. */
+static void do_limit(struct sim *sim, struct sim_peer *peer)
+{
+    struct sim_request *request = sim_request_new(sim, peer, DRV_QUEUE);
+    if (request != NULL) {
+        request->op = DRV_QUEUE_SET;
+        request->queue = SIM_LIMITED;
+        request->number = sim_between(sim, 4, 20);
+        sim_request_send(sim, peer, request);
+    }
+}
+
 static void do_queue(struct sim *sim, struct sim_peer *peer, bool purge)
 {
     struct sim_request *request = sim_request_new(sim, peer, DRV_QUEUE);
@@ -668,5 +686,9 @@ void sim_deed_next(struct sim *sim, struct sim_peer *peer)
     }
     /* What is asked for before the first WELCOME waits for it, like anything while it is away.
      */
+    if (sim->profile.ages && !sim->checker.limits_heard && sim_once_in(sim, 3)) {
+        do_limit(sim, peer);
+        return;
+    }
     deed_do(sim, peer, deed_random(sim));
 }

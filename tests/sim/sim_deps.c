@@ -139,7 +139,7 @@ bool sim_deps_are_over(struct sim *sim, const struct sim_task *task)
 void sim_deps_on_submit(struct sim *sim, uint32_t serial)
 {
     struct sim_task *task = sim_model_task(&sim->model, serial);
-    if (task->is_retry) {
+    if (task->is_retry && !task->known) { /* else it comes anew, as what it was */
         inherit_parents(sim, task);
         if (first_failed(sim, task) != NULL) {
             sim_fail(sim, "retry %u was taken although what it waits for has failed", serial);

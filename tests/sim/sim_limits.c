@@ -140,6 +140,12 @@ bool sim_checker_is_held_back(struct sim *sim, const struct sim_task *task)
     if (task->spec.queue != SIM_LIMITED || !sim->checker.limits_heard) {
         return false;
     }
+    if (sim->checker.limits_in_force) {
+        fill(sim);
+        if (sim->checker.tokens < TOKEN) {
+            return true; /* the next token is for whoever is next */
+        }
+    }
     struct held held = count_held(sim, task->spec.tenant, UINT32_MAX, 0);
     return held.limited >= SIM_LIMIT_CONCURRENCY ||
            (task->spec.tenant > 0 && held.of_key >= SIM_LIMIT_PER_KEY);

@@ -89,16 +89,14 @@ static int64_t slack_of(const struct sim *sim)
 }
 
 /* Another key of that priority has work, also such as came back: whose turn it is is not known
- * here. Or it had some that was younger: a priority counts as what its next one was when it was
- * last looked at, and that may have been cancelled since. */
+ * here. */
 static bool has_other_keys(struct sim *sim, const struct sim_task *task, unsigned slot)
 {
     for (uint32_t i = 0; i < sim->model.count; i++) {
         const struct sim_task *other = sim_model_task(&sim->model, i);
-        bool counts = !sim_state_is_terminal(other->state) ||
-                      rank_of(other) + slack_of(sim) >= rank_of(task);
-        if (other->known && other->epoch == sim->broker.epoch && counts &&
-            other->spec.queue == SIM_LIMITED && priority_slot(other->spec.priority) == slot &&
+        if (other->known && other->epoch == sim->broker.epoch &&
+            !sim_state_is_terminal(other->state) && other->spec.queue == SIM_LIMITED &&
+            priority_slot(other->spec.priority) == slot &&
             other->spec.tenant != task->spec.tenant &&
             other->spec.needs_gpu == task->spec.needs_gpu) {
             return true;

@@ -34,6 +34,8 @@ void sim_checker_on_broker_start(struct sim *sim, bool goes_on)
     struct sim_checker *checker = &sim->checker;
     if (goes_on) {
         all_are_away(sim);
+        checker->tokens = 0; /* a new life begins without */
+        checker->tokens_us = sim->now_us;
         return;
     }
     uint64_t arrival = checker->next_arrival;

@@ -148,4 +148,6 @@ void sim_profile_make(struct drv_rng *rng, struct sim_profile *out_profile)
         profile->faults |= profile->faults == 0 ? 0 : 1u << SIM_FAULT_BROKER_CRASH;
     }
     make_shares(rng, profile);
+    profile->ages = coin(rng, 3);
+    profile->has_tenants = !profile->ages || coin(rng, 2);
 }

@@ -89,6 +89,8 @@ struct sim_profile {
     bool durable;            /* the broker has a journal */
     bool ranges;             /* workers and clients take elements in ranges */
     bool has_keys;           /* the broker asks for them (sim_keys.h) */
+    bool ages;               /* most stand in the limited queue, of every priority */
+    bool has_tenants;        /* tasks have fairness keys */
     struct core_config core; /* without id, epoch, names */
 };
 

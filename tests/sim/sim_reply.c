@@ -163,8 +163,13 @@ static void array_open_answered(struct sim *sim, struct sim_peer *peer, uint32_t
                                 const struct sim_request *request,
                                 const struct drv_reply *reply)
 {
-    submit_answered(sim, peer, request, 0, reply, code_of(reply, 0));
     struct sim_task *whole = sim_model_task(&sim->model, array);
+    bool watches = (whole->spec.flags & DRV_SPEC_WATCH) != 0;
+    if (code_of(reply, 0) == DROVER_UNKNOWN && whole->forgotten && watches) {
+        whole->submit = SIM_SUBMIT_REFUSED; /* asked again when it had come and gone */
+    } else {
+        submit_answered(sim, peer, request, 0, reply, code_of(reply, 0));
+    }
     if (whole->submit == SIM_SUBMIT_REFUSED) {
         for (uint32_t i = 0; i < whole->elements; i++) {
             sim_model_task(&sim->model, array + 1 + i)->submit = SIM_SUBMIT_REFUSED;

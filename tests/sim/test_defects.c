@@ -9,7 +9,7 @@
 
 #include <limits.h>
 
-enum { SEEDS_MAX = 1024 };
+enum { SEEDS_MAX = 240 };
 
 struct defect {
     const char *name;
@@ -28,7 +28,7 @@ static const struct defect defects[] = {
            "while its worker may still run it"),
     DEFECT(start_after_cancel, "after its cancel was acknowledged"),
     DEFECT(forget_on_requeue, "never told", "never ends", "stands still", "records make",
-           "beyond the worker's credit", "may still run it"),
+           "beyond the worker's credit"),
     DEFECT(double_lease, "another lease is live", "before its worker gave it back"),
     DEFECT(ignore_credit, "beyond the worker's credit", "than its credit"),
     DEFECT(reuse_attempt, "attempt number that was used"),
