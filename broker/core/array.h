@@ -36,6 +36,7 @@ struct array {
     uint32_t count;       /* elements that were given */
     uint32_t ended;       /* how many of them have ended */
     uint32_t index_end;   /* highest index given + 1 */
+    uint32_t retried;     /* elements that were retried by themselves */
     uint32_t seal;        /* number of elements, once sealed */
     uint32_t dirty_count; /* changed elements that are to be recorded */
     bool is_sealed;

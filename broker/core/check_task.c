@@ -262,6 +262,7 @@ struct array_sum {
     uint32_t count, ended;
     uint32_t records; /* how many have one */
     uint32_t claimed; /* how many ended without one */
+    uint32_t retried; /* how many by themselves */
     uint64_t result_bytes;
     uint64_t ended_indexes;
 };
@@ -288,6 +289,7 @@ static void check_element(struct check *check, const struct array *array, uint32
            "an element that was never dispatched has a lease");
     sum->count++;
     sum->records += element != NULL;
+    sum->retried += unit->more != NULL && unit->more->has_retried_as;
     sum->states[unit->state]++;
     if (unit_is_terminal(unit)) {
         sum->claimed += element == NULL;
@@ -383,6 +385,7 @@ static void check_array(struct check *check, const struct array *array)
            "an array miscounts its elements");
     expect(check, array->claimed == sum.records + sum.claimed,
            "an array has not made sure of the room for all ends");
+    expect(check, sum.retried == array->retried, "an array miscounts what was retried of it");
     expect(check, sum.result_bytes == array->result_bytes, "an array miscounts its results");
     check_order(check, array, &sum);
     check_array_watches(check, array);

@@ -19,8 +19,8 @@ struct batch {
 
 uint32_t copy_count(const struct array *from)
 {
-    return from->keeps_payloads ? from->count
-                                : from->count - from->states[DROVER_STATE_SUCCEEDED];
+    uint32_t succeeded = from->states[DROVER_STATE_SUCCEEDED];
+    return from->keeps_payloads ? from->count : from->count - succeeded - from->retried;
 }
 
 static struct array *find_array(const struct core *core, const drover_id *id)
@@ -29,14 +29,23 @@ static struct array *find_array(const struct core *core, const drover_id *id)
     return task != NULL && task_is_array(task) ? task->array : NULL;
 }
 
-/* NULL when it is gone; its id may mean something else by now. */
-static struct array *copy_target(const struct core *core, const struct copy *copy)
+/* The open copy; NULL when it is gone: its id may mean something else by now. */
+static struct array *copy_target(const struct core *core, const drover_id *from,
+                                 const drover_id *id)
 {
-    struct array *to = find_array(core, &copy->to);
+    struct array *to = find_array(core, id);
     const struct more *more = to == NULL ? NULL : to->task->unit.more;
-    bool is_ours = more != NULL && more->has_retry_of &&
-                   drover_id_equal(&more->retry_of, &copy->from);
+    bool is_ours = more != NULL && more->has_retry_of && drover_id_equal(&more->retry_of, from);
     return is_ours && !to->is_sealed ? to : NULL;
+}
+
+bool copy_goes_on(const struct core *core, const struct array *from)
+{
+    const struct more *more = from->task->unit.more;
+    const struct array *to = more == NULL || !more->has_retried_as
+                                 ? NULL
+                                 : copy_target(core, &from->task->id, &more->retried_as);
+    return to != NULL && !to->is_cancelled;
 }
 
 static void copy_end(struct core *core, struct copy *copy, drover_status status,
@@ -82,9 +91,13 @@ static drover_status batch_take(struct core *core, struct batch *batch, struct a
 static bool is_to_copy(const struct array *from, uint32_t index)
 {
     const struct element *element = array_element(from, index);
-    return element == NULL
-               ? array_run(from, index) != NULL
-               : from->keeps_payloads || element->unit.state != DROVER_STATE_SUCCEEDED;
+    if (element == NULL) {
+        return array_run(from, index) != NULL;
+    }
+    const struct more *more = element->unit.more;
+    bool is_retried = more != NULL && more->has_retried_as;
+    return from->keeps_payloads ||
+           (element->unit.state != DROVER_STATE_SUCCEEDED && !is_retried);
 }
 
 /* A slice: up to `budget` elements of the old array. */
@@ -116,7 +129,7 @@ static void copy_step(struct core *core, struct sweep *sweep, uint32_t budget)
 {
     struct copy *copy = DRV_CONTAINER_OF(sweep, struct copy, sweep);
     struct array *from = find_array(core, &copy->from);
-    struct array *to = copy_target(core, copy);
+    struct array *to = copy_target(core, &copy->from, &copy->to);
     const char *text = NULL;
     if (to == NULL) {
         copy_end(core, copy, DROVER_CANCELLED, "the new array was cancelled");

@@ -1,10 +1,11 @@
 /*
  * copy.h: copies the elements of an array that did not succeed into a new array, in slices.
  *
- * Element n of the copy is the n-th that did not succeed. An array that keeps the payloads of
- * all (of a graph) is copied whole: what waits for it means all of its elements. The copy is
- * open until it is complete: when the old array is forgotten meanwhile, or there is no room any
- * more, it is cancelled and the request is told.
+ * Element n of the copy is the n-th that did not succeed and was not retried by itself; while
+ * elements are copied none can be. An array that keeps the payloads of all (of a graph) is
+ * copied whole: what waits for it means all of its elements. The copy is open until it is
+ * complete: when the old array is forgotten meanwhile, or there is no room any more, it is
+ * cancelled and the request is told.
  */
 #ifndef CORE_COPY_H
 #define CORE_COPY_H
@@ -15,6 +16,8 @@ struct reply;
 
 /* How many elements a copy would have. */
 uint32_t copy_count(const struct array *from);
+/* Whether its last retry is not complete yet. */
+bool copy_goes_on(const struct core *core, const struct array *from);
 
 /*
  * Begin; `to` is new and empty. The reply waits and gets a note at `position` when it comes to

@@ -63,6 +63,15 @@ void unit_drop_more(struct core *core, struct unit *unit)
     core->memory_bytes -= sizeof *more;
 }
 
+void item_set_retried(const struct item *item, struct more *more, bool is_retried)
+{
+    if (item->index != DROVER_INDEX_NONE && is_retried != more->has_retried_as) {
+        struct array *array = item->task->array;
+        array->retried = is_retried ? array->retried + 1 : array->retried - 1;
+    }
+    more->has_retried_as = is_retried;
+}
+
 bool unit_tie(struct core *core, struct task *task, struct session *session)
 {
     struct more *more = unit_more(core, &task->unit);

@@ -2,10 +2,11 @@
  * on_retry.c: a new task that does again what an ended one did not do.
  *
  * A task or an element becomes a new task with the same spec and payload; an array becomes an
- * array of its elements that did not succeed, numbered from 0 in the order of their indexes,
- * and one of a graph an array of all its elements, since others read them by their numbers. An
- * element that shares a value with others becomes an array of one, since only an array can.
- * It waits for what it is told to, else for what the old one was submitted with.
+ * array of its elements that did not succeed, but for those that were retried by themselves,
+ * numbered from 0 in the order of their indexes, and one of a graph an array of all its
+ * elements, since others read them by their numbers. An element that shares a value with others
+ * becomes an array of one, since only an array can. It waits for what it is told to, else for
+ * what the old one was submitted with.
  */
 #include "admit.h"
 #include "broker.h"
@@ -36,7 +37,7 @@ static void remember_retry(struct core *core, const struct item *origin,
 {
     struct more *more = unit_more(core, origin->unit);
     if (more != NULL) {
-        more->has_retried_as = true;
+        item_set_retried(origin, more, true);
         more->retried_as = *new_id;
         save_retried(core, origin);
     }
@@ -179,6 +180,16 @@ static drover_status retry_verdict(const struct core *core, const struct item *i
         *out_text = "the task has succeeded";
         return DROVER_CONFLICT;
     }
+    bool is_whole = task_is_array(item->task) && item->index == DROVER_INDEX_NONE;
+    if (!*out_is_done && is_whole && copy_count(item->task->array) == 0) {
+        *out_text = "every element that did not succeed was retried by itself";
+        return DROVER_CONFLICT;
+    }
+    if (!*out_is_done && !is_whole && task_is_array(item->task) &&
+        copy_goes_on(core, item->task->array)) {
+        *out_text = "its array is being retried";
+        return DROVER_BUSY;
+    }
     if (!*out_is_done && !key_is_free(core, item)) {
         *out_text = "another task has its key";
         return DROVER_CONFLICT;
@@ -211,10 +222,16 @@ static drover_status retry_admit(struct core *core, struct session *session,
 }
 
 /* Whether the array's elements have other numbers in its retry. */
-static bool is_retried_in_part(const struct item *item)
+static bool is_retried_in_part(const struct core *core, const struct item *item)
 {
     const struct array *array = task_is_array(item->task) ? item->task->array : NULL;
-    return array != NULL && !array->keeps_payloads && array->states[DROVER_STATE_SUCCEEDED] > 0;
+    if (array == NULL || array->keeps_payloads) {
+        return false;
+    }
+    const struct task *next = task_find(core, &item->task->unit.more->retried_as);
+    bool is_known = next != NULL && task_is_array(next) && next->array->is_sealed;
+    uint32_t count = is_known ? next->array->count : copy_count(array);
+    return count < array->count;
 }
 
 /*
@@ -239,7 +256,7 @@ static drover_status latest_of(struct core *core, struct drv_after *after,
             after->index = next != NULL && task_is_array(next) ? 0 : DROVER_INDEX_NONE;
         } else if (whole == NULL || !whole->has_retried_as) {
             break;
-        } else if (is_retried_in_part(&item)) {
+        } else if (is_retried_in_part(core, &item)) {
             drover_id_format(&item.task->id, name);
             (void)snprintf(out_text, DEPS_TEXT_MAX,
                            "array %s was retried in part, and has other numbers there", name);

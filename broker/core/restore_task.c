@@ -252,7 +252,7 @@ static bool read_more(struct restore *restore, struct record_reader *reader,
         more->retry_of = record_id(reader);
         more->retry_of_index = record_u32(reader);
     }
-    more->has_retried_as = (bits & MORE_RETRIED) != 0;
+    item_set_retried(item, more, (bits & MORE_RETRIED) != 0);
     if (more->has_retried_as) {
         more->retried_as = record_id(reader);
     }
@@ -590,7 +590,7 @@ bool restore_retried(struct restore *restore, const struct core_saved *saved,
     if (more == NULL) {
         return false;
     }
-    more->has_retried_as = true;
+    item_set_retried(&item, more, true);
     more->retried_as = record_id(reader);
     return true;
 }

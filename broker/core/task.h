@@ -198,6 +198,8 @@ bool item_is_superseded(const struct core *core, const struct drv_ref *ref);
 struct item item_of_task(struct task *task);
 struct drv_val item_payload(const struct item *item);
 uint32_t item_payload_len(const struct item *item);
+/* `more` is the item's; an array counts those of its elements. */
+void item_set_retried(const struct item *item, struct more *more, bool is_retried);
 
 /* --- life --- */
 /* In the table, in no state yet; NULL when out of memory. */

@@ -64,7 +64,9 @@ static int refused(const struct cli *cli, const drover_task_ref *task, drover_st
     if (status == DROVER_CONFLICT) {
         return cli_say_status(
             CLI_FAILED, DROVER_CONFLICT,
-            "%s has succeeded, there is nothing to retry (or another task has its key)", text);
+            "%s has succeeded or was retried, there is nothing to retry (or another task has "
+            "its key)",
+            text);
     }
     return cli_failed(cli, status, text);
 }
@@ -337,7 +339,8 @@ static int retry_row(void *context, const drover_value *row)
 {
     struct retry_walk *retry = context;
     drover_task_ref task;
-    if (!doc_task(row, &task) || doc_has(row, "retried_as")) {
+    if (!doc_task(row, &task) || doc_has(row, "retried_as") ||
+        (doc_has(row, "retry_left") && doc_int(row, "retry_left") == 0)) {
         return CLI_OK; /* its retry is in the list for itself, if it has failed, too */
     }
     return retry_later(retry, &task) ? CLI_OK : cli_no_memory();
@@ -413,7 +416,8 @@ const struct cli_command cmd_retry = {
              "[--alone]",
     .about =
         "Prints each task and the id of the new one. Of an array the elements that did not\n"
-        "succeed are retried, as a new array; of an array of a graph all of them are.\n"
+        "succeed are retried, as a new array, but for those that were retried by themselves;\n"
+        "of an array of a graph all of them are.\n"
         "--failed leaves out what was retried before: its last retry counts. An ID that is\n"
         "said is retried again.\n"
         "The new task waits for what the old one waited for, or the retry of that, and reads\n"

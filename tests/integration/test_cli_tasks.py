@@ -191,6 +191,22 @@ class Tasks(unittest.TestCase):
         self.assertEqual(again(), [])
         self.drover("wait", self.drover("retry", task).stdout.split()[1])
 
+    def test_retry_of_an_array_leaves_out_what_was_retried(self):
+        done = self.drover("--json", "map", "kv_get", "--queue", "parts", "--keep", "1h",
+                           stdin='"parts"\n"parts2"\n"parts"\n', code=1)
+        array = json.loads(done.stdout.splitlines()[0])["id"]
+        for key in ("parts", "parts2"):
+            self.drover("kv", "set", key, f'"{key}"')
+        first = self.drover("retry", f"{array}.0").stdout.split()[1]
+        rest = self.drover("retry", array).stdout.split()[1]
+        self.drover("wait", first, rest)
+        self.assertEqual(self.drover("result", rest).stdout, '"parts2"\n"parts"\n')
+        self.assertEqual(self.fleet.show(rest)["count"], 2)
+        for index in (1, 2):
+            self.drover("retry", f"{array}.{index}")
+        self.assertIn("nothing to retry", self.one_line("retry", array, code=1))
+        self.assertNotIn(array, self.drover("retry", "--failed", "--queue", "parts").stdout)
+
     def test_retry_of_no_group_is_told(self):
         for command in (("retry", "--failed"), ("cancel",)):
             self.assertIn("there is no group 'nosuch'",

@@ -380,11 +380,11 @@ DROVER_API DROVER_MUST_USE drover_status drover_group_cancel(drover_client *clie
                                                              uint64_t *out_count);
 
 /*
- * Submits a task that has not succeeded again, as a new task; of an array its failed elements,
- * as a new array. A key goes along; it waits for, and reads, what the old one did, or retries
- * of that. Returns DROVER_OK; DROVER_UNKNOWN; DROVER_NOT_READY (it has not ended);
- * DROVER_CONFLICT (it succeeded, or another task has its key by now); DROVER_DEPENDENCY (what
- * it waited for is gone or has failed: drover_retry_after, graph.h).
+ * Submits a task that has not succeeded again, as a new task; of an array its failed elements
+ * that were not retried alone, as an array. A key goes along; it waits for, and reads, what the
+ * old one did, or retries of that. Returns DROVER_OK; DROVER_UNKNOWN; DROVER_NOT_READY (not
+ * ended); DROVER_CONFLICT (nothing is left to retry, or another task has its key by now);
+ * DROVER_DEPENDENCY (what it waited for is gone or has failed: drover_retry_after, graph.h).
  */
 DROVER_API DROVER_MUST_USE drover_status drover_retry(drover_client *client,
                                                       const drover_id *id, uint32_t index,

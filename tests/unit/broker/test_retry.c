@@ -1,18 +1,24 @@
 /*
  * Retry: a new task does again what an ended one did not do.
  */
-#include "array_story.h"
 #include "check.h"
+#include "restore_story.h"
 
 /* Asks for a retry of a task, an element or an array as `new_number`. */
-static void retry(struct bench *bench, uint32_t number, uint32_t index, uint32_t new_number)
+static void retry_by(struct bench *bench, uint32_t peer, uint32_t number, uint32_t index,
+                     uint32_t new_number)
 {
     struct drv_target target = {
         .id = id_of(number), .index = index, .new_id = id_of(new_number)};
-    struct drv_message message = request(bench, 1, DRV_RETRY);
+    struct drv_message message = request(bench, peer, DRV_RETRY);
     message.targets = (struct drv_targets){.targets = &target, .target_count = 1};
-    speak(bench, 1, &message);
+    speak(bench, peer, &message);
     bench_turn(bench);
+}
+
+static void retry(struct bench *bench, uint32_t number, uint32_t index, uint32_t new_number)
+{
+    retry_by(bench, 1, number, index, new_number);
 }
 
 static void watch(struct bench *bench, uint32_t number)
@@ -249,6 +255,56 @@ static void test_retry_of_element_keeps_shared_value(void **state)
     assert_true(val_is(&message->lease.groups[0].entries[0].val, "d"));
 }
 
+static void expect_elements(struct bench *bench, uint32_t number, const char *const *vals,
+                            uint32_t count)
+{
+    const struct drv_message *message = expect(bench, 2, DRV_LEASE);
+    const struct drv_lease_group *group = &message->lease.groups[0];
+    assert_int_equal(message->lease.group_count, 1);
+    assert_int_equal(group->entry_count, count);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(number_of(group->entries[i].ref.id), number);
+        assert_true(val_is(&group->entries[i].val, vals[i]));
+    }
+}
+
+/* What was retried by itself does not run once more with the rest of its array, also when the
+ * broker was restarted meanwhile. */
+static void test_retry_of_array_leaves_out_what_was_retried(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench, 16);
+    fail_odd(bench, 100, 8, val_nil());
+    retry(bench, 100, 3, 200);
+    expect_ok(bench, 1);
+    expect_elements(bench, 200, (const char *const[]){"d"}, 1);
+    retry(bench, 100, 3, 201); /* once more, as it was said */
+    expect_ok(bench, 1);
+    expect_elements(bench, 201, (const char *const[]){"d"}, 1);
+    expect_restorable(bench);
+    reborn(bench);
+    client(bench, 3);
+    worker(bench, 2, "work", 16);
+    bench_turn(bench);
+    drop_all(bench, 2); /* 200 and 201 once more */
+    retry_by(bench, 3, 100, DROVER_INDEX_NONE, 300);
+    expect_ok(bench, 3);
+    expect_elements(bench, 300, (const char *const[]){"b", "f", "h"}, 3);
+}
+
+static void test_retry_of_array_without_anything_left_is_refused(void **state)
+{
+    struct bench *bench = *state;
+    setup_peers(bench, 8);
+    fail_odd(bench, 100, 4, val_nil());
+    retry(bench, 100, 1, 201);
+    expect_ok(bench, 1);
+    retry(bench, 100, 3, 203);
+    expect_ok(bench, 1);
+    retry(bench, 100, DROVER_INDEX_NONE, 300);
+    expect_note(bench, 1, 0, DROVER_CONFLICT);
+}
+
 /* A large array is copied in slices; the reply comes when it is complete. */
 static void test_retry_of_large_array_goes_in_slices(void **state)
 {
@@ -256,6 +312,7 @@ static void test_retry_of_large_array_goes_in_slices(void **state)
     struct drv_spec spec = spec_of("work");
     const uint32_t count = 20 * ARRAY_ITEMS_MAX;
     client(bench, 1);
+    client(bench, 3);
     array_of(bench, 1, &spec, 100, count);
     cancel(bench, 1, 100);
     bench_turn(bench);
@@ -269,6 +326,9 @@ static void test_retry_of_large_array_goes_in_slices(void **state)
     expect_none(bench, 1, DRV_REPLY);
     assert_true(bench->wants <= bench->now);
     assert_true(counters(bench).queued < count);
+    targets_request(bench, 3, DRV_RETRY, 100, 0); /* it may be among those that are copied */
+    bench_tick(bench);
+    expect_note(bench, 3, 0, DROVER_BUSY);
     bench_turn(bench);
     expect_ok(bench, 1);
     assert_int_equal(counters(bench).queued, count);
@@ -312,6 +372,8 @@ int main(void)
         BENCH_TEST(test_retry_of_array_keeps_shared_value),
         BENCH_TEST(test_retry_of_element),
         BENCH_TEST(test_retry_of_element_keeps_shared_value),
+        DURABLE_TEST(test_retry_of_array_leaves_out_what_was_retried),
+        BENCH_TEST(test_retry_of_array_without_anything_left_is_refused),
         BENCH_TEST(test_retry_of_large_array_goes_in_slices),
         BENCH_TEST(test_retry_of_array_that_is_forgotten_meanwhile),
     };
