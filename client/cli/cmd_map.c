@@ -89,6 +89,7 @@ static int read_options(const struct cli *cli, drover_map_options *map_options,
 {
     const char *with = drv_options_string(cli->options, "with");
     map_options->batch = (uint32_t)drv_options_int(cli->options, "batch");
+    map_options->stop_on_error = drv_options_flag(cli->options, "stop-on-error");
     if (with == NULL) {
         return CLI_OK;
     }
@@ -99,8 +100,7 @@ static int read_options(const struct cli *cli, drover_map_options *map_options,
 
 static int run_map(struct cli *cli, const char *type, const drover_map_options *map_options)
 {
-    struct map map = {.elements = {.json = cli->json},
-                      .stops = drv_options_flag(cli->options, "stop-on-error")};
+    struct map map = {.elements = {.json = cli->json}, .stops = map_options->stop_on_error};
     struct stream stream = {.what = "map",
                             .type = type,
                             .source = next_item,

@@ -78,12 +78,16 @@ static int on_outcome(struct run *run, drover_outcome **outcome)
     if (run->meter.shares_line) {
         meter_hide(&run->meter);
     }
+    const char *stop_reason = run->stream->stop_reason;
+    if (stop_reason != NULL && drover_outcome_status(*outcome) == DROVER_CANCELLED) {
+        drover_outcome_destroy(outcome); /* not the one that failed: it comes later */
+        return end_early(run, CLI_FAILED, stop_reason);
+    }
     int code = run->stream->emit(run->stream->context, *outcome);
     drover_outcome_destroy(outcome);
     run->printed++;
     if (code != CLI_OK) {
-        const char *reason = run->stream->stop_reason;
-        cancel(run, reason != NULL ? reason : "its reader has failed");
+        cancel(run, stop_reason != NULL ? stop_reason : "its reader has failed");
         return code;
     }
     return run->printed % CHECK_EVERY == 0 ? check(run) : STREAM_GOES_ON;

@@ -17,8 +17,9 @@ struct stream {
                           drover_outcome **out_outcome); /* NULL: drover_map_next */
     int64_t timeout_ms;                                  /* for all of it; DROVER_FOREVER */
     int (*emit)(void *context, const drover_outcome *outcome); /* prints; an exit code: stop */
-    const char *stop_reason; /* of the cancel when emit stops, or at the latest soon
-                                after something has failed; NULL: its reader has failed */
+    const char *stop_reason; /* of options with stop_on_error: said when emit stops, or at
+                                the latest soon after something has failed; NULL: its reader
+                                has failed */
 };
 
 /*

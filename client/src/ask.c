@@ -124,7 +124,8 @@ static void on_unattended(struct drv_pending *pending, const struct drv_answer *
     free(DRV_CONTAINER_OF(pending, struct unattended, pending));
 }
 
-void drv_ask_cancel_unattended(drover_client *client, const drover_id *id, uint32_t index)
+void drv_ask_cancel_unattended(drover_client *client, const drover_id *id, uint32_t index,
+                               const char *reason)
 {
     struct unattended *cancel = calloc(1, sizeof(*cancel));
     if (cancel == NULL) {
@@ -135,6 +136,7 @@ void drv_ask_cancel_unattended(drover_client *client, const drover_id *id, uint3
     cancel->target.index = index;
     cancel->pending.message.targets.targets = &cancel->target;
     cancel->pending.message.targets.target_count = 1;
+    cancel->pending.message.targets.text = drv_str_of(reason);
     drv_session_ask(client->session, &cancel->pending);
 }
 

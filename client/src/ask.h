@@ -45,6 +45,7 @@ DROVER_MUST_USE drover_status drv_ask_rows(drover_client *client, enum drv_topic
 
 /* Sends a CANCEL whose answer nobody waits for. The lock is held. Out of memory is ignored: a
  * cancel that nobody waits for promises nothing. */
-void drv_ask_cancel_unattended(drover_client *client, const drover_id *id, uint32_t index);
+void drv_ask_cancel_unattended(drover_client *client, const drover_id *id, uint32_t index,
+                               const char *reason);
 
 #endif

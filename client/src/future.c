@@ -135,7 +135,7 @@ static void on_taken(struct drv_submission *submission, drover_status status,
     } else if (!future->wants_end) {
         drv_future_complete(future, DROVER_OK, NULL);
     } else if (future->cancel_wanted && !future->is_done) {
-        drv_ask_cancel_unattended(future->client, &future->id, future->index);
+        drv_ask_cancel_unattended(future->client, &future->id, future->index, NULL);
     } else {
         /* the end is to come */
     }

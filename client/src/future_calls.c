@@ -219,7 +219,7 @@ drover_status drover_future_cancel(drover_future *future)
     } else if (submission->state == DRV_SUBMISSION_SENT) {
         future->cancel_wanted = true;
     } else {
-        drv_ask_cancel_unattended(client, &future->id, future->index);
+        drv_ask_cancel_unattended(client, &future->id, future->index, NULL);
         drv_client_nudge(client);
     }
     return drv_client_leave(client, status);

@@ -39,7 +39,9 @@ void map_put(struct drover_map *map, uint32_t index, drover_outcome *outcome)
     *slot_of(map, index) = drv_outcome_ref(outcome);
     map->slot_bytes += outcome->cost;
     map->ended++;
-    map->failed += outcome->status != DROVER_OK ? 1 : 0;
+    if (outcome->status != DROVER_OK && map->failed++ == 0) {
+        map->stop_at_us = drv_now_us() + MAP_STOP_US;
+    }
     map->client->progress++;
     if (map->batch > 0 && map->ended == map->group_end) {
         map->group_end += map->batch;
@@ -190,7 +192,7 @@ static drover_status open_array(struct drover_map *map, const drover_submit_opti
     } else {
         drv_session_watch_refused(map->client->session, &map->watcher);
         if (status == DROVER_TIMEOUT) {
-            drv_ask_cancel_unattended(map->client, &map->id, DROVER_INDEX_NONE);
+            drv_ask_cancel_unattended(map->client, &map->id, DROVER_INDEX_NONE, NULL);
         }
     }
     return status;
@@ -243,6 +245,7 @@ static drover_status become_attached(struct drover_map *map,
                                      const drover_submit_options *submit)
 {
     map->source = NULL;
+    map->stops = false;
     map->is_attached = true;
     drover_status status = watch_elements(map);
     return status == DROVER_OK ? recount(map, drv_deadline_us(submit->ack_timeout_ms)) : status;
@@ -317,6 +320,7 @@ drover_status drover_map_open(drover_client *client, const char *type,
     map->source = source;
     map->context = context;
     map->batch = resolved.batch;
+    map->stops = resolved.stop_on_error;
     map->group_end = resolved.batch > 0 ? resolved.batch : UINT64_MAX;
     status = drv_client_enter(client);
     if (status == DROVER_OK) {
@@ -352,7 +356,7 @@ void drover_map_close(drover_map **map)
     }
     if (m->source != NULL && !m->is_sealed && !m->array_ended && !m->is_cancelled &&
         !client->closing) {
-        drv_ask_cancel_unattended(client, &m->id, DROVER_INDEX_NONE);
+        drv_ask_cancel_unattended(client, &m->id, DROVER_INDEX_NONE, NULL);
         drv_client_nudge(client);
     }
     map_free(m);
@@ -416,12 +420,27 @@ static bool is_over(const struct drover_map *map)
     return map->input_ended && map->head == map->next && settled;
 }
 
+static bool is_to_stop(const struct drover_map *map)
+{
+    return map->stops && map->failed > 0 && !map->is_cancelled && !map->array_ended;
+}
+
+/* What has failed has its turn, or that is not near. */
+static bool must_stop(struct drover_map *map)
+{
+    if (!is_to_stop(map)) {
+        return false;
+    }
+    const drover_outcome *first = *slot_of(map, map->head);
+    return (first != NULL && first->status != DROVER_OK) || drv_now_us() >= map->stop_at_us;
+}
+
 /* Whether drover_map_next has something to do. */
 static bool can_go_on(void *context)
 {
     struct drover_map *map = context;
-    return *slot_of(map, map->head) != NULL || map->broken != DROVER_OK || is_over(map) ||
-           map_may_pull(map, drv_now_us()) ||
+    return must_stop(map) || *slot_of(map, map->head) != NULL || map->broken != DROVER_OK ||
+           is_over(map) || map_may_pull(map, drv_now_us()) ||
            (map->input_ended && map->source != NULL && !map->seal_asked && !map->is_cancelled &&
             map->feed_count == 0 && map->busy_retry_at_us == INT64_MAX);
 }
@@ -432,6 +451,9 @@ static int64_t wake_at(const struct drover_map *map, int64_t deadline_us)
     if (map->source != NULL && !map->input_ended && map->source_retry_at_us > drv_now_us() &&
         map->source_retry_at_us < at_us) {
         at_us = map->source_retry_at_us;
+    }
+    if (is_to_stop(map) && map->stop_at_us < at_us) {
+        at_us = map->stop_at_us;
     }
     if (map->source == NULL && !map->is_sealed && map->recount_at_us < at_us) {
         at_us = map->recount_at_us;
@@ -481,6 +503,9 @@ static drover_status next(struct drover_map *map, int64_t deadline_us,
                           drover_outcome **out_outcome)
 {
     for (;;) {
+        if (must_stop(map)) {
+            map_cancel(map, "an element did not succeed");
+        }
         if (*slot_of(map, map->head) != NULL) {
             deliver(map, out_outcome);
             return DROVER_OK;
@@ -541,12 +566,12 @@ void drover_map_get_progress(const drover_map *map, drover_map_progress *out_pro
     (void)pthread_mutex_unlock(&map->client->lock);
 }
 
-void map_cancel(struct drover_map *map)
+void map_cancel(struct drover_map *map, const char *reason)
 {
     if (!map->array_ended) {
         map->input_ended = map->input_ended || map->source != NULL;
         map->is_cancelled = true;
-        drv_ask_cancel_unattended(map->client, &map->id, DROVER_INDEX_NONE);
+        drv_ask_cancel_unattended(map->client, &map->id, DROVER_INDEX_NONE, reason);
         drv_client_nudge(map->client);
     }
 }
@@ -557,6 +582,6 @@ drover_status drover_map_cancel(drover_map *map)
     if (status != DROVER_OK) {
         return status;
     }
-    map_cancel(map);
+    map_cancel(map, NULL);
     return drv_client_leave(map->client, status);
 }

@@ -25,6 +25,7 @@
 #define MAP_RESULT_BYTES_MAX (64u * 1024 * 1024)
 #define MAP_SOURCE_RETRY_US 20000
 #define MAP_RECOUNT_US 200000
+#define MAP_STOP_US 200000
 
 struct map_feed {         /* one ARRAY_ITEMS */
     struct drv_list link; /* in map.feeds */
@@ -70,6 +71,8 @@ struct drover_map {
     struct drv_payload carry; /* owned */
     bool input_ended;         /* nothing is pulled any more */
     bool is_cancelled;        /* what is refused from now on is no surprise */
+    bool stops;               /* is cancelled when an element does not succeed */
+    int64_t stop_at_us;       /* so long that may take to be told in its turn */
     bool is_attached;         /* another array had the key: it is read instead */
     bool is_sealed;
     bool seal_asked;
@@ -88,7 +91,7 @@ struct drover_map {
 };
 
 /* map.c */
-void map_cancel(struct drover_map *map);
+void map_cancel(struct drover_map *map, const char *reason); /* NULL: none */
 void map_break(struct drover_map *map, drover_status status, struct drv_str text);
 void map_put(struct drover_map *map, uint32_t index, drover_outcome *outcome);
 void map_fill_missing(struct drover_map *map, drover_status status, const char *text);

@@ -42,10 +42,26 @@ static void give_up(drover_map **map)
     drover_client *client = (*map)->client;
     if (!(*map)->is_attached) {
         drv_client_enter_always(client);
-        map_cancel(*map);
+        map_cancel(*map, NULL);
         drv_client_end_call(client, DROVER_OK);
     }
     drover_map_close(map);
+}
+
+/* Of what was not submitted because something before had failed. UNKNOWN: that was the last. */
+static drover_status fill_rest(const drover_map *map, size_t count, drover_outcome **outcomes,
+                               size_t *out_read)
+{
+    while (*out_read < count) {
+        drover_status status = drv_outcome_new_refused(
+            &map->id, (uint32_t)*out_read, DROVER_CANCELLED,
+            "it was not submitted: another element did not succeed", &outcomes[*out_read]);
+        if (status != DROVER_OK) {
+            return status;
+        }
+        (*out_read)++;
+    }
+    return DROVER_UNKNOWN;
 }
 
 /* Reads up to count outcomes, and the end when `whole`. */
@@ -67,6 +83,9 @@ static drover_status read_all(drover_map *map, size_t count, int64_t deadline_us
     }
     if (status == DROVER_UNKNOWN && map->is_attached && *out_read < count) {
         return DROVER_CONFLICT;
+    }
+    if (status == DROVER_UNKNOWN && map->stops && map->failed > 0) {
+        status = fill_rest(map, count, outcomes, out_read);
     }
     return status == DROVER_UNKNOWN && *out_read == count ? DROVER_OK : status;
 }

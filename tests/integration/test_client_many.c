@@ -352,6 +352,7 @@ static void test_completions_come_in_order_of_completion(void **state)
 struct numbers { /* a source */
     int64_t next;
     int64_t count;
+    int64_t bad;     /* no number, 0: all are */
     int64_t unready; /* calls that give nothing yet */
     drover_status error_at_end;
 };
@@ -365,6 +366,10 @@ static drover_status next_number(void *context, drover_value **out_item)
     }
     if (numbers->next == numbers->count) {
         return numbers->error_at_end != DROVER_OK ? numbers->error_at_end : DROVER_UNKNOWN;
+    }
+    if (numbers->bad != 0 && numbers->next == numbers->bad) {
+        numbers->next++;
+        return drover_value_new_text("no number", out_item);
     }
     return drover_value_new_int(numbers->next++, out_item);
 }
@@ -541,6 +546,57 @@ static void test_map_cancel_stops_it(void **state)
     drover_map_close(&map);
 }
 
+/* What failed in its turn or not: the input ends, what runs is cancelled, and nothing hangs. */
+static void test_map_stops_on_the_first_error(void **state)
+{
+    enum { BAD = 1 };
+    struct story *story = *state;
+    struct numbers numbers = {.next = 60000, .count = 10000000, .bad = 60000 + BAD};
+    drover_map_options options = DROVER_MAP_OPTIONS_INIT;
+    drover_map *map = NULL;
+    drover_outcome *outcome = NULL;
+    uint64_t failed = 0;
+    options.stop_on_error = true;
+    options.window = 64;
+    assert_ok(drover_map_open(story->client, "sleep", next_number, &numbers, &options, &map));
+    drover_status status;
+    while ((status = drover_map_next(map, SOON, &outcome)) == DROVER_OK) {
+        bool is_bad = drover_outcome_index(outcome) == BAD;
+        assert_int_equal(drover_outcome_status(outcome),
+                         is_bad ? DROVER_FAILED : DROVER_CANCELLED);
+        failed += is_bad;
+        drover_outcome_destroy(&outcome);
+    }
+    assert_int_equal(status, DROVER_UNKNOWN);
+    assert_int_equal(failed, 1);
+    drover_map_close(&map);
+}
+
+/* All outcomes are there, also of what was not submitted any more. */
+static void test_map_in_one_call_stops_on_the_first_error(void **state)
+{
+    enum { COUNT = 1000 };
+    struct story *story = *state;
+    drover_value *items[COUNT] = {NULL};
+    drover_outcome *outcomes[COUNT] = {NULL};
+    drover_map_options options = DROVER_MAP_OPTIONS_INIT;
+    options.stop_on_error = true;
+    options.window = 32;
+    for (int i = 0; i < COUNT; i++) {
+        assert_ok(i == 1 ? drover_value_new_text("bad", &items[i])
+                         : drover_value_new_int(60000, &items[i]));
+    }
+    assert_ok(drover_map_all(story->client, "sleep", (const drover_value *const *)items, COUNT,
+                             &options, SOON, outcomes));
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(drover_outcome_status(outcomes[i]),
+                         i == 1 ? DROVER_FAILED : DROVER_CANCELLED);
+        assert_int_equal(drover_outcome_index(outcomes[i]), i);
+        drover_outcome_destroy(&outcomes[i]);
+        drover_value_destroy(&items[i]);
+    }
+}
+
 /* A source that fails ends the map with its status; the array is cancelled. */
 static void test_map_source_failure_ends_it(void **state)
 {
@@ -612,6 +668,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_batch_goes_group_after_group),
     cmocka_unit_test(test_map_values_in_one_call),
     cmocka_unit_test(test_map_cancel_stops_it),
+    cmocka_unit_test(test_map_stops_on_the_first_error),
+    cmocka_unit_test(test_map_in_one_call_stops_on_the_first_error),
     cmocka_unit_test(test_map_source_failure_ends_it),
     cmocka_unit_test(test_map_attach_reads_an_array),
 };
