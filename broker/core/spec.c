@@ -77,6 +77,10 @@ drover_status spec_check(const struct core *core, const struct drv_spec *spec,
         *out_text = "the metadata is too long";
         return DROVER_TOO_BIG;
     }
+    if (spec->expire_ms > 0 && spec->expire_ms <= spec->delay_ms) {
+        *out_text = "expire is not longer than delay: it would expire before it is due";
+        return DROVER_INVALID;
+    }
     if (needs_repeat(spec)) {
         *out_text = "something is needed twice";
         return DROVER_INVALID;

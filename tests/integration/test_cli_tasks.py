@@ -207,6 +207,20 @@ class Tasks(unittest.TestCase):
         self.assertIn("nothing to retry", self.one_line("retry", array, code=1))
         self.assertNotIn(array, self.drover("retry", "--failed", "--queue", "parts").stdout)
 
+    def test_what_expires_before_it_is_due_is_refused(self):
+        times = ("--delay", "2s", "--expire", "1s")
+        nodes = {"nodes": [{"name": "early", "type": "square", "delay": "2s", "expire": "1s"}]}
+        for words, stdin in (
+                (("submit", "square", "1", *times), None),
+                (("map", "square", *times), "1\n"),
+                (("schedule", "add", "early", "--every", "1h", "square", "1", *times), None),
+                (("graph", "submit", "-"), json.dumps(nodes))):
+            with self.subTest(words=words):
+                done = self.drover("--json", *words, stdin=stdin, code=64)
+                error = json.loads(done.stderr)["error"]
+                self.assertEqual(error["code"], "invalid")
+                self.assertIn("expire is not longer than delay", error["text"])
+
     def test_retry_of_no_group_is_told(self):
         for command in (("retry", "--failed"), ("cancel",)):
             self.assertIn("there is no group 'nosuch'",

@@ -36,6 +36,7 @@ static void spec_fancy(struct sim *sim, struct sim_task_spec *spec)
 {
     spec->delay_ms = chance(sim, 12) ? (uint64_t)sim_between(sim, 1, 800) : 0;
     spec->expire_ms = chance(sim, 10) ? (uint64_t)sim_between(sim, 20, 2000) : 0;
+    spec->expire_ms += spec->expire_ms > 0 ? spec->delay_ms : 0;
     spec->timeout_ms = chance(sim, 12) ? (uint64_t)sim_between(sim, 1, 120) : 0;
     spec->retries = chance(sim, 40) ? (uint32_t)sim_between(sim, 1, 3) : 0;
     spec->loss_budget = chance(sim, 25) ? (int32_t)sim_between(sim, 0, 1) : 3;

@@ -259,6 +259,29 @@ static void test_memory_is_bounded_and_given_back(void **state)
     assert_in_range(core_memory_bytes(bench->core), 0, before + 2000);
 }
 
+static drover_status answer_to(struct bench *bench, const struct drv_spec *spec)
+{
+    submit(bench, 1, spec, 7);
+    bench_turn(bench);
+    const struct drv_reply *answer = reply(bench, 1);
+    return answer->note_count > 0 ? answer->notes[0].code : answer->code;
+}
+
+/* Nobody would ever run it. */
+static void test_what_expires_before_it_is_due_is_refused(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = spec_of("work");
+    client(bench, 1);
+    spec.delay_ms = 2000;
+    spec.expire_ms = 1000;
+    assert_int_equal(answer_to(bench, &spec), DROVER_INVALID);
+    spec.expire_ms = 2000;
+    assert_int_equal(answer_to(bench, &spec), DROVER_INVALID);
+    spec.expire_ms = 2001;
+    assert_int_equal(answer_to(bench, &spec), DROVER_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +296,7 @@ int main(void)
         BENCH_TEST(test_full_queue_is_busy_from_there_on),
         BENCH_TEST(test_limits_in_bytes),
         BENCH_TEST(test_memory_is_bounded_and_given_back),
+        BENCH_TEST(test_what_expires_before_it_is_due_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
