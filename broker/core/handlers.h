@@ -68,9 +68,10 @@ void on_schedule(struct core *core, struct peer *peer, const struct drv_message 
 void on_forget(struct core *core, struct peer *peer, const struct drv_message *message,
                struct reply *reply);
 
-/* A request that an earlier life of the broker has answered came again: its watches. */
-void submit_watch_again(struct core *core, struct reply *reply,
-                        const struct drv_submit *submit);
+/* A request that an earlier life of the broker has answered came again: its watches. With
+ * `tells` what was forgotten since is UNKNOWN: nothing would come of it. */
+void submit_watch_again(struct core *core, struct reply *reply, const struct drv_submit *submit,
+                        bool tells);
 void array_watch_again(struct core *core, struct reply *reply,
                        const struct drv_array_open *open);
 

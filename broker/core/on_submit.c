@@ -99,15 +99,22 @@ static bool reply_names(const struct reply *reply, size_t position)
     return false;
 }
 
-void submit_watch_again(struct core *core, struct reply *reply, const struct drv_submit *submit)
+void submit_watch_again(struct core *core, struct reply *reply, const struct drv_submit *submit,
+                        bool tells)
 {
+    tells = tells && reply->code == DROVER_OK;
     size_t position = 0;
     for (size_t i = 0; i < submit->group_count; i++) {
         const struct drv_submit_group *group = &submit->groups[i];
         for (size_t j = 0; j < group->entry_count; j++, position++) {
             struct task *task = task_find(core, &group->entries[j].id);
-            bool is_taken = task != NULL && task_is_array(task) == submit_has_array(group) &&
-                            !reply_names(reply, position);
+            if (reply_names(reply, position)) {
+                continue;
+            }
+            if (task == NULL && tells && group->spec.flags & DRV_SPEC_WATCH) {
+                reply_note(reply, position, DROVER_UNKNOWN, "it has been forgotten since", 0);
+            }
+            bool is_taken = task != NULL && task_is_array(task) == submit_has_array(group);
             if (is_taken &&
                 submit_watch(core, reply->session, task, group->spec.flags) == DROVER_NOMEM) {
                 reply->session->peer->is_broken = true; /* it comes once more */

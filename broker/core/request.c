@@ -362,7 +362,7 @@ static void watch_again(struct core *core, struct reply *reply,
                         const struct drv_message *message)
 {
     if (message->kind == DRV_SUBMIT || message->kind == DRV_GRAPH) {
-        submit_watch_again(core, reply, &message->submit);
+        submit_watch_again(core, reply, &message->submit, message->kind == DRV_SUBMIT);
     } else if (message->kind == DRV_ARRAY_OPEN && reply->code == DROVER_OK) {
         array_watch_again(core, reply, &message->array_open);
     }

@@ -120,7 +120,10 @@ static void submit_answered(struct sim *sim, struct sim_peer *peer,
     uint32_t serial = request->targets[position];
     uint32_t level = (uint32_t)reply->number;
     struct sim_task *task = sim_model_task(&sim->model, serial);
-    if (code == DROVER_ATTACHED && !request->again) {
+    bool watches = (task->spec.flags & DRV_SPEC_WATCH) != 0;
+    if (code == DROVER_UNKNOWN && task->forgotten && watches && sim->profile.durable) {
+        task->submit = SIM_SUBMIT_REFUSED; /* sent again when it had come and gone */
+    } else if (code == DROVER_ATTACHED && !request->again) {
         task_attached(sim, request, position, reply);
     } else if (request->again) {
         bool right = request->other_content ? code == DROVER_CONFLICT : code == DROVER_OK;
@@ -163,13 +166,8 @@ static void array_open_answered(struct sim *sim, struct sim_peer *peer, uint32_t
                                 const struct sim_request *request,
                                 const struct drv_reply *reply)
 {
+    submit_answered(sim, peer, request, 0, reply, code_of(reply, 0));
     struct sim_task *whole = sim_model_task(&sim->model, array);
-    bool watches = (whole->spec.flags & DRV_SPEC_WATCH) != 0;
-    if (code_of(reply, 0) == DROVER_UNKNOWN && whole->forgotten && watches) {
-        whole->submit = SIM_SUBMIT_REFUSED; /* asked again when it had come and gone */
-    } else {
-        submit_answered(sim, peer, request, 0, reply, code_of(reply, 0));
-    }
     if (whole->submit == SIM_SUBMIT_REFUSED) {
         for (uint32_t i = 0; i < whole->elements; i++) {
             sim_model_task(&sim->model, array + 1 + i)->submit = SIM_SUBMIT_REFUSED;

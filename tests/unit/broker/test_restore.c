@@ -208,6 +208,27 @@ static void test_what_was_forgotten_is_not_waited_for(void **state)
     assert_int_equal(reply(bench, 1)->code, DROVER_UNKNOWN);
 }
 
+/* The same of a task. */
+static void test_task_that_was_forgotten_is_not_waited_for(void **state)
+{
+    struct bench *bench = *state;
+    client(bench, 1);
+    struct drv_spec spec = watched("work");
+    spec.keep_ms = 1000;
+    submit(bench, 1, &spec, 1);
+    bench_turn(bench);
+    client(bench, 2);
+    cancel(bench, 2, 1);
+    bench_turn(bench);
+    reborn(bench);
+    bench_pass(bench, 5 * SECOND);
+    hello_client(bench, 1, 9001, true);
+    (void)welcomed(bench, 1);
+    submit(bench, 1, &spec, 1);
+    bench_turn(bench);
+    expect_note(bench, 1, 0, DROVER_UNKNOWN);
+}
+
 /* Remarks of a refused entry come again with their texts. */
 static void test_reply_keeps_remarks(void **state)
 {
@@ -444,6 +465,7 @@ int main(void)
         DURABLE_TEST(test_request_resent_takes_effect_once),
         DURABLE_TEST(test_request_resent_watches_again),
         DURABLE_TEST(test_what_was_forgotten_is_not_waited_for),
+        DURABLE_TEST(test_task_that_was_forgotten_is_not_waited_for),
         DURABLE_TEST(test_what_ended_awaits_its_watcher),
         DURABLE_TEST(test_reply_keeps_remarks),
         DURABLE_TEST(test_array_in_all_states_is_restored),
