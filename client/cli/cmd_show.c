@@ -9,8 +9,8 @@
 #include "human.h"
 #include "print.h"
 #include "target.h"
+#include "task_facts.h"
 #include "tasks.h"
-#include "units.h"
 #include "watch.h"
 
 #include <inttypes.h>
@@ -252,85 +252,15 @@ static int print_attempts(const drover_value *document)
     return grid_print(&grid);
 }
 
-/* An amount as the option says it: --limit memory=1G, --need gpu=1. */
-static void print_amount(const char *between, const char *key, uint64_t amount)
+static void print_fact(void *context, const char *name, const char *text)
 {
-    static const struct {
-        const char *key, *name;
-        void (*format)(uint64_t amount, char out_text[DRV_UNITS_TEXT_MAX]);
-    } amounts[] = {{"memory_bytes", "memory", drv_size_format},
-                   {"output_bytes", "output", drv_size_format},
-                   {"cpu_ms", "cpu", drv_duration_format},
-                   {"memory", "memory", drv_size_format}};
-    char number[DRV_UNITS_TEXT_MAX];
-    char name[DOC_TEXT_MAX];
-    (void)drv_escape(drv_view_of(key, strlen(key)), name, sizeof(name));
-    for (size_t i = 0; i < DRV_ARRAY_LEN(amounts); i++) {
-        if (strcmp(amounts[i].key, key) == 0) {
-            amounts[i].format(amount, number);
-            (void)printf("%s%s=%s", between, amounts[i].name, number);
-            return;
-        }
-    }
-    (void)printf("%s%s=%" PRIu64, between, name, amount);
-}
-
-static void print_amounts(const drover_value *document, const char *key)
-{
-    drover_value *map = doc_get(document, key);
-    drover_value *name = NULL;
-    drover_value *item = NULL;
-    drover_value_iter iter;
-    const char *between = "";
-    if (map == NULL) {
-        return;
-    }
-    (void)printf("%-14s ", key);
-    drover_value_iter_init(&iter, map);
-    while (drover_value_iter_next(&iter, &name, &item) == DROVER_OK) {
-        const char *text = "";
-        uint64_t amount = 0;
-        (void)!drover_value_get_string(name, &text, NULL);
-        (void)!drover_value_get_uint(item, &amount);
-        print_amount(between, text, amount);
-        between = ", ";
-        drover_value_destroy(&name);
-        drover_value_destroy(&item);
-    }
-    (void)putchar('\n');
-    drover_value_destroy(&map);
-}
-
-static void print_duration(const drover_value *document, const char *name, const char *key)
-{
-    char text[DRV_UNITS_TEXT_MAX];
-    if (doc_has(document, key)) {
-        drv_duration_format((uint64_t)doc_int(document, key), text);
-        print_line(name, text);
-    }
-}
-
-/* What was said about it when it was submitted, where that is not what is usual. */
-static void print_options(const drover_value *document)
-{
-    char text[1024];
-    print_text(document, "fairness");
-    print_amounts(document, "needs");
-    print_line("require", doc_join(document, "require", text, sizeof(text)));
-    print_amounts(document, "limits");
-    if (doc_int(document, "timeout_ms") > 0) {
-        print_age(document, "timeout", "timeout_ms", "");
-    }
-    print_duration(document, "backoff", "backoff_ms");
-    print_duration(document, "backoff-max", "backoff_max_ms");
-    print_duration(document, "keep", "keep_ms");
-    print_duration(document, "expire", "expire_ms");
-    print_age(document, "expires in", "expires_in_ms", "");
+    (void)context;
+    print_line(name, text);
 }
 
 static int print_show(const struct cli *cli, const drover_value *document)
 {
-    static const char *const first[] = {"type", "queue", "group", "key", "priority", "count"};
+    static const char *const first[] = {"type", "queue", "priority", "count"};
     static const char *const last[] = {"attempt",       "retries_left", "losses_left", "level",
                                        "payload_bytes", "result_bytes", "retry_of",    "why"};
     char text[DOC_TEXT_MAX];
@@ -338,13 +268,14 @@ static int print_show(const struct cli *cli, const drover_value *document)
     print_task_name(document);
     print_line("state", doc_text(document, "state", text, sizeof(text)));
     print_line("elements", doc_join(document, "states", text, sizeof(text)));
-    print_line("tags", doc_join(document, "tags", text, sizeof(text)));
     for (size_t i = 0; i < DRV_ARRAY_LEN(first); i++) {
         print_text(document, first[i]);
     }
     if (strcmp(doc_text(document, "account", text, sizeof(text)), "none") != 0) {
         print_line("account", text); /* "none": of a broker without keys */
     }
+    task_facts_tell(document, print_fact, NULL);
+    task_facts_tell_parents(document, print_fact, NULL);
     print_place(document);
     print_progress(document);
     print_error(document);
@@ -353,7 +284,6 @@ static int print_show(const struct cli *cli, const drover_value *document)
     print_age(document, "ended", "ended_age_ms", " ago");
     print_age(document, "ran", "run_ms", "");
     print_timeline(document);
-    print_options(document);
     for (size_t i = 0; i < DRV_ARRAY_LEN(last); i++) {
         print_text(document, last[i]);
     }

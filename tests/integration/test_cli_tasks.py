@@ -263,6 +263,11 @@ class Tasks(unittest.TestCase):
                            ("backoff", "2s"), ("backoff-max", "3s"), ("expire", "1h")):
             self.assertIn(f"{name:14} {text}", lines)
         self.assertTrue(any(line.startswith("expires in     59m") for line in lines), lines)
+        child = self.fleet.submit("noop", "--after", task, "--after-any", task, "--key", "mine")
+        lines = self.drover("show", child).stdout.splitlines()
+        self.assertIn(f"after          {task} queued, {task} queued (or ended)", lines)
+        self.assertIn("key            mine", lines)
+        self.drover("cancel", child)
         self.drover("cancel", task)
         self.assertNotIn("expires_in_ms", self.fleet.show(task))
         self.drover("submit", "noop", "--need", "gpu=1K", code=64)

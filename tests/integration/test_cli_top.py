@@ -52,14 +52,20 @@ class Top(unittest.TestCase):
         self.fleet.worker("--slots", "1")
         runs = self.fleet.submit("sleep", "60000")
         self.fleet.until_state(runs, "running")
-        waits = self.fleet.submit("nobody", "1")
+        waits = self.fleet.submit(
+            "nobody", "1", "--need", "gpu=1", "--need", "memory=4G", "--require", "zone=eu",
+            "--limit", "memory=1G", "--limit", "cpu=30s", "--keep", "7d", "--fairness-key", "me",
+            "--backoff", "2s", "--expire", "1h", "--group", "some", "--tag", "a=b")
         top = self.terminal()
         top.press("5")
         top.until_text(runs, waits, "[5 tasks]")
         top.press("/", "nobody", "\r")
         top.until(lambda: runs not in top.text(), "the other one is filtered away")
         top.press("\r")
-        top.until_text("why", "no worker offers type nobody")
+        top.until_text("why", "no worker offers type nobody", "needs          gpu=1, memory=4G",
+                       "limits         memory=1G, cpu=30s", "require        zone=eu",
+                       "fairness       me", "keep           7d", "expire         1h", "tags           a=b",
+                       "backoff        2s", "group          some", "expires in     59m")
         top.press("\033", "\033")
         top.until_text(f"> {waits}", runs)
         top.press("c")

@@ -8,6 +8,7 @@
 #include "escape.h"
 #include "human.h"
 #include "target.h"
+#include "task_facts.h"
 #include "worker_view.h"
 
 #include <inttypes.h>
@@ -65,6 +66,11 @@ static void pair(struct sheet *sheet, const char *name, const char *text)
     if (text[0] != '\0') {
         line(sheet, CELL_PLAIN, "%-14s %s", name, text);
     }
+}
+
+static void tell_pair(void *context, const char *name, const char *text)
+{
+    pair(context, name, text);
 }
 
 static void text_pair(struct sheet *sheet, const drover_value *map, const char *key)
@@ -207,8 +213,7 @@ static void task_title(struct sheet *sheet, const drover_value *task)
 
 void sheet_task(struct sheet *sheet, const drover_value *task, const drover_value *why)
 {
-    static const char *const first[] = {"type",  "queue", "priority",
-                                        "group", "key",   "schedule"};
+    static const char *const first[] = {"type", "queue", "priority"};
     static const char *const last[] = {
         "worker",        "host",         "attempt",  "retries_left", "losses_left", "level",
         "payload_bytes", "result_bytes", "retry_of", "retried_as",   "count"};
@@ -223,7 +228,7 @@ void sheet_task(struct sheet *sheet, const drover_value *task, const drover_valu
     for (size_t i = 0; i < DRV_ARRAY_LEN(first); i++) {
         text_pair(sheet, task, first[i]);
     }
-    join_pair(sheet, task, "tags");
+    task_facts_tell(task, tell_pair, sheet);
     join_pair(sheet, task, "states");
     progress_line(sheet, task);
     age_pair(sheet, "submitted", task, "submitted_age_ms", " ago");
