@@ -5,7 +5,9 @@
 
 First as many tasks as go, from `drover bench`, while a client of its own asks for the status, sends
 heartbeats and cancels tasks. Then tasks of 10 ms among tasks of 5 s on a worker with four slots, of
-which two are always free of the long ones. Nothing here passes or fails: it prints numbers.
+which two are always free of the long ones. At last tasks of 10 ms among tasks of 60 s of the same
+type, which come one after the other until of the eight slots of two workers only one is free; they
+are cancelled at the end. Nothing here passes or fails: it prints numbers.
 """
 
 import argparse
@@ -98,21 +100,49 @@ def mixed(data, seconds):
             longs_at, longs = time.monotonic() + 5.05, longs + 2
         shorts.append(client.submit("sleep", 10, **options))
         select.select([], [], [], 0.015)  # half of the two slots that are left
-    waits = []
-    deadline = time.monotonic() + 10
-    while shorts and time.monotonic() < deadline:
-        told = client.query(TASK, task=shorts[-1])
+    tell_waits(client, shorts, f"{longs} of 5 s on four slots")
+    client.abandon()
+    end(worker)
+    broker.end()
+
+
+def tell_waits(client, shorts, beside):
+    """How long they waited for their start; those that do not end soon are counted."""
+    waits, unended, deadline = [], list(shorts), time.monotonic() + 10
+    while unended and time.monotonic() < deadline:
+        told = client.query(TASK, task=unended[-1])
         if told["state"] == "succeeded":
             waited = told["timeline"]["queued_us"] + told["timeline"]["transfer_us"]
             waits.append(waited / 1e6)
-            shorts.pop()
+            unended.pop()
         else:
             select.select([], [], [], 0.01)
-    print(f"{len(waits)} tasks of 10 ms beside {longs} of 5 s on four slots: they wait p50 "
+    print(f"{len(waits)} tasks of 10 ms beside {beside}: they wait p50 "
           f"{percentile(waits, .5):.1f} ms, p99 {percentile(waits, .99):.1f} ms (wanted: 50), longest "
-          f"{percentile(waits, 1):.1f} ms; {len(shorts)} not run", flush=True)
+          f"{percentile(waits, 1):.1f} ms; {len(unended)} not run", flush=True)
+
+
+def crowded(data, seconds):
+    """One slot of eight is left by tasks that run for longer than this does."""
+    slots, workers = 4, 2
+    broker = Broker(data)
+    fleet = [start_worker(broker, slots) for _ in range(workers)]
+    client = Client(broker.endpoint, name="crowded")
+    options = {"durability": 1, "keep_ms": 120000, "flags": 0}
+    begun, shorts, longs = time.monotonic(), [], []
+    while time.monotonic() - begun < seconds:
+        due = (time.monotonic() - begun) * 2 / seconds * (slots * workers - 1)
+        if len(longs) < min(due, slots * workers - 1):  # all of them within half of the time
+            longs.append(client.submit("sleep", 60000, **options))
+        shorts.append(client.submit("sleep", 10, **options))
+        select.select([], [], [], 0.03)  # a third of the slot that is left
+    running = sum(client.query(TASK, task=task)["state"] == "running" for task in longs)
+    tell_waits(client, shorts, f"{running} of 60 s that run on {slots * workers} slots of {workers} workers")
+    for task in longs:
+        client.cancel(task)
     client.abandon()
-    end(worker)
+    for worker in fleet:
+        end(worker)
     broker.end()
 
 
@@ -122,7 +152,7 @@ def main():
     parser.add_argument("--seconds", type=float, help="of each (15)")
     options, _ = parser.parse_known_args()
     seconds = options.seconds if options.seconds is not None else 2 if options.quick else 15
-    for row in (flood, mixed):
+    for row in (flood, mixed, crowded):
         with tempfile.TemporaryDirectory() as data:
             row(data, seconds)
 
