@@ -5,6 +5,7 @@ import { get } from "./api.js";
 import { Table, empty, facts, h, setText, since, spread, state } from "./dom.js";
 import { bytes, count, human, json, ms } from "./format.js";
 import { Elements } from "./elements.js";
+import { options } from "./options.js";
 import { arrayParts } from "./view_tasks.js";
 
 const REFRESH_MS = 1500;
@@ -118,8 +119,7 @@ export function task(context, [id]) {
         document_.progress && ["Progress", `${(document_.progress.permille / 10).toFixed(1)} %  ${document_.progress.text}`],
         document_.retry_of && ["Retries", h("a", { class: "mono", href: `#/task/${document_.retry_of}` }, document_.retry_of)],
         document_.retried_as && ["Retried as", h("a", { class: "mono", href: `#/task/${document_.retried_as}` }, document_.retried_as)],
-        document_.schedule && ["Schedule", document_.schedule],
-        Object.keys(document_.tags ?? {}).length > 0 && ["Tags", Object.entries(document_.tags).map(([key, text]) => `${key}=${text}`).join(", ")],
+        ...options(document_),
       ])].filter(Boolean));
     time.hidden = !document_.timeline;
     if (document_.timeline) time.replaceChildren(h("h2", {}, "Where the time went"), timeline(document_.timeline));

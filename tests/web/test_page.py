@@ -64,7 +64,11 @@ class Page(unittest.TestCase):
         cls.done = cls.fleet.submit("square", "7", "--queue", "images", "--tag", f"what={HOSTILE[:60]}")
         cls.failed = cls.fleet.submit("fail", f'"{HOSTILE}"')
         cls.printed = cls.fleet.submit("print", f'"{HOSTILE}"')
-        cls.waits = cls.fleet.submit("nobody.offers", "1", "--queue", "mail")
+        cls.waits = cls.fleet.submit(
+            "nobody.offers", "1", "--queue", "mail", "--need", "gpu=1", "--need", "memory=4G",
+            "--require", "zone=eu", "--limit", "memory=1G", "--limit", "cpu=30s", "--keep", "7d",
+            "--fairness-key", "tenant-7", "--backoff", "2s", "--expire", "50h", "--key", "mine",
+            "--group", "some", "--after-any", cls.done)
         cls.runs = cls.fleet.submit("sleep", "600000", "--queue", "images", "--priority", "3")
         cls.fleet.drover("map", "square", "--keep", "1h", stdin="".join(f"{n}\n" for n in range(200)))
         cls.fleet.drover("map", "sleep", "--queue", "reports", stdin="1\n" * 60)
@@ -174,6 +178,9 @@ class Page(unittest.TestCase):
         self.until_text(self.waits, "queued")
         self.go(f"task/{self.waits}")
         self.until_text("no worker offers type nobody.offers")
+        self.until_text("gpu 1, memory 4.00 GiB", "memory 1.00 GiB, processor time 30 s", "zone=eu",
+                        "tenant-7", "mine", "some", "Kept for", "Expires in", "Backoff",
+                        f"{self.done} succeeded (or ended)")
 
     def test_e_lists(self):
         self.go("workers")
