@@ -7,7 +7,6 @@
 #include "document.h"
 
 #include "broker.h"
-#include "copy.h"
 #include "guard.h"
 #include "history_queue.h"
 
@@ -129,8 +128,8 @@ static void put_task(struct document *document, struct task *task)
     if (task->unit.more != NULL && task->unit.more->has_retried_as) {
         document_id(document, "retried_as", &task->unit.more->retried_as);
     }
-    if (is_array && task->array->retried > 0) {
-        document_uint(document, "retry_left", copy_count(task->array));
+    if (is_array) {
+        document_retry_left(document, task->array);
     }
     document_end(document);
 }

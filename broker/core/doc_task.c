@@ -2,6 +2,7 @@
 #include "document.h"
 
 #include "broker.h"
+#include "copy.h"
 #include "utf8.h"
 #include "why.h"
 
@@ -94,8 +95,17 @@ static void put_error(struct document *document, const struct failure *failure)
     document_end(document);
 }
 
-static void put_more(struct document *document, const struct more *more)
+/* Whether it was retried by itself before its array was retried, without it. */
+static bool is_left_out(const struct item *item)
 {
+    const struct more *more = item->unit->more, *whole = item->task->unit.more;
+    return item->index != DROVER_INDEX_NONE && more->has_retried_as && whole != NULL &&
+           more->rounds < whole->rounds && !item->task->array->keeps_payloads;
+}
+
+static void put_more(struct document *document, const struct item *item)
+{
+    const struct more *more = item->unit->more;
     if (more->ended_us != 0) {
         document_age(document, "ended_age_ms", more->ended_us);
     }
@@ -104,6 +114,9 @@ static void put_more(struct document *document, const struct more *more)
     }
     if (more->has_retried_as) {
         document_id(document, "retried_as", &more->retried_as);
+    }
+    if (is_left_out(item)) {
+        document_bool(document, "left_out", true);
     }
     if (more->progress != NULL) {
         document_map(document, "progress");
@@ -158,6 +171,13 @@ static void put_lease(struct document *document, const struct lease *lease)
     document_str(document, "host", worker_host(lease->worker));
     if (lease->started_us != 0) {
         document_age(document, "started_age_ms", lease->started_us);
+    }
+}
+
+void document_retry_left(struct document *document, const struct array *array)
+{
+    if (array->retried > 0) {
+        document_uint(document, "retry_left", copy_count(array));
     }
 }
 
@@ -390,9 +410,10 @@ void document_task(struct document *document, const struct item *item)
     put_timeline(document, item);
     if (is_whole_array) {
         document_array_counts(document, item->task->array);
+        document_retry_left(document, item->task->array);
     }
     if (unit->more != NULL) {
-        put_more(document, unit->more);
+        put_more(document, item);
     }
     if (item->task->spec->schedule != NULL) {
         document_str(document, "schedule", schedule_name(item->task->spec->schedule));

@@ -72,6 +72,8 @@ void document_task(struct document *document, const struct item *item);
 void document_worker(struct document *document, const struct worker *worker, bool with_leases);
 /* count, sealed, ended, states, into the map that is open. */
 void document_array_counts(struct document *document, const struct array *array);
+/* How many a retry would take, when some were retried by themselves. */
+void document_retry_left(struct document *document, const struct array *array);
 /* wait and run, into the map that is open; NULL: nothing. */
 void document_times(struct document *document, const struct times *times);
 /* Payload and result. */

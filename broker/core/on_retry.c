@@ -35,8 +35,15 @@ static bool remember_origin(struct core *core, struct task *task, const struct i
 static void remember_retry(struct core *core, const struct item *origin,
                            const drover_id *new_id)
 {
+    const struct more *whole = origin->task->unit.more;
     struct more *more = unit_more(core, origin->unit);
     if (more != NULL) {
+        if (origin->index == DROVER_INDEX_NONE) {
+            bool counts = task_is_array(origin->task) && more->rounds < UINT8_MAX;
+            more->rounds = (uint8_t)(more->rounds + counts);
+        } else if (!more->has_retried_as) {
+            more->rounds = whole == NULL ? 0 : whole->rounds;
+        }
         item_set_retried(origin, more, true);
         more->retried_as = *new_id;
         save_retried(core, origin);

@@ -256,6 +256,7 @@ static bool read_more(struct restore *restore, struct record_reader *reader,
     if (more->has_retried_as) {
         more->retried_as = record_id(reader);
     }
+    more->rounds = bits & MORE_ROUNDS ? record_u8(reader) : 0;
     return true;
 }
 
@@ -592,6 +593,7 @@ bool restore_retried(struct restore *restore, const struct core_saved *saved,
     }
     item_set_retried(&item, more, true);
     more->retried_as = record_id(reader);
+    more->rounds = record_u8(reader);
     return true;
 }
 

@@ -27,6 +27,7 @@ enum { /* of PART_MORE */
        MORE_HISTORY = 2,
        MORE_RETRY_OF = 4,
        MORE_RETRIED = 8,
+       MORE_ROUNDS = 16,
 };
 
 enum { /* of one attempt */

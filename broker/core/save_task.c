@@ -115,7 +115,8 @@ static void put_more(struct core *core, struct record_writer *writer, const stru
     record_put_u8(writer, (uint8_t)((more->error != NULL ? MORE_ERROR : 0) |
                                     (more->history_count > 0 ? MORE_HISTORY : 0) |
                                     (more->has_retry_of ? MORE_RETRY_OF : 0) |
-                                    (more->has_retried_as ? MORE_RETRIED : 0)));
+                                    (more->has_retried_as ? MORE_RETRIED : 0) |
+                                    (more->rounds > 0 ? MORE_ROUNDS : 0)));
     record_put_fixed(writer, save_wall(core, base_us));
     if (more->error != NULL) {
         put_error(writer, more->error);
@@ -132,6 +133,9 @@ static void put_more(struct core *core, struct record_writer *writer, const stru
     }
     if (more->has_retried_as) {
         record_put_id(writer, &more->retried_as);
+    }
+    if (more->rounds > 0) {
+        record_put_u8(writer, more->rounds);
     }
 }
 
@@ -325,6 +329,7 @@ void save_retried(struct core *core, const struct item *item)
         struct record_writer writer = save_begin(core, CORE_SAVE_RETRIED, &item->task->id,
                                                  item->index);
         record_put_id(&writer, &item->unit->more->retried_as);
+        record_put_u8(&writer, item->unit->more->rounds);
         save_end(core, &writer, NULL);
     }
 }

@@ -157,6 +157,8 @@ struct more {
     bool has_retry_of;
     bool has_retried_as;
     bool has_lost_tail; /* there was one */
+    uint8_t rounds; /* of an array: how often it was retried, up to 255; of an element that was
+                       retried by itself: what that was then, for the first time */
     uint32_t retry_of_index;
     drover_id retry_of;
     drover_id retried_as; /* the last retry of this one */

@@ -44,47 +44,32 @@ static int unknown(const drover_task_ref *task, drover_status status, const stru
 
 /*
  * An array and, with --latest, its retries: each has the elements of the one before that did
- * not succeed, in their order.
+ * not succeed, in their order, without those that were retried by themselves before; or all of
+ * them, when the array is of a graph.
  */
+struct level {
+    drover_id id;
+    drover_map *map; /* owned; of the first borrowed */
+    int64_t count;
+    bool has_own;  /* elements that were retried by themselves */
+    bool is_whole; /* has all elements of the one before */
+};
+
 struct chain {
+    const struct cli *cli;
     struct elements elements;
-    drover_map *retries[CHAIN_MAX]; /* owned */
+    struct level levels[CHAIN_MAX];
     size_t count;
-    size_t at;            /* 0: the array itself, else retries[at - 1] is asked next */
+    size_t at;            /* the level that is asked next */
     drover_outcome *held; /* owned; what is printed when no retry has the element */
+    drover_task_ref own;  /* what the element was retried as by itself */
+    bool waits_for_own;
 };
 
 static int emit(void *context, const drover_outcome *outcome)
 {
     struct chain *chain = context;
     return elements_print(&chain->elements, outcome);
-}
-
-/* The element's last outcome. */
-static drover_status next_latest(void *context, drover_map *map, int64_t timeout_ms,
-                                 drover_outcome **out_outcome)
-{
-    struct chain *chain = context;
-    for (;;) {
-        drover_outcome *outcome = NULL;
-        drover_status status = drover_map_next(
-            chain->at == 0 ? map : chain->retries[chain->at - 1], timeout_ms, &outcome);
-        if (status == DROVER_OK) {
-            drover_outcome_destroy(&chain->held);
-            chain->held = outcome;
-        } else if (status != DROVER_UNKNOWN || chain->at == 0) {
-            return status;
-        } else {
-            chain->at = chain->count; /* there are no more in that one */
-        }
-        if (drover_outcome_status(chain->held) == DROVER_OK || chain->at == chain->count) {
-            *out_outcome = chain->held;
-            chain->held = NULL;
-            chain->at = 0;
-            return DROVER_OK;
-        }
-        chain->at++;
-    }
 }
 
 /* The task that this one was retried as. UNKNOWN: none. */
@@ -103,16 +88,130 @@ static drover_status find_retry(const struct cli *cli, drover_task_ref *task)
     return status;
 }
 
-static drover_status open_retries(const struct cli *cli, drover_task_ref task,
-                                  struct chain *chain)
+/* Follows the retries; *task becomes the last one. */
+static drover_status find_last(const struct cli *cli, drover_task_ref *task)
 {
-    drover_status status = find_retry(cli, &task);
-    while (status == DROVER_OK && chain->count < CHAIN_MAX) {
-        status = drover_map_attach(cli->client, &task.id, CLI_ASK_MS,
-                                   &chain->retries[chain->count]);
+    drover_status status = find_retry(cli, task);
+    for (size_t i = 0; status == DROVER_OK && i < CHAIN_MAX; i++) {
+        status = find_retry(cli, task);
+    }
+    return status == DROVER_UNKNOWN ? DROVER_OK : status;
+}
+
+static bool is_array(const struct cli *cli, const drover_task_ref *task)
+{
+    drover_value *document = NULL;
+    bool found = false;
+    if (task->index == DROVER_INDEX_NONE &&
+        drover_task_show(cli->client, &task->id, task->index, CLI_ASK_MS, &document) ==
+            DROVER_OK) {
+        found = doc_has(document, "count");
+    }
+    drover_value_destroy(&document);
+    return found;
+}
+
+/* Whether the element that is held was retried by itself, and is in no later retry. */
+static bool has_own_retry(struct chain *chain)
+{
+    const struct level *level = &chain->levels[chain->at];
+    drover_value *document = NULL;
+    bool found = false;
+    chain->own = (drover_task_ref){level->id, drover_outcome_index(chain->held)};
+    if (level->has_own && drover_task_show(chain->cli->client, &chain->own.id, chain->own.index,
+                                           CLI_ASK_MS, &document) == DROVER_OK) {
+        found = doc_has(document, "retried_as") &&
+                (doc_bool(document, "left_out") || chain->at + 1 == chain->count);
+    }
+    drover_value_destroy(&document);
+    found = found && find_last(chain->cli, &chain->own) == DROVER_OK;
+    if (found && is_array(chain->cli, &chain->own)) {
+        chain->own.index = 0; /* it shares a value: an array of one */
+    }
+    return found;
+}
+
+/* The end of what the element was retried as; what is forgotten leaves what is held. */
+static drover_status take_own(struct chain *chain, int64_t timeout_ms)
+{
+    drover_outcome *outcome = NULL;
+    drover_status status = drover_result(chain->cli->client, &chain->own.id, chain->own.index,
+                                         timeout_ms, &outcome);
+    if (status == DROVER_OK) {
+        drover_outcome_destroy(&chain->held);
+        chain->held = outcome;
+    }
+    return status == DROVER_UNKNOWN ? DROVER_OK : status;
+}
+
+static bool goes_on(const struct chain *chain)
+{
+    return chain->at + 1 < chain->count && (chain->levels[chain->at + 1].is_whole ||
+                                            drover_outcome_status(chain->held) != DROVER_OK);
+}
+
+/* The element's last outcome. */
+static drover_status next_latest(void *context, drover_map *map, int64_t timeout_ms,
+                                 drover_outcome **out_outcome)
+{
+    struct chain *chain = context;
+    chain->levels[0].map = map;
+    while (!chain->waits_for_own) {
+        drover_outcome *outcome = NULL;
+        drover_status status = drover_map_next(chain->levels[chain->at].map, timeout_ms,
+                                               &outcome);
+        if (status != DROVER_OK && (status != DROVER_UNKNOWN || chain->at == 0)) {
+            return status;
+        }
+        if (status == DROVER_OK) {
+            drover_outcome_destroy(&chain->held);
+            chain->held = outcome;
+            chain->waits_for_own = drover_outcome_status(outcome) != DROVER_OK &&
+                                   has_own_retry(chain);
+        }
+        if (chain->waits_for_own || status == DROVER_UNKNOWN || !goes_on(chain)) {
+            break;
+        }
+        chain->at++;
+    }
+    drover_status status = chain->waits_for_own ? take_own(chain, timeout_ms) : DROVER_OK;
+    if (status == DROVER_OK) {
+        *out_outcome = chain->held;
+        chain->held = NULL;
+        chain->at = 0;
+        chain->waits_for_own = false;
+    }
+    return status;
+}
+
+/* What the broker says about the last level. */
+static drover_status read_level(struct chain *chain)
+{
+    struct level *level = &chain->levels[chain->count - 1];
+    drover_value *document = NULL;
+    drover_status status = drover_task_show(chain->cli->client, &level->id, DROVER_INDEX_NONE,
+                                            CLI_ASK_MS, &document);
+    if (status == DROVER_OK) {
+        level->count = doc_int(document, "count");
+        level->has_own = doc_has(document, "retry_left");
+        level->is_whole = chain->count > 1 && level->count == level[-1].count;
+    }
+    drover_value_destroy(&document);
+    return status;
+}
+
+static drover_status open_retries(struct chain *chain)
+{
+    drover_task_ref task = {chain->levels[0].id, DROVER_INDEX_NONE};
+    drover_status status = read_level(chain);
+    while (status == DROVER_OK && chain->count < CHAIN_MAX &&
+           (status = find_retry(chain->cli, &task)) == DROVER_OK) {
+        struct level *level = &chain->levels[chain->count];
+        level->id = task.id;
+        status = drover_map_attach(chain->cli->client, &task.id, CLI_ASK_MS, &level->map);
         if (status == DROVER_OK) {
             chain->count++;
-            status = find_retry(cli, &task);
+            status = read_level(chain);
         }
     }
     return status == DROVER_UNKNOWN ? DROVER_OK : status;
@@ -122,7 +221,8 @@ static int result_of_array(struct cli *cli, const drover_task_ref *task,
                            struct deadline deadline)
 {
     drover_map *map = NULL;
-    struct chain chain = {.elements = {.json = cli->json}};
+    struct chain chain = {
+        .cli = cli, .elements = {.json = cli->json}, .levels = {{.id = task->id}}, .count = 1};
     struct stream stream = {.what = "result",
                             .context = &chain,
                             .next = next_latest,
@@ -130,12 +230,12 @@ static int result_of_array(struct cli *cli, const drover_task_ref *task,
                             .emit = emit};
     drover_status status = drover_map_attach(cli->client, &task->id, CLI_ASK_MS, &map);
     if (status == DROVER_OK && drv_options_flag(cli->options, "latest")) {
-        status = open_retries(cli, *task, &chain);
+        status = open_retries(&chain);
     }
     int code = status == DROVER_OK ? stream_read(cli, &stream, &map)
                                    : unknown(task, status, cli);
-    for (size_t i = 0; i < chain.count; i++) {
-        drover_map_close(&chain.retries[i]);
+    for (size_t i = 1; i < chain.count; i++) {
+        drover_map_close(&chain.levels[i].map);
     }
     drover_map_close(&map);
     drover_outcome_destroy(&chain.held);
@@ -161,34 +261,14 @@ static int result_of_task(struct cli *cli, const drover_task_ref *task,
     return code;
 }
 
-/* Follows the retries; *task becomes the last one. */
-static int follow(struct cli *cli, drover_task_ref *task)
-{
-    drover_status status = find_retry(cli, task);
-    for (size_t i = 0; status == DROVER_OK && i < CHAIN_MAX; i++) {
-        status = find_retry(cli, task);
-    }
-    return status == DROVER_UNKNOWN ? CLI_OK : unknown(task, status, cli);
-}
-
-static bool is_array(struct cli *cli, const drover_task_ref *task)
-{
-    drover_value *document = NULL;
-    bool found = false;
-    if (task->index == DROVER_INDEX_NONE &&
-        drover_task_show(cli->client, &task->id, task->index, CLI_ASK_MS, &document) ==
-            DROVER_OK) {
-        found = doc_has(document, "count");
-    }
-    drover_value_destroy(&document);
-    return found;
-}
-
 static int print_one(struct cli *cli, drover_task_ref task, struct deadline deadline)
 {
     int code = CLI_OK;
     if (!is_array(cli, &task) && drv_options_flag(cli->options, "latest")) {
-        code = follow(cli, &task);
+        drover_task_ref last = task;
+        drover_status status = find_last(cli, &last);
+        code = status == DROVER_OK ? CLI_OK : unknown(&task, status, cli);
+        task = last;
     }
     if (code != CLI_OK) {
         return code;

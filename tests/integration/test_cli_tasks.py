@@ -336,6 +336,38 @@ class Tasks(unittest.TestCase):
         lines = self.drover("result", array, code=1).stdout.splitlines()
         self.assertEqual(["error" in line for line in lines], [True, False, True, True])
 
+    def test_latest_result_of_an_array_knows_what_was_retried_by_itself(self):
+        """Before its array was retried, without it, and after."""
+        keys = "".join(f'"own{n}"\n' for n in range(5))
+        self.drover("kv", "set", "own0", "0")
+        done = self.drover("--json", "map", "kv_get", "--keep", "1h", stdin=keys, code=1)
+        array = json.loads(done.stdout.splitlines()[0])["id"]
+
+        def retry(task, **values):
+            for key, value in values.items():
+                self.drover("kv", "set", key, value)
+            again = self.drover("retry", task).stdout.split()[1]
+            self.drover("wait", again, code=1 if task == array else 0)
+            return again
+
+        def latest():
+            done = self.fleet.drover("result", array, "--latest", check=False)
+            return ["-" if "error" in line else line for line in done.stdout.splitlines()]
+
+        retry(f"{array}.1", own1="1")
+        self.assertEqual(latest(), ["0", "1", "-", "-", "-"])
+        retry(array, own3="3")
+        self.assertEqual(latest(), ["0", "1", "-", "3", "-"])
+        self.assertTrue(self.fleet.show(f"{array}.1")["left_out"])
+        retry(f"{array}.4", own4="4")
+        self.assertNotIn("left_out", self.fleet.show(f"{array}.4"))
+        self.assertEqual(latest(), ["0", "1", "-", "3", "-"])
+        self.drover("kv", "set", "own2", "2")
+        again = self.drover("retry", array).stdout.split()[1]
+        self.drover("wait", again)
+        self.assertEqual(self.fleet.show(again)["count"], 2)
+        self.assertEqual(latest(), ["0", "1", "2", "3", "4"])
+
     def test_elements_of_an_array_have_results_of_their_own(self):
         done = self.drover("--json", "map", "square", "-", "--keep", "1h", stdin="1\n2\n3\n")
         rows = [json.loads(line) for line in done.stdout.splitlines()]

@@ -290,6 +290,9 @@ static void test_retry_of_array_leaves_out_what_was_retried(void **state)
     retry_by(bench, 3, 100, DROVER_INDEX_NONE, 300);
     expect_ok(bench, 3);
     expect_elements(bench, 300, (const char *const[]){"b", "f", "h"}, 3);
+    retry_by(bench, 3, 100, 5, 301);
+    expect_ok(bench, 3);
+    expect_restorable(bench); /* also which was before and which after that */
 }
 
 static void test_retry_of_array_without_anything_left_is_refused(void **state)
