@@ -231,7 +231,7 @@ void array_cancel(struct core *core, struct array *array, const char *text)
         return;
     }
     array->is_cancelled = true;
-    array->cancel_text = text;
+    array->cancel_text = cancel_text_new(core, text);
     sweep_start(core, &array->sweep);
     if (!array->is_sealed) {
         array_seal(core, array, array->count);
@@ -252,15 +252,21 @@ void array_note_state(struct core *core, struct array *array)
     }
 }
 
+const char *array_cancel_text(const struct array *array)
+{
+    return array->cancel_text != NULL ? array->cancel_text
+                                      : "cancelled before the broker was restarted";
+}
+
 /* All of the run that has not ended. False: out of memory, to be tried again. */
 static bool run_cancel(struct core *core, struct array *array, struct run *run)
 {
-    struct drv_error error = error_of(DROVER_ERROR_CANCELLED, array->cancel_text);
+    struct drv_error error = error_of(DROVER_ERROR_CANCELLED, array_cancel_text(array));
     for (uint32_t index = run->first; index < run->first + run->count; index++) {
         struct element *element = array_element(array, index);
         if (element != NULL && !unit_is_terminal(&element->unit)) {
             struct item item = {array->task, &element->unit, index};
-            (void)cancel_item(core, &item, array->cancel_text);
+            (void)cancel_item(core, &item, array_cancel_text(array));
         }
     }
     return run_end_shared(core, run, DROVER_STATE_CANCELLED, &error);
@@ -415,6 +421,7 @@ static void array_free(struct core *core, struct array *array)
     sweep_done(core, &array->sweep);
     body_release(core, &array->with);
     failure_free(core, &array->failure);
+    cancel_text_free(core, &array->cancel_text);
     core_free(core, array->pages, array->page_count * sizeof(struct element_page));
     core_free(core, array->runs, array->run_capacity * sizeof(struct run *));
     free(array->order);

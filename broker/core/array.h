@@ -44,7 +44,7 @@ struct array {
     bool is_dismantled;      /* being taken apart */
     bool keeps_payloads;     /* of a graph: also those of what has succeeded, for a retry */
     struct failure *failure; /* owned: a parent did not succeed; NULL: none so far */
-    const char *cancel_text;
+    char *cancel_text;       /* owned; NULL: not cancelled, or in an earlier life */
     uint32_t states[DROVER_STATE_LOST + 1]; /* elements by state */
     uint64_t result_bytes;
     struct body *with;         /* shared value */
@@ -82,6 +82,7 @@ void array_seal(struct core *core, struct array *array, uint32_t count);
 /* Cancel all elements: dispatch stops at once, the rest is done in slices. A request that waits
  * for the sweep is told when nothing can start any more. */
 void array_cancel(struct core *core, struct array *array, const char *text);
+const char *array_cancel_text(const struct array *array); /* why it was cancelled */
 /* Whether that is so: all is gone through, and workers have said what became of the rest. */
 bool array_is_still(const struct array *array);
 /* The parents of an array that waits have ended; and: it has failed with one of them. False:

@@ -15,7 +15,20 @@ enum cancel_verdict {
     CANCEL_RUNNING,      /* it runs and will be stopped */
 };
 
-/* text is static. */
+/* What the text is when nobody has said a reason. */
+extern const char CANCELLED_BY_REQUEST[];
+
 enum cancel_verdict cancel_item(struct core *core, const struct item *item, const char *text);
+
+enum { CANCEL_TEXT_MAX = 320 }; /* of a reason what fits */
+
+/* "cancelled by request", and why. The room is CANCEL_TEXT_MAX bytes. */
+const char *cancel_words(struct drv_str reason, char *room);
+
+/* A copy; NULL when out of memory: then nothing was said. */
+char *cancel_text_new(struct core *core, const char *text);
+void cancel_text_free(struct core *core, char **text);
+/* Why it is cancelled, or what is said instead. */
+const char *cancel_text_of(const struct unit *unit, const char *otherwise);
 
 #endif

@@ -192,7 +192,7 @@ static void place_drop(struct core *core, struct line *line, struct place *place
         return;
     }
     struct item item = lease_item(DRV_CONTAINER_OF(place, struct lease, place));
-    item_cancel(core, &item, item.task->array->cancel_text);
+    item_cancel(core, &item, array_cancel_text(item.task->array));
 }
 
 enum verdict { VERDICT_NONE, VERDICT_LEASED, VERDICT_DROPPED, VERDICT_AGAIN };

@@ -4,6 +4,7 @@
 #include "array.h"
 #include "backoff.h"
 #include "broker.h"
+#include "cancel.h"
 #include "check.h"
 
 static uint32_t payload_hash(const struct core *core, const struct drv_val *val)
@@ -173,14 +174,16 @@ static void remember_result(struct core *core, const struct item *item,
     history_add(core, item->unit, &attempt);
 }
 
+static const char WHILE_IT_RAN[] = "cancelled while it ran"; /* as workers say it, too */
+
 static void item_end_cancelled(struct core *core, const struct item *item,
                                const struct drv_result *result)
 {
     struct drv_error error = result->error;
     error.kind = DROVER_ERROR_CANCELLED;
     error.flags = 0;
-    if (error.text.len == 0) {
-        error.text = drv_str_of("cancelled while it ran");
+    if (error.text.len == 0 || str_equals(error.text, drv_str_of(WHILE_IT_RAN))) {
+        error.text = drv_str_of(cancel_text_of(item->unit, WHILE_IT_RAN));
     }
     if (result->error.kind == 0) {
         error.exit_code = -1;
@@ -288,7 +291,7 @@ void item_awaits(struct core *core, const struct item *item, struct who *who)
     item->unit->flags |= UNIT_REPORTED;
     item->unit->flags &= (uint8_t)~UNIT_SUSPECT;
     if (item->unit->flags & UNIT_CANCELLING) {
-        item_cancel(core, item, "cancelled while it ran");
+        item_cancel(core, item, cancel_text_of(item->unit, WHILE_IT_RAN));
         return;
     }
     record_awaits(core, item, who);
@@ -301,7 +304,7 @@ void item_interrupted(struct core *core, const struct item *item, struct who *wh
     struct attempt attempt = attempt_now(core, item, who, OUTCOME_INTERRUPTED, true);
     history_add(core, item->unit, &attempt);
     if (item->unit->flags & UNIT_CANCELLING) {
-        item_cancel(core, item, "cancelled while it ran");
+        item_cancel(core, item, cancel_text_of(item->unit, WHILE_IT_RAN));
         return;
     }
     item->unit->flags |= UNIT_SUSPECT;

@@ -1,6 +1,7 @@
 #include "lease.h"
 
 #include "broker.h"
+#include "cancel.h"
 #include "check.h"
 #include "hand.h"
 
@@ -306,7 +307,7 @@ static void lease_put_back(struct core *core, struct lease *lease)
     lease_take(core, lease);
     line_refund(core, item.task->spec->line);
     if (is_cancelling) {
-        item_cancel(core, &item, "cancelled before it started");
+        item_cancel(core, &item, cancel_text_of(item.unit, "cancelled before it started"));
     } else {
         item_queue(core, &item, true);
     }

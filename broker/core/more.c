@@ -3,6 +3,7 @@
  * progress, and who ran them.
  */
 #include "broker.h"
+#include "cancel.h"
 #include "check.h"
 
 #include <stdlib.h>
@@ -57,6 +58,7 @@ void unit_drop_more(struct core *core, struct unit *unit)
     history_clear(core, more);
     failure_free(core, &more->error);
     progress_free(core, &more->progress);
+    cancel_text_free(core, &more->cancel_text);
     tie_free(core, &more->tie);
     DRV_ASSERT(more->claim == NULL);
     drv_slab_free(&core->more_slab, more);

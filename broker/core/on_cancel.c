@@ -10,18 +10,16 @@
 #include "handlers.h"
 #include "purge.h"
 
-static const char CANCELLED_BY_REQUEST[] = "cancelled by request";
-
 /* False when the reply cannot wait as it must: out of memory. */
 static bool cancel_target(struct core *core, struct reply *reply, const struct item *item,
-                          uint32_t flags)
+                          uint32_t flags, const char *text)
 {
     if (flags & DRV_CANCEL_AWAITED && !unit_is_terminal(item->unit) &&
         !deps_cascade(core, item)) {
         return false;
     }
     bool is_array = task_is_array(item->task) && item->index == DROVER_INDEX_NONE;
-    enum cancel_verdict verdict = cancel_item(core, item, CANCELLED_BY_REQUEST);
+    enum cancel_verdict verdict = cancel_item(core, item, text);
     if (verdict == CANCEL_ENDED_BEFORE) {
         reply->number++;
         return true;
@@ -42,7 +40,7 @@ static void cancel_group(struct core *core, struct reply *reply,
     } else if (group == NULL) {
         reply_fail(core, reply, DROVER_UNKNOWN, "no such group");
     } else {
-        group_cancel(core, group, reply);
+        group_cancel(core, group, targets->text, reply);
     }
 }
 
@@ -51,6 +49,8 @@ void on_cancel(struct core *core, struct peer *peer, const struct drv_message *m
 {
     (void)peer;
     const struct drv_targets *targets = &message->targets;
+    char room[CANCEL_TEXT_MAX];
+    const char *text = cancel_words(targets->text, room);
     if (targets->group.ptr != NULL) {
         cancel_group(core, reply, targets);
         return;
@@ -64,7 +64,7 @@ void on_cancel(struct core *core, struct peer *peer, const struct drv_message *m
         } else if (!guard_admits_task(core, item.task)) {
             reply_note(reply, i, DROVER_DENIED, GUARD_FOREIGN, 0);
         } else if (!item_own(core, &item) ||
-                   !cancel_target(core, reply, &item, targets->flags)) {
+                   !cancel_target(core, reply, &item, targets->flags, text)) {
             reply->code = DROVER_NOMEM;
         }
     }

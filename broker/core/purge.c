@@ -19,6 +19,7 @@ struct purge {
     uint64_t armed;
     int64_t since_us;
     uint64_t purged;
+    char text[CANCEL_TEXT_MAX]; /* why the group is cancelled; empty: nothing was said */
 };
 
 #define PURGED "its queue was purged"
@@ -102,6 +103,11 @@ static bool purge_shared(struct core *core, struct purge *purge, const struct it
     return true;
 }
 
+static const char *purge_text(const struct purge *purge)
+{
+    return purge->text[0] != '\0' ? purge->text : GROUP_CANCELLED;
+}
+
 static uint64_t elements_active(const struct array *array)
 {
     uint64_t active = 0;
@@ -125,7 +131,7 @@ static bool cancel_array(struct core *core, struct purge *purge, struct array *a
     if (!array->is_cancelled) {
         struct item item = item_of_task(task);
         purge->purged += elements_active(array);
-        (void)cancel_item(core, &item, GROUP_CANCELLED);
+        (void)cancel_item(core, &item, purge_text(purge));
     }
     return true;
 }
@@ -147,7 +153,7 @@ static bool cancel_task(struct core *core, struct purge *purge, struct task *tas
         return false;
     }
     if (!(task->unit.flags & UNIT_CANCELLING)) {
-        (void)cancel_item(core, &item, GROUP_CANCELLED);
+        (void)cancel_item(core, &item, purge_text(purge));
         purge->purged++;
     }
     return true;
@@ -319,7 +325,8 @@ void queue_purge(struct core *core, struct queue *queue, struct reply *reply)
     }
 }
 
-void group_cancel(struct core *core, struct group *group, struct reply *reply)
+void group_cancel(struct core *core, struct group *group, struct drv_str reason,
+                  struct reply *reply)
 {
     if (is_too_busy(&group->sweeps, GROUP_CANCELS_MAX)) {
         reply->retry_after_ms = RETRY_AFTER_MS;
@@ -328,6 +335,9 @@ void group_cancel(struct core *core, struct group *group, struct reply *reply)
     }
     struct purge *purge = purge_new(core, NULL, group);
     const struct account *only = guard_only(core);
+    if (purge != NULL && reason.len > 0) {
+        (void)cancel_words(reason, purge->text);
+    }
     if (purge != NULL && only != NULL) {
         purge->only = account_ref(core->actor);
     }

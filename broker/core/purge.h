@@ -23,6 +23,7 @@ void queue_purge(struct core *core, struct queue *queue, struct reply *reply);
 
 /* The same for a group; what runs is stopped, too, and arrays take no more elements. The reply
  * is answered when nothing of it can start any more. */
-void group_cancel(struct core *core, struct group *group, struct reply *reply);
+void group_cancel(struct core *core, struct group *group, struct drv_str reason,
+                  struct reply *reply);
 
 #endif

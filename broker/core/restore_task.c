@@ -334,7 +334,6 @@ static bool read_array(struct restore *restore, struct record_reader *reader,
     array->is_sealed = (bits & ARRAY_PART_SEALED) != 0;
     array->is_cancelled = (bits & ARRAY_PART_CANCELLED) != 0;
     array->keeps_payloads = (bits & ARRAY_PART_KEEPS) != 0;
-    array->cancel_text = "cancelled before the broker was restarted";
     array->seal = (uint32_t)record_uint_max(reader, DRV_ARRAY_MAX);
     return true;
 }

@@ -152,6 +152,7 @@ struct more {
     struct tail *tail;         /* owned: the last of what it printed */
     struct tie *tie;           /* owned */
     struct claim *claim;       /* owned: its key (key.h) */
+    char *cancel_text;         /* owned: why what runs is cancelled; NULL: nothing was said */
     int64_t ended_us;
     uint8_t history_count;
     bool has_retry_of;

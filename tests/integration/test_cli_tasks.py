@@ -148,6 +148,7 @@ class Tasks(unittest.TestCase):
         self.assertEqual(done, {"task": task, "state": "cancelled"})
         self.assertEqual(self.fleet.state(task), "cancelled")
         self.assertIn("cancelled", self.one_line("result", task, code=1))
+        self.assertEqual(self.fleet.show(task)["error"]["text"], "cancelled by request: enough")
 
     def test_cancel_without_waiting_returns_at_once(self):
         task = self.fleet.submit("sleep", "60000")

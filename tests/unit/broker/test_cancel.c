@@ -1,9 +1,9 @@
 /*
  * Cancel: its races, each decided both ways.
  */
-#include "fixture.h"
+#include "array_story.h"
 
-static void setup_peers(struct bench *bench)
+static void setup_pair(struct bench *bench)
 {
     client(bench, 1);
     worker(bench, 2, "work", 1);
@@ -51,7 +51,7 @@ static void test_cancel_of_queued_task_ends_it_at_once(void **state)
 static void test_cancel_of_assigned_task_returned_is_cancelled(void **state)
 {
     struct bench *bench = *state;
-    setup_peers(bench);
+    setup_pair(bench);
     struct drv_ref ref = begin(bench, 100);
     cancel(bench, 1, 100);
     bench_turn(bench);
@@ -68,7 +68,7 @@ static void test_cancel_of_assigned_task_returned_is_cancelled(void **state)
 static void test_cancel_of_assigned_task_started_is_cancelling(void **state)
 {
     struct bench *bench = *state;
-    setup_peers(bench);
+    setup_pair(bench);
     struct drv_ref ref = begin(bench, 100);
     cancel(bench, 1, 100);
     bench_turn(bench);
@@ -85,7 +85,7 @@ static void test_cancel_of_assigned_task_started_is_cancelling(void **state)
 static void test_cancel_before_result_wins(void **state)
 {
     struct bench *bench = *state;
-    setup_peers(bench);
+    setup_pair(bench);
     struct drv_ref ref = begin(bench, 100);
     report_started(bench, 2, ref);
     cancel(bench, 1, 100);
@@ -104,7 +104,7 @@ static void test_cancel_before_result_wins(void **state)
 static void test_result_before_cancel_wins(void **state)
 {
     struct bench *bench = *state;
-    setup_peers(bench);
+    setup_pair(bench);
     struct drv_ref ref = begin(bench, 100);
     report_done(bench, 2, ref, "in time");
     cancel(bench, 1, 100);
@@ -119,7 +119,7 @@ static void test_result_before_cancel_wins(void **state)
 static void test_cancel_on_lost_worker_is_unconfirmed(void **state)
 {
     struct bench *bench = *state;
-    setup_peers(bench);
+    setup_pair(bench);
     struct drv_ref ref = begin(bench, 100);
     report_started(bench, 2, ref);
     cancel(bench, 1, 100);
@@ -136,7 +136,7 @@ static void test_cancel_on_lost_worker_is_unconfirmed(void **state)
 static void test_cancel_reply_comes_when_worker_is_lost(void **state)
 {
     struct bench *bench = *state;
-    setup_peers(bench);
+    setup_pair(bench);
     (void)begin(bench, 100);
     cancel(bench, 1, 100);
     gone(bench, 2);
@@ -150,7 +150,7 @@ static void test_cancel_reply_comes_when_worker_is_lost(void **state)
 static void test_cancel_twice_both_wait(void **state)
 {
     struct bench *bench = *state;
-    setup_peers(bench);
+    setup_pair(bench);
     client(bench, 3);
     struct drv_ref ref = begin(bench, 100);
     cancel(bench, 1, 100);
@@ -168,7 +168,7 @@ static void test_cancel_twice_both_wait(void **state)
 static void test_cancel_budget_runs_out(void **state)
 {
     struct bench *bench = *state;
-    setup_peers(bench);
+    setup_pair(bench);
     struct drv_ref ref = begin(bench, 100);
     expect_ok(bench, 1);
     struct drv_target target = {.id = id_of(100), .index = DROVER_INDEX_NONE};
@@ -213,7 +213,7 @@ static void test_cancel_of_unknown_task_is_noted(void **state)
 static void test_cancel_of_task_waiting_for_retry(void **state)
 {
     struct bench *bench = *state;
-    setup_peers(bench);
+    setup_pair(bench);
     struct drv_spec spec = watched("work");
     spec.retries = 3;
     submit(bench, 1, &spec, 100);
@@ -265,6 +265,92 @@ static void test_cancel_with_session_of_many(void **state)
     assert_int_equal(counters(bench).cancelled, 6000);
 }
 
+/* --- reasons ----------------------------------------------------------------------------- */
+
+static void cancel_because(struct bench *bench, uint32_t number, const char *group,
+                           const char *reason)
+{
+    struct drv_target target = {.id = id_of(number), .index = DROVER_INDEX_NONE};
+    struct drv_message message = request(bench, 1, DRV_CANCEL);
+    message.targets = (struct drv_targets){.targets = &target,
+                                           .target_count = group == NULL,
+                                           .text = text(reason),
+                                           .group = text(group)};
+    speak(bench, 1, &message);
+    bench_turn(bench);
+}
+
+static void expect_reason(struct bench *bench, size_t count, const char *wanted)
+{
+    struct drv_outcome ends[8];
+    assert_int_equal(outcomes(bench, 1, ends, 8), count);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(ends[i].state, DROVER_STATE_CANCELLED);
+        if (count < 4 || ends[i].index != DROVER_INDEX_NONE) { /* an array counts */
+            assert_int_equal(ends[i].error.text.len, strlen(wanted));
+            assert_memory_equal(ends[i].error.text.ptr, wanted, strlen(wanted));
+        }
+    }
+}
+
+/* What waits and what runs, which has to be stopped first. */
+static void test_reason_is_told(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = watched("work");
+    client(bench, 1);
+    submit(bench, 1, &spec, 100);
+    bench_turn(bench);
+    cancel_because(bench, 100, NULL, "enough");
+    expect_reason(bench, 1, "cancelled by request: enough");
+    worker(bench, 2, "work", 1);
+    submit(bench, 1, &spec, 101);
+    bench_turn(bench);
+    struct drv_ref ref = leased(bench, 2);
+    report_started(bench, 2, ref);
+    bench_turn(bench);
+    cancel_because(bench, 101, NULL, "not wanted");
+    report_cancelled(bench, 2, ref);
+    bench_turn(bench);
+    expect_reason(bench, 1, "cancelled by request: not wanted");
+}
+
+/* Of an array and of a group, whose elements and tasks are many. */
+static void test_reason_is_told_to_all(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = watched("work");
+    client(bench, 1);
+    array_of(bench, 1, &spec, 100, 3);
+    bench_turn(bench);
+    cancel_because(bench, 100, NULL, "wrong input");
+    expect_reason(bench, 4, "cancelled by request: wrong input");
+    spec.group = text("g");
+    submit_many(bench, 1, &spec, 201, 2, "x");
+    bench_turn(bench);
+    cancel_because(bench, 0, "g", "late");
+    expect_reason(bench, 2, "cancelled by request: late");
+}
+
+/* One that is too long ends with a whole character. */
+static void test_long_reason_is_cut(void **state)
+{
+    struct bench *bench = *state;
+    struct drv_spec spec = watched("work");
+    struct drv_outcome end;
+    char reason[1001] = "";
+    for (size_t i = 0; i < 1000; i += 2) {
+        memcpy(reason + i, "\xC3\xA4", 2);
+    }
+    client(bench, 1);
+    submit(bench, 1, &spec, 100);
+    bench_turn(bench);
+    cancel_because(bench, 100, NULL, reason);
+    assert_int_equal(outcomes(bench, 1, &end, 1), 1);
+    assert_in_range(end.error.text.len, 300, 320);
+    assert_true((end.error.text.len - strlen("cancelled by request: ")) % 2 == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +367,9 @@ int main(void)
         BENCH_TEST(test_cancel_of_task_waiting_for_retry),
         BENCH_TEST(test_cancel_with_session),
         BENCH_TEST(test_cancel_with_session_of_many),
+        BENCH_TEST(test_reason_is_told),
+        BENCH_TEST(test_reason_is_told_to_all),
+        BENCH_TEST(test_long_reason_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
