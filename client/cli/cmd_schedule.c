@@ -376,7 +376,7 @@ static int show_once(struct cli *cli)
 static int show(struct cli *cli)
 {
     size_t count = cli_operand_count(cli);
-    size_t names = drv_options_flag(cli->options, "watch") && count > 1 ? count - 1 : count;
+    size_t names = watch_takes_last(cli) && count > 1 ? count - 1 : count;
     int code = CLI_OK;
     for (size_t i = 0; code == CLI_OK && i < names; i++) {
         code = check_name(cli_operand(cli, i));

@@ -67,9 +67,7 @@ static int watch_each(struct cli *cli, watch_show_fn once)
 {
     drover_task_ref *tasks = NULL;
     size_t count = 0;
-    int code = drv_options_flag(cli->options, "watch")
-                   ? CLI_OK
-                   : target_operands(cli, 0, &tasks, &count);
+    int code = watch_takes_last(cli) ? CLI_OK : target_operands(cli, 0, &tasks, &count);
     free(tasks);
     return code == CLI_OK ? watch_run(cli, 1, SIZE_MAX, once) : code;
 }

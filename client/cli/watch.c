@@ -13,8 +13,6 @@
 
 enum {
     INTERVAL_MS = 2000,
-    INTERVAL_MIN_MS = 100,
-    INTERVAL_MAX_MS = 86400000,
     ASK_MS = 3000,        /* a broker that takes longer is told as silent, and asked again */
     ASK_SILENT_MS = 1000, /* patience with one that was silent: Ctrl-C waits for so long too */
 };
@@ -28,21 +26,29 @@ int64_t watch_ask_ms(const struct cli *cli)
 
 static bool is_interval(const char *text, uint64_t *out_ms)
 {
-    return drv_duration_parse(text, out_ms) == DROVER_OK && *out_ms >= INTERVAL_MIN_MS &&
-           *out_ms <= INTERVAL_MAX_MS;
+    return drv_duration_parse(text, out_ms) == DROVER_OK && *out_ms >= WATCH_MIN_MS &&
+           *out_ms <= WATCH_MAX_MS;
+}
+
+bool watch_takes_last(const struct cli *cli)
+{
+    return drv_options_flag(cli->options, "watch") &&
+           drv_options_flag_ms(cli->options, "watch") == 0;
 }
 
 static int read_interval(struct cli *cli, size_t own_min, size_t own_max, int *out_ms)
 {
     size_t count = cli_operand_count(cli);
     const char *last = count > own_min ? cli_operand(cli, count - 1) : NULL;
-    bool watches = drv_options_flag(cli->options, "watch");
-    uint64_t ms = INTERVAL_MS;
-    if (count > own_max && !watches) {
-        return cli_say(CLI_USAGE, "%s: '%s' is one too many; an interval goes with --watch",
-                       cli->command->name, last != NULL ? last : "");
+    bool takes_last = watch_takes_last(cli);
+    int64_t said_ms = drv_options_flag_ms(cli->options, "watch");
+    uint64_t ms = said_ms > 0 ? (uint64_t)said_ms : INTERVAL_MS;
+    if (count > own_max && !takes_last) {
+        return cli_say(CLI_USAGE, "%s: '%s' is one too many%s", cli->command->name,
+                       last != NULL ? last : "",
+                       said_ms > 0 ? "" : "; an interval goes with --watch");
     }
-    if (watches && last != NULL && is_interval(last, &ms)) {
+    if (takes_last && last != NULL && is_interval(last, &ms)) {
         cli->trailing++;
     } else if (count > own_max) {
         return cli_say(CLI_USAGE, "%s: '%s' is no interval, such as 500ms or 5s",

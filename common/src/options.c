@@ -32,6 +32,7 @@ static void check_declaration(const struct drv_options *options,
     DRV_ASSERT((option->kind == DRV_OPTION_FLAG) == (option->argument == NULL));
     DRV_ASSERT((option->kind == DRV_OPTION_CHOICE) == (option->choices != NULL));
     DRV_ASSERT(option->kind != DRV_OPTION_FLAG || !option->repeatable);
+    DRV_ASSERT(!option->takes_duration || (option->kind == DRV_OPTION_FLAG && option->min > 1));
     DRV_ASSERT(drv_options_find(options, option->name, strlen(option->name)) == NULL);
 }
 
@@ -212,10 +213,27 @@ static drover_status check_choice(const struct drv_option *option, const char *t
                            words);
 }
 
+/* Whether it is set, or for how long. */
+static drover_status check_flag(const struct drv_option *option, const char *text,
+                                const char *label, int64_t *out_number,
+                                struct drv_problem *problem)
+{
+    bool flag = true;
+    if (text == NULL || drv_bool_parse(text, &flag) == DROVER_OK) {
+        *out_number = flag;
+        return DROVER_OK;
+    }
+    if (option->takes_duration) {
+        const struct drv_option duration = {
+            .kind = DRV_OPTION_DURATION, .min = option->min, .max = option->max};
+        return check_number(&duration, text, label, out_number, problem);
+    }
+    return drv_problem_set(problem, DROVER_INVALID, "%s: '%s' is not yes or no", label, text);
+}
+
 static drover_status check(const struct drv_option *option, const char *text, const char *label,
                            int64_t *out_number, struct drv_problem *problem)
 {
-    bool flag = true;
     DRV_ASSERT(text != NULL || option->kind == DRV_OPTION_FLAG);
     if (text != NULL &&
         strnlen(text, DRV_OPTION_VALUE_LEN_MAX + 1) > DRV_OPTION_VALUE_LEN_MAX) {
@@ -223,12 +241,7 @@ static drover_status check(const struct drv_option *option, const char *text, co
     }
     switch (option->kind) {
     case DRV_OPTION_FLAG:
-        if (text != NULL && drv_bool_parse(text, &flag)) {
-            return drv_problem_set(problem, DROVER_INVALID, "%s: '%s' is not yes or no", label,
-                                   text);
-        }
-        *out_number = flag;
-        return DROVER_OK;
+        return check_flag(option, text, label, out_number, problem);
     case DRV_OPTION_STRING:
         return DROVER_OK;
     case DRV_OPTION_INT:
@@ -302,6 +315,13 @@ bool drv_options_flag(const struct drv_options *options, const char *name)
     const struct drv_option_slot *slot = get(options, name);
     DRV_ASSERT(slot->option->kind == DRV_OPTION_FLAG);
     return slot->count > 0 && slot->number != 0;
+}
+
+int64_t drv_options_flag_ms(const struct drv_options *options, const char *name)
+{
+    const struct drv_option_slot *slot = get(options, name);
+    DRV_ASSERT(slot->option->takes_duration);
+    return slot->count > 0 && slot->number > 1 ? slot->number : 0;
 }
 
 const char *drv_options_string(const struct drv_options *options, const char *name)

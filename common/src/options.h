@@ -61,6 +61,7 @@ struct drv_option {
     const char *const *choices; /* NULL-terminated, for DRV_OPTION_CHOICE */
     int64_t min;                /* min and max both 0: no limit but the type's, and not */
     int64_t max;                /*   negative for durations and sizes */
+    bool takes_duration;        /* a flag that may be given one: --watch=5s */
     bool repeatable;            /* keeps all values; else the last one on the command line */
     bool hidden;                /* not in the help text */
 };
@@ -130,6 +131,8 @@ int drv_options_find_operand(const struct drv_option_table *tables, size_t table
 /* Values. Whether it was set anywhere but by default: */
 bool drv_options_is_set(const struct drv_options *options, const char *name);
 bool drv_options_flag(const struct drv_options *options, const char *name);
+/* The duration that a flag was given (takes_duration), in milliseconds; 0: none. */
+int64_t drv_options_flag_ms(const struct drv_options *options, const char *name);
 /* The text of any kind but flags, the last one if repeatable, NULL if unset. Borrowed. */
 const char *drv_options_string(const struct drv_options *options, const char *name);
 /* For INT, DURATION (ms) and SIZE (bytes); 0 if unset and without default. */

@@ -156,6 +156,20 @@ class Monitor(unittest.TestCase):
         self.assertIn("something is missing",
                       self.drover("worker", "show", "--watch", code=64).stderr)
 
+    def test_watch_takes_its_interval_joined_to_it(self):
+        for words, key in ((["status"], "broker"), (["ps", "one"], "processes"),
+                           (["worker", "show", "one"], "details")):
+            process = self.fleet.start("drover", "--json", *words, "--watch=100ms")
+            for _ in range(2):
+                self.assertIn(key, json.loads(process.read_line()))
+            process.signal(signal.SIGINT)
+            self.assertEqual(process.wait(), 0, words)
+        self.assertIn("--watch: 'soon' is not a duration such as",
+                      self.drover("status", "--watch=soon", code=64).stderr)
+        self.assertIn("--watch: must be from 100ms to 1d",
+                      self.drover("status", "--watch=1ms", code=64).stderr)
+        self.assertIn("'2s'", self.drover("status", "--watch=1s", "2s", code=64).stderr)
+
 
 class Outage(unittest.TestCase):
     def test_watch_says_so_and_goes_on_when_the_broker_is_back(self):

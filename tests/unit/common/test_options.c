@@ -48,6 +48,12 @@ static const struct drv_option own[] = {
      .env = "OTHER_BROKER"},
     {.name = "verbose", .letter = 'v', .help = "say more"},
     {.name = "quiet", .letter = 's', .help = "say less", .hidden = true},
+    {.name = "follow",
+     .help = "go on",
+     .takes_duration = true,
+     .min = 100,
+     .max = 60000,
+     .hidden = true},
 };
 
 static const struct drv_option call[] = {
@@ -226,6 +232,31 @@ static void test_options_mistakes_are_named(void **state)
                    "--model: 'bogus' is not one of prefork, thread, fork");
     assert_refused(ARGV("--verbose=maybe"), "--verbose: 'maybe' is not yes or no");
     assert_refused(ARGV("--\x1b[2J"), "unknown option --\\x1b[2J");
+}
+
+/* A flag may be given a duration, joined to it alone. */
+static void test_options_flag_takes_a_duration(void **state)
+{
+    static const struct {
+        const char *word;
+        bool flag;
+        int64_t ms;
+    } cases[] = {{"--follow", true, 0},
+                 {"--follow=5s", true, 5000},
+                 {"--follow=yes", true, 0},
+                 {"--follow=no", false, 0},
+                 {"--follow=100ms", true, 100}};
+    struct load load;
+    for (size_t i = 0; i < DRV_ARRAY_LEN(cases); i++) {
+        assert_ok(run(&load, ARGV(cases[i].word, "7s"), NULL));
+        assert_int_equal(drv_options_flag(load.options, "follow"), cases[i].flag);
+        assert_int_equal(drv_options_flag_ms(load.options, "follow"), cases[i].ms);
+        assert_int_equal(drv_options_operand_count(load.options), 1);
+        load_fini(&load);
+    }
+    assert_refused(ARGV("--follow=soon"),
+                   "--follow: 'soon' is not a duration such as 250ms, 5s, 2m, 1h");
+    assert_refused(ARGV("--follow=1ms"), "--follow: must be from 100ms to 1m");
 }
 
 /* A program may end its options at an operand: the rest belongs to a command. */
@@ -458,6 +489,7 @@ int main(void)
         cmocka_unit_test(test_options_spellings_and_operands),
         cmocka_unit_test(test_options_last_one_wins),
         cmocka_unit_test(test_options_mistakes_are_named),
+        cmocka_unit_test(test_options_flag_takes_a_duration),
         cmocka_unit_test(test_options_stop_after_an_operand),
         cmocka_unit_test(test_options_find_operand),
         cmocka_unit_test(test_options_environment),
