@@ -52,11 +52,11 @@ enum {
     SERVER_TRIM_BYTES = 4 << 20,          /* a load below this leaves nothing worth it */
     SERVER_HWM = 64,                      /* messages inside the socket, per peer */
     SERVER_ACK_DELAY_US = 1000,
-    SERVER_RETRY_US = 10 * 1000,       /* sockets that refuse are tried again this often */
-    SERVER_SELF_US = 1000 * 1000,      /* own resource use is read this often */
-    SERVER_STORE_US = 1000 * 1000,     /* the store is tended this often */
-    SERVER_WAIT_MAX_MS = 1000,         /* a turn begins at least so often */
-    SERVER_MESSAGE_MAX = DRV_BLOB_MAX, /* bytes of a frame; larger ones end the connection */
+    SERVER_RETRY_US = 10 * 1000,        /* sockets that refuse are tried again this often */
+    SERVER_SELF_US = 1000 * 1000,       /* own resource use is read this often */
+    SERVER_STORE_US = 1000 * 1000,      /* the store is tended this often */
+    SERVER_WAIT_MAX_MS = 1000,          /* a turn begins at least so often */
+    SERVER_MESSAGE_MAX = DRV_FRAME_MAX, /* bytes of a frame; larger ones end the connection */
 };
 
 struct access;

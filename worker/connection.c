@@ -31,7 +31,7 @@ static drover_status set_options(void *socket)
         {ZMQ_TCP_KEEPALIVE_CNT, DRV_KEEPALIVE_COUNT},
         {ZMQ_TCP_MAXRT, DRV_UNSENT_MAX_MS},
     };
-    const int64_t max = DRV_BLOB_MAX;
+    const int64_t max = DRV_FRAME_MAX;
     for (size_t i = 0; i < DRV_ARRAY_LEN(options); i++) {
         if (zmq_setsockopt(socket, options[i].name, &options[i].value,
                            sizeof options[i].value) != 0) {

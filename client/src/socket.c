@@ -71,7 +71,7 @@ static bool set_options(void *socket)
             return false;
         }
     }
-    int64_t max = DRV_BLOB_MAX;
+    int64_t max = DRV_FRAME_MAX;
     return zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof(max)) == 0;
 }
 

@@ -34,6 +34,7 @@ struct drv_buffer;
 enum {
     DRV_HEAD_MAX = 128 * 1024,
     DRV_BLOB_MAX = 256 * 1024,
+    DRV_FRAME_MAX = DRV_BLOB_MAX + 64, /* as sockets count: CURVE adds 33 bytes to each */
     DRV_BATCH_MAX = 1024,
     DRV_INLINE_MAX = 64 * 1024,
     DRV_PAYLOAD_MAX = 64 * 1024 * 1024,

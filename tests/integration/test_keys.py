@@ -155,6 +155,15 @@ class Keys:
 
 
 class TestKeys(unittest.TestCase):
+    def test_values_of_any_size_pass(self):
+        """A whole piece of a large one is the largest frame, to which CURVE adds its own."""
+        with Keys() as keys:
+            keys.worker()
+            for size in (262144, 1000000):
+                text = f'"{"x" * size}"'
+                done = keys.drover("alice", "submit", "echo", "-", "--wait", stdin=text)
+                self.assertEqual(done.stdout, text + "\n")
+
     def test_strangers_are_turned_away(self):
         """No key, an unknown key, the wrong broker key: an error in one line, exit 77 or 69."""
         with Keys() as keys:
