@@ -4,7 +4,8 @@
 #ifndef BROKER_NOTIFY_H
 #define BROKER_NOTIFY_H
 
-void notify_ready(void);
-void notify_stopping(void);
+/* It serves, at these endpoints; http: NULL without a page. */
+void notify_ready(const char *clients, const char *workers, const char *http);
+void notify_stopping(void); /* it drains */
 
 #endif

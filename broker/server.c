@@ -598,7 +598,8 @@ static void say_ready(const struct server *server)
                  has_http ? " http=" : "", has_http ? http_bound(server->http) : "",
                  server->recovery.records, server->recovery_us / 1000);
     (void)fflush(stdout);
-    notify_ready();
+    notify_ready(server->endpoints[CORE_PORT_CLIENT], server->endpoints[CORE_PORT_WORKER],
+                 has_http ? http_bound(server->http) : NULL);
     drv_log_info(server->log, "ready",
                  drv_log_str("endpoint", server->endpoints[CORE_PORT_CLIENT]),
                  drv_log_str("worker_endpoint", server->endpoints[CORE_PORT_WORKER]),

@@ -12,6 +12,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -330,7 +331,6 @@ static void print_ready(struct worker_agent *agent)
     }
     (void)printf("\n");
     (void)fflush(stdout);
-    worker_notify("READY=1");
 }
 
 /* The broker has answered the first heartbeat: it knows this worker and its statistics. */
@@ -470,6 +470,7 @@ static void on_welcomed(struct worker_agent *agent, const struct worker_effect *
     size_t len = effect->text.len <= DRV_NAME_MAX ? effect->text.len : DRV_NAME_MAX;
     memcpy(agent->name, effect->text.ptr, len);
     agent->name[len] = '\0';
+    worker_notify("", "serving as %s", agent->name);
 }
 
 /* Logged when it happens and then now and then, not at every try. */
@@ -485,6 +486,7 @@ static void on_lost(struct worker_agent *agent, const struct worker_effect *effe
                  drv_log_view("why", drv_view_of(effect->text.ptr, effect->text.len)),
                  drv_log_uint("retry_ms", effect->number));
     agent->was_connected = false;
+    worker_notify("", "no broker: %.*s", (int)effect->text.len, effect->text.ptr);
 }
 
 /* ---- effects --------------------------------------------------------------------------------
@@ -628,7 +630,8 @@ static void read_signals(struct worker_agent *agent)
         }
         drv_log_info(agent->log, "draining",
                      drv_log_int("grace_ms", agent->settings->grace_us / 1000));
-        worker_notify("STOPPING=1");
+        worker_notify("STOPPING=1", "draining: what runs has %" PRId64 " s to end",
+                      agent->settings->grace_us / 1000000);
         worker_session_drain(agent->session, clock_now_us());
     }
 }
@@ -673,6 +676,7 @@ static bool wait_for_input(struct worker_agent *agent, int64_t next_us)
 drover_status worker_agent_run(struct worker_agent *agent, struct drv_problem *problem)
 {
     worker_session_start(agent->session, clock_now_us());
+    worker_notify("READY=1", "no broker yet");
     while (!agent->is_stopped) {
         int64_t next_us = turn(agent);
         if (!agent->is_stopped && !wait_for_input(agent, next_us)) {

@@ -167,7 +167,7 @@ class Installed(unittest.TestCase):
             keys = re.findall(r"(?m)^(Exec\w+)=(.*)$", file.read())
         start = dict(keys)["ExecStart"]
         self.assertEqual(keys, [("ExecStart", start), ("ExecReload", start + " --check-config"),
-                                ("ExecReload", "/bin/kill -HUP $MAINPID")])
+                                ("ExecReload", "/bin/sh -c 'kill -HUP \"$$MAINPID\"'")])
 
     @needs("systemd-sysusers")
     def test_users_and_directories_are_made(self):

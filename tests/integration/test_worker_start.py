@@ -241,10 +241,17 @@ class Meeting(unittest.TestCase):
             worker = self.fleet.start("drover-worker", "--broker", self.stage.endpoint, "--load",
                                       module("demo"), environment={
                                           "NOTIFY_SOCKET": self.fleet.path("notify")})
-            self.stage.accept()
-            self.assertEqual(manager.recv(64), b"READY=1")
+            self.assertEqual(manager.recv(999), b"READY=1\nSTATUS=no broker yet")
+            peer = self.stage.accept()
+            self.assertRegex(manager.recv(999), rb"\ASTATUS=serving as \S+\Z")
+            peer.send(ERROR, 5, "first line\nREADY=0", 0, 0, 0)
+            told = manager.recv(999)
+            self.assertTrue(told.startswith(b"STATUS=no broker: "), told)
+            self.assertNotIn(b"\n", told)
             worker.signal(signal.SIGTERM)
-            self.assertEqual(manager.recv(64), b"STOPPING=1")
+            while not told.startswith(b"STOPPING=1"):
+                told = manager.recv(999)
+            self.assertEqual(told, b"STOPPING=1\nSTATUS=draining: what runs has 30 s to end")
             self.assertEqual(worker.wait(), 0)
 
 

@@ -17,14 +17,16 @@ import sys
 import time
 import unittest
 
+import booted
 import debian
-from fleet import Program
+from fleet import Program, until
 
 SOURCE = os.environ.get("DROVER_SOURCE_DIR", os.getcwd())
 BUILD = os.path.join(SOURCE, "build", "package")
 PACKAGES = ("drover-broker", "drover-client", "drover-worker", "libdrover-dev", "libdrover0")
 PAPERS = {"drover-broker": ["SECURITY.md"], "drover-worker": ["README.md"]}
 SERVICES = ("broker", "worker")
+UNITS = ("drover-broker", "drover-worker")
 SERVICE_CONFIG = {  # what an operator writes; free ports, so that nothing is disturbed
     "broker": "[broker]\nbind = tcp://127.0.0.1:*\nbind-workers = tcp://127.0.0.1:*\nhttp = off\n",
     "worker": "[worker]\nbroker = ENDPOINT\nname = one\n"
@@ -62,6 +64,7 @@ def build():
 class Story(unittest.TestCase):
     packages = []  # paths
     why_not = None  # they cannot be installed here, in words
+    why_not_booted = None  # there can be no systemd here, in words
 
     def test_packages_install_serve_and_leave_nothing(self):
         self.are_well_made()
@@ -73,6 +76,21 @@ class Story(unittest.TestCase):
             self.keep_configuration()
             self.build_against()
             self.remove()
+
+    def test_services_live_under_systemd(self):
+        if self.why_not or self.why_not_booted:
+            return
+        with debian.Tree() as self.tree:
+            begin = time.monotonic()
+            self.tree.run("apt-get", "update", "-q")
+            self.tree.run("apt-get", "install", "-q", "-y", "--no-install-recommends", "systemd")
+            with booted.System(self.tree) as self.system:
+                say(f"systemd was up after {time.monotonic() - begin:.0f} s")
+                self.install_booted()
+                self.serve_booted()
+                self.reload_booted()
+                self.upgrade_booted()
+                self.remove_booted()
 
     # ---- the chapters ----
 
@@ -192,6 +210,117 @@ class Story(unittest.TestCase):
         say("purged: nothing is left but the users")
 
 
+    # ---- the chapters under systemd ----
+
+    def install_booted(self):
+        os.makedirs(self.tree.path("/root/packages"))
+        for path in self.packages:
+            shutil.copy(path, self.tree.path("/root/packages"))
+        names = ("drover-broker", "drover-client", "drover-worker")
+        self.files = [f"/root/packages/{os.path.basename(path)}" for path in self.packages
+                      if os.path.basename(path).startswith(names)]
+        self.system.run("apt-get", "install", "-q", "-y", "--no-install-recommends", *self.files)
+        for unit in (*UNITS, "drover-worker@two"):  # nothing starts before it is told what to do
+            self.assertEqual(self.system.show(unit, "ActiveState"), "inactive")
+
+    def keys(self, *accounts):
+        """The table of accounts; each has the key pair /etc/drover/NAME.key."""
+        table = []
+        for name, role in accounts:
+            if not os.path.exists(self.tree.path(f"/etc/drover/{name}.key")):
+                line = self.system.run("drover", "keygen", name, "--role", role, "--out",
+                                       "/etc/drover").stdout
+                self.tree.write(f"/etc/drover/{name}.line", line)
+            table.append(self.tree.read(f"/etc/drover/{name}.line"))
+        self.tree.write("/etc/drover/accounts", "".join(table))
+
+    def ask(self, name, *words, check=True):
+        return self.system.run(
+            "drover", "--broker", self.endpoint, "--identity", f"/etc/drover/{name}.key",
+            "--broker-key", "/etc/drover/broker.pub", *words, check=check)
+
+    def serve_booted(self):
+        """The broker is up when it serves; workers are, and say in their status whom they serve."""
+        self.system.run("drover", "keygen", "broker", "--role", "broker", "--out", "/etc/drover")
+        self.keys(("boss", "admin"), ("alice", "submit"), ("fleet", "work"))
+        self.system.run("chown", "drover:", "/etc/drover/broker.key")
+        self.system.run("chown", "drover-worker:", "/etc/drover/fleet.key")
+        self.tree.write("/etc/drover/broker.ini", SERVICE_CONFIG["broker"] +
+                        "identity = /etc/drover/broker.key\naccounts = /etc/drover/accounts\n")
+        self.system.run("systemctl", "enable", "--now", "drover-broker")
+        status = self.system.show("drover-broker", "StatusText")
+        found = re.fullmatch(r"serving: clients at (\S+), workers at (\S+), page off", status)
+        self.assertIsNotNone(found, status)
+        self.endpoint = found[1]
+        for unit, file, name in (("drover-worker", "worker", "one"),
+                                 ("drover-worker@two", "worker-two", "two")):
+            self.configure("worker", found[2])
+            text = self.tree.read("/etc/drover/worker.ini").replace("name = one", f"name = {name}\n"
+                "allow-exec = sh\nidentity = /etc/drover/fleet.key\nbroker-key = /etc/drover/broker.pub")
+            self.tree.write(f"/etc/drover/{file}.ini", text)
+            self.system.run("systemctl", "enable", "--now", unit)
+            until(lambda unit=unit, name=name:
+                  self.system.show(unit, "StatusText") == f"serving as {name}",
+                  f"{unit} says whom it serves", 30)
+        self.assertEqual(self.ask("alice", "submit", "square", "5", "--wait").stdout, "25\n")
+        told = self.ask("boss", "worker", "ls").stdout
+        self.assertIn("one", told)
+        self.assertIn("two", told)
+        key = self.tree.read("/etc/drover/fleet.key")
+        for words in (": >/etc/drover/fleet.key", "rm -f /etc/drover/fleet.key"):
+            done = self.ask("alice", "run", "--", "sh", "-c", words, check=False)
+            self.assertNotEqual(done.returncode, 0, words)
+            self.assertIn("Read-only file system", done.stderr)
+        self.assertEqual(self.tree.read("/etc/drover/fleet.key"), key)
+        say("broker and workers are served by systemd")
+
+    def main_pid(self, unit):
+        return self.system.show(unit, "MainPID")
+
+    def reload_booted(self):
+        """ExecReload: a mistake in the table fails the reload and changes nothing; a table without
+        a key cuts it off; neither is a restart."""
+        before = self.main_pid("drover-broker")
+        self.tree.write("/etc/drover/accounts", self.tree.read("/etc/drover/accounts") + "key ?\n")
+        done = self.system.run("systemctl", "reload", "drover-broker", check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(self.system.journal("drover-broker"), r"/etc/drover/accounts:\d+: ")
+        self.assertEqual(self.system.show("drover-broker", "ActiveState"), "active")
+        self.assertEqual(self.ask("alice", "submit", "square", "6", "--wait").stdout, "36\n")
+        self.keys(("boss", "admin"), ("fleet", "work"))
+        self.system.run("systemctl", "reload", "drover-broker")
+        until(lambda: self.ask("alice", "submit", "square", "7", check=False).returncode == 77,
+              "a key that is gone from the table is turned away", 30)
+        self.assertEqual(self.ask("boss", "submit", "square", "7", "--wait").stdout, "49\n")
+        self.assertEqual(self.main_pid("drover-broker"), before)
+        say("the broker was reloaded, and refused to be with a mistake in its table")
+
+    def upgrade_booted(self):
+        """What runs goes on as the new version; what was submitted is still there."""
+        units = (*UNITS, "drover-worker@two")
+        before = [self.main_pid(unit) for unit in units]
+        task = self.ask("boss", "submit", "nobody.has.it", "1").stdout.strip()
+        self.system.run("dpkg", "-i", *self.files)
+        for unit, pid in zip(units, before):
+            self.assertEqual(self.system.show(unit, "ActiveState"), "active")
+            self.assertNotEqual(self.main_pid(unit), pid)
+        status = self.system.show("drover-broker", "StatusText")
+        self.endpoint = re.search(r"clients at (\S+),", status)[1]
+        self.assertIn('"queued"', self.ask("boss", "--json", "show", task).stdout)
+        say("an upgrade restarted them")
+
+    def remove_booted(self):
+        """Removal stops and disables all of them, instances too."""
+        self.system.run("apt-get", "remove", "-q", "-y", "drover-worker", "drover-broker")
+        for unit in (*UNITS, "drover-worker@two"):
+            self.assertEqual(self.system.show(unit, "ActiveState"), "inactive", unit)
+        alive = self.system.run("sh", "-c", "grep -l drover /proc/[0-9]*/comm", check=False)
+        self.assertEqual(alive.stdout, "")
+        left = self.tree.run("find", "/etc/systemd", "-iname", "*drover*").stdout
+        self.assertEqual(left, "")
+        say("removal stopped and disabled them")
+
+
 def make_base():
     """Why there can be no Debian to install into, in words; None: it is there."""
     try:
@@ -216,11 +345,16 @@ def main():
         base = pool.submit(make_base) if why is None else None
         Story.packages = build()
         Story.why_not = why if base is None else base.result()
+        Story.why_not_booted = booted.why_not() if Story.why_not is None else None
     done = unittest.main(verbosity=2, exit=False)
     if not done.result.wasSuccessful():
         sys.exit(1)
     if Story.why_not is not None:
         print(f"SKIPPED, the packages were built and not installed: {Story.why_not}", flush=True)
+        sys.exit(77)
+    if Story.why_not_booted is not None:
+        print(f"SKIPPED, the services were not started by systemd: {Story.why_not_booted}",
+              flush=True)
         sys.exit(77)
 
 
