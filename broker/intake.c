@@ -193,6 +193,10 @@ static void handle(struct server *server, struct connection *peer, const struct 
     } else if (message.kind != 0) { /* the core answers kinds that it does not know */
         step_message(server, peer, &message, now_us);
     }
+    bool is_beat = status == DROVER_OK && message.kind == DRV_HEARTBEAT &&
+                   peer->port == CORE_PORT_WORKER && !peer->closing;
+    server->heartbeats += is_beat;
+    server->others += !is_beat;
     peer->has_begun = true;
     connection_mark_acking(&server->peers, peer);
     connection_mark_dirty(&server->peers,

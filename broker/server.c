@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -395,7 +394,7 @@ static void tell_self(struct server *server, int64_t now)
     core_step(server->core, &event, now);
 }
 
-static void on_signals(struct server *server, int64_t now)
+void server_on_signals(struct server *server, int64_t now)
 {
     struct signalfd_siginfo info;
     while (read(server->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
@@ -511,7 +510,11 @@ static int64_t turn(struct server *server)
     }
     int64_t next = core_tick(server->core, now);
     outlet_apply(server, now);
-    more = outlet_flush(server, now) || more;
+    if (wait_gathers(server, more, now)) {
+        next = server->gather_until_us < next ? server->gather_until_us : next;
+    } else {
+        more = outlet_flush(server, now) || more;
+    }
     check_drained(server, now);
     if (store_durability_max(server->store) != DROVER_DURABILITY_MEMORY) {
         self_stored(&server->meter, store_last(server->store),
@@ -528,65 +531,6 @@ static int64_t turn(struct server *server)
         next = now + SERVER_RETRY_US;
     }
     return more ? now : next;
-}
-
-/*
- * Whether the socket may have something to be read. Its descriptor says that its thread has
- * sent something since it was asked last; who sends may have taken that in, so it is asked
- * then, which costs three system calls.
- */
-static bool has_input(struct server *server, enum core_port port)
-{
-    if (!server->may_read[port] && server->must_ask[port]) {
-        int events = 0;
-        size_t len = sizeof(events);
-        server->may_read[port] = zmq_getsockopt(server->sockets[port], ZMQ_EVENTS, &events,
-                                                &len) != 0 ||
-                                 (events & ZMQ_POLLIN) != 0;
-        server->must_ask[port] = false;
-    }
-    return server->may_read[port];
-}
-
-/*
- * Waits with poll itself: zmq_poll asks every socket twice, whatever happened to it. While the
- * store has no room, nothing is read: peers wait.
- */
-static drover_status wait_for_input(struct server *server, int64_t next)
-{
-    int64_t now = now_us();
-    int64_t wait_ms = next <= now ? 0 : (next - now + 999) / 1000;
-    wait_ms = wait_ms > SERVER_WAIT_MAX_MS ? SERVER_WAIT_MAX_MS : wait_ms;
-    server->turn_due_us = now + wait_ms * 1000;
-    bool may_read = store_has_room(server->store);
-    for (enum core_port port = CORE_PORT_CLIENT; may_read && port <= CORE_PORT_WORKER; port++) {
-        wait_ms = has_input(server, port) ? 0 : wait_ms;
-    }
-    /* Negative ones are passed over. */
-    struct pollfd items[] = {
-        {.fd = server->signal_fd, .events = POLLIN},
-        [CORE_PORT_CLIENT] = {.fd = may_read ? server->socket_fds[CORE_PORT_CLIENT] : -1,
-                              .events = POLLIN},
-        [CORE_PORT_WORKER] = {.fd = may_read ? server->socket_fds[CORE_PORT_WORKER] : -1,
-                              .events = POLLIN},
-        {.fd = store_fd(server->store), .events = POLLIN},
-        {.fd = may_read && server->channel != NULL ? server->channel->up.event_fd : -1,
-         .events = POLLIN},
-    };
-    if (poll(items, DRV_ARRAY_LEN(items), (int)wait_ms) < 0) {
-        if (errno != EINTR) {
-            drv_log_error(server->log, "poll failed", drv_log_str("why", strerror(errno)));
-            return DROVER_IO;
-        }
-        return DROVER_OK; /* the next poll says it again */
-    }
-    for (enum core_port port = CORE_PORT_CLIENT; port <= CORE_PORT_WORKER; port++) {
-        server->may_read[port] = server->may_read[port] || items[port].revents != 0;
-    }
-    if ((items[0].revents & POLLIN) != 0) {
-        on_signals(server, now_us());
-    }
-    return DROVER_OK;
 }
 
 static void say_ready(const struct server *server)

@@ -11,7 +11,7 @@
  *                apply the effects in order
  *                   message, settle -> gate -> link; close
  *                let out what the store has by now                               gate.c
- *                flush the links to the sockets, workers first
+ *                flush the links to the sockets, workers first, unless heartbeats gather
  *                wait for input, the store, a signal, or the next deadline
  *
  * The server owns the core, the store, the peers and the sockets. It never decides anything
@@ -56,6 +56,7 @@ enum {
     SERVER_SELF_US = 1000 * 1000,       /* own resource use is read this often */
     SERVER_STORE_US = 1000 * 1000,      /* the store is tended this often */
     SERVER_WAIT_MAX_MS = 1000,          /* a turn begins at least so often */
+    SERVER_GATHER_US = 5 * 1000,        /* heartbeats that nobody waits for gather so long */
     SERVER_MESSAGE_MAX = DRV_FRAME_MAX, /* bytes of a frame; larger ones end the connection */
 };
 
@@ -89,12 +90,15 @@ struct server {
     uint32_t inside_generation; /* of its connection */
     int signal_fd;              /* owned */
     struct self_meter meter;
-    int64_t self_at_us;     /* next reading */
-    int64_t store_at_us;    /* next time that the store is tended */
-    int64_t turn_due_us;    /* when the next turn begins at the latest; 0: none yet */
-    bool was_full;          /* the disk: said so */
-    int64_t drain_until_us; /* 0: not draining */
-    uint64_t peak_bytes;    /* accounted memory at most since it was given back last */
+    int64_t self_at_us;      /* next reading */
+    int64_t store_at_us;     /* next time that the store is tended */
+    int64_t turn_due_us;     /* when the next turn begins at the latest; 0: none yet */
+    uint32_t heartbeats;     /* of workers, in this turn */
+    uint32_t others;         /* other messages in this turn */
+    int64_t gather_until_us; /* workers are not listened to before; 0: they are */
+    bool was_full;           /* the disk: said so */
+    int64_t drain_until_us;  /* 0: not draining */
+    uint64_t peak_bytes;     /* accounted memory at most since it was given back last */
     bool stop;
 };
 
@@ -118,6 +122,15 @@ DROVER_MUST_USE drover_status alert_setup(struct server *server, struct drv_prob
 
 /* What became of the actions, all together. */
 void alert_count(const struct server *server, struct core_self *self);
+
+/* What SIGTERM, SIGINT and SIGHUP ask for. */
+void server_on_signals(struct server *server, int64_t now_us);
+
+/* wait.c: until there is something to do, at most until this instant. OK or IO. */
+DROVER_MUST_USE drover_status wait_for_input(struct server *server, int64_t next_us);
+/* Whether what this turn wants to tell workers can wait for the next one, which comes soon;
+ * more: it comes at once. */
+bool wait_gathers(struct server *server, bool more, int64_t now_us);
 
 /* intake.c: receives and steps up to SERVER_BURST messages of one port; true when there may be
  * more. */

@@ -483,9 +483,16 @@ static void advance_drain(struct worker_session *session, int64_t now_us)
 /* ---- one turn -------------------------------------------------------------------------------
  */
 
+/* When contact is lost unless something is heard. */
+static int64_t silent_at(const struct worker_session *session)
+{
+    return session->heard_at_us +
+           (session->silence_us > session->lease_us ? session->silence_us : session->lease_us);
+}
+
 static void watch_contact(struct worker_session *session, int64_t now_us)
 {
-    if (!session->was_heard || now_us - session->heard_at_us < session->lease_us) {
+    if (!session->was_heard || now_us < silent_at(session)) {
         return;
     }
     if (session->state == WORKER_SESSION_SERVING) {
@@ -543,7 +550,7 @@ static int64_t question_deadline(const struct worker_session *session)
 
 static int64_t serving_deadline(const struct worker_session *session)
 {
-    int64_t at = earlier(session->heartbeat_at_us, session->heard_at_us + session->lease_us);
+    int64_t at = earlier(session->heartbeat_at_us, silent_at(session));
     at = earlier(at, worker_session_output_deadline(session));
     if (!session->is_blocked) {
         if (session->book.counts[WORKER_LEASE_FINISHED] > 0 || session->returned.count > 0) {
@@ -567,7 +574,7 @@ static int64_t next_deadline(const struct worker_session *session, int64_t now_u
     }
     if (session->state != WORKER_SESSION_SERVING && session->was_heard) {
         int64_t offline_at = session->lost_at_us + session->config.offline_us;
-        int64_t expire_at = session->heard_at_us + session->lease_us;
+        int64_t expire_at = silent_at(session);
         at = earlier(at, offline_at > now_us ? offline_at : INT64_MAX);
         at = earlier(at, session->is_expired ? INT64_MAX : expire_at);
     }

@@ -48,6 +48,7 @@ static void on_welcome(struct worker_session *session, const struct drv_message 
     }
     session->heartbeat_us = interval_us(welcome->heartbeat_ms, session->config.heartbeat_us);
     session->lease_us = interval_us(welcome->lease_ms, session->config.lease_us);
+    session->silence_us = 0;
     session->requests_max = welcome->limits.requests_max > 0 ? welcome->limits.requests_max
                                                              : DRV_REQUESTS_MAX;
     session->window = welcome->credit_bytes;
@@ -208,6 +209,7 @@ static void on_lease(struct worker_session *session, const struct drv_message *m
     if (session->heartbeat_at_us > soon_us) { /* it was told that an idle one may be silent */
         session->heartbeat_at_us = soon_us;
     }
+    session->silence_us = 0;
     for (size_t i = 0; i < message->lease.group_count; i++) {
         const struct drv_lease_group *group = &message->lease.groups[i];
         size_t type = find_type(session, group->type);
@@ -472,15 +474,19 @@ static void on_reply(struct worker_session *session, const struct drv_message *m
     }
 }
 
-/* Bounded by the lease, whatever the broker says. */
+/* Bounded by the lease, whatever the broker says. An answer is what is heard next, so that who
+ * holds nothing, and may speak seldom, has to bear as much silence. */
 static void on_heartbeat(struct worker_session *session, const struct drv_message *message,
                          int64_t now_us)
 {
-    uint64_t longest_us = (uint64_t)session->lease_us / 2;
+    bool is_idle = worker_book_count(&session->book) == 0;
+    uint64_t lease_us = (uint64_t)session->lease_us;
+    uint64_t longest_us = is_idle ? lease_us + lease_us / 8 : lease_us / 2;
     uint64_t next_us = message->heartbeat.next_us;
     if (next_us > 0) {
-        session->heartbeat_at_us = now_us +
-                                   (int64_t)(next_us < longest_us ? next_us : longest_us);
+        next_us = next_us < longest_us ? next_us : longest_us;
+        session->heartbeat_at_us = now_us + (int64_t)next_us;
+        session->silence_us = is_idle ? 2 * (int64_t)next_us : 0;
     }
 }
 

@@ -70,6 +70,7 @@ struct worker_session {
     uint64_t seq_settled;
     uint64_t requests_max;
     int64_t heartbeat_us, lease_us;
+    int64_t silence_us;   /* that it may bear while it holds nothing, if more than lease_us */
     uint64_t credit_told; /* items last told to the broker */
     uint64_t window;      /* bytes the broker takes unsettled */
 

@@ -532,6 +532,11 @@ void core_count_late(struct core *core)
     core->counters.late++;
 }
 
+bool core_is_idle(const struct core *core)
+{
+    return core->leases.count == 0;
+}
+
 uint64_t core_memory_bytes(const struct core *core)
 {
     return core->memory_bytes;

@@ -403,8 +403,11 @@ void core_count_late(struct core *core);
 /* The interval between heartbeats that is told to who connects now: the configured one, longer
  * for large fleets (400 a second are enough), up to a quarter of the lease time. */
 int64_t core_heartbeat_us(const struct core *core);
-/* The same for a worker that holds nothing (200 a second), up to half of the lease time. */
+/* The same for a worker that holds nothing (100 a second), up to the lease time: such a worker
+ * is lost after two of these. */
 int64_t core_idle_heartbeat_us(const struct core *core);
+/* Whether no worker holds anything: all that they say is that they are there. */
+bool core_is_idle(const struct core *core);
 
 /* Bytes accounted for tasks, payloads, results, shared data, sessions. */
 uint64_t core_memory_bytes(const struct core *core);

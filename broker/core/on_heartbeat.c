@@ -5,8 +5,10 @@
 #include "handlers.h"
 
 enum {
-    HEARTBEATS_PER_S = 400, /* of all workers together, where their lease allows it */
-    MOMENT_US = 250 * 1000, /* heartbeats come together, so far apart */
+    HEARTBEATS_PER_S = 400,      /* of all workers together, where their lease allows it */
+    IDLE_HEARTBEATS_PER_S = 100, /* the same of workers that hold nothing */
+    MOMENT_US = 250 * 1000,      /* heartbeats come together, so far apart at least */
+    MOMENTS_MAX = 8,             /* of an interval */
 };
 
 /* So that all workers together send so many a second, where that is often enough. */
@@ -24,27 +26,40 @@ int64_t core_heartbeat_us(const struct core *core)
 
 int64_t core_idle_heartbeat_us(const struct core *core)
 {
-    return fair_heartbeat_us(core, HEARTBEATS_PER_S / 2, core->config.lease_us / 2);
+    return fair_heartbeat_us(core, IDLE_HEARTBEATS_PER_S, core->config.lease_us);
 }
 
-/* When the worker shall send the next one, from now: an interval, half an interval longer or
- * shorter, so that those of many workers come together and each worker has its moment. Who
- * holds nothing has nothing to renew, and takes its interval up again with its first lease. */
-static int64_t next_heartbeat_us(const struct core *core, const struct worker *worker)
+/* When the next one shall come, from now: an interval, an eighth longer or up to so much
+ * shorter that each worker has its moment, and those of many workers come together. */
+static int64_t next_heartbeat_us(const struct core *core, const struct worker *worker,
+                                 int64_t interval_us)
 {
-    int64_t interval_us = worker->held > 0 ? core_heartbeat_us(core)
-                                           : core_idle_heartbeat_us(core);
-    int64_t moments = interval_us / MOMENT_US;
+    int64_t moment_us = interval_us / MOMENTS_MAX;
+    moment_us = moment_us > MOMENT_US ? moment_us : MOMENT_US;
+    int64_t moments = interval_us / moment_us;
     if (moments < 2) {
         return interval_us;
     }
-    interval_us = moments * MOMENT_US;
+    interval_us = moments * moment_us;
     uint64_t number;
     memcpy(&number, &worker->session->id, sizeof(number));
-    int64_t phase_us = (int64_t)(number % (uint64_t)moments) * MOMENT_US;
+    int64_t phase_us = (int64_t)(number % (uint64_t)moments) * moment_us;
     int64_t since_us = (core->now_us + interval_us - phase_us) % interval_us;
     int64_t next_us = interval_us - since_us;
-    return next_us < interval_us / 2 ? next_us + interval_us : next_us;
+    return next_us < interval_us / 8 ? next_us + interval_us : next_us;
+}
+
+/* Who holds nothing has nothing to renew: it may be silent for two of its intervals, until it
+ * is given something (worker_lost_at). */
+static uint64_t tell_next(const struct core *core, struct worker *worker)
+{
+    int64_t interval_us = core_heartbeat_us(core);
+    worker->silence_us = 0;
+    if (worker->held == 0) {
+        interval_us = core_idle_heartbeat_us(core);
+        worker->silence_us = 2 * interval_us;
+    }
+    return (uint64_t)next_heartbeat_us(core, worker, interval_us);
 }
 
 static void heartbeat_keep(struct core *core, struct worker *worker,
@@ -86,8 +101,7 @@ void on_heartbeat(struct core *core, struct peer *peer, const struct drv_message
     if (peer->session->worker != NULL) {
         heartbeat_check(core, peer->session->worker, &message->heartbeat);
         if (answer != NULL) {
-            answer->heartbeat.next_us = (uint64_t)next_heartbeat_us(core,
-                                                                    peer->session->worker);
+            answer->heartbeat.next_us = tell_next(core, peer->session->worker);
         }
     }
     effects_send(core, peer, answer, 0);

@@ -590,9 +590,25 @@ void worker_heard(struct core *core, struct worker *worker)
     }
 }
 
+/* When its silence makes it lost. In a large fleet one that holds nothing speaks more seldom
+ * than every lease time; what it is given meanwhile waits for it no longer than that. */
+static int64_t worker_lost_at(const struct core *core, const struct worker *worker)
+{
+    int64_t lease_us = core->config.lease_us;
+    const struct drv_list *oldest = drv_list_first(&worker->leases);
+    if (worker->silence_us <= lease_us) {
+        return worker->heard_us + lease_us;
+    }
+    if (oldest == NULL) {
+        return worker->heard_us + worker->silence_us;
+    }
+    int64_t since_us = DRV_LIST_ITEM(oldest, struct lease, in_worker)->since_us;
+    return (since_us > worker->heard_us ? since_us : worker->heard_us) + lease_us;
+}
+
 void worker_away(struct core *core, struct worker *worker)
 {
-    int64_t lost_us = worker->heard_us + core->config.lease_us;
+    int64_t lost_us = worker_lost_at(core, worker);
     int64_t grace_us = core->now_us + core->config.reconnect_grace_us;
     timer_arm(core, &worker->timer, grace_us < lost_us ? grace_us : lost_us);
     worker->is_choked = false;
@@ -608,9 +624,10 @@ void worker_away(struct core *core, struct worker *worker)
 void worker_due(struct core *core, struct worker *worker)
 {
     bool is_connected = worker->session->peer != NULL;
-    int64_t lost_us = worker->heard_us + core->config.lease_us;
+    int64_t lost_us = worker_lost_at(core, worker);
     if (is_connected && lost_us > core->now_us) {
-        timer_arm(core, &worker->timer, lost_us);
+        int64_t look_us = core->now_us + core->config.lease_us; /* what it was given since */
+        timer_arm(core, &worker->timer, lost_us < look_us ? lost_us : look_us);
         return;
     }
     if (is_connected) {

@@ -64,6 +64,7 @@ struct worker {
     uint8_t headroom;      /* tenths of its host that are idle, 1 to 10 */
     struct timer timer;    /* silence */
     int64_t heard_us;      /* last message */
+    int64_t silence_us;    /* that it may keep while it holds nothing, if more than a lease's */
     bool is_draining;      /* by request */
     bool is_awaited;       /* of an earlier life, and has not come back */
     bool drain_due;        /* to be told */

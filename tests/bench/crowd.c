@@ -57,7 +57,8 @@ struct peer {
     uint64_t epoch; /* 0: not welcome yet */
     int64_t due_us; /* heartbeat, or next try */
     int64_t heard_us;
-    int64_t beat_us; /* between heartbeats, as WELCOME says */
+    int64_t beat_us;    /* between heartbeats, as WELCOME says */
+    int64_t silence_us; /* that it bears */
     uint32_t tries;
     bool is_known; /* to the broker: resume */
 };
@@ -161,6 +162,7 @@ static void connect_peer(const struct crowd *crowd, struct peer *peer, int64_t n
     peer->heard_us = now_us;
     peer->due_us = now_us + HEARTBEAT_US;
     peer->beat_us = HEARTBEAT_US;
+    peer->silence_us = SILENCE_US;
     peer->epoch = 0;
     say_hello(crowd, peer);
 }
@@ -200,7 +202,9 @@ static bool take_message(struct crowd *crowd, struct peer *peer,
     } else if (message->kind == DRV_LEASE) {
         answer_leases(peer, &message->lease);
     } else if (message->kind == DRV_HEARTBEAT && message->heartbeat.next_us > 0) {
-        peer->due_us = now_us + (int64_t)message->heartbeat.next_us;
+        int64_t next_us = (int64_t)message->heartbeat.next_us;
+        peer->due_us = now_us + next_us;
+        peer->silence_us = 2 * next_us > SILENCE_US ? 2 * next_us : SILENCE_US;
     } else if (message->kind == DRV_ERROR) {
         peer->is_known = peer->is_known && message->failure.code != DROVER_SESSION_EXPIRED;
         return false;
@@ -233,7 +237,7 @@ static void serve_peer(struct crowd *crowd, struct peer *peer, int64_t now_us)
 {
     peer->connection->may_read = peer->connection->may_be_gone = true;
     if (!read_peer(crowd, peer, now_us) || worker_connection_is_gone(peer->connection) ||
-        now_us - peer->heard_us > SILENCE_US) {
+        now_us - peer->heard_us > peer->silence_us) {
         disconnect_peer(crowd, peer, now_us);
         return;
     }

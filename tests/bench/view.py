@@ -143,7 +143,7 @@ def pages(data, seconds):
 def heartbeats(data, workers, seconds):
     broker = WatchedBroker(data)
     crowd = Peers(broker.worker_endpoint, workers)
-    select.select([], [], [], 2)
+    select.select([], [], [], 1.2 * seconds)  # until each has found its moment
     alone = cpu_percent(broker, seconds)
     one = Pages(broker.http, 1)
     watched = cpu_percent(broker, seconds)

@@ -60,77 +60,6 @@ static void test_welcome_tells_limits_and_intervals(void **state)
     assert_true(str_is(welcome->worker_endpoints[0], "tcp://127.0.0.1:7711"));
 }
 
-/* In a large fleet each worker speaks more seldom, though often enough for its lease. */
-static void test_heartbeats_of_a_large_fleet_are_fewer(void **state)
-{
-    struct bench *bench = *state;
-    struct worker_options options = {.name = "w", .types = {"work"}, .slots = 1};
-    const struct {
-        uint32_t workers;
-        uint64_t heartbeat_ms;
-    } rows[] = {{400, 1000}, {401, 1002}, {420, 1050}, {430, 1050}};
-    uint32_t count = 0;
-    bench->config.lease_us = 4200 * 1000;
-    bench_restart(bench);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        for (; count < rows[i].workers; count++) { /* one connection, a new worker every time */
-            hello_worker(bench, 2, 8002 + count, &options);
-            if (count + 1 < rows[i].workers) {
-                gone(bench, 2);
-            }
-        }
-        assert_int_equal(welcomed(bench, 2)->heartbeat_ms, rows[i].heartbeat_ms);
-        gone(bench, 2);
-    }
-}
-
-static uint64_t told_next_us(struct bench *bench)
-{
-    heartbeat(bench, 2);
-    bench_turn(bench);
-    return expect(bench, 2, DRV_HEARTBEAT)->heartbeat.next_us;
-}
-
-/* Heartbeats of one worker come at one place in its interval, which is a multiple of the
- * moments in which those of all come. */
-static void test_heartbeats_come_at_common_moments(void **state)
-{
-    struct bench *bench = *state;
-    bench->config.heartbeat_us = 1520 * 1000;
-    bench_restart(bench);
-    worker(bench, 2, "work", 1);
-    bench->now += 12345;
-    bench_turn(bench);
-    uint64_t next_us = told_next_us(bench);
-    int64_t at_us = bench->now + (int64_t)next_us;
-    assert_int_equal(at_us % (250 * MS), 0);
-    assert_in_range(next_us, 750 * MS, 2250 * MS);
-    bench_pass(bench, (int64_t)next_us + 4321); /* on its way */
-    assert_int_equal(bench->now + (int64_t)told_next_us(bench), at_us + 1500 * MS);
-    bench_pass(bench, 1500 * MS - 8642); /* too early is the same */
-    assert_int_equal(bench->now + (int64_t)told_next_us(bench), at_us + 3000 * MS);
-}
-
-/* In a large fleet a worker without a lease is asked half as often. */
-static void test_heartbeats_of_idle_workers_are_fewer(void **state)
-{
-    struct bench *bench = *state;
-    struct worker_options options = {.name = "w", .types = {"work"}, .slots = 1};
-    client(bench, 1);
-    for (uint32_t i = 0; i < 600; i++) { /* one connection, a new worker every time */
-        hello_worker(bench, 2, 8002 + i, &options);
-        (void)welcomed(bench, 2);
-        if (i < 599) {
-            gone(bench, 2);
-        }
-    }
-    assert_in_range(told_next_us(bench), 1500 * MS, 4500 * MS);
-    int64_t idle_us = core_idle_heartbeat_us(bench->core);
-    assert_int_equal(idle_us, 3000 * MS);
-    (void)begin(bench, 2, 100);
-    assert_in_range(told_next_us(bench), 750 * MS, 2250 * MS);
-}
-
 /* A silent worker is lost after its lease time: what ran is charged and runs elsewhere. */
 static void test_silent_worker_is_lost(void **state)
 {
@@ -637,11 +566,8 @@ int main(void)
         BENCH_TEST(test_recall_outlives_its_connection),
         BENCH_TEST(test_names_are_made_unique),
         BENCH_TEST(test_welcome_tells_limits_and_intervals),
-        BENCH_TEST(test_heartbeats_of_a_large_fleet_are_fewer),
         BENCH_TEST(test_silent_worker_is_lost),
         BENCH_TEST(test_heartbeats_keep_a_worker),
-        BENCH_TEST(test_heartbeats_come_at_common_moments),
-        BENCH_TEST(test_heartbeats_of_idle_workers_are_fewer),
         BENCH_TEST(test_gone_worker_is_lost_after_grace),
         BENCH_TEST(test_silence_while_the_broker_stood_still_costs_nothing),
         BENCH_TEST(test_suspect_asks_before_it_runs),

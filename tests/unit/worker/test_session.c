@@ -101,9 +101,38 @@ static void test_session_beats_when_told(void **state)
     told_next(f, 0); /* of an older broker */
     assert_int_equal(worker_session_heartbeat_at_us(f->session), f->now + 1234567);
     told_next(f, UINT64_MAX);
-    assert_int_equal(worker_session_heartbeat_at_us(f->session), f->now + 5 * SECOND);
+    assert_int_equal(worker_session_heartbeat_at_us(f->session), f->now + 11250 * 1000);
     fixture_lease(f, 1, 0);
     assert_int_equal(worker_session_heartbeat_at_us(f->session), f->now + SECOND);
+    told_next(f, UINT64_MAX);
+    assert_int_equal(worker_session_heartbeat_at_us(f->session), f->now + 5 * SECOND);
+    fixture_destroy(f);
+}
+
+/* Passes time, turn by turn, until the connection is lost: after how long. */
+static int64_t until_lost(struct fixture *f)
+{
+    int64_t begin = f->now;
+    while (f->seen.losses == 0) {
+        assert_true(f->next > f->now && f->next < begin + 60 * SECOND);
+        f->now = f->next;
+        fixture_turn(f);
+    }
+    return f->now - begin;
+}
+
+/* Who may speak seldom bears as much silence, until it holds something. */
+static void test_session_idle_bears_silence_as_told(void **state)
+{
+    struct fixture *f = fixture_serving();
+    told_next(f, 9 * SECOND);
+    assert_int_equal(until_lost(f), 18 * SECOND);
+    fixture_destroy(f);
+    f = fixture_serving();
+    told_next(f, 9 * SECOND);
+    fixture_lease(f, 1, 0);
+    fixture_turn(f);
+    assert_int_equal(until_lost(f), 10 * SECOND);
     fixture_destroy(f);
 }
 
@@ -157,14 +186,7 @@ static void test_session_settles_what_it_received(void **state)
 static void test_session_silence_for_lease_time_reconnects(void **state)
 {
     struct fixture *f = fixture_serving();
-    int64_t heard = f->now;
-    while (f->seen.losses == 0) {
-        assert_true(f->now < heard + 10 * SECOND);
-        assert_true(f->next > f->now);
-        f->now = f->next;
-        fixture_turn(f);
-    }
-    assert_int_equal(f->now, heard + 10 * SECOND);
+    assert_int_equal(until_lost(f), 10 * SECOND);
     assert_int_equal(worker_session_get_state(f->session), WORKER_SESSION_WAITING);
     fixture_destroy(f);
 }
@@ -425,6 +447,7 @@ int main(void)
         cmocka_unit_test(test_session_heartbeat_names_running),
         cmocka_unit_test(test_session_beats_when_told),
         cmocka_unit_test(test_session_settles_what_it_received),
+        cmocka_unit_test(test_session_idle_bears_silence_as_told),
         cmocka_unit_test(test_session_silence_for_lease_time_reconnects),
         cmocka_unit_test(test_session_reconnect_resumes_at_same_endpoint),
         cmocka_unit_test(test_session_tries_endpoints_of_welcome),
