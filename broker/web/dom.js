@@ -139,5 +139,6 @@ export class Table {
       if (cell.contains(document.activeElement)) return; // somebody is about to press it
       cell.replaceChildren(content);
     }
+    cell.classList.toggle("unknown", cell.textContent === "–");
   }
 }

@@ -9,6 +9,8 @@ const REFRESH_MS = 1500;
 const PAGES_MAX = 10;
 const ORDER = ["succeeded", "failed", "expired", "cancelled", "unknown", "running", "queued", "delayed", "waiting"];
 
+const ID = /\b[0-9A-HJKMNP-TV-Z]{26}\b/g;
+
 const parts = (row) => ORDER.map((name) => [name, row.states[name] ?? 0, `${count(row.states[name] ?? 0)} ${name}`]);
 const ended = (row) => ["succeeded", "failed", "expired", "cancelled", "unknown"].reduce((sum, name) => sum + (row.states[name] ?? 0), 0);
 
@@ -74,7 +76,9 @@ export function graph(context, [name]) {
     setText(trouble, "The graph has more nodes than are told here.");
     body.hidden = false;
     names = told.nodes.map((node) => node.name);
-    ids = new Set(told.nodes.map((node) => node.id));
+    const nameOf = new Map(told.nodes.map((node) => [node.id, node.name]));
+    ids = new Set(nameOf.keys());
+    for (const node of told.nodes) node.why = node.why?.replace(ID, (id) => nameOf.get(id) ?? id);
     head.replaceChildren(state(told.state));
     const some = parts(told).filter((part) => part[1] > 0);
     about.replaceChildren(spread(parts(told), told.count, true), h("p", { class: "small muted" }, some.map((part) => part[2]).join(" · ")), facts([

@@ -5,6 +5,7 @@ import { Table, empty, facts, h, meter, setText, state } from "./dom.js";
 import { age, bytes, count, plural } from "./format.js";
 import { History } from "./history.js";
 import { Roster, hostsOf } from "./roster.js";
+import { spanButtons } from "./span.js";
 import { Spark } from "./spark.js";
 
 const REFRESH_MS = 5000;
@@ -170,17 +171,16 @@ export function host(context, [name]) {
     if (!wasFound) refresh();
   }
 
-  const button = (value, title) => h("button", { type: "button", "aria-pressed": String(value === span), onclick: (event) => {
-    for (const other of event.target.parentNode.children) other.setAttribute("aria-pressed", String(other === event.target));
-    span = value;
+  const spans = spanButtons((wanted) => {
+    span = wanted;
     histories = new Map();
     refresh();
-  } }, title);
+  });
   const timer = setInterval(refresh, REFRESH_MS);
   return {
     element: h("div", { class: "grid" },
       h("div", { class: "head wide" }, h("a", { href: "#/hosts" }, "Hosts"), h("span", { class: "muted" }, "/"), h("h1", {}, name),
-        h("div", { class: "push" }, h("span", { class: "group", role: "group", "aria-label": "Span of the charts" }, button("hour", "Hour"), button("day", "Day")))),
+        spans),
       trouble,
       h("section", { class: "card wide" }, about),
       h("div", { class: "grid four wide" }, Object.values(charts).map((chart) => chart.element)),

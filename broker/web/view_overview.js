@@ -4,6 +4,7 @@ import { LineChart } from "./charts.js";
 import { Table, empty, h, meter, setText, severity, since, state } from "./dom.js";
 import { age, bytes, count, human, ms, plural, rate } from "./format.js";
 import { History } from "./history.js";
+import { spanButtons } from "./span.js";
 import { Roster, hostsOf } from "./roster.js";
 
 const REFRESH_MS = 5000;
@@ -74,13 +75,12 @@ export function overview() {
   const roster = new Roster(null);
   const notices = h("div", { class: "stack", hidden: true });
   let history = new History("hour");
-  const span = (name, title) => h("button", { type: "button", "aria-pressed": String(name === history.span), onclick: (event) => {
-    for (const button of event.target.parentNode.children) button.setAttribute("aria-pressed", String(button === event.target));
-    history = new History(name);
+  const spans = spanButtons((span) => {
+    history = new History(span);
     refresh();
-  } }, title);
+  });
   const element = h("div", { class: "grid overview" },
-    h("div", { class: "head wide" }, h("h1", {}, "Overview"), h("div", { class: "push" }, h("span", { class: "group", role: "group", "aria-label": "Span of the charts" }, span("hour", "Hour"), span("day", "Day")))),
+    h("div", { class: "head wide" }, h("h1", {}, "Overview"), spans),
     h("div", { class: "wide" }, notices),
     h("div", { class: "tiles wide" }, Object.values(tiles).map((item) => item.element)),
     Object.values(charts).map((chart) => chart.element),

@@ -6,6 +6,7 @@ import { LineChart } from "./charts.js";
 import { Table, empty, facts, h, setText, since, state } from "./dom.js";
 import { age, bytes, count, ms, rate } from "./format.js";
 import { History } from "./history.js";
+import { spanButtons } from "./span.js";
 import { Spark } from "./spark.js";
 
 const REFRESH_MS = 5000;
@@ -159,18 +160,17 @@ export function queue(context, [name]) {
     }
   }
 
-  const span = (value, title) => h("button", { type: "button", "aria-pressed": String(value === history.span), onclick: (event) => {
-    for (const button of event.target.parentNode.children) button.setAttribute("aria-pressed", String(button === event.target));
-    history = new History(value, name, "queue");
+  const spans = spanButtons((span) => {
+    history = new History(span, name, "queue");
     refresh();
-  } }, title);
+  });
   const timers = [setInterval(refresh, REFRESH_MS), setInterval(load, DETAILS_MS)];
   refresh();
   load();
   return {
     element: h("div", { class: "grid" },
       h("div", { class: "head wide" }, h("a", { href: "#/queues" }, "Queues"), h("span", { class: "muted" }, "/"), h("h1", {}, name), head, buttons,
-        h("div", { class: "push" }, h("span", { class: "group", role: "group", "aria-label": "Span of the charts" }, span("hour", "Hour"), span("day", "Day")))),
+        spans),
       trouble,
       h("section", { class: "card wide" }, about),
       h("div", { class: "grid four wide" }, Object.values(charts).map((chart) => chart.element)),

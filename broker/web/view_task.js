@@ -54,8 +54,8 @@ export function task(context, [id]) {
   const attempts = new Table([
     { title: "Attempt", cell: (row) => row.attempt },
     { title: "Outcome", cell: (row) => state(row.outcome) },
-    { title: "Worker", cell: (row) => row.worker },
-    { title: "Host", cell: (row) => row.host },
+    { title: "Worker", cell: (row) => (row.worker ? h("a", { href: `#/worker/${encodeURIComponent(row.worker)}` }, row.worker) : "") },
+    { title: "Host", cell: (row) => (row.host ? h("a", { href: `#/host/${encodeURIComponent(row.host)}` }, row.host) : "") },
     { title: "Where the time went", cell: (row) => spread(STEPS.map(([key, word]) => [key, row[key] ?? 0, `${word} ${ms((row[key] ?? 0) / 1000)}`]), STEPS.reduce((sum, [key]) => sum + (row[key] ?? 0), 0)) },
     { title: "Ran", num: true, cell: (row) => ms((row.run_us ?? 0) / 1000) },
     { title: "Exit", num: true, cell: (row) => (row.signal ? `signal ${row.signal}` : row.exit_code ?? "") },

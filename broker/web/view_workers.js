@@ -7,6 +7,7 @@ import { Table, empty, facts, h, meter, setText, state } from "./dom.js";
 import { age, bytes, count, ms } from "./format.js";
 import { History } from "./history.js";
 import { Roster } from "./roster.js";
+import { spanButtons } from "./span.js";
 import { Spark } from "./spark.js";
 
 const REFRESH_MS = 5000;
@@ -169,18 +170,17 @@ export function worker(context, [name]) {
     charts.net.update([mine.get("bytes_recv_per_s"), mine.get("bytes_sent_per_s")], step);
   }
 
-  const span = (value, title) => h("button", { type: "button", "aria-pressed": String(value === history.span), onclick: (event) => {
-    for (const button of event.target.parentNode.children) button.setAttribute("aria-pressed", String(button === event.target));
-    history = new History(value, name);
+  const spans = spanButtons((span) => {
+    history = new History(span, name);
     refresh();
-  } }, title);
+  });
   const timers = [setInterval(refresh, REFRESH_MS), setInterval(refreshDetails, DETAILS_MS)];
   refresh();
   refreshDetails();
   return {
     element: h("div", { class: "grid" },
       h("div", { class: "head wide" }, h("a", { href: "#/workers" }, "Workers"), h("span", { class: "muted" }, "/"), h("h1", {}, name), head, buttons,
-        h("div", { class: "push" }, h("span", { class: "group", role: "group", "aria-label": "Span of the charts" }, span("hour", "Hour"), span("day", "Day")))),
+        spans),
       trouble,
       h("section", { class: "card wide" }, about),
       h("div", { class: "grid four wide" }, Object.values(charts).map((chart) => chart.element)),

@@ -502,6 +502,57 @@ class Page(unittest.TestCase):
         return self.run_js("const d = document.documentElement;"
                            " return [d.scrollWidth - d.clientWidth, d.scrollHeight];")
 
+    def shoot(self, folder, name, sizes=SIZES):
+        """Pictures of what is there now, which must not scroll sideways."""
+        for width, height, themes in sizes:
+            self.theme(themes[0])
+            overflow, whole = self.size(width, height)
+            self.assertLessEqual(overflow, 0, f"{name} at {width} scrolls sideways")
+            if whole > height:
+                self.size(width, whole)
+            for theme in themes:
+                self.theme(theme)
+                self.picture(os.path.join(folder, f"{name}-{width}-{theme}.png"))
+        self.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        self.theme(None)
+
+    def test_gz_shots_with_buttons(self):
+        """What an operator sees who has given the token, and the question for it."""
+        folder = os.environ.get("DROVER_SHOT_DIR")
+        if not folder:
+            self.skipTest("DROVER_SHOT_DIR is not set")
+        os.makedirs(folder, exist_ok=True)
+        runs = self.fleet.submit("sleep", "600000", "--queue", "images")
+        self.fleet.drover("alert", "add", "mail-waits", "queue_depth > 0 severity warning only mail")
+        self.fleet.drover("queue", "pause", "gated")
+        self.go("")
+        self.run_js("sessionStorage.clear()")
+        self.browser.refresh()
+        self.press("Unlock")
+        enter = ("document.querySelector('#token').value = arguments[0];"
+                 "document.querySelector('#dialog button[value=ok]').click();")
+        self.run_js(enter, "a wrong one")
+        until(lambda: self.run_js("return document.querySelector('dialog[open] [role=alert]')?.textContent"),
+              "it is told that it is wrong")
+        self.shoot(folder, "dialog")
+        self.run_js(enter, TOKEN)
+        for name, view, words in (("alerts", "alerts", ("mail-waits", "Acknowledge", "Silence")),
+                                  ("queues", "queues", ("mail", "Pause", "Resume")),
+                                  ("queue", "queue/images", ("Latest tasks", "Pause")),
+                                  ("workers", "workers", ("alpha",)),
+                                  ("worker", "worker/alpha", ("Tasks done", "Drain")),
+                                  ("task-runs", f"task/{runs}", ("running", "Cancel")),
+                                  ("task-failed", f"task/{self.failed}", ("handler", "Retry"))):
+            self.go(view)
+            self.until_text(*words)
+            self.shoot(folder, f"{name}-unlocked")
+        self.go(f"task/{runs}")
+        self.press("Cancel")
+        self.until_text("Really cancel?")
+        self.shoot(folder, "task-asks", ((400, 900, ("light",)),))
+        self.fleet.drover("cancel", runs)
+        self.fleet.drover("queue", "resume", "gated")
+
     def test_b_shots(self):
         folder = os.environ.get("DROVER_SHOT_DIR")
         if not folder:
@@ -525,17 +576,7 @@ class Page(unittest.TestCase):
                              "arrays": "200 of 200", "workers": "connected", "array": "Failed 1",
                              "hosts": "2 workers", "host": "Workers on it",
                              "schedules": "nightly", "alerts": "deep"}[name])
-            for width, height, themes in self.SIZES + (self.WALL if name in self.ON_A_WALL else ()):
-                self.theme(themes[0])
-                overflow, whole = self.size(width, height)
-                self.assertLessEqual(overflow, 0, f"{name} at {width} scrolls sideways")
-                if whole > height:
-                    self.size(width, whole)
-                for theme in themes:
-                    self.theme(theme)
-                    self.picture(os.path.join(folder, f"{name}-{width}-{theme}.png"))
-        self.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        self.theme(None)
+            self.shoot(folder, name, self.SIZES + (self.WALL if name in self.ON_A_WALL else ()))
 
 
 if __name__ == "__main__":
