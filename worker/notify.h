@@ -2,9 +2,9 @@
  * notify.h: tells the service manager how the worker is, when there is one ($NOTIFY_SOCKET).
  *
  * The protocol of sd_notify(3) is one datagram to a unix socket; no library is needed for it. A
- * worker is ready when its modules are loaded and its executors there, whether there is a broker
- * or not: who starts it, or a machine that boots, need not wait for another machine. What it
- * waits for stands in its status.
+ * worker is ready when its modules are loaded and its executors there, whether there is a
+ * broker or not: who starts it, or a machine that boots, need not wait for another machine.
+ * What it waits for stands in its status.
  */
 #ifndef WORKER_NOTIFY_H
 #define WORKER_NOTIFY_H
