@@ -1,12 +1,13 @@
 """Load and faults for as long as asked, and whether anything has grown.
 
-    ./dev soak [MINUTES]
-    soak.py [--minutes N] [--seed N] [--keep TIME] [--round SECONDS]
+    ./dev soak [MINUTES] [--keys]
+    soak.py [--minutes N] [--seed N] [--keep TIME] [--round SECONDS] [--keys]
 
 Three workers live through all of it, in rounds: commands map, submit and change shared data, and
 look at every result; the nemesis (nemesis.py) stops, cuts off, kills executors; two more workers
-come and go, and are killed with their agents and zygotes. Then all is healed, the work ends, what
-was kept for its retention time goes, and memory, descriptors, threads and disk are measured.
+come and go, and are killed with their agents and zygotes; pages are open and metrics are fetched
+(Viewers). Then all is healed, the work ends, what was kept for its retention time goes, and memory,
+descriptors, threads and disk are measured. With --keys everybody has a key, and all is encrypted.
 
 For the first two thirds of the time the broker lives, too: what it gathers must show. In the rest
 it is killed again and again, and recovers from its journal: then the workers must not gather
@@ -23,6 +24,7 @@ import argparse
 import collections
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -38,6 +40,7 @@ WARM_ROUNDS = 2
 WORKERS, SLOTS, LOADERS, GUESTS = 3, 4, 3, 2
 ITEMS = 400
 KILL_SHARE = 1 / 3  # of the time in which the broker is killed, too
+KILL_ROUNDS_MAX = 5  # then it should have been
 LEAVE_OUT = [kind for kind in KINDS if kind.endswith("client")]
 EXIT_ZYGOTE_GONE = 74
 TIMES = ("--heartbeat", "200ms", "--lease", "3s", "--reconnect-grace", "1s",
@@ -45,6 +48,10 @@ TIMES = ("--heartbeat", "200ms", "--lease", "3s", "--reconnect-grace", "1s",
 # By how much each may grow after the warm rounds: a share of the first, and a number.
 ALLOWED = {"rss": (0.10, 4 << 20), "fds": (0, 2), "threads": (0, 0), "children": (0, 1),
            "disk": (0.5, 140 << 20), "accounted": (0.1, 1 << 20)}
+
+ROLES = {"broker": "broker", "fleet": "work", "load": "admin"}
+TOKEN = "0123456789abcdef-soak"
+ASKED = ("status", "history?span=hour", "tasks", "queues", "workers")  # of the API, in turn
 
 Sample = collections.namedtuple("Sample", "who what value")
 
@@ -57,11 +64,32 @@ class Worker(WorkerSlot):
             "--log-level", "warn")
 
 
+class KeyedFleet(Fleet):
+    """A fleet in which everybody has a key of a table."""
+
+    def make_keys(self):
+        lines = [self.drover("keygen", name, "--role", role, "--out", self.folder).stdout
+                 for name, role in ROLES.items()]
+        self.write("accounts", "".join(lines[1:]))
+        os.chmod(self.path("accounts"), 0o644)
+        self.write("token", TOKEN + "\n")
+        os.chmod(self.path("token"), 0o600)
+        self.variables = {"DROVER_BROKER_KEY": self.path("broker.pub"),
+                          "DROVER_IDENTITY": self.path("load.key"),
+                          "DROVER_WORKER_IDENTITY": self.path("fleet.key"),
+                          "DROVER_WORKER_BROKER_KEY": self.path("broker.pub")}
+        return ["--identity", self.path("broker.key"), "--accounts", self.path("accounts"),
+                "--http-token-file", self.path("token")]
+
+    def environment(self):
+        return {**super().environment(), **getattr(self, "variables", {})}
+
+
 class World:
     """What the nemesis works on: a broker, workers behind links, no clients that it may touch."""
 
-    def __init__(self, fleet, links, seed, keep):
-        self.fleet, self.links, self.seed = fleet, links, seed
+    def __init__(self, fleet, links, seed, keep, guard=()):
+        self.fleet, self.links, self.seed, self.guard = fleet, links, seed, guard
         self.clients = []
         self.keep = keep
         self.broker_kills = 0
@@ -79,8 +107,8 @@ class World:
     def start_broker(self):
         self.broker = Program("drover-broker",
                               ["--data", self.fleet.path("data"), "--bind", "ipc://c",
-                               "--bind-workers", "ipc://w", "--no-http", *TIMES,
-                               "--keep", self.keep],
+                               "--bind-workers", "ipc://w", "--http", "127.0.0.1:0", *TIMES,
+                               "--keep", self.keep, *self.guard],
                               self.fleet.path("broker"), self.fleet.environment())
         self.fleet.programs.append(self.broker)
         self.broker.wait_ready()
@@ -168,6 +196,76 @@ class Load:
                                  f"{done.stdout[-500:]}{done.stderr[-1000:]}")
 
 
+class Viewers:
+    """Two pages that are open, and one who asks for metrics and documents again and again, over
+    connections of their own; whatever becomes of the broker, they go on. What they are answered
+    must be an answer."""
+
+    PAGES = 2
+
+    def __init__(self, world):
+        self.world = world
+        self.over = threading.Event()
+        self.counts = collections.Counter()
+        self.wrong = []
+        jobs = [self.read_stream] * self.PAGES + [self.ask_around]
+        self.threads = [threading.Thread(target=self.go_on, args=(job,)) for job in jobs]
+        for thread in self.threads:
+            thread.start()
+
+    def stop(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+        if self.wrong:
+            raise AssertionError("\n".join(self.wrong))
+
+    def go_on(self, job):
+        while not self.over.is_set():
+            try:
+                job()
+            except OSError:
+                self.over.wait(0.2)  # the broker is away, or stopped for longer than one waits
+            except Exception as problem:  # pylint: disable=broad-exception-caught
+                self.wrong.append(repr(problem))
+                return
+
+    def get(self, path):
+        host, _, port = self.world.broker.ready.get("http", "").rpartition(":")
+        if not host:
+            raise ConnectionError("the broker is about to serve")
+        peer = socket.create_connection((host, int(port)), timeout=2)
+        peer.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                     f"Authorization: Bearer {TOKEN}\r\n\r\n".encode())
+        return peer
+
+    def check(self, path, first):
+        # 503: it drains, or does not answer in time.
+        if first and not first.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 503 ")):
+            raise AssertionError(f"GET {path}: {first[:200]!r}")
+
+    def read_stream(self):
+        with self.get("/api/v1/events") as peer:
+            first = b""
+            while not self.over.is_set():
+                more = peer.recv(1 << 16)
+                if not more:
+                    return
+                first = first or more
+                self.check("/api/v1/events", first)
+                self.counts["of the stream"] += more.count(b"event: status")
+
+    def ask_around(self):
+        for path in ("/metrics", *(f"/api/v1/{name}" for name in ASKED)):
+            with self.get(path) as peer:
+                first = peer.recv(1 << 16)
+                while peer.recv(1 << 16):
+                    pass
+            self.check(path, first)
+            self.counts["asked over HTTP"] += bool(first)
+            self.over.wait(0.1)
+
+
 # ---- measuring ------------------------------------------------------------------------------------
 
 def status_of(pid):
@@ -220,7 +318,7 @@ def be_quiet(world):
 
 
 def one_round(world, seed, seconds, spares):
-    load = Load(world.fleet)
+    load, viewers = Load(world.fleet), Viewers(world)
     nemesis = Nemesis(world, schedule(seed, seconds, [*LEAVE_OUT, *spares]),
                       world.fleet.path("history-nemesis"))
     try:
@@ -230,13 +328,15 @@ def one_round(world, seed, seconds, spares):
         for guest in world.guests:
             if not ended_by_force(guest):
                 code = guest.program.terminate(60)
-                if code not in (0, EXIT_ZYGOTE_GONE):  # killed a moment ago
+                begins = code == -signal.SIGTERM and "ready " not in guest.program.stdout_so_far()
+                if code not in (0, EXIT_ZYGOTE_GONE) and not begins:  # killed a moment ago, or started
                     raise AssertionError(f"worker {guest.name} ended with {code}")
     finally:
         nemesis.close()
+        viewers.stop()
         load.stop()
     be_quiet(world)
-    return load.counts, nemesis.done
+    return load.counts + viewers.counts, nemesis.done
 
 
 def show(number, counts, deeds, taken):
@@ -285,19 +385,21 @@ class Soak:
         self.problems += [f"{what} of {part}" for what in grown(self.first, self.taken)]
 
 
-def soak(minutes, seed, keep="10s", seconds=ROUND_SECONDS):
+def soak(minutes, seed, keep="10s", seconds=ROUND_SECONDS, with_keys=False):
     begin = time.monotonic()
     end = begin + minutes * 60
-    with Fleet() as fleet, Links() as links:
-        world = World(fleet, links, seed, keep)
+    with KeyedFleet() as fleet, Links() as links:
+        world = World(fleet, links, seed, keep, fleet.make_keys() if with_keys else ())
         run = Soak(fleet, world, seconds)
         while run.number <= WARM_ROUNDS + 1 or time.monotonic() < end - minutes * 60 * KILL_SHARE:
             run.round(["kill broker"])
         run.judge("the part in which the broker lives")
-        lived = run.number
-        while run.number <= lived + 1 or time.monotonic() < end:
+        killed = None  # the first round in which it was, which a short one may leave out
+        last = run.number + KILL_ROUNDS_MAX
+        while time.monotonic() < end or run.number <= (last if killed is None else killed):
             run.round([])
-            if run.number == lived + 1:
+            if killed is None and world.broker_kills > 0:
+                killed = run.number
                 run.broker_is_new()
         run.judge(f"the part in which it was killed {world.broker_kills} times")
         tasks = {name: count for name, count in fleet.status()["tasks"].items() if count}
@@ -318,9 +420,12 @@ def main():
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
     parser.add_argument("--keep", default="10s", help="how long results are kept")
     parser.add_argument("--round", type=float, default=ROUND_SECONDS, help="seconds of load in one")
+    parser.add_argument("--keys", action="store_true", help="everybody has a key")
     arguments = parser.parse_args()
-    print(f"seed {arguments.seed}, {arguments.minutes} minutes", flush=True)
-    sys.exit(soak(arguments.minutes, arguments.seed, arguments.keep, arguments.round))
+    print(f"seed {arguments.seed}, {arguments.minutes} minutes, "
+          f"{'with' if arguments.keys else 'without'} keys", flush=True)
+    sys.exit(soak(arguments.minutes, arguments.seed, arguments.keep, arguments.round,
+                  arguments.keys))
 
 
 if __name__ == "__main__":
