@@ -1,5 +1,7 @@
 #include "data.h"
 
+#include "pieces.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +16,7 @@ drover_status drv_data_new(size_t len, struct drv_data **out_data)
     }
     atomic_init(&data->references, 1);
     data->len = len;
+    data->pieces = NULL;
     data->bytes[len] = '\0';
     *out_data = data;
     return DROVER_OK;
@@ -60,6 +63,7 @@ void drv_data_unref(struct drv_data **data)
      * need not be counted: nobody else can make another one. */
     if (atomic_load_explicit(&(*data)->references, memory_order_acquire) == 1 ||
         atomic_fetch_sub_explicit(&(*data)->references, 1, memory_order_acq_rel) == 1) {
+        drv_pieces_free((*data)->pieces);
         free(*data);
     }
     *data = NULL;

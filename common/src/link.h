@@ -22,6 +22,7 @@
 
 #include "message.h"
 
+struct drv_lender;
 struct drv_link;
 
 struct drv_link_config {
@@ -32,7 +33,9 @@ struct drv_link_config {
     int64_t ack_delay_us; /* how long an acknowledgement may wait for company */
     size_t queue_max;     /* messages waiting to be sent beyond which drv_link_send refuses with
                              BUSY; 0: no bound */
-    size_t queue_bytes_max; /* the same in bytes; into an empty queue any message goes */
+    size_t queue_bytes_max;    /* the same in bytes; into an empty queue any message goes */
+    enum drv_kind pieces_kind; /* values of such messages may stay in the pieces they came in,
+                                  see drv_link_receive_lent; 0: none */
     bool is_trusted; /* we chose the other side: a value that is announced gets all of its
                         memory at once */
 };
@@ -132,6 +135,14 @@ DROVER_MUST_USE drover_status drv_link_receive_bytes(struct drv_link *link, cons
                                                      struct drv_arena *arena,
                                                      struct drv_message *out_message,
                                                      const char **out_reason);
+
+/* The same for a blob that its owner would leave to us: pieces of values that belong to
+ * messages of config.pieces_kind are kept where they are; val.data is made of them then
+ * (pieces.h). */
+DROVER_MUST_USE drover_status drv_link_receive_lent(
+    struct drv_link *link, const uint8_t *head, size_t head_len, const uint8_t *blob,
+    size_t blob_len, const struct drv_lender *lender, int64_t now_us, struct drv_arena *arena,
+    struct drv_message *out_message, const char **out_reason);
 
 /* Whether what drv_link_receive was given last was a new message of the other side: contact.
  * One that repeats a number is none: it may come from a side that begins anew. */

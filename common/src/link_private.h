@@ -26,6 +26,7 @@
 #include "link.h"
 #include "list.h"
 #include "message_codec.h"
+#include "pieces.h"
 
 /* ---- ring -------------------------------------------------------------------------------- */
 
@@ -86,7 +87,7 @@ struct link_incoming { /* a transfer that is being put together, or complete */
     uint64_t transfer; /* 0: free slot */
     uint64_t total;
     uint64_t received;
-    struct drv_data *data; /* owned; its len is the room that there is */
+    struct drv_data *data; /* owned; its len is the room that there is, or what pieces it has */
 };
 
 struct drv_link {
@@ -129,6 +130,7 @@ struct drv_link {
     struct link_incoming incoming[DRV_TRANSFERS_MAX];
     uint64_t incoming_bytes;                   /* sum of their totals */
     uint64_t transfer_in;                      /* highest number seen */
+    enum drv_kind kind_in;                     /* of the message being decoded */
     struct drv_data *taken[DRV_TRANSFERS_MAX]; /* owned; values of the message decoded last */
     size_t taken_count;
 };
@@ -154,7 +156,8 @@ void link_outgoing_destroy(struct link_outgoing **outgoing);
 struct link_blob {
     const uint8_t *bytes; /* borrowed */
     size_t len;
-    struct drv_data *data; /* borrowed: may be kept by reference; NULL: may not */
+    struct drv_data *data;           /* borrowed: may be kept by reference; NULL: may not */
+    const struct drv_lender *lender; /* borrowed: its memory may be kept; NULL: may not */
 };
 
 /* Takes one piece. OK, PROTOCOL, TOO_BIG, NOMEM. */
@@ -171,6 +174,9 @@ void link_transfers_fini(struct drv_link *link);
 
 /* Room for a value that comes in chunks is at most so many times what has come of it. */
 enum { LINK_TRANSFER_AHEAD = 16 };
+
+/* Shorter chunks are not kept where they are, so that keeping costs no more than they have. */
+enum { LINK_PIECE_MIN = 16 * 1024 };
 
 /* Whether this side asks for an acknowledgement of it within ack_delay_us. A HEARTBEAT is
  * followed by another one, which brings it along: a fleet that only lives says two messages per

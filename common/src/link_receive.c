@@ -70,6 +70,7 @@ static drover_status take(struct drv_link *link, struct drv_decode *decode,
                           struct drv_message *message, bool *out_auto, const char **out_reason)
 {
     const struct drv_transfers transfers = {.take = link_take_transfer, .context = link};
+    link->kind_in = message->kind;
     drover_status status = drv_decode_fields(decode, &transfers, arena, message, out_reason);
     *out_auto = status != DROVER_OK;
     if (status) {
@@ -209,4 +210,14 @@ drover_status drv_link_receive_bytes(struct drv_link *link, const uint8_t *head,
 {
     const struct link_blob borrowed = {.bytes = blob, .len = blob_len};
     return receive(link, head, head_len, &borrowed, now_us, arena, out_message, out_reason);
+}
+
+drover_status drv_link_receive_lent(struct drv_link *link, const uint8_t *head, size_t head_len,
+                                    const uint8_t *blob, size_t blob_len,
+                                    const struct drv_lender *lender, int64_t now_us,
+                                    struct drv_arena *arena, struct drv_message *out_message,
+                                    const char **out_reason)
+{
+    const struct link_blob lent = {.bytes = blob, .len = blob_len, .lender = lender};
+    return receive(link, head, head_len, &lent, now_us, arena, out_message, out_reason);
 }

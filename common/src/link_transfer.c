@@ -3,7 +3,8 @@
  *
  * Memory follows what was received, not what was announced, unless the other side is trusted:
  * there is room for LINK_TRANSFER_AHEAD times as much, up to the announced total, and what
- * nothing was written to yet takes no memory of the system.
+ * nothing was written to yet takes no memory of the system. Where the owner of the link wants
+ * pieces (config.pieces_kind), what came stays where it is, and nothing is copied.
  */
 #include "link_private.h"
 
@@ -59,20 +60,51 @@ static drover_status grow(const struct drv_link *link, struct link_incoming *slo
                               : drv_data_resize(&slot->data, (size_t)capacity);
 }
 
+/* Whether a chunk is kept where it is: only the last one of a value may be short. */
+static bool stays(const struct drv_link *link, const struct link_incoming *slot,
+                  const struct link_blob *blob)
+{
+    return blob->lender != NULL && link->config.pieces_kind != 0 &&
+           (slot->data == NULL || drv_data_is_pieces(slot->data)) &&
+           (blob->len >= LINK_PIECE_MIN || blob->len == slot->total - slot->received);
+}
+
+static drover_status keep(struct link_incoming *slot, const struct link_blob *blob)
+{
+    drover_status status = slot->data == NULL ? drv_pieces_new(&slot->data) : DROVER_OK;
+    if (status) {
+        return status;
+    }
+    return blob->len < LINK_PIECE_MIN
+               ? drv_pieces_copy(slot->data, drv_view_of(blob->bytes, blob->len))
+               : drv_pieces_lend(slot->data, blob->lender, blob->len);
+}
+
+/* One piece of memory, and the chunk in it. */
+static drover_status put(const struct drv_link *link, struct link_incoming *slot,
+                         const struct link_blob *blob)
+{
+    drover_status status = drv_pieces_join(&slot->data);
+    if (!status) {
+        status = grow(link, slot, blob->len);
+    }
+    if (!status) {
+        memcpy(slot->data->bytes + slot->received, blob->bytes, blob->len);
+    }
+    return status;
+}
+
 static drover_status append(const struct drv_link *link, struct link_incoming *slot,
                             const struct link_blob *blob)
 {
+    drover_status status = DROVER_OK;
     if (blob->data != NULL && blob->len == slot->total && blob->data->len == blob->len) {
         slot->data = drv_data_ref(blob->data); /* the whole value: no copy */
     } else {
-        drover_status status = grow(link, slot, blob->len);
-        if (status) {
-            return status;
-        }
-        memcpy(slot->data->bytes + slot->received, blob->bytes, blob->len);
+        status = stays(link, slot, blob) ? keep(slot, blob) : put(link, slot, blob);
     }
-    slot->received += blob->len;
-    return DROVER_OK;
+    slot->received += status ? 0 : blob->len;
+    return status;
 }
 
 drover_status link_take_chunk(struct drv_link *link, const struct drv_chunk *chunk,
@@ -107,6 +139,12 @@ drover_status link_take_transfer(void *context, uint64_t transfer, uint64_t tota
     struct link_incoming *slot = find(link, transfer);
     if (slot == NULL || slot->total != total || slot->received != total) {
         return DROVER_PROTOCOL;
+    }
+    if (link->kind_in != link->config.pieces_kind) {
+        drover_status status = drv_pieces_join(&slot->data);
+        if (status) {
+            return status;
+        }
     }
     /* There are never more than slots, since slots are emptied by this message only. */
     link->taken[link->taken_count++] = slot->data;

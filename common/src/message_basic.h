@@ -21,7 +21,7 @@ struct drv_str {
 
 /* An opaque value. is_nil: no value at all. */
 struct drv_val {
-    const uint8_t *bytes;        /* borrowed from blob or data */
+    const uint8_t *bytes;        /* borrowed from blob or data; NULL: data is in pieces.h */
     size_t len;                  /* bytes */
     struct drv_str content_type; /* nil: msgpack */
     struct drv_data
