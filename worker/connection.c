@@ -3,6 +3,7 @@
 #include "check.h"
 #include "clock.h"
 #include "data.h"
+#include "pieces.h"
 #include "tsan.h"
 
 #include <errno.h>
@@ -95,6 +96,7 @@ static drover_status open_all(void *context, const char *endpoint,
         .ack_delay_us = WORKER_CONNECTION_ACK_US,
         .queue_max = WORKER_CONNECTION_QUEUE_MAX,
         .queue_bytes_max = WORKER_CONNECTION_BACKLOG + 4 * (size_t)DRV_PAYLOAD_MAX,
+        .pieces_kind = DRV_LEASE, /* lane_file.h puts them together */
         .is_trusted = true,
     };
     connection->socket = zmq_socket(context, ZMQ_DEALER);
@@ -214,6 +216,27 @@ static int receive_frames(struct worker_connection *connection)
     return count;
 }
 
+static void free_message(void *owner)
+{
+    zmq_msg_t *message = owner;
+    (void)zmq_msg_close(message);
+    free(message);
+}
+
+/* drv_lender.keep: the blob of the message that was received last. */
+static void *keep_blob(void *context, const uint8_t **out_bytes)
+{
+    struct worker_connection *connection = context;
+    zmq_msg_t *message = malloc(sizeof *message);
+    if (message == NULL) {
+        return NULL;
+    }
+    (void)zmq_msg_init(message);
+    (void)zmq_msg_move(message, &connection->blob); /* leaves an empty one */
+    *out_bytes = zmq_msg_data(message);
+    return message;
+}
+
 drover_status worker_connection_receive(struct worker_connection *connection, int64_t now_us,
                                         struct drv_arena *arena,
                                         struct drv_message *out_message,
@@ -232,10 +255,12 @@ drover_status worker_connection_receive(struct worker_connection *connection, in
         return DROVER_MALFORMED;
     }
     note_blob(connection, zmq_msg_size(&connection->blob));
-    return drv_link_receive_bytes(
+    const struct drv_lender lender = {
+        .keep = keep_blob, .free_owner = free_message, .context = connection};
+    return drv_link_receive_lent(
         connection->link, zmq_msg_data(&connection->head), zmq_msg_size(&connection->head),
-        zmq_msg_data(&connection->blob), zmq_msg_size(&connection->blob), now_us, arena,
-        out_message, out_reason);
+        zmq_msg_data(&connection->blob), zmq_msg_size(&connection->blob), &lender, now_us,
+        arena, out_message, out_reason);
 }
 
 /* ---- sending --------------------------------------------------------------------------------

@@ -203,7 +203,8 @@ static uint16_t form_of(const struct lane_value *value)
     if (value == NULL || value->is_nil) {
         return RECORD_NIL;
     }
-    return value->bytes.len <= RECORD_INLINE_MAX ? RECORD_INLINE : RECORD_FILE;
+    return value->pieces == NULL && value->bytes.len <= RECORD_INLINE_MAX ? RECORD_INLINE
+                                                                          : RECORD_FILE;
 }
 
 size_t lane_record_len(const struct lane_record *record)
@@ -237,9 +238,9 @@ static void fill_slot(const struct lane_record *record)
 static drover_status send_value(struct lane *lane, const struct lane_record *record)
 {
     uint32_t number = 0;
-    drover_status status = lane_file_write(lane, record->value->bytes, &number);
+    drover_status status = lane_file_write(lane, record->value, &number);
     if (status == DROVER_UNKNOWN) {
-        return lane_file_send(lane, record->value->bytes);
+        return lane_file_send(lane, record->value);
     }
     record->slot->form = RECORD_KEPT;
     record->slot->file = (uint16_t)number;

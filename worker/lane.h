@@ -96,6 +96,8 @@ void lane_ends_close(struct lane_ends *ends);
 /* A value to be sent with a record, borrowed. */
 struct lane_value {
     struct drv_view bytes;
+    const struct drv_data *pieces; /* where they are, if that is not one place (pieces.h); bytes
+                                      says how many. NULL: in bytes */
     struct drv_view content_type;
     bool is_nil;
 };

@@ -1,6 +1,7 @@
 #include "lane_file.h"
 
 #include "check.h"
+#include "pieces.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -92,17 +93,11 @@ static drover_status send_fd(int socket, int fd)
     return DROVER_OK;
 }
 
-/* The value, and a NUL behind it if there is to be one. */
-static drover_status write_value(int fd, struct drv_view bytes, bool with_nul)
+static drover_status write_at(int fd, struct drv_view bytes, size_t at)
 {
-    size_t len = bytes.len + (with_nul ? 1 : 0);
     size_t done = 0;
-    while (done < len) {
-        size_t left = done < bytes.len ? bytes.len - done : 0;
-        struct iovec parts[] = {
-            {.iov_base = (void *)(uintptr_t)(bytes.bytes + bytes.len - left), .iov_len = left},
-            {.iov_base = (void *)(uintptr_t) "", .iov_len = with_nul ? 1 : 0}};
-        ssize_t put = pwritev(fd, parts, 2, (off_t)done);
+    while (done < bytes.len) {
+        ssize_t put = pwrite(fd, bytes.bytes + done, bytes.len - done, (off_t)(at + done));
         if (put < 0 && errno == EINTR) {
             continue;
         }
@@ -114,13 +109,30 @@ static drover_status write_value(int fd, struct drv_view bytes, bool with_nul)
     return DROVER_OK;
 }
 
+/* The value, wherever it is, from the beginning of the file on. */
+static drover_status write_value(int fd, const struct lane_value *value)
+{
+    if (value->pieces == NULL) {
+        return write_at(fd, value->bytes, 0);
+    }
+    const struct drv_pieces *pieces = value->pieces->pieces;
+    drover_status status = DROVER_OK;
+    size_t at = 0;
+    for (size_t i = 0; !status && i < pieces->count; i++) {
+        const struct drv_data_piece *piece = &pieces->items[i];
+        status = write_at(fd, drv_view_of(piece->bytes, piece->len), at);
+        at += piece->len;
+    }
+    return status;
+}
+
 /*
  * The same into memory that the file has already, by a mapping: a system call would look every
  * page up. What has none yet is better written by one, which takes no fault for every page.
  */
-static bool write_mapped(struct lane_file *file, struct drv_view bytes)
+static bool write_mapped(struct lane_file *file, const struct lane_value *value)
 {
-    size_t len = bytes.len + 1;
+    size_t len = value->bytes.len + 1;
     if (file->filled < len) {
         return false;
     }
@@ -136,18 +148,22 @@ static bool write_mapped(struct lane_file *file, struct drv_view bytes)
         (void)madvise(file->map, len, MADV_POPULATE_WRITE);
         file->touched = len;
     }
-    memcpy(file->map, bytes.bytes, bytes.len);
-    file->map[bytes.len] = '\0';
+    if (value->pieces == NULL) {
+        memcpy(file->map, value->bytes.bytes, value->bytes.len);
+    } else {
+        drv_pieces_write(value->pieces, file->map);
+    }
+    file->map[len - 1] = '\0';
     return true;
 }
 
-drover_status lane_file_send(struct lane *lane, struct drv_view bytes)
+drover_status lane_file_send(struct lane *lane, const struct lane_value *value)
 {
     int fd = memfd_create("drover-value", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) {
         return DROVER_IO;
     }
-    drover_status status = write_value(fd, bytes, false);
+    drover_status status = write_value(fd, value);
     if (!status && fcntl(fd, F_ADD_SEALS, SEALS_ONCE) != 0) {
         status = DROVER_IO;
     }
@@ -191,7 +207,15 @@ static void note_use(struct lane *lane, struct lane_file *file, size_t len)
     file->filled = len > file->filled ? len : file->filled;
 }
 
-drover_status lane_file_write(struct lane *lane, struct drv_view bytes, uint32_t *out_number)
+/* Its memory is what the value takes, and a NUL. */
+static drover_status fill_file(struct lane_file *file, const struct lane_value *value)
+{
+    drover_status status = write_value(file->fd, value);
+    return status ? status : write_at(file->fd, drv_view_of("", 1), value->bytes.len);
+}
+
+drover_status lane_file_write(struct lane *lane, const struct lane_value *value,
+                              uint32_t *out_number)
 {
     size_t number = pick(lane);
     if (number == LANE_FILES) {
@@ -200,8 +224,8 @@ drover_status lane_file_write(struct lane *lane, struct drv_view bytes, uint32_t
     struct lane_file *file = &lane->sent[number];
     drover_status status = file->fd < 0 ? make_file(file) : DROVER_OK;
     if (!status) {
-        status = write_mapped(file, bytes) ? DROVER_OK : write_value(file->fd, bytes, true);
-        note_use(lane, file, bytes.len + 1);
+        status = write_mapped(file, value) ? DROVER_OK : fill_file(file, value);
+        note_use(lane, file, value->bytes.len + 1);
     }
     if (!status && !file->is_passed) {
         status = send_fd(lane->values_fd, file->fd);

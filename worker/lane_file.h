@@ -22,8 +22,9 @@
  * shorter, so that touching it cannot end in a signal; and a wrong word costs the executor its
  * own values.
  *
- * Copies of a payload: one into the file; the executor reads it there. Of a result: one into
- * the file, one out of it in the agent. broker/DESIGN.md counts those on the whole way.
+ * Copies of a payload: one into the file, out of the pieces that it came in; the executor reads
+ * it there. Of a result: one into the file, one out of it in the agent. broker/DESIGN.md counts
+ * those on the whole way.
  */
 #ifndef LANE_FILE_H
 #define LANE_FILE_H
@@ -40,11 +41,11 @@ void lane_files_fini(struct lane *lane);
  * record that names it. OK; UNKNOWN: none is free; BUSY (socket full), NOMEM, IO: nothing has
  * happened.
  */
-DROVER_MUST_USE drover_status lane_file_write(struct lane *lane, struct drv_view bytes,
+DROVER_MUST_USE drover_status lane_file_write(struct lane *lane, const struct lane_value *value,
                                               uint32_t *out_number);
 
 /* A file for this value alone. OK, BUSY, NOMEM, IO. */
-DROVER_MUST_USE drover_status lane_file_send(struct lane *lane, struct drv_view bytes);
+DROVER_MUST_USE drover_status lane_file_send(struct lane *lane, const struct lane_value *value);
 /* OK; MALFORMED: none came, or not a sealed one of this size; NOMEM, IO. */
 DROVER_MUST_USE drover_status lane_file_receive(struct lane *lane, uint64_t len, bool wait,
                                                 struct drv_data **out_data);

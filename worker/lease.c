@@ -198,7 +198,7 @@ static drover_status copy_payload(struct worker_lease *lease,
     size_t at = 0;
     lease->val = val->is_nil ? (struct drv_val){.is_nil = true} : *val;
     if (!val->is_nil) {
-        if (val->data != NULL) {
+        if (val->data != NULL) { /* it may be in pieces; that of a range is not */
             lease->payload = drv_data_ref(val->data);
         } else if (drv_data_copy(val->bytes, val->len, &lease->payload) != DROVER_OK) {
             return DROVER_NOMEM;

@@ -225,8 +225,8 @@ struct pool_attempt {
     struct drv_view needs;               /* copied; as in need.h; what it has of resources */
     const struct record_parent *parents; /* copied; what it has waited for */
     size_t parent_count;
-    struct pool_value payload;
-    struct pool_value shared; /* array's shared value; sent once per executor and id */
+    struct pool_value payload; /* may be in pieces (pieces.h), its view is without bytes then */
+    struct pool_value shared;  /* array's shared value; sent once per executor and id */
     uint64_t timeout_ms; /* run time; 0: none. Then as an abort, outcome failed, kind timeout */
     uint64_t term_ms;    /* grace from flag to SIGTERM when it times out */
     uint64_t kill_ms;    /* grace from SIGTERM to SIGKILL */

@@ -1,6 +1,7 @@
 /*
  * pool_place.c: which attempt goes into which seat, and how it leaves it.
  */
+#include "pieces.h"
 #include "pool_private.h"
 
 enum { PLACE_CALL = 32 }; /* an executor is called after so many, and after the last */
@@ -99,9 +100,11 @@ static drover_status send_task(struct seat *seat, const struct run *run)
         .limits_len = (uint16_t)limits.len,
         .needs_len = (uint16_t)parts[4].len,
         .lengths_len = (uint32_t)run->lengths.len};
-    struct lane_value value = {.bytes = run->payload.view,
-                               .content_type = run->payload.content_type,
-                               .is_nil = run->payload.data == NULL};
+    struct lane_value value = {
+        .bytes = run->payload.view,
+        .pieces = drv_data_is_pieces(run->payload.data) ? run->payload.data : NULL,
+        .content_type = run->payload.content_type,
+        .is_nil = run->payload.data == NULL};
     struct lane_record record = {.head = &head,
                                  .head_len = sizeof(head),
                                  .parts = parts,

@@ -4,6 +4,7 @@
 #include "bound.h"
 #include "lengths.h"
 #include "need.h"
+#include "pieces.h"
 #include "pool_private.h"
 
 #include <signal.h>
@@ -121,6 +122,9 @@ static drover_status check_attempt(const struct pool *pool, const struct pool_at
     if (run_in_place(pool, attempt->token) != NULL) {
         return DROVER_CONFLICT;
     }
+    if (drv_data_is_pieces(attempt->shared.data)) {
+        return DROVER_INVALID;
+    }
     drover_status status = check_value(&attempt->payload);
     return status ? status : check_value(&attempt->shared);
 }
@@ -140,7 +144,8 @@ static drover_status check_range(const struct pool *pool, const struct pool_atte
     }
     bool is_plain = attempt->meta.len == 0 && attempt->parent_count == 0 &&
                     attempt->timeout_ms == 0 && drv_bounds_are_none(&attempt->limits) &&
-                    !attempt->is_alone && attempt->payload.content_type.len == 0;
+                    !attempt->is_alone && attempt->payload.content_type.len == 0 &&
+                    !drv_data_is_pieces(attempt->payload.data);
     bool adds_up = attempt->count >= 2 && attempt->count <= LANE_RANGE_MAX &&
                    attempt->lengths.data != NULL &&
                    attempt->index <= DROVER_INDEX_NONE - attempt->count &&

@@ -15,6 +15,7 @@
  */
 #include "check.h"
 #include "lengths.h"
+#include "pieces.h"
 #include "session_state.h"
 
 #include <stdlib.h>
@@ -107,9 +108,9 @@ static bool may_stay(const struct worker_session *session, const struct drv_leas
            drv_bounds_are_none(&group->limits) && (group->flags & DRV_LEASE_CONFIRM) == 0;
 }
 
-void worker_session_take(struct worker_session *session, const struct drv_lease_group *group,
-                         const struct drv_lease_entry *entry, uint32_t type,
-                         struct worker_shared *shared, int64_t now_us)
+static void take_entry(struct worker_session *session, const struct drv_lease_group *group,
+                       const struct drv_lease_entry *entry, uint32_t type,
+                       struct worker_shared *shared, int64_t now_us)
 {
     bool is_kept = entry->range.count == 0 || may_stay(session, group, entry, type);
     if (!is_kept && is_odd(session, type)) {
@@ -119,6 +120,27 @@ void worker_session_take(struct worker_session *session, const struct drv_lease_
                      entry->range.count > 0)) {
         take_each(session, group, entry, type, shared, now_us);
     }
+}
+
+/* The payloads of a range lie one behind the other; a single one may stay in pieces. */
+void worker_session_take(struct worker_session *session, const struct drv_lease_group *group,
+                         const struct drv_lease_entry *entry, uint32_t type,
+                         struct worker_shared *shared, int64_t now_us)
+{
+    if (entry->range.count == 0 || !drv_data_is_pieces(entry->val.data)) {
+        take_entry(session, group, entry, type, shared, now_us);
+        return;
+    }
+    struct drv_lease_entry joined = *entry;
+    struct drv_data *data = drv_data_ref(entry->val.data);
+    if (drv_pieces_join(&data) != DROVER_OK) {
+        worker_session_go_broke(session);
+    } else {
+        joined.val.data = data;
+        joined.val.bytes = data->bytes;
+        take_entry(session, group, &joined, type, shared, now_us);
+    }
+    drv_data_unref(&data);
 }
 
 /* ---- what the broker says -------------------------------------------------------------------

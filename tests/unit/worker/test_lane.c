@@ -4,6 +4,7 @@
  */
 #include "lane_file.h"
 
+#include "pieces.h"
 #include "test.h"
 
 #include <fcntl.h>
@@ -230,6 +231,80 @@ static void test_lane_file_that_is_not_sealed_is_refused(void **state)
     }
 }
 
+/* Sends LEN bytes with a mark at both ends, in pieces of their own. */
+static void give_pieces(struct stage *stage, uint8_t mark)
+{
+    struct drv_data *data = NULL;
+    struct record_shared head = {.kind = RECORD_SHARED};
+    stage->value->bytes[0] = mark;
+    assert_ok(drv_pieces_new(&data));
+    assert_ok(drv_pieces_copy(data, drv_view_of(stage->value->bytes, LEN / 3)));
+    assert_ok(drv_pieces_copy(data, drv_view_of(stage->value->bytes + LEN / 3, 1)));
+    assert_ok(drv_pieces_copy(
+        data, drv_view_of(stage->value->bytes + LEN / 3 + 1, LEN - LEN / 3 - 1)));
+    const struct lane_value value = {.bytes = drv_data_view(data), .pieces = data};
+    assert_int_equal(value.bytes.len, LEN);
+    const struct lane_record record = {
+        .head = &head, .head_len = sizeof(head), .slot = &head.value, .value = &value};
+    assert_ok(lane_send(&stage->agent, &record));
+    drv_data_unref(&data);
+}
+
+/* A value in pieces is one piece for the executor: in a file that is new, in one that is used
+ * again, in one of its own. */
+static void test_lane_value_in_pieces_arrives_whole(void **state)
+{
+    struct stage *stage = *state;
+    for (int round = 0; round < 2; round++) {
+        struct drv_view rest;
+        struct drv_view type;
+        struct drv_view bytes[LANE_FILES];
+        struct record_value slots[LANE_FILES];
+        for (uint8_t mark = 'a'; mark != 'd'; mark++) {
+            give_pieces(stage, mark);
+            assert_ok(take(stage, &stage->executor, (char)mark));
+        }
+        for (size_t i = 0; i < LANE_FILES; i++) {
+            give_pieces(stage, 'e');
+            slots[i] = next_slot(stage, &stage->executor, &rest);
+            assert_ok(lane_borrow_value(&stage->executor, &slots[i], &rest, &bytes[i], &type));
+            assert_memory_equal(bytes[i].bytes, stage->value->bytes, LEN);
+            assert_int_equal(bytes[i].bytes[LEN], '\0');
+        }
+        give_pieces(stage, 'f');
+        assert_ok(take(stage, &stage->executor, 'f'));
+        for (size_t i = 0; i < LANE_FILES; i++) {
+            lane_release(&stage->executor, slots[i].file);
+        }
+    }
+}
+
+/* Every length around a page and around the largest that a record holds, both ways, the NUL
+ * behind it included. */
+static void test_lane_values_around_pages_arrive_whole(void **state)
+{
+    static const size_t lens[] = {0,     1,     32767, 32768, 32769, 36863,
+                                  36864, 36865, 65535, 65536, 65537};
+    struct stage *stage = *state;
+    for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+        struct lane *const ends[][2] = {{&stage->agent, &stage->executor},
+                                        {&stage->executor, &stage->agent}};
+        for (size_t j = 0; j < 2; j++) {
+            struct drv_view rest;
+            struct drv_view type;
+            struct drv_data *data = NULL;
+            assert_ok(give(stage, ends[j][0], 'm', lens[i]));
+            struct record_value slot = next_slot(stage, ends[j][1], &rest);
+            assert_int_equal(slot.form,
+                             lens[i] > RECORD_INLINE_MAX ? RECORD_KEPT : RECORD_INLINE);
+            assert_ok(lane_take_value(ends[j][1], &slot, false, &rest, &data, &type));
+            assert_int_equal(data->len, lens[i]);
+            assert_memory_equal(data->bytes, stage->value->bytes, lens[i]);
+            drv_data_unref(&data);
+        }
+    }
+}
+
 /* The agent gives back what was not used of any file since it last looked; then it goes on. */
 static void test_lane_idle_memory_goes_back(void **state)
 {
@@ -276,6 +351,8 @@ int main(void)
         TEST(test_lane_files_that_are_never_released_do_not_stop_the_agent),
         TEST(test_lane_record_that_names_a_wrong_file_is_refused),
         TEST(test_lane_file_that_is_not_sealed_is_refused),
+        TEST(test_lane_value_in_pieces_arrives_whole),
+        TEST(test_lane_values_around_pages_arrive_whole),
         TEST(test_lane_idle_memory_goes_back),
         TEST(test_lane_that_was_never_opened_closes_nothing),
     };

@@ -392,51 +392,6 @@ static void test_pool_timeout_of_cooperative_handler(void **state)
     fixture_free(fixture);
 }
 
-/* Values far larger than a ring go both ways. */
-static void test_pool_payload_of_64_mib_comes_back(void **state)
-{
-    const size_t len = (size_t)POOL_VALUE_MAX;
-    struct fixture *fixture = open_slots(1);
-    struct drv_data *data;
-    assert_ok(drv_data_new(len, &data));
-    for (size_t i = 0; i < len; i++) {
-        data->bytes[i] = (uint8_t)(i * 31 >> 3);
-    }
-    struct pool_attempt attempt = fixture_attempt(1, "echo");
-    attempt.payload = (struct pool_value){.data = data,
-                                          .view = drv_data_view(data),
-                                          .content_type = drv_view_text("application/x-big")};
-    assert_ok(pool_submit(fixture->pool, &attempt));
-    struct seen *seen = fixture_finish(fixture, 1);
-    const void *bytes;
-    size_t got;
-    assert_int_equal(seen->outcome, POOL_SUCCEEDED);
-    assert_string_equal(seen->content_type, "application/x-big");
-    drover_value_bytes(seen->value, &bytes, &got);
-    assert_int_equal(got, len);
-    assert_int_equal(memcmp(bytes, data->bytes, len), 0);
-    drv_data_unref(&data);
-    fixture_free(fixture);
-}
-
-/* Results of all sizes around the limit of a ring come whole. */
-static void test_pool_results_around_inline_limit(void **state)
-{
-    struct fixture *fixture = open_slots(1);
-    for (unsigned i = 0; i < 64; i++) {
-        char json[32];
-        size_t len = (size_t)32 * 1024 - 32 + i;
-        (void)snprintf(json, sizeof(json), "%zu", len);
-        fixture_submit(fixture, i + 1, "bulk", json);
-        const void *bytes;
-        size_t got;
-        struct seen *seen = fixture_finish(fixture, i + 1);
-        drover_value_bytes(seen->value, &bytes, &got);
-        assert_int_equal(got, len);
-    }
-    fixture_free(fixture);
-}
-
 /* A shared value reaches every element of its array, and those of no other. */
 static void test_pool_shared_value_belongs_to_its_array(void **state)
 {
@@ -671,8 +626,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_pool_children_that_fork_on_and_on_are_ended),
     cmocka_unit_test(test_pool_handler_that_keeps_files_open_has_its_own_alone),
     cmocka_unit_test(test_pool_timeout_of_cooperative_handler),
-    cmocka_unit_test(test_pool_payload_of_64_mib_comes_back),
-    cmocka_unit_test(test_pool_results_around_inline_limit),
     cmocka_unit_test(test_pool_shared_value_belongs_to_its_array),
     cmocka_unit_test(test_pool_chatter_is_bounded),
     cmocka_unit_test(test_pool_shared_data_is_answered),

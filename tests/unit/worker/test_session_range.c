@@ -3,6 +3,7 @@
 #include "session_fixture.h"
 
 #include "lengths.h"
+#include "pieces.h"
 
 enum { ARRAY = 7, COUNT = 10 };
 
@@ -165,6 +166,50 @@ static void test_range_of_another_model_becomes_leases(void **state)
         assert_string_equal(f->seen.runs[i].payload, digit);
     }
     fixture_destroy(f);
+}
+
+/* Payloads that came in pieces are put together: as one task, and as many. */
+static void test_range_in_pieces_is_put_together(void **state)
+{
+    static const char lengths[] = {2, 2, 3};
+    struct drv_data *data = NULL;
+    assert_ok(drv_pieces_new(&data));
+    assert_ok(drv_pieces_copy(data, drv_view_text("01")));
+    assert_ok(drv_pieces_copy(data, drv_view_text("23")));
+    const char *const types[] = {"echo", "sleep"};
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture *f = serving();
+        struct drv_lease_entry entry = {.ref = ref_of(0),
+                                        .val = {.len = data->len, .data = data},
+                                        .range = {3, {lengths, sizeof lengths}}};
+        struct drv_lease_group group = fixture_group(types[i], 0);
+        group.timeout_ms = 0;
+        fixture_lease_group(f, group, &entry, 1);
+        fixture_turn(f);
+        assert_true(f->seen.run_count > 0);
+        assert_int_equal(f->seen.runs[0].count, i == 0 ? 3 : 0);
+        assert_string_equal(f->seen.runs[0].payload, i == 0 ? "0123" : "0");
+        fixture_destroy(f);
+    }
+    assert_true(drv_data_is_pieces(data)); /* and nobody else's were touched */
+    assert_int_equal(data->references, 1);
+    drv_data_unref(&data);
+}
+
+/* A payload that came in pieces stays so until an executor gets it. */
+static void test_range_free_lease_stays_in_pieces(void **state)
+{
+    struct fixture *f = serving();
+    struct drv_data *data = NULL;
+    assert_ok(drv_pieces_new(&data));
+    assert_ok(drv_pieces_copy(data, drv_view_text("01")));
+    struct drv_lease_entry entry = fixture_entry(1, 1, "");
+    entry.val = (struct drv_val){.len = data->len, .data = data};
+    fixture_lease_group(f, fixture_group("echo", 0), &entry, 1);
+    assert_int_equal(data->references, 2);
+    fixture_destroy(f);
+    assert_int_equal(data->references, 1);
+    drv_data_unref(&data);
 }
 
 /* What has waited for others runs one by one, each element with all of the parents. */
@@ -529,6 +574,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_range_is_one_task_and_one_result),
     cmocka_unit_test(test_range_of_another_model_becomes_leases),
     cmocka_unit_test(test_range_with_parents_becomes_leases),
+    cmocka_unit_test(test_range_in_pieces_is_put_together),
+    cmocka_unit_test(test_range_free_lease_stays_in_pieces),
     cmocka_unit_test(test_range_that_cannot_be_taken_goes_back),
     cmocka_unit_test(test_range_failure_in_the_middle),
     cmocka_unit_test(test_range_long_element_is_said_to_have_started),
