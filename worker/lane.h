@@ -70,6 +70,7 @@ struct lane {
     bool is_broken;             /* the peer broke the rules: nothing more is read */
     int values_fd;              /* owned; sequenced-packet socket, own end */
     bool is_agent;
+    bool may_map;   /* touching a file cannot fail; else it is written and read by calls */
     bool has_spare; /* kept files have memory that lane_trim could give back */
     struct lane_file sent[LANE_FILES], taken[LANE_FILES];
 };

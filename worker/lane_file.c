@@ -5,11 +5,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Of a file that is kept: the largest value and the NUL behind it. */
@@ -23,9 +24,26 @@
 /* ---- life ---------------------------------------------------------------------------------
  */
 
+/*
+ * Whether a page of a memory file that is touched can always be had. Where memory is promised
+ * strictly (overcommit_memory 2, proc(5)) it may be refused, and who touches a page that the
+ * other side has taken out of the file gets a signal; system calls give an error.
+ */
+static bool pages_are_promised(void)
+{
+    char mode = '2';
+    int fd = open("/proc/sys/vm/overcommit_memory", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        mode = read(fd, &mode, 1) == 1 ? mode : '2';
+        (void)close(fd);
+    }
+    return mode == '0' || mode == '1';
+}
+
 void lane_files_init(struct lane *lane, bool is_agent)
 {
     lane->is_agent = is_agent;
+    lane->may_map = !is_agent || pages_are_promised();
     for (size_t i = 0; i < LANE_FILES; i++) {
         lane->sent[i] = lane->taken[i] = (struct lane_file){.fd = -1};
     }
@@ -60,6 +78,25 @@ static bool change(_Atomic uint32_t *word, uint32_t from, uint32_t to)
 {
     return atomic_compare_exchange_strong_explicit(word, &from, to, memory_order_acq_rel,
                                                    memory_order_relaxed);
+}
+
+/* False: it may not be, or cannot. */
+static bool ensure_mapped(const struct lane *lane, struct lane_file *file, int access)
+{
+    if (file->map == NULL && lane->may_map) {
+        void *map = mmap(NULL, (size_t)FILE_BYTES, access, MAP_SHARED, file->fd, 0);
+        file->map = map == MAP_FAILED ? NULL : map;
+    }
+    return file->map != NULL;
+}
+
+/* All faults at once; purely advice. */
+static void touch(struct lane_file *file, size_t len, int advice)
+{
+    if (file->touched < len) {
+        (void)madvise(file->map, len, advice);
+        file->touched = len;
+    }
 }
 
 /* ---- sending ------------------------------------------------------------------------------
@@ -130,24 +167,14 @@ static drover_status write_value(int fd, const struct lane_value *value)
  * The same into memory that the file has already, by a mapping: a system call would look every
  * page up. What has none yet is better written by one, which takes no fault for every page.
  */
-static bool write_mapped(struct lane_file *file, const struct lane_value *value)
+static bool write_mapped(const struct lane *lane, struct lane_file *file,
+                         const struct lane_value *value)
 {
     size_t len = value->bytes.len + 1;
-    if (file->filled < len) {
+    if (file->filled < len || !ensure_mapped(lane, file, PROT_READ | PROT_WRITE)) {
         return false;
     }
-    if (file->map == NULL) {
-        void *map = mmap(NULL, (size_t)FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd,
-                         0);
-        if (map == MAP_FAILED) {
-            return false;
-        }
-        file->map = map;
-    }
-    if (file->touched < len) { /* all faults at once; purely advice */
-        (void)madvise(file->map, len, MADV_POPULATE_WRITE);
-        file->touched = len;
-    }
+    touch(file, len, MADV_POPULATE_WRITE);
     if (value->pieces == NULL) {
         memcpy(file->map, value->bytes.bytes, value->bytes.len);
     } else {
@@ -224,7 +251,7 @@ drover_status lane_file_write(struct lane *lane, const struct lane_value *value,
     struct lane_file *file = &lane->sent[number];
     drover_status status = file->fd < 0 ? make_file(file) : DROVER_OK;
     if (!status) {
-        status = write_mapped(file, value) ? DROVER_OK : fill_file(file, value);
+        status = write_mapped(lane, file, value) ? DROVER_OK : fill_file(file, value);
         note_use(lane, file, value->bytes.len + 1);
     }
     if (!status && !file->is_passed) {
@@ -285,13 +312,16 @@ static int receive_fd(int socket, bool wait)
     return got <= 0 ? -1 : first_fd(&message);
 }
 
-/* Only memory files have seals. */
+/* Only memory files have seals; of those of huge pages there may be none left when one is
+ * touched. */
 static bool is_sealed_file(int fd, int seals, uint64_t len)
 {
     struct stat info;
+    struct statfs system;
     int has = fcntl(fd, F_GET_SEALS);
     return has >= 0 && (has & seals) == seals && fstat(fd, &info) == 0 && info.st_size >= 0 &&
-           (uint64_t)info.st_size == len;
+           (uint64_t)info.st_size == len && fstatfs(fd, &system) == 0 &&
+           system.f_type == TMPFS_MAGIC;
 }
 
 static drover_status read_file(int fd, struct drv_data *data)
@@ -368,15 +398,10 @@ drover_status lane_file_view(struct lane *lane, uint32_t number, uint64_t len, b
     if (status) {
         return status;
     }
-    struct lane_file *file = &lane->taken[number];
-    if (file->map == NULL) {
-        void *map = mmap(NULL, (size_t)FILE_BYTES, PROT_READ, MAP_SHARED, file->fd, 0);
-        if (map == MAP_FAILED) {
-            return DROVER_IO;
-        }
-        file->map = map;
+    if (!ensure_mapped(lane, &lane->taken[number], PROT_READ)) {
+        return DROVER_IO;
     }
-    *out_bytes = drv_view_of(file->map, (size_t)len);
+    *out_bytes = drv_view_of(lane->taken[number].map, (size_t)len);
     return DROVER_OK;
 }
 
@@ -395,7 +420,12 @@ drover_status lane_file_copy(struct lane *lane, uint32_t number, uint64_t len, b
     }
     struct lane_file *file = &lane->taken[number];
     note_use(lane, file, (size_t)len + 1);
-    status = copy_out(file->fd, len, out_data);
+    if (ensure_mapped(lane, file, PROT_READ)) { /* a system call would look every page up */
+        touch(file, (size_t)len, MADV_POPULATE_READ);
+        status = drv_data_copy(file->map, (size_t)len, out_data);
+    } else {
+        status = copy_out(file->fd, len, out_data);
+    }
     lane_release(lane, number);
     return status;
 }

@@ -17,14 +17,18 @@
  * of all files, also those of an executor, which may be busy for long: a file keeps as much as
  * was used of it in the time before.
  *
- * The agent trusts no word and no file of an executor. What an executor has made it never maps,
- * but reads by a system call that waits for nobody; what it has made itself cannot become
- * shorter, so that touching it cannot end in a signal; and a wrong word costs the executor its
- * own values.
+ * The agent trusts no word and no file of an executor. It maps files of the kernel's shared
+ * memory alone, and only those that cannot become shorter, so that touching one neither ends in
+ * a signal nor waits for anybody. An executor can take pages out of any file that it has: then
+ * the agent gets new ones, no more than the file is long, which lane_trim gives back; where
+ * that may fail (lane.may_map) the agent reads and writes by system calls instead. A wrong word
+ * costs the executor its own values.
  *
  * Copies of a payload: one into the file, out of the pieces that it came in; the executor reads
- * it there. Of a result: one into the file, one out of it in the agent. broker/DESIGN.md counts
- * those on the whole way.
+ * it there. Of a result: one into the file, and one out of it in the agent: what was reported
+ * must not change any more. Sealing the file against writing instead, which saves that copy,
+ * costs a new file with new pages every time, and those cost more than copying (3 to 8 times at
+ * 1 MiB and 16 MiB on the reference machine). broker/DESIGN.md counts those on the whole way.
  */
 #ifndef LANE_FILE_H
 #define LANE_FILE_H

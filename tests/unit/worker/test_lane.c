@@ -251,7 +251,7 @@ static void give_pieces(struct stage *stage, uint8_t mark)
 }
 
 /* A value in pieces is one piece for the executor: in a file that is new, in one that is used
- * again, in one of its own. */
+ * again, in one of its own, and where the agent may touch no file. */
 static void test_lane_value_in_pieces_arrives_whole(void **state)
 {
     struct stage *stage = *state;
@@ -260,6 +260,7 @@ static void test_lane_value_in_pieces_arrives_whole(void **state)
         struct drv_view type;
         struct drv_view bytes[LANE_FILES];
         struct record_value slots[LANE_FILES];
+        stage->agent.may_map = round == 0;
         for (uint8_t mark = 'a'; mark != 'd'; mark++) {
             give_pieces(stage, mark);
             assert_ok(take(stage, &stage->executor, (char)mark));
@@ -277,6 +278,94 @@ static void test_lane_value_in_pieces_arrives_whole(void **state)
             lane_release(&stage->executor, slots[i].file);
         }
     }
+}
+
+/* Gives a value from the executor, and the agent's copy of it. */
+static struct drv_data *report(struct stage *stage, char mark)
+{
+    struct drv_view rest;
+    struct drv_view type;
+    struct drv_data *data = NULL;
+    assert_ok(give(stage, &stage->executor, mark, LEN));
+    struct record_value slot = next_slot(stage, &stage->agent, &rest);
+    assert_int_equal(slot.form, RECORD_KEPT);
+    assert_ok(lane_take_value(&stage->agent, &slot, false, &rest, &data, &type));
+    assert_int_equal(data->len, LEN);
+    return data;
+}
+
+/* An executor can write into a file of its own as long as it likes: what it has reported does
+ * not change. */
+static void test_lane_reported_value_does_not_change_any_more(void **state)
+{
+    struct stage *stage = *state;
+    for (int round = 0; round < 2; round++) {
+        stage->agent.may_map = round == 0;
+        struct drv_data *data = report(stage, 'a');
+        void *map = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_SHARED,
+                         stage->executor.sent[0].fd, 0);
+        assert_ptr_not_equal(map, MAP_FAILED);
+        memset(map, 'X', LEN);
+        assert_int_equal(data->bytes[0], 'a');
+        assert_int_equal(data->bytes[LEN - 1], 'v');
+        assert_int_equal(munmap(map, LEN), 0);
+        drv_data_unref(&data);
+    }
+}
+
+/* It can take the pages out of any file that it has, between two steps of the agent: those are
+ * zeros then, for itself, and nobody gets a signal. Shorter it can make none. */
+static void test_lane_pages_that_an_executor_takes_out_are_zeros(void **state)
+{
+    struct stage *stage = *state;
+    struct drv_data *data = report(stage, 'a'); /* the agent has it mapped by now */
+    drv_data_unref(&data);
+    assert_ok(give(stage, &stage->agent, 'a', LEN));
+    assert_ok(take(stage, &stage->executor, 'a'));
+    for (int round = 0; round < 4; round++) {
+        struct drv_view rest;
+        struct drv_view type;
+        int up = stage->executor.sent[0].fd;
+        int down = stage->executor.taken[0].fd;
+        stage->agent.may_map = round < 2;
+        assert_ok(give(stage, &stage->executor, 'b', LEN));
+        const int fds[] = {up, down};
+        for (size_t i = 0; i < 2; i++) {
+            assert_int_equal(ftruncate(fds[i], 0), -1);
+            assert_int_equal(fallocate(fds[i], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+                                       (off_t)POOL_VALUE_MAX),
+                             0);
+        }
+        struct record_value slot = next_slot(stage, &stage->agent, &rest);
+        assert_ok(lane_take_value(&stage->agent, &slot, false, &rest, &data, &type));
+        assert_int_equal(data->bytes[0], 0);
+        assert_int_equal(data->bytes[LEN - 1], 0);
+        drv_data_unref(&data);
+        assert_ok(give(stage, &stage->agent, 'c', LEN)); /* and its own writing goes on */
+        assert_ok(take(stage, &stage->executor, 'c'));
+    }
+    (void)lane_trim(&stage->agent);
+    (void)lane_trim(&stage->agent);
+    assert_int_equal(memory_of(stage->agent.taken[0].fd), 0); /* what the agent got goes back */
+}
+
+/* Where memory is promised strictly, the agent touches no file. */
+static void test_lane_that_may_not_map_reads_and_writes_by_calls(void **state)
+{
+    struct stage *stage = *state;
+    stage->agent.may_map = false;
+    for (char mark = 'a'; mark != 'e'; mark++) {
+        assert_ok(give(stage, &stage->agent, mark, LEN));
+        assert_ok(take(stage, &stage->executor, mark));
+        assert_ok(give(stage, &stage->executor, mark, LEN));
+        assert_ok(take(stage, &stage->agent, mark));
+    }
+    assert_null(stage->agent.sent[0].map);
+    assert_null(stage->agent.taken[0].map);
+    stage->agent.may_map = true;
+    assert_ok(give(stage, &stage->executor, 'e', LEN));
+    assert_ok(take(stage, &stage->agent, 'e'));
+    assert_non_null(stage->agent.taken[0].map);
 }
 
 /* Every length around a page and around the largest that a record holds, both ways, the NUL
@@ -352,6 +441,9 @@ int main(void)
         TEST(test_lane_record_that_names_a_wrong_file_is_refused),
         TEST(test_lane_file_that_is_not_sealed_is_refused),
         TEST(test_lane_value_in_pieces_arrives_whole),
+        TEST(test_lane_reported_value_does_not_change_any_more),
+        TEST(test_lane_pages_that_an_executor_takes_out_are_zeros),
+        TEST(test_lane_that_may_not_map_reads_and_writes_by_calls),
         TEST(test_lane_values_around_pages_arrive_whole),
         TEST(test_lane_idle_memory_goes_back),
         TEST(test_lane_that_was_never_opened_closes_nothing),
