@@ -10,6 +10,7 @@
 #ifndef DRV_DATA_H
 #define DRV_DATA_H
 
+#include "check.h"
 #include "view.h"
 
 #include <drover/status.h>
@@ -44,11 +45,14 @@ struct drv_data *drv_data_ref(struct drv_data *data);
 /* Gives one reference back and nulls the pointer; the last one frees. NULLs are fine. */
 void drv_data_unref(struct drv_data **data);
 
-/* The bytes; an empty view for NULL; NULL with the length if they are in pieces. */
+/* The bytes, which are not in pieces; an empty view for NULL. */
 static inline struct drv_view drv_data_view(const struct drv_data *data)
 {
-    return data == NULL ? drv_view_of(NULL, 0)
-                        : drv_view_of(data->pieces == NULL ? data->bytes : NULL, data->len);
+    if (data == NULL) {
+        return drv_view_of(NULL, 0);
+    }
+    DRV_ASSERT(data->pieces == NULL);
+    return drv_view_of(data->bytes, data->len);
 }
 
 #endif

@@ -326,7 +326,7 @@ static void get_transfer(struct drv_decode *decode, uint64_t offset, uint64_t to
         drv_decode_fail(decode, status, "no such complete transfer");
         return;
     }
-    val->bytes = drv_data_view(data).bytes;
+    val->bytes = data->pieces == NULL ? data->bytes : NULL;
     val->len = data->len;
     val->data = data;
 }

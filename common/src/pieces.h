@@ -2,9 +2,9 @@
  * pieces.h: data that is kept as it came: in pieces, each in the memory it was received in.
  *
  * Who wants a long value in a place of its own choice (a file, another message) copies it there
- * once, instead of first into one piece of memory. Such data has no bytes of its own:
- * drv_data_view gives NULL with its length. Only who asked for it ever sees one; everybody else
- * gets one piece. Shared by reference like any data, and as immutable.
+ * once, instead of first into one piece of memory. Such data has no bytes of its own. Only who
+ * asked for it ever sees one; everybody else gets one piece. Shared by reference like any data,
+ * and as immutable.
  */
 #ifndef DRV_PIECES_H
 #define DRV_PIECES_H
@@ -50,6 +50,12 @@ void drv_pieces_write(const struct drv_data *data, uint8_t *out_bytes);
 /* The same as one piece of memory instead; *data is replaced. Any other data stays. OK, or
  * NOMEM: it stays as it was. */
 DROVER_MUST_USE drover_status drv_pieces_join(struct drv_data **data);
+
+/* What stands for the bytes of such data: none, and their length. */
+static inline struct drv_view drv_pieces_view(const struct drv_data *data)
+{
+    return drv_view_of(NULL, data->len);
+}
 
 /* For drv_data_unref. */
 void drv_pieces_free(struct drv_pieces *pieces);

@@ -242,7 +242,7 @@ static void give_pieces(struct stage *stage, uint8_t mark)
     assert_ok(drv_pieces_copy(data, drv_view_of(stage->value->bytes + LEN / 3, 1)));
     assert_ok(drv_pieces_copy(
         data, drv_view_of(stage->value->bytes + LEN / 3 + 1, LEN - LEN / 3 - 1)));
-    const struct lane_value value = {.bytes = drv_data_view(data), .pieces = data};
+    const struct lane_value value = {.bytes = drv_pieces_view(data), .pieces = data};
     assert_int_equal(value.bytes.len, LEN);
     const struct lane_record record = {
         .head = &head, .head_len = sizeof(head), .slot = &head.value, .value = &value};

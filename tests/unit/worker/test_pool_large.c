@@ -65,7 +65,7 @@ static void test_pool_payloads_in_pieces_come_back(void **state)
         data->bytes[len - 1] = (uint8_t)token;
         struct drv_data *pieces = pieces_of(data);
         attempt.payload = (struct pool_value){.data = pieces,
-                                              .view = drv_data_view(pieces),
+                                              .view = drv_pieces_view(pieces),
                                               .content_type = drv_view_text("x/big")};
         assert_ok(pool_submit(fixture->pool, &attempt));
         attempt.token = TASKS + 1;
