@@ -383,17 +383,6 @@ static void tell_gone(struct server *server, int64_t now)
     }
 }
 
-static void tell_self(struct server *server, int64_t now)
-{
-    if (now < server->self_at_us) {
-        return;
-    }
-    server->self_at_us = now + SERVER_SELF_US;
-    struct core_event event = {.kind = CORE_EVENT_SELF, .self = self_read(&server->meter, now)};
-    alert_count(server, &event.self);
-    core_step(server->core, &event, now);
-}
-
 void server_on_signals(struct server *server, int64_t now)
 {
     struct signalfd_siginfo info;
@@ -439,6 +428,37 @@ static void trim_memory(struct server *server)
     server->peak_bytes = bytes;
     core_trim(server->core);
     drv_allocator_trim();
+    server->other_bytes = 0; /* what is left is not known yet */
+}
+
+/*
+ * Memory that nobody accounts for: connections, messages and documents on their way. Many of
+ * them at a time leave free memory behind, which the allocator keeps. It goes back when nothing
+ * much is accounted for, so that looking for it takes no time from a load; what does not go
+ * back then is taken for in use.
+ */
+static void trim_others(struct server *server, uint64_t resident)
+{
+    uint64_t known = core_memory_bytes(server->core);
+    uint64_t others = resident > known ? resident - known : 0;
+    if (server->other_bytes == 0 || others < server->other_bytes) {
+        server->other_bytes = others;
+    } else if (known < SERVER_TRIM_BYTES && others > server->other_bytes + SERVER_TRIM_BYTES) {
+        drv_allocator_trim();
+        server->other_bytes = 0;
+    }
+}
+
+static void tell_self(struct server *server, int64_t now)
+{
+    if (now < server->self_at_us) {
+        return;
+    }
+    server->self_at_us = now + SERVER_SELF_US;
+    struct core_event event = {.kind = CORE_EVENT_SELF, .self = self_read(&server->meter, now)};
+    alert_count(server, &event.self);
+    core_step(server->core, &event, now);
+    trim_others(server, event.self.rss_bytes);
 }
 
 /* What the store says. False: it has failed. */

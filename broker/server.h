@@ -99,6 +99,7 @@ struct server {
     bool was_full;           /* the disk: said so */
     int64_t drain_until_us;  /* 0: not draining */
     uint64_t peak_bytes;     /* accounted memory at most since it was given back last */
+    uint64_t other_bytes; /* resident and not accounted for, at least since then; 0: unknown */
     bool stop;
 };
 

@@ -3,6 +3,7 @@ and nobody else notices."""
 
 import os
 import random
+import re
 import signal
 import socket
 import unittest
@@ -14,6 +15,7 @@ from rawpeer import (BUSY, CLIENT, ERROR, GOODBYE, HEARTBEAT, KV, LEASE, LIMIT, 
                      PROTOCOL, QUERY, REPLY, RESULTS, SUBMIT, TOO_BIG, UNSUPPORTED, VERSION,
                      WELCOME, WORKER, WRONG_ENDPOINT, RawPeer)
 
+SANITIZER = os.environ.get("DROVER_TEST_SANITIZER", "none")
 SEED = int(os.environ.get("DROVER_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
 
 
@@ -260,6 +262,28 @@ class Hostile(unittest.TestCase):
             broker.process.send_signal(signal.SIGCONT)
             until(lambda: fleet.status()["broker"]["sessions"] == 1, "its session has ended")
             self.assertNotIn("connection dropped", broker.stderr())
+
+    def test_what_many_connections_took_goes_back_to_the_system(self):
+        def resident_mib():
+            with open(f"/proc/{broker.pid}/status", encoding="ascii") as file:
+                return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1]) / 1024
+
+        with Fleet() as fleet:
+            broker = fleet.broker("--no-http")
+            fleet.status()
+            before = resident_mib()
+            peers = [RawPeer(fleet.endpoint) for _ in range(300)]
+            for peer in peers:
+                peer.hello()
+            for peer in peers:
+                for request in range(1, 20):
+                    peer.send(QUERY, request, 1)
+                peer.send(GOODBYE)
+                peer.deliver()
+                peer.close()
+            until(lambda: fleet.status()["broker"]["sessions"] == 1, "all have left")
+            if SANITIZER == "none":  # they keep what was freed for a while
+                until(lambda: resident_mib() < before + 6, "what they took was given back")
 
     def test_client_limits_are_told_by_name(self):
         """By the command line and by the file; each client has as much as any other."""
