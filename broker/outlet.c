@@ -236,13 +236,21 @@ static void wait_for_socket(struct server *server, struct connection *peer, bool
 
 /*
  * Nobody takes what is sent to it any more. What it said before it went may still stand in the
- * socket, its GOODBYE last: that is taken first, a burst in a turn, and as long as there is
- * more the connection stays.
+ * socket, its GOODBYE last: until a turn has found the socket empty, and no longer than a lease
+ * time, the connection stays.
  */
 static void peer_went(struct server *server, struct connection *peer, int64_t now_us)
 {
-    if (peer->went_at_us == 0 || peer->heard_at_us > peer->went_at_us) {
+    bool is_new = peer->went_at_us == 0;
+    if (peer->closing) { /* it has said goodbye, or was told why */
+        connection_mark_gone(&server->peers, peer);
+        return;
+    }
+    if (is_new) {
         peer->went_at_us = now_us;
+    }
+    bool may_have_said = is_new || server->unread[peer->port];
+    if (may_have_said && now_us - peer->went_at_us <= server->settings.core.lease_us) {
         connection_mark_dirty(&server->peers, peer); /* for the next turn */
     } else {
         drop(server, peer, "gone");

@@ -428,24 +428,25 @@ static void trim_memory(struct server *server)
     server->peak_bytes = bytes;
     core_trim(server->core);
     drv_allocator_trim();
-    server->other_bytes = 0; /* what is left is not known yet */
 }
 
 /*
  * Memory that nobody accounts for: connections, messages and documents on their way. Many of
  * them at a time leave free memory behind, which the allocator keeps. It goes back when nothing
- * much is accounted for, so that looking for it takes no time from a load; what does not go
- * back then is taken for in use.
+ * much is accounted for, so that looking for it takes no time from a load, and seldom, since
+ * what is in use cannot go back.
  */
-static void trim_others(struct server *server, uint64_t resident)
+static void trim_others(struct server *server, uint64_t resident, int64_t now)
 {
     uint64_t known = core_memory_bytes(server->core);
     uint64_t others = resident > known ? resident - known : 0;
     if (server->other_bytes == 0 || others < server->other_bytes) {
         server->other_bytes = others;
-    } else if (known < SERVER_TRIM_BYTES && others > server->other_bytes + SERVER_TRIM_BYTES) {
+    }
+    if (now >= server->trim_at_us && known < SERVER_TRIM_BYTES &&
+        others > server->other_bytes + SERVER_TRIM_BYTES) {
+        server->trim_at_us = now + SERVER_TRIM_US;
         drv_allocator_trim();
-        server->other_bytes = 0;
     }
 }
 
@@ -458,7 +459,7 @@ static void tell_self(struct server *server, int64_t now)
     struct core_event event = {.kind = CORE_EVENT_SELF, .self = self_read(&server->meter, now)};
     alert_count(server, &event.self);
     core_step(server->core, &event, now);
-    trim_others(server, event.self.rss_bytes);
+    trim_others(server, event.self.rss_bytes, now);
 }
 
 /* What the store says. False: it has failed. */
@@ -513,6 +514,12 @@ static void tell_pulse(struct server *server, int64_t now)
     }
 }
 
+static bool read_port(struct server *server, enum core_port port, int64_t now)
+{
+    server->unread[port] = intake_drain(server, port, now);
+    return server->unread[port];
+}
+
 /* One turn; gives the instant of the next, now when there is more to read. */
 static int64_t turn(struct server *server)
 {
@@ -524,8 +531,8 @@ static int64_t turn(struct server *server)
     tell_self(server, now);
     bool more = store_compact(server->store, server->core);
     if (store_has_room(server->store)) {
-        more = intake_drain(server, CORE_PORT_WORKER, now) || more;
-        more = intake_drain(server, CORE_PORT_CLIENT, now) || more;
+        more = read_port(server, CORE_PORT_WORKER, now) || more;
+        more = read_port(server, CORE_PORT_CLIENT, now) || more;
         more = (server->channel != NULL && intake_drain_inside(server, now)) || more;
     }
     int64_t next = core_tick(server->core, now);

@@ -49,6 +49,7 @@ enum {
         (16 << 20) + 4 * DRV_PAYLOAD_MAX, /* the same in bytes; the largest message, twice, and
                                              what need not wait for a window beside it */
     SERVER_WINDOW_IN = 4 << 20,           /* byte window given to every peer */
+    SERVER_TRIM_US = 10 * 1000 * 1000,    /* what nobody accounts for is looked for so seldom */
     SERVER_TRIM_BYTES = 4 << 20,          /* a load below this leaves nothing worth it */
     SERVER_HWM = 64,                      /* messages inside the socket, per peer */
     SERVER_ACK_DELAY_US = 1000,
@@ -99,7 +100,9 @@ struct server {
     bool was_full;           /* the disk: said so */
     int64_t drain_until_us;  /* 0: not draining */
     uint64_t peak_bytes;     /* accounted memory at most since it was given back last */
-    uint64_t other_bytes; /* resident and not accounted for, at least since then; 0: unknown */
+    bool unread[CORE_PORT_WORKER + 1]; /* the last turn has left something in the socket */
+    uint64_t other_bytes; /* resident and not accounted for, the least so far; 0: unknown */
+    int64_t trim_at_us;   /* not looked for before */
     bool stop;
 };
 
