@@ -73,6 +73,47 @@ void chain_fini(struct chain *chain)
     *chain = (struct chain){0};
 }
 
+static void give_back(struct chain *chain, struct chain_block *block)
+{
+    if (block->capacity != BLOCK_BYTES) {
+        free(block);
+        return;
+    }
+    block->free_next = atomic_load_explicit(&chain->returned, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&chain->returned, &block->free_next, block,
+                                                  memory_order_release, memory_order_relaxed)) {
+    }
+}
+
+/* Of the blocks in a stack of our own so many stay for reuse; the others are freed. Returns how
+ * many stayed. */
+static size_t put_back(struct chain *chain, struct chain_block *stack, size_t most)
+{
+    size_t kept = 0;
+    while (stack != NULL) {
+        struct chain_block *one = stack;
+        stack = one->free_next;
+        if (kept < most) {
+            give_back(chain, one);
+            kept++;
+        } else {
+            free(one);
+        }
+    }
+    return kept;
+}
+
+size_t chain_trim(struct chain *chain)
+{
+    struct chain_block *all = atomic_exchange_explicit(&chain->returned, NULL,
+                                                       memory_order_acquire);
+    size_t count = 0;
+    for (const struct chain_block *one = all; one != NULL; one = one->free_next) {
+        count++;
+    }
+    return put_back(chain, all, count / 2);
+}
+
 /* A block for the producer: the newest that came back, else a new one. */
 static struct chain_block *next_block(struct chain *chain, size_t space)
 {
@@ -84,20 +125,7 @@ static struct chain_block *next_block(struct chain *chain, size_t space)
     if (all == NULL) {
         return block_new(BLOCK_BYTES);
     }
-    struct chain_block *rest = all->free_next;
-    for (size_t kept = 0; rest != NULL; kept++) { /* put the others back, or free them */
-        struct chain_block *one = rest;
-        rest = one->free_next;
-        if (kept >= BLOCKS_KEPT) {
-            free(one);
-            continue;
-        }
-        one->free_next = atomic_load_explicit(&chain->returned, memory_order_relaxed);
-        while (!atomic_compare_exchange_weak_explicit(&chain->returned, &one->free_next, one,
-                                                      memory_order_release,
-                                                      memory_order_relaxed)) {
-        }
-    }
+    (void)put_back(chain, all->free_next, BLOCKS_KEPT);
     all->used = 0;
     atomic_store_explicit(&all->published, 0, memory_order_relaxed);
     atomic_store_explicit(&all->next, NULL, memory_order_relaxed);
@@ -138,18 +166,6 @@ bool chain_publish(struct chain *chain)
 uint64_t chain_len(const struct chain *chain)
 {
     return chain->pushed - atomic_load_explicit(&chain->popped, memory_order_acquire);
-}
-
-static void give_back(struct chain *chain, struct chain_block *block)
-{
-    if (block->capacity != BLOCK_BYTES) {
-        free(block);
-        return;
-    }
-    block->free_next = atomic_load_explicit(&chain->returned, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(&chain->returned, &block->free_next, block,
-                                                  memory_order_release, memory_order_relaxed)) {
-    }
 }
 
 struct chain_item *chain_peek(struct chain *chain)

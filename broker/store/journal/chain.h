@@ -59,6 +59,10 @@ bool chain_publish(struct chain *chain);
 /* Producer: bytes that were pushed and not popped. */
 uint64_t chain_len(const struct chain *chain);
 
+/* Producer: frees half of the blocks that wait for reuse; called now and then, so that what a
+ * rush has left goes. Returns how many still wait. */
+size_t chain_trim(struct chain *chain);
+
 /* Consumer: the oldest item, or NULL; its bytes stand behind it. Stays until chain_pop. */
 struct chain_item *chain_peek(struct chain *chain);
 static inline const uint8_t *chain_bytes(const struct chain_item *item)

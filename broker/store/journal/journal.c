@@ -189,6 +189,7 @@ bool journal_is_full(const struct journal *journal)
 
 void journal_tick(struct journal *journal)
 {
+    (void)chain_trim(&journal->queue);
     atomic_store_explicit(&journal->retry, 1, memory_order_release);
     journal_wake(journal);
 }

@@ -57,6 +57,36 @@ static void test_chain_keeps_order_and_waits_for_publish(void **state)
     chain_fini(&chain);
 }
 
+/* What a rush has left for reuse goes, a half at a time. */
+static void test_chain_gives_up_what_a_rush_has_left(void **state)
+{
+    enum { RUSH = 4000 };
+    struct chain chain;
+    assert_ok(chain_init(&chain));
+    for (uint64_t number = 1; number <= RUSH; number++) {
+        push(&chain, 7, number, NULL);
+    }
+    assert_true(chain_publish(&chain));
+    assert_int_equal(chain_trim(&chain), 0); /* all are in use */
+    for (uint64_t number = 1; number <= RUSH; number++) {
+        check(chain_peek(&chain), 7, number);
+        chain_pop(&chain);
+    }
+    size_t left = chain_trim(&chain);
+    assert_in_range(left, 5, 64);
+    for (size_t i = 0; i < 7; i++) {
+        size_t now = chain_trim(&chain);
+        assert_int_equal(now, left / 2);
+        left = now;
+    }
+    assert_int_equal(left, 0);
+    push(&chain, 7, RUSH + 1, NULL); /* it goes on */
+    assert_true(chain_publish(&chain));
+    check(chain_peek(&chain), 7, RUSH + 1);
+    chain_pop(&chain);
+    chain_fini(&chain);
+}
+
 /* Data goes by reference: one while it is on its way, none when it was taken or thrown away. */
 static void test_chain_gives_references_back(void **state)
 {
@@ -119,6 +149,7 @@ static void test_chain_two_threads(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_chain_keeps_order_and_waits_for_publish),
+    cmocka_unit_test(test_chain_gives_up_what_a_rush_has_left),
     cmocka_unit_test(test_chain_gives_references_back),
     cmocka_unit_test(test_chain_two_threads),
 };
