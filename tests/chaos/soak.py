@@ -136,15 +136,14 @@ def ended_by_force(guest):
     return code is not None
 
 
-class Load:
-    """Commands in threads, one after the other, until told; counts what they did."""
+class Crew:
+    """Jobs in threads of their own, until told; counts what they did."""
 
-    def __init__(self, fleet):
-        self.fleet = fleet
+    def __init__(self, jobs):
         self.over = threading.Event()
         self.counts = collections.Counter()
         self.wrong = []
-        self.threads = [threading.Thread(target=self.work, args=(n,)) for n in range(LOADERS)]
+        self.threads = [threading.Thread(target=self.work, args=(job,)) for job in jobs]
         for thread in self.threads:
             thread.start()
 
@@ -154,6 +153,14 @@ class Load:
             thread.join()
         if self.wrong:
             raise AssertionError("\n".join(self.wrong))
+
+
+class Load(Crew):
+    """Commands in threads, one after the other, until told; counts what they did."""
+
+    def __init__(self, fleet):
+        self.fleet = fleet
+        super().__init__(range(LOADERS))
 
     def work(self, number):
         steps = [self.map, self.submit, self.share, self.checksum]
@@ -196,7 +203,7 @@ class Load:
                                  f"{done.stdout[-500:]}{done.stderr[-1000:]}")
 
 
-class Viewers:
+class Viewers(Crew):
     """Two pages that are open, and one who asks for metrics and documents again and again, over
     connections of their own; whatever becomes of the broker, they go on. What they are answered
     must be an answer."""
@@ -205,22 +212,9 @@ class Viewers:
 
     def __init__(self, world):
         self.world = world
-        self.over = threading.Event()
-        self.counts = collections.Counter()
-        self.wrong = []
-        jobs = [self.read_stream] * self.PAGES + [self.ask_around]
-        self.threads = [threading.Thread(target=self.go_on, args=(job,)) for job in jobs]
-        for thread in self.threads:
-            thread.start()
+        super().__init__([self.read_stream] * self.PAGES + [self.ask_around])
 
-    def stop(self):
-        self.over.set()
-        for thread in self.threads:
-            thread.join()
-        if self.wrong:
-            raise AssertionError("\n".join(self.wrong))
-
-    def go_on(self, job):
+    def work(self, job):
         while not self.over.is_set():
             try:
                 job()

@@ -55,7 +55,7 @@ static const struct defect defects[] = {
     DEFECT(lose_event, "the end at that place is another"),
     DEFECT(early_ack, "is not in the records", "increments make", "was swapped twice",
            "after its cancel was acknowledged"),
-    /* The last: a schedule that was added again by a request that came twice. */
+    /* The last: the task of a schedule that was run by a request that came twice. */
     DEFECT(forget_reply, "took effect twice", "increments make", "an instant was run twice"),
     DEFECT(share_key, "has the same key"),
     DEFECT(admit_strangers, "a stranger was let in"),
